@@ -1,0 +1,27 @@
+import tseslint from 'typescript-eslint';
+
+export default tseslint.config(
+  { ignores: ['dist/', 'coverage/'] },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      // parse at the edges instead; the few that remain say why
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      'max-lines': ['error', { max: 350, skipBlankLines: true, skipComments: true }],
+    },
+  },
+  {
+    // only the command line knows the process that it runs in
+    files: ['src/**/*.ts'],
+    ignores: ['src/cli/**', 'src/pkcs11/host/main.ts'],
+    rules: {
+      'no-restricted-globals': ['error', { name: 'process', message: 'only src/cli touches process: inject it' }],
+      'no-console': 'error',
+    },
+  },
+);

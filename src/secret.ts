@@ -1,0 +1,47 @@
+import { inspect } from 'node:util';
+
+const REDACTED = '<redacted>';
+
+/**
+ * A PIN, passphrase or management password. It prints as `<redacted>` wherever a value gets printed by mistake
+ * (string conversion, JSON, util.inspect, and so pino). Held in a Buffer of its own that {@link Secret.destroy} zeroes.
+ */
+export class Secret {
+  readonly #bytes: Buffer;
+
+  /** Takes a copy; `bytes` stays the caller's to zero. */
+  constructor(bytes: Uint8Array | string) {
+    this.#bytes = Buffer.from(bytes as Uint8Array);
+  }
+
+  /** Length in bytes. */
+  get length(): number {
+    return this.#bytes.length;
+  }
+
+  /** The bytes themselves, not a copy: don't keep them, don't change them. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /** The secret as text. A JavaScript string can't be zeroed: only for APIs that take nothing else. */
+  reveal(): string {
+    return this.#bytes.toString('utf8');
+  }
+
+  destroy(): void {
+    this.#bytes.fill(0);
+  }
+
+  toString(): string {
+    return REDACTED;
+  }
+
+  toJSON(): string {
+    return REDACTED;
+  }
+
+  [inspect.custom](): string {
+    return REDACTED;
+  }
+}
