@@ -41,7 +41,7 @@ export class Secret {
     return REDACTED;
   }
 
-  [inspect.custom](): string {
-    return REDACTED;
+  static {
+    Object.defineProperty(this.prototype, inspect.custom, { value: () => REDACTED });
   }
 }
