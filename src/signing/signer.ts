@@ -17,8 +17,8 @@ export interface Signer extends AsyncDisposable {
   /** The key in log lines and errors: a file's path, or a pkcs11: URI. Never a secret in it. */
   readonly name: string;
   readonly publicKey: KeyObject;
-  /** The certificate that came with the key (same CKA_ID on the token, or in the same PKCS#12 file), if any. */
-  readonly certificate: X509Certificate | undefined;
+  /** What came with the key (same CKA_ID on the token, or in the same file), its own certificate first; often none. */
+  readonly certificates: readonly X509Certificate[];
   /**
    * Signs; the caller verifies.
    * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_SCHEME_UNSUPPORTED
