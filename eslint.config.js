@@ -10,6 +10,7 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
       // parse at the edges instead; the few that remain say why
       '@typescript-eslint/no-non-null-assertion': 'error',
       'max-lines': ['error', { max: 350, skipBlankLines: true, skipComments: true }],
