@@ -7,7 +7,7 @@ import {
   type KeyObject,
   type X509Certificate,
 } from 'node:crypto';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import { signEcdsaDigest } from '../signing/ecdsa.ts';
 import { encodeEmsaPkcs1 } from '../signing/emsa-pkcs1.ts';
@@ -63,8 +63,19 @@ function parsePlain(bytes: Buffer, path: string, passphrase: Buffer | undefined)
   };
 }
 
-function isMissingPassphrase(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_MISSING_PASSPHRASE';
+/** Told from the outside: OpenSSL's errors for a missing passphrase differ by format and version. */
+function isEncrypted(bytes: Buffer): boolean {
+  const blocks = pemBlocks(bytes.toString('latin1'));
+  if (blocks.length === 0) return isEncryptedPkcs8(bytes);
+  return blocks.some(({ label, text }) => label === 'ENCRYPTED PRIVATE KEY' || text.includes('Proc-Type: 4,ENCRYPTED'));
+}
+
+/** EncryptedPrivateKeyInfo (RFC 5958 section 3): SEQUENCE { SEQUENCE { OBJECT IDENTIFIER …; plain keys have an INTEGER there. */
+function isEncryptedPkcs8(bytes: Buffer): boolean {
+  const afterHeader = (from: Buffer): Buffer =>
+    from.subarray(((from[1] ?? 0) & 0x80) === 0 ? 2 : 2 + ((from[1] ?? 0) & 0x7f));
+  const content = afterHeader(bytes);
+  return bytes[0] === 0x30 && content[0] === 0x30 && afterHeader(content)[0] === 0x06;
 }
 
 async function askPassphrase(path: string, ask: KeyFileOptions['passphrase']): Promise<Secret> {
@@ -72,25 +83,31 @@ async function askPassphrase(path: string, ask: KeyFileOptions['passphrase']): P
   throw new AgentError('ERR_PIN_REQUIRED', `the key file ${path} is encrypted`, { hint: 'give --pin-source' });
 }
 
-async function parse(bytes: Buffer, path: string, ask: KeyFileOptions['passphrase']): Promise<ParsedKey> {
-  const pkcs12 = isPkcs12(bytes);
+/** Parses with a passphrase or without one. Errors are AgentErrors. */
+async function parseWith(bytes: Buffer, path: string, passphrase: Secret | undefined): Promise<ParsedKey> {
+  if (isPkcs12(bytes)) return await parsePkcs12(bytes, passphrase?.reveal() ?? '', path);
   try {
-    // many PKCS#12 files have the empty passphrase: the MAC says so without asking anybody
-    return pkcs12 ? await parsePkcs12(bytes, '', path) : parsePlain(bytes, path, undefined);
+    return parsePlain(bytes, path, passphrase?.bytes);
   } catch (error) {
-    const wantsPassphrase =
-      error instanceof AgentError ? error.code === 'ERR_PIN_INCORRECT' : isMissingPassphrase(error);
-    if (!wantsPassphrase) {
-      if (error instanceof AgentError) throw error;
-      throw new AgentError('ERR_KEY_FILE', `no private key that can be read in ${path}`, { cause: error });
+    if (error instanceof AgentError) throw error;
+    throw passphrase
+      ? new AgentError('ERR_PIN_INCORRECT', `wrong passphrase for ${path}`, { cause: error })
+      : new AgentError('ERR_KEY_FILE', `no private key that can be read in ${path}`, { cause: error });
+  }
+}
+
+async function parse(bytes: Buffer, path: string, ask: KeyFileOptions['passphrase']): Promise<ParsedKey> {
+  if (!isEncrypted(bytes)) {
+    try {
+      return await parseWith(bytes, path, undefined);
+    } catch (error) {
+      // many PKCS#12 files have the empty passphrase: only if the MAC says otherwise is anybody asked
+      if (errorCode(error) !== 'ERR_PIN_INCORRECT') throw error;
     }
   }
   const passphrase = await askPassphrase(path, ask);
   try {
-    return pkcs12 ? await parsePkcs12(bytes, passphrase.reveal(), path) : parsePlain(bytes, path, passphrase.bytes);
-  } catch (error) {
-    if (error instanceof AgentError) throw error;
-    throw new AgentError('ERR_PIN_INCORRECT', `wrong passphrase for ${path}`, { cause: error });
+    return await parseWith(bytes, path, passphrase);
   } finally {
     passphrase.destroy();
   }
