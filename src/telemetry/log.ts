@@ -19,7 +19,7 @@ function prettyValue(value: unknown): string {
 }
 
 /** A log record as a line for a terminal: time, level, message, the rest as name=value. */
-export function prettyLine(json: string): string {
+function prettyLine(json: string): string {
   const { time, level, msg, ...rest } = JSON.parse(json) as { time: string; level: string; msg?: string };
   const fields = Object.entries(rest).map(([name, value]) => `${name}=${prettyValue(value)}`);
   return [time.slice(11, 19), level.toUpperCase().padEnd(5), msg ?? '', ...fields].join(' ') + '\n';
