@@ -49,8 +49,8 @@ export function moduleHosts(deadline: number, log: Logger): ModuleHosts {
     execPath: process.execPath,
     deadline,
     onEvent: ({ type, ...fields }) => {
-      if (type === 'output') log.debug(fields, 'module output');
-      else log.debug(fields, `module host ${type}`);
+      const level = 'expected' in fields && !fields.expected ? 'warn' : 'debug';
+      log[level](fields, type === 'output' ? 'module output' : `module host ${type}`);
     },
   });
 }

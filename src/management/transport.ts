@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { AgentError, errorText } from '../errors.ts';
@@ -14,17 +15,16 @@ function socketOptions(address: ManagementAddress): SocketOptions {
  * @throws AgentError ERR_MANAGEMENT_CLOSED
  */
 export async function connectSocket(address: ManagementAddress, signal?: AbortSignal): Promise<Socket> {
-  const socket = connect({ ...socketOptions(address), noDelay: true, ...(signal && { signal }) });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve);
-    socket.once('error', (error) => {
-      const where = formatManagementAddress(address);
-      reject(
-        new AgentError('ERR_MANAGEMENT_CLOSED', `can't connect to ${where}: ${errorText(error)}`, { cause: error }),
-      );
-    });
-  });
-  return socket;
+  const socket = connect({ ...socketOptions(address), noDelay: true });
+  try {
+    // the signal ends the attempt only: node:net's own would end the connection later on
+    await once(socket, 'connect', { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    const where = formatManagementAddress(address);
+    throw new AgentError('ERR_MANAGEMENT_CLOSED', `can't connect to ${where}: ${errorText(error)}`, { cause: error });
+  }
 }
 
 async function listen(server: Server, address: ManagementAddress): Promise<void> {

@@ -20,7 +20,14 @@ export interface ModuleHostOptions {
 
 export type ModuleHostEvent =
   | { readonly type: 'started'; readonly modulePath: string; readonly pid: number }
-  | { readonly type: 'ended'; readonly modulePath: string; readonly pid: number; readonly reason: string }
+  | {
+      readonly type: 'ended';
+      readonly modulePath: string;
+      readonly pid: number;
+      readonly reason: string;
+      /** It was told to. */
+      readonly expected: boolean;
+    }
   | { readonly type: 'output'; readonly modulePath: string; readonly text: string };
 
 interface PendingCall {
@@ -114,9 +121,9 @@ export class ModuleHost {
     return payload;
   }
 
-  /** Ends the process at once; calls under way fail. */
-  kill(reason = 'was stopped'): void {
-    this.#end(reason);
+  /** Ends the process at once; calls under way fail. @param reason if something is wrong with it */
+  kill(reason?: string): void {
+    this.#end(reason ?? 'was stopped', { expected: reason === undefined });
     this.#child.kill('SIGKILL');
   }
 
@@ -146,7 +153,7 @@ export class ModuleHost {
         'ERR_MODULE_TIMEOUT',
         `${what} took the PKCS#11 module ${this.modulePath} longer than ${this.#options.deadline} ms`,
       );
-      this.#end('passed its deadline and was killed', error);
+      this.#end('passed its deadline and was killed', { error });
       this.#child.kill('SIGKILL');
     }, this.#options.deadline);
   }
@@ -164,20 +171,20 @@ export class ModuleHost {
         else pending.resolve({ result: reply.result, payload });
       }
       this.#watch();
-    } catch (error) {
-      this.#end('sent garbage and was killed', error instanceof AgentError ? error : undefined);
+    } catch {
+      this.#end('sent garbage and was killed');
       this.#child.kill('SIGKILL');
     }
   }
 
-  #end(reason: string, error?: AgentError): void {
+  #end(reason: string, { error, expected = false }: { error?: AgentError; expected?: boolean } = {}): void {
     if (this.#death) return;
     clearTimeout(this.#timer);
-    this.#death =
-      error ?? new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${this.modulePath} ${reason}`);
+    const { modulePath } = this;
+    this.#death = error ?? new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
     for (const { reject } of this.#pending.splice(0)) reject(this.#death);
     const { pid } = this.#child;
-    if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath: this.modulePath, pid, reason });
+    if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
   }
 
   #forwardOutput(stream: Readable): void {

@@ -1,5 +1,5 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorText } from '../errors.ts';
 import { keyKind } from '../signing/public-key.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import type { RawSignature, Signer } from '../signing/signer.ts';
@@ -114,7 +114,7 @@ export class TokenKey implements Signer {
     } catch (error) {
       if (!isWorthReopening(error)) throw error;
       // a lost session, a card put back, a module that crashed: a new host starts from nothing, and OpenVPN still waits
-      this.#open?.host.kill('was replaced after an error');
+      this.#open?.host.kill(`was replaced: ${errorText(error)}`);
       return await this.#signNow(request);
     }
   }
