@@ -1,0 +1,205 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorCode, errorText } from '../errors.ts';
+import { certificatePem } from '../keyfile/pem.ts';
+import {
+  connectSocket,
+  formatManagementAddress,
+  ManagementClient,
+  ManagementListener,
+  type ManagementAddress,
+  type Notification,
+} from '../management/index.ts';
+import type { Secret } from '../secret.ts';
+import { answer } from './answer.ts';
+import type { OpenedKey } from './open-key.ts';
+
+/** The logger that a tunnel writes to; pino's fits. */
+export interface Log {
+  debug(fields: object, text: string): void;
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+/** One OpenVPN daemon to serve. */
+export interface TunnelOptions {
+  readonly address: ManagementAddress;
+  /** The daemon connects to us (`--management-client`). */
+  readonly listen: boolean;
+  /** Gets the management password, anew at each connection. */
+  readonly password?: (() => Promise<Secret>) | undefined;
+  /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
+  readonly key: () => Promise<OpenedKey>;
+  /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
+  readonly deadline: number;
+  /** Ends the tunnel: requests under way are still answered. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+}
+
+/** Management version 3 makes the daemon name the algorithm; nothing above it concerns us. */
+const CLIENT_VERSION = 3;
+const FIRST_RETRY = 100;
+const LAST_RETRY = 5_000;
+/** A connection that lived so long was no failed try. */
+const STABLE = 10_000;
+
+/** Serves one daemon, for as long as it is told to, over any number of connections. */
+export class Tunnel {
+  readonly name: string;
+  readonly #options: TunnelOptions;
+  /** Requests under way: a stop waits for them. */
+  readonly #busy = new Set<Promise<void>>();
+
+  readonly #serving = new Set<Promise<void>>();
+  #listener: ManagementListener | undefined;
+
+  private constructor(options: TunnelOptions) {
+    this.name = formatManagementAddress(options.address);
+    this.#options = options;
+  }
+
+  /**
+   * Makes a tunnel; where the daemon is to connect to us, listens from now on.
+   * @throws AgentError ERR_MANAGEMENT_LISTEN
+   */
+  static async open(options: TunnelOptions): Promise<Tunnel> {
+    const tunnel = new Tunnel(options);
+    if (options.listen) {
+      tunnel.#listener = await ManagementListener.open(options.address, (socket) => {
+        const served = tunnel.#serve(socket);
+        tunnel.#serving.add(served);
+        void served.finally(() => tunnel.#serving.delete(served));
+      });
+      options.log.info({ tunnel: tunnel.name }, 'listening for the daemon');
+    }
+    return tunnel;
+  }
+
+  /** Runs until the signal; resolves when the last request is answered. Never rejects. */
+  async run(): Promise<void> {
+    const { signal } = this.#options;
+    if (this.#listener) {
+      if (!signal.aborted) await once(signal, 'abort');
+      await this.#listener[Symbol.asyncDispose]();
+    } else {
+      await this.#connect(signal);
+    }
+    await Promise.all([...this.#serving, ...this.#busy]);
+  }
+
+  async #connect(signal: AbortSignal): Promise<void> {
+    const { log, address } = this.#options;
+    let delay = FIRST_RETRY;
+    let said = '';
+    const isStopped = (): boolean => signal.aborted;
+    while (!isStopped()) {
+      const started = Date.now();
+      try {
+        await this.#serve(await connectSocket(address, signal));
+      } catch (error) {
+        if (isStopped()) return;
+        const text = errorText(error);
+        if (text !== said) log.info({ tunnel: this.name, error: text }, 'waiting for the daemon');
+        said = text;
+      }
+      if (Date.now() - started > STABLE) delay = FIRST_RETRY;
+      await sleep(delay, undefined, { signal }).catch(() => undefined);
+      delay = Math.min(2 * delay, LAST_RETRY);
+    }
+  }
+
+  /** Serves one connection until it ends; never throws. */
+  async #serve(socket: Socket): Promise<void> {
+    const { log, password, signal } = this.#options;
+    const client = new ManagementClient(socket, { clientVersion: CLIENT_VERSION, ...(password && { password }) });
+    log.info({ tunnel: this.name }, 'connected to the daemon');
+    const stop = (): void => {
+      void Promise.all(this.#busy).then(() => {
+        client.close();
+      });
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop);
+    for await (const notification of client) {
+      const handled = this.#handle(client, notification);
+      // a stop waits for signatures, not for a key that may never be ready
+      if (notification.type.startsWith('SIGN')) this.#track(handled);
+    }
+    signal.removeEventListener('abort', stop);
+    const reason = client.closeReason;
+    const level = errorCode(reason) === 'ERR_MANAGEMENT_CLOSED' ? 'info' : 'error';
+    log[level]({ tunnel: this.name, reason: errorText(reason) }, 'disconnected from the daemon');
+  }
+
+  #track(work: Promise<void>): void {
+    this.#busy.add(work);
+    void work.finally(() => this.#busy.delete(work));
+  }
+
+  /** Never throws: what goes wrong with one notification concerns no other. */
+  async #handle(client: ManagementClient, notification: Notification): Promise<void> {
+    const { log } = this.#options;
+    try {
+      await this.#respond(client, notification);
+    } catch (error) {
+      log.warn(
+        { tunnel: this.name, notification: notification.type, error: errorText(error) },
+        'no answer was possible',
+      );
+    }
+  }
+
+  async #respond(client: ManagementClient, notification: Notification): Promise<void> {
+    const { key, log, deadline } = this.#options;
+    const tunnel = this.name;
+    switch (notification.type) {
+      case 'SIGN': {
+        const request = { data: notification.data, algorithmText: notification.algorithm };
+        const signer = key().then((opened) => opened.signer);
+        const signature = await answer(request, signer, deadline, (level, fields, text) => {
+          log[level]({ tunnel, ...fields }, text);
+        });
+        await client.signature(notification.answer, signature);
+        return;
+      }
+      case 'SIGN_TRUNCATED':
+        log.error(
+          {
+            tunnel,
+            outcome: 'refused',
+            code: 'ERR_REQUEST_TRUNCATED',
+            error: `the daemon cut its request off at ${notification.length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`,
+          },
+          'refused',
+        );
+        await client.signature(notification.answer, undefined);
+        return;
+      case 'HOLD':
+        await key();
+        await client.holdRelease();
+        log.info({ tunnel }, 'hold released');
+        return;
+      case 'NEED-CERTIFICATE': {
+        const { certificates } = await key();
+        if (certificates.length === 0)
+          log.error({ tunnel }, 'the daemon wants a certificate and there is none: give --cert');
+        await client.certificate(certificates.map(certificatePem).join(''));
+        return;
+      }
+      case 'PASSWORD':
+        // the text may hold an Auth-Token
+        if (notification.text.startsWith('Need '))
+          log.warn({ tunnel, text: notification.text }, 'the daemon asks for what pksigd does not have');
+        return;
+      case 'FATAL':
+        log.error({ tunnel, text: notification.text }, 'the daemon ended');
+        return;
+      case 'INFO':
+      case 'OTHER':
+        log.debug({ tunnel, type: notification.type, text: notification.text }, 'notification');
+    }
+  }
+}

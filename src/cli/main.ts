@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { errorText } from '../errors.ts';
+import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+import type { RunFlags } from './run-command.ts';
+import type { SignFlags } from './sign-command.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 3600)) throw new InvalidArgumentError('give seconds, more than 0.');
+  return value * 1000;
+}
+
+function withKeyOptions(command: Command, logLevel: LogLevel): Command {
+  return command
+    .option(
+      '--pin-source <source>',
+      'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, prompt',
+    )
+    .option('--module <path>', 'the PKCS#11 module for URIs that name none')
+    .option('--allow-readable-key', 'take a key file that group or others can read')
+    .option('--allow-pin-command', "run a command that a URI's pin-source names")
+    .addOption(
+      new Option('--deadline <seconds>', 'how long one call into the PKCS#11 module may take')
+        .argParser(seconds)
+        .default(30_000, '30'),
+    )
+    .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default(logLevel));
+}
+
+const program = new Command('pksigd')
+  .description("signing agent for OpenVPN's --management-external-key")
+  .version(version, '-V, --version')
+  .configureOutput({
+    outputError: (text, write) => {
+      write(text.replace(/^error: /, 'pksigd: '));
+    },
+  })
+  .exitOverride();
+
+withKeyOptions(
+  program
+    .command('run')
+    .description('answer the signature requests of an OpenVPN daemon')
+    .option(
+      '--management <address...>',
+      "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
+    )
+    .option('--management-client', 'listen there for a daemon that has --management-client')
+    .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration')
+    .requiredOption('--key <key>', 'the private key: a file or a pkcs11: URI')
+    .option('--cert <cert>', 'its certificate, for --management-external-cert: a file or a pkcs11: URI'),
+  'info',
+).action(async (flags: RunFlags) => {
+  const { runCommand } = await import('./run-command.ts');
+  await runCommand(flags);
+});
+
+withKeyOptions(
+  program
+    .command('sign')
+    .description('sign once: base64 data on stdin, the base64 lines of the signature on stdout')
+    .requiredOption('--key <key>', 'the private key: a file or a pkcs11: URI')
+    .option('--cert <cert>', 'its certificate, where the token tells no public key: a file or a pkcs11: URI')
+    .option('--algorithm <text>', "OpenVPN's algorithm text; without it, what the data's shape says"),
+  'warn',
+).action(async (flags: SignFlags) => {
+  const { signCommand } = await import('./sign-command.ts');
+  await signCommand(flags);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // it has printed its own line
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  } else {
+    const debug = process.argv.includes('debug') || process.argv.includes('trace');
+    process.stderr.write(`pksigd: ${errorText(error)}\n`);
+    if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+// a prompt that nobody answered would keep the process alive
+process.exit();

@@ -1,0 +1,102 @@
+import type { X509Certificate } from 'node:crypto';
+import { openKey, type OpenedKey } from '../agent/open-key.ts';
+import { Tunnel } from '../agent/tunnel.ts';
+import { readOpenVpnConfig, type ManagementDirectives } from '../config/openvpn-config.ts';
+import { parseSecretSource, type SecretSource } from '../config/secret-source.ts';
+import { AgentError } from '../errors.ts';
+import { parseManagementAddress } from '../management/index.ts';
+import { forbidCoreDumps, moduleHosts, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
+
+export interface RunFlags extends KeyFlags {
+  readonly management?: readonly string[];
+  readonly managementClient?: boolean;
+  readonly openvpnConfig?: string;
+}
+
+/** What a module host's own deadline gets ahead, so that its error, which says more, comes first. In milliseconds. */
+const DEADLINE_MARGIN = 500;
+
+async function managementDirectives(flags: RunFlags): Promise<ManagementDirectives> {
+  if (flags.management && flags.openvpnConfig === undefined) {
+    return { management: flags.management, managementClient: flags.managementClient ?? false };
+  }
+  if (flags.openvpnConfig !== undefined && !flags.management) return await readOpenVpnConfig(flags.openvpnConfig);
+  throw new AgentError('ERR_USAGE', 'give --management ADDRESS PORT|unix or --openvpn-config FILE', {
+    hint: 'one of the two',
+  });
+}
+
+/** `stdin` is OpenVPN's word for asking on the terminal. */
+function passwordSource(word: string): SecretSource {
+  return word === 'stdin' ? { kind: 'prompt' } : parseSecretSource(word);
+}
+
+/** Aborts at the first SIGINT or SIGTERM; a second one ends the process as if nobody caught it. */
+function abortOnSignals(controller: AbortController): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      controller.abort();
+    });
+  }
+}
+
+/** `pksigd run`: serves a daemon until a signal comes, or until the key turns out to be of no use. */
+export async function runCommand(flags: RunFlags): Promise<void> {
+  const { management, managementClient } = await managementDirectives(flags);
+  const [address, port, passwordFile, ...rest] = management;
+  if (address === undefined || port === undefined || rest.length > 0) {
+    throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
+  }
+  const parsedAddress = parseManagementAddress(address, port);
+  const log = stderrLog(flags.logLevel);
+  const askSecret = secretAsker(flags, log);
+  await forbidCoreDumps();
+  const stop = new AbortController();
+  abortOnSignals(stop);
+  using hosts = moduleHosts(flags.deadline, log);
+
+  let opening: Promise<OpenedKey> | undefined;
+  const key = (): Promise<OpenedKey> =>
+    (opening ??= openKey({
+      key: flags.key,
+      certificate: flags.cert,
+      hosts,
+      defaultModule: flags.module,
+      allowReadableKey: flags.allowReadableKey,
+      askSecret: askSecret.forKey,
+    }));
+  // listening comes first: a port that is in use costs no PIN
+  const tunnel = await Tunnel.open({
+    address: parsedAddress,
+    listen: managementClient,
+    ...(passwordFile !== undefined && {
+      password: () => askSecret.from(passwordSource(passwordFile), `management password of ${address}`),
+    }),
+    key,
+    deadline: flags.deadline + DEADLINE_MARGIN,
+    signal: stop.signal,
+    log,
+  });
+  const serving = tunnel.run();
+  key().then(
+    ({ signer, certificates }) => {
+      log.info({ key: signer.name, ...certificateFields(certificates[0]) }, 'key ready');
+    },
+    () => {
+      stop.abort();
+    },
+  );
+  await serving;
+  await keyOutcome(key());
+}
+
+/** Throws what opening the key threw; lets go of a key that is open, does not wait for one that is not. */
+async function keyOutcome(key: Promise<OpenedKey>): Promise<void> {
+  const opened = await Promise.race([key, Promise.resolve(undefined)]);
+  await opened?.[Symbol.asyncDispose]();
+}
+
+function certificateFields(certificate: X509Certificate | undefined): object {
+  if (!certificate) return {};
+  return { certificate: certificate.subject.replaceAll('\n', ', '), validTo: certificate.validTo };
+}

@@ -1,0 +1,44 @@
+import { openKey } from '../agent/open-key.ts';
+import { AgentError } from '../errors.ts';
+import { parseSignatureRequest } from '../signing/parse-request.ts';
+import { keyKind } from '../signing/public-key.ts';
+import { createSignature } from '../signing/signer.ts';
+import { forbidCoreDumps, moduleHosts, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
+
+export interface SignFlags extends KeyFlags {
+  readonly algorithm?: string;
+}
+
+/** Whole TLS 1.2 transcripts are some KB; nothing that a daemon sends comes near. */
+const MAX_INPUT = 1024 * 1024;
+const LINE = 64;
+
+async function readStdin(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('latin1')) {
+    text += chunk as string;
+    if (text.length > MAX_INPUT) throw new AgentError('ERR_REQUEST_LENGTH', 'more than 1 MiB on standard input');
+  }
+  return text.replace(/\s+/g, '');
+}
+
+/** `pksigd sign`: base64 data on stdin, the signature's base64 lines on stdout. */
+export async function signCommand(flags: SignFlags): Promise<void> {
+  const log = stderrLog(flags.logLevel);
+  await forbidCoreDumps();
+  using hosts = moduleHosts(flags.deadline, log);
+  await using opened = await openKey({
+    key: flags.key,
+    certificate: flags.cert,
+    hosts,
+    defaultModule: flags.module,
+    allowReadableKey: flags.allowReadableKey,
+    askSecret: secretAsker(flags, log).forKey,
+  });
+  const { signer } = opened;
+  const request = parseSignatureRequest(await readStdin(), flags.algorithm, keyKind(signer.publicKey));
+  const { bytes, mechanism } = await createSignature(signer, request);
+  log.debug({ key: signer.name, scheme: request.algorithmText, mechanism }, 'signed');
+  const lines = bytes.toString('base64').match(new RegExp(`.{1,${LINE}}`, 'g')) ?? [];
+  process.stdout.write(lines.join('\n') + '\n');
+}

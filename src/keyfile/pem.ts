@@ -1,0 +1,35 @@
+import { X509Certificate } from 'node:crypto';
+import { AgentError } from '../errors.ts';
+
+/** One block of a PEM file (RFC 7468): its label, and itself from BEGIN to END. */
+export interface PemBlock {
+  readonly label: string;
+  readonly text: string;
+}
+
+const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g;
+
+/** All blocks of a text in order; none if it is no PEM. Whatever stands between them (`Bag Attributes`…) is left out. */
+export function pemBlocks(text: string): PemBlock[] {
+  return Array.from(text.matchAll(BLOCK), ([block, label = '']) => ({ label, text: block }));
+}
+
+/** PEM of one certificate, with a line end. */
+export function certificatePem(certificate: X509Certificate): string {
+  return certificate.toString().trimEnd() + '\n';
+}
+
+/**
+ * The certificates of a file in order, PEM (one or a chain, other blocks ignored) or DER (one).
+ * @throws AgentError ERR_CERTIFICATE_NOT_FOUND
+ */
+export function parseCertificates(bytes: Buffer, path: string): X509Certificate[] {
+  const blocks = pemBlocks(bytes.toString('latin1')).filter(({ label }) =>
+    /^(X509 |TRUSTED )?CERTIFICATE$/.test(label),
+  );
+  try {
+    return blocks.length > 0 ? blocks.map(({ text }) => new X509Certificate(text)) : [new X509Certificate(bytes)];
+  } catch (error) {
+    throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `no certificate that can be read in ${path}`, { cause: error });
+  }
+}

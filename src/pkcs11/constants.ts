@@ -1,0 +1,42 @@
+// The few of PKCS#11's numbers that pksigd uses (v3.1, pkcs11t.h). pkcs11js has them too, but loading it would bring the
+// native addon into the agent, and it lacks EdDSA.
+
+export const CKF = {
+  LOGIN_REQUIRED: 0x4,
+  USER_PIN_INITIALIZED: 0x8,
+  TOKEN_INITIALIZED: 0x400,
+  USER_PIN_LOCKED: 0x40000,
+} as const;
+
+export const CKO = { CERTIFICATE: 1, PUBLIC_KEY: 2, PRIVATE_KEY: 3 } as const;
+
+export const CKK = { RSA: 0, EC: 3, EC_EDWARDS: 0x40 } as const;
+
+export const CKA = {
+  CLASS: 0x0,
+  LABEL: 0x3,
+  VALUE: 0x11,
+  KEY_TYPE: 0x100,
+  ID: 0x102,
+  MODULUS: 0x120,
+  PUBLIC_EXPONENT: 0x122,
+  EC_PARAMS: 0x180,
+  EC_POINT: 0x181,
+} as const;
+
+export const CKM = {
+  RSA_PKCS: 0x1,
+  RSA_X_509: 0x3,
+  RSA_PKCS_PSS: 0xd,
+  ECDSA: 0x1041,
+  EDDSA: 0x1057,
+} as const;
+
+/** A mechanism's hash and mask generation function, for CK_RSA_PKCS_PSS_PARAMS (section 6.1.9). */
+export const PSS_HASHES = {
+  SHA1: { hashAlg: 0x220, mgf: 1 },
+  SHA224: { hashAlg: 0x255, mgf: 5 },
+  SHA256: { hashAlg: 0x250, mgf: 2 },
+  SHA384: { hashAlg: 0x260, mgf: 3 },
+  SHA512: { hashAlg: 0x270, mgf: 4 },
+} as const;

@@ -1,0 +1,172 @@
+// The only file that loads pkcs11js, and so the only one next to vendor code. Everything is synchronous: its async calls
+// read freed memory and are slower; parallel signatures come from several hosts.
+import type * as Pkcs11js from 'pkcs11js';
+import { CKA, CKF } from '../constants.ts';
+import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, TokenInfo } from '../protocol.ts';
+
+type Handlers = {
+  [Call in HostCall]: (params: HostCalls[Call]['params'], payload: Buffer) => HostCalls[Call]['result'] | Buffer;
+};
+
+const CKF_SERIAL_SESSION = 0x4;
+const CKF_OS_LOCKING_OK = 0x2;
+const CKU_USER = 1;
+const MAX_OBJECTS = 100;
+/** RSA of 16,384 bits. */
+const MAX_SIGNATURE = 2048;
+
+class HostError extends Error {
+  readonly failure: HostFailure;
+  constructor(failure: HostFailure) {
+    super(failure.kind);
+    this.failure = failure;
+  }
+}
+
+const fromHex = (handle: string): Buffer => Buffer.from(handle, 'hex');
+const toHex = (bytes: Buffer): string => bytes.toString('hex');
+/** Fixed-length strings are padded with blanks (PKCS#11 section 3.1), by some modules with NULs. */
+const unpadded = (text: string): string => text.replace(/[\0 ]+$/, '');
+
+async function loadAddon(): Promise<typeof Pkcs11js> {
+  try {
+    const { default: addon } = await import('pkcs11js');
+    return addon;
+  } catch (error) {
+    throw new HostError({ kind: 'pkcs11js', text: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+function describeFailure(error: unknown): HostFailure {
+  if (error instanceof HostError) return error.failure;
+  if (error instanceof Error && error.name === 'Pkcs11Error') {
+    const { message, code, method } = error as Error & { code: number; method: string };
+    // codes that pkcs11js has no name for read CKR_VENDOR_DEFINED
+    const ckr = message === 'CKR_VENDOR_DEFINED' && code < 0x80000000 ? `CKR_0x${code.toString(16)}` : message;
+    return { kind: 'ckr', ckr, code, function: method };
+  }
+  return { kind: 'internal', text: error instanceof Error ? error.message : String(error) };
+}
+
+/** One loaded module. */
+export class Cryptoki {
+  #addon: typeof Pkcs11js | undefined;
+  #module: Pkcs11js.PKCS11 | undefined;
+
+  /** Carries out one call; never throws. */
+  async call(
+    call: HostCall,
+    params: unknown,
+    payload: Buffer,
+  ): Promise<{ result: unknown } | { failure: HostFailure }> {
+    try {
+      if (call === 'load') {
+        await this.#load((params as HostCalls['load']['params']).path);
+        return { result: null };
+      }
+      const handler = this.#handlers[call] as (params: unknown, payload: Buffer) => unknown;
+      return { result: handler(params, payload) };
+    } catch (error) {
+      return { failure: describeFailure(error) };
+    }
+  }
+
+  async #load(path: string): Promise<void> {
+    this.#addon = await loadAddon();
+    const module = new this.#addon.PKCS11();
+    try {
+      module.load(path);
+    } catch (error) {
+      throw new HostError({ kind: 'load', text: error instanceof Error ? error.message : String(error) });
+    }
+    module.C_Initialize({ flags: CKF_OS_LOCKING_OK });
+    this.#module = module;
+  }
+
+  get #loaded(): Pkcs11js.PKCS11 {
+    if (!this.#module) throw new HostError({ kind: 'internal', text: 'no module loaded' });
+    return this.#module;
+  }
+
+  readonly #handlers: Omit<Handlers, 'load'> = {
+    tokens: () => this.#loaded.C_GetSlotList(true).flatMap((slot) => this.#tokenInfo(slot) ?? []),
+    mechanisms: ({ slot }) => this.#loaded.C_GetMechanismList(fromHex(slot)),
+    openSession: ({ slot }) => toHex(this.#loaded.C_OpenSession(fromHex(slot), CKF_SERIAL_SESSION)),
+    closeSession: ({ session }) => {
+      this.#loaded.C_CloseSession(fromHex(session));
+      return null;
+    },
+    login: ({ session }, pin) => {
+      try {
+        this.#loaded.C_Login(fromHex(session), CKU_USER, pin.toString('utf8'));
+      } catch (error) {
+        if (describeCkr(error) !== 'CKR_USER_ALREADY_LOGGED_IN') throw error;
+      } finally {
+        pin.fill(0);
+      }
+      return null;
+    },
+    find: ({ session, class: objectClass, attributes }) => this.#find(fromHex(session), objectClass, attributes),
+    attributes: ({ session, object, types }) =>
+      Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
+    sign: ({ session, key, mechanism }, data) => {
+      const handle = fromHex(session);
+      this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
+      return this.#loaded.C_Sign(handle, data, Buffer.alloc(MAX_SIGNATURE));
+    },
+  };
+
+  /** A slot whose token can't be described (pulled at this moment, unreadable) is as good as empty. */
+  #tokenInfo(slot: Buffer): TokenInfo | undefined {
+    try {
+      const info = this.#loaded.C_GetTokenInfo(slot);
+      const { slotDescription } = this.#loaded.C_GetSlotInfo(slot);
+      if ((info.flags & CKF.TOKEN_INITIALIZED) === 0) return undefined;
+      return {
+        slot: toHex(slot),
+        slotDescription: unpadded(slotDescription),
+        label: unpadded(info.label),
+        manufacturer: unpadded(info.manufacturerID),
+        model: unpadded(info.model),
+        serial: unpadded(info.serialNumber),
+        flags: info.flags,
+      };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #find(session: Buffer, objectClass: number, attributes: Attributes): string[] {
+    const template: Pkcs11js.Template = [
+      { type: CKA.CLASS, value: objectClass },
+      ...Object.entries(attributes).map(([type, value]) => ({ type: Number(type), value: fromHex(value ?? '') })),
+    ];
+    this.#loaded.C_FindObjectsInit(session, template);
+    try {
+      return this.#loaded.C_FindObjects(session, MAX_OBJECTS).map(toHex);
+    } finally {
+      this.#loaded.C_FindObjectsFinal(session);
+    }
+  }
+
+  /** One at a time: one that is invalid or sensitive makes pkcs11js throw for the whole batch. */
+  #attribute(session: Buffer, object: Buffer, type: number): string | null {
+    try {
+      const [attribute] = this.#loaded.C_GetAttributeValue(session, object, [{ type }]);
+      return Buffer.isBuffer(attribute?.value) ? toHex(attribute.value) : null;
+    } catch (error) {
+      if (describeFailure(error).kind !== 'ckr') throw error;
+      return null;
+    }
+  }
+
+  #mechanism({ type, pss }: Mechanism): Pkcs11js.Mechanism {
+    if (!pss || !this.#addon) return { mechanism: type };
+    return { mechanism: type, parameter: { type: this.#addon.CK_PARAMS_RSA_PSS, ...pss } };
+  }
+}
+
+function describeCkr(error: unknown): string | undefined {
+  const failure = describeFailure(error);
+  return failure.kind === 'ckr' ? failure.ckr : undefined;
+}

@@ -1,0 +1,198 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { Duplex, type Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { AgentError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import { hostFailure } from './failures.ts';
+import { encodeFrame, FrameDecoder } from './frames.ts';
+import type { HostCall, HostCalls, HostReply, HostRequest } from './protocol.ts';
+
+/** What module hosts need of their surroundings. */
+export interface ModuleHostOptions {
+  /** Node's own binary. */
+  readonly execPath: string;
+  /** Milliseconds that one call into the module may take before its host is killed. */
+  readonly deadline: number;
+  /** Told when a host starts and ends, and what the module prints. */
+  readonly onEvent?: (event: ModuleHostEvent) => void;
+}
+
+export type ModuleHostEvent =
+  | { readonly type: 'started'; readonly modulePath: string; readonly pid: number }
+  | {
+      readonly type: 'ended';
+      readonly modulePath: string;
+      readonly pid: number;
+      readonly reason: string;
+      /** It was told to. */
+      readonly expected: boolean;
+    }
+  | { readonly type: 'output'; readonly modulePath: string; readonly text: string };
+
+interface PendingCall {
+  readonly id: number;
+  readonly resolve: (reply: { result: unknown; payload: Buffer }) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const HOST_PROGRAM = new URL('./host/main.js', import.meta.url);
+/** A line of a module's output longer than this is cut. */
+const MAX_OUTPUT = 1000;
+
+/**
+ * The agent's end of one module host process. Calls are answered in order. Once it died, or was killed because a call
+ * passed its deadline, every call fails: make a new one.
+ */
+export class ModuleHost {
+  readonly modulePath: string;
+  readonly #child: ChildProcess;
+  readonly #requests: Duplex;
+  readonly #options: ModuleHostOptions;
+  readonly #decoder = new FrameDecoder();
+  readonly #pending: PendingCall[] = [];
+  /** PINs that this host knows: cut out of whatever the module prints. */
+  readonly #secrets: Secret[] = [];
+  #nextId = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #death: AgentError | undefined;
+
+  private constructor(modulePath: string, options: ModuleHostOptions) {
+    this.modulePath = modulePath;
+    this.#options = options;
+    this.#child = spawn(options.execPath, [fileURLToPath(HOST_PROGRAM)], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
+    const [requests, output, errors, replies] = this.#child.stdio;
+    if (!(requests instanceof Duplex) || !(replies instanceof Duplex))
+      throw new TypeError('no pipes to the module host');
+    this.#requests = requests;
+    // a write to a host that has just died: its end is noticed anyway
+    requests.on('error', () => undefined);
+    replies.on('error', () => undefined);
+    replies.on('data', (chunk: Buffer) => {
+      this.#receive(chunk);
+    });
+    for (const stream of [output, errors]) if (stream) this.#forwardOutput(stream);
+    this.#child.on('error', (error) => {
+      this.#end(`could not be started: ${error.message}`);
+    });
+    this.#child.on('exit', (code, signal) => {
+      this.#end(signal === null ? `exited with status ${code ?? 0}` : `was killed by ${signal}`);
+    });
+    // the agent's own work keeps it alive, not its helpers
+    this.#child.unref();
+    for (const stream of [requests, output, errors, replies]) (stream as unknown as { unref(): void }).unref();
+  }
+
+  /**
+   * Starts a host and loads the module.
+   * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED (C_Initialize failed)
+   */
+  static async start(modulePath: string, options: ModuleHostOptions): Promise<ModuleHost> {
+    const host = new ModuleHost(modulePath, options);
+    if (host.#child.pid !== undefined) options.onEvent?.({ type: 'started', modulePath, pid: host.#child.pid });
+    try {
+      await host.call('load', { path: modulePath });
+      return host;
+    } catch (error) {
+      host.kill();
+      throw error;
+    }
+  }
+
+  get isAlive(): boolean {
+    return this.#death === undefined;
+  }
+
+  /** Makes one call. @throws AgentError ERR_TOKEN_*, ERR_PIN_*, ERR_MODULE_TIMEOUT, ERR_MODULE_DIED */
+  async call<Call extends HostCall>(call: Call, params: HostCalls[Call]['params']): Promise<HostCalls[Call]['result']> {
+    const { result } = await this.#send(call, params);
+    return result as HostCalls[Call]['result'];
+  }
+
+  /** C_Login. The PIN's bytes go over the private channel and nowhere else. */
+  async login(session: string, pin: Secret): Promise<void> {
+    if (!this.#secrets.includes(pin)) this.#secrets.push(pin);
+    await this.#send('login', { session }, pin.bytes);
+  }
+
+  /** C_SignInit and C_Sign; resolves to the raw signature. */
+  async sign(params: HostCalls['sign']['params'], data: Buffer): Promise<Buffer> {
+    const { payload } = await this.#send('sign', params, data);
+    return payload;
+  }
+
+  /** Ends the process at once; calls under way fail. @param reason if something is wrong with it */
+  kill(reason?: string): void {
+    this.#end(reason ?? 'was stopped', { expected: reason === undefined });
+    this.#child.kill('SIGKILL');
+  }
+
+  #send<Call extends HostCall>(
+    call: Call,
+    params: HostCalls[Call]['params'],
+    data?: Uint8Array,
+  ): Promise<{ result: unknown; payload: Buffer }> {
+    if (this.#death) return Promise.reject(this.#death);
+    const id = this.#nextId++;
+    const frame = encodeFrame({ id, call, params } satisfies HostRequest<Call>, data);
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ id, resolve, reject });
+      if (this.#pending.length === 1) this.#watch(call);
+      this.#requests.write(frame, () => frame.fill(0)); // it may have been a PIN
+    });
+  }
+
+  /** The deadline of the oldest call under way, the one that the module is busy with. */
+  #watch(call?: HostCall): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#pending.length === 0) return;
+    this.#timer = setTimeout(() => {
+      const what = call === undefined ? 'a call' : `'${call}'`;
+      const error = new AgentError(
+        'ERR_MODULE_TIMEOUT',
+        `${what} took the PKCS#11 module ${this.modulePath} longer than ${this.#options.deadline} ms`,
+      );
+      this.#end('passed its deadline and was killed', { error });
+      this.#child.kill('SIGKILL');
+    }, this.#options.deadline);
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#death) return;
+    try {
+      for (const { header, payload } of this.#decoder.push(chunk)) {
+        const reply = header as HostReply;
+        const pending = this.#pending.shift();
+        if (pending?.id !== reply.id) {
+          throw new AgentError('ERR_MODULE_DIED', `reply ${reply.id} from the module host was not expected`);
+        }
+        if ('failure' in reply) pending.reject(hostFailure(reply.failure, this.modulePath));
+        else pending.resolve({ result: reply.result, payload });
+      }
+      this.#watch();
+    } catch {
+      this.#end('sent garbage and was killed');
+      this.#child.kill('SIGKILL');
+    }
+  }
+
+  #end(reason: string, { error, expected = false }: { error?: AgentError; expected?: boolean } = {}): void {
+    if (this.#death) return;
+    clearTimeout(this.#timer);
+    const { modulePath } = this;
+    this.#death = error ?? new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
+    for (const { reject } of this.#pending.splice(0)) reject(this.#death);
+    const { pid } = this.#child;
+    if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
+  }
+
+  #forwardOutput(stream: Readable): void {
+    stream.on('error', () => undefined);
+    createInterface({ input: stream }).on('line', (line) => {
+      let text = line.slice(0, MAX_OUTPUT);
+      for (const secret of this.#secrets) text = text.replaceAll(secret.reveal(), '<redacted>');
+      this.#options.onEvent?.({ type: 'output', modulePath: this.modulePath, text });
+    });
+  }
+}

@@ -1,0 +1,146 @@
+import { X509Certificate, type KeyObject } from 'node:crypto';
+import { AgentError } from '../errors.ts';
+import { CKA, CKO } from './constants.ts';
+import type { ModuleHost } from './module-host.ts';
+import type { Attributes } from './protocol.ts';
+import { publicKeyOf } from './public-key.ts';
+import type { Pkcs11Uri } from './uri.ts';
+
+/** A logged-in session: what searching for objects takes. */
+export interface Session {
+  readonly host: ModuleHost;
+  readonly session: string;
+}
+
+/** A private key on a token, with what belongs to it. */
+export interface KeyObjects {
+  readonly handle: string;
+  readonly id: Buffer;
+  readonly label: string;
+  /** Undefined where the token tells neither a public key nor a certificate. */
+  readonly publicKey: KeyObject | undefined;
+  readonly certificates: readonly X509Certificate[];
+}
+
+async function find({ host, session }: Session, objectClass: number, attributes: Attributes): Promise<string[]> {
+  return await host.call('find', { session, class: objectClass, attributes });
+}
+
+async function read(
+  { host, session }: Session,
+  object: string,
+  types: readonly number[],
+): Promise<(type: number) => Buffer | undefined> {
+  const attributes = await host.call('attributes', { session, object, types: [...types] });
+  return (type) => {
+    const value = attributes[type];
+    return value === null || value === undefined || value === '' ? undefined : Buffer.from(value, 'hex');
+  };
+}
+
+const hexOf = (text: string): string => Buffer.from(text, 'utf8').toString('hex');
+const byId = (id: Buffer): Attributes => ({ [CKA.ID]: id.toString('hex') });
+const byLabel = (label: string): Attributes => ({ [CKA.LABEL]: hexOf(label) });
+
+function attributesOf(uri: Pkcs11Uri): Attributes {
+  return { ...(uri.id && byId(uri.id)), ...(uri.object !== undefined && byLabel(uri.object)) };
+}
+
+/** Keys without a label exist (NSS makes them), while the certificate or public key has one: the CKA_ID ties them. */
+async function findByLabelOfPartner(at: Session, label: string): Promise<string[]> {
+  for (const partner of [CKO.CERTIFICATE, CKO.PUBLIC_KEY]) {
+    for (const object of await find(at, partner, byLabel(label))) {
+      const id = (await read(at, object, [CKA.ID]))(CKA.ID);
+      if (id) return await find(at, CKO.PRIVATE_KEY, byId(id));
+    }
+  }
+  return [];
+}
+
+async function describeKeys(at: Session): Promise<string> {
+  const labels: string[] = [];
+  for (const key of (await find(at, CKO.PRIVATE_KEY, {})).slice(0, 8)) {
+    const value = await read(at, key, [CKA.LABEL, CKA.ID]);
+    labels.push(`'${value(CKA.LABEL)?.toString('utf8') ?? value(CKA.ID)?.toString('hex') ?? '?'}'`);
+  }
+  return labels.length === 0 ? 'the token shows no private key' : `the token has ${labels.join(', ')}`;
+}
+
+async function findCertificates(at: Session, attributes: Attributes): Promise<X509Certificate[]> {
+  const certificates: X509Certificate[] = [];
+  for (const object of await find(at, CKO.CERTIFICATE, attributes)) {
+    const value = (await read(at, object, [CKA.VALUE]))(CKA.VALUE);
+    try {
+      if (value) certificates.push(new X509Certificate(value));
+    } catch {
+      // an attribute certificate, or a damaged one: as good as none
+    }
+  }
+  return certificates;
+}
+
+const KEY_ATTRIBUTES = [CKA.KEY_TYPE, CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.EC_PARAMS, CKA.EC_POINT];
+
+async function readPublicKey(at: Session, object: string): Promise<KeyObject | undefined> {
+  const value = await read(at, object, KEY_ATTRIBUTES);
+  const keyType = value(CKA.KEY_TYPE);
+  if (!keyType) return undefined;
+  return publicKeyOf({
+    keyType: keyType.readUIntLE(0, Math.min(4, keyType.length)),
+    modulus: value(CKA.MODULUS),
+    publicExponent: value(CKA.PUBLIC_EXPONENT),
+    ecParameters: value(CKA.EC_PARAMS),
+    ecPoint: value(CKA.EC_POINT),
+  });
+}
+
+/**
+ * The private key that a URI names, by CKA_ID, then label.
+ * @throws AgentError ERR_KEY_NOT_FOUND, ERR_KEY_AMBIGUOUS
+ */
+export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> {
+  let handles = await find(at, CKO.PRIVATE_KEY, attributesOf(uri));
+  if (handles.length === 0 && uri.id === undefined && uri.object !== undefined) {
+    handles = await findByLabelOfPartner(at, uri.object);
+  }
+  const [handle] = handles;
+  if (handle === undefined) {
+    throw new AgentError('ERR_KEY_NOT_FOUND', 'no private key that the pkcs11 URI fits', {
+      hint: await describeKeys(at),
+    });
+  }
+  if (handles.length > 1) {
+    throw new AgentError('ERR_KEY_AMBIGUOUS', `the pkcs11 URI fits ${handles.length} private keys`, {
+      hint: `add id= or object=; ${await describeKeys(at)}`,
+    });
+  }
+
+  const value = await read(at, handle, [CKA.ID, CKA.LABEL]);
+  const id = value(CKA.ID) ?? Buffer.alloc(0);
+  const label = value(CKA.LABEL)?.toString('utf8') ?? '';
+  const partner = id.length > 0 ? byId(id) : byLabel(label);
+  const certificates = await findCertificates(at, partner);
+  let publicKey = await readPublicKey(at, handle);
+  for (const object of publicKey ? [] : await find(at, CKO.PUBLIC_KEY, partner)) {
+    publicKey ??= await readPublicKey(at, object);
+  }
+  publicKey ??= certificates[0]?.publicKey;
+  const own = certificates.filter((certificate) => publicKey && certificate.publicKey.equals(publicKey));
+  // a renewed certificate often stands beside the old one
+  own.sort((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+  return { handle, id, label, publicKey, certificates: own.slice(0, 1) };
+}
+
+/**
+ * The certificate that a URI names, by CKA_ID, then label.
+ * @throws AgentError ERR_CERTIFICATE_NOT_FOUND
+ */
+export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509Certificate> {
+  const certificates = await findCertificates(at, attributesOf(uri));
+  const [certificate] = certificates;
+  if (certificate && certificates.length === 1) return certificate;
+  throw new AgentError(
+    'ERR_CERTIFICATE_NOT_FOUND',
+    certificate ? `the pkcs11 URI fits ${certificates.length} certificates` : 'no certificate that the pkcs11 URI fits',
+  );
+}

@@ -1,0 +1,68 @@
+// The words between the agent and the module host: one request, one reply, in order. Handles are hex strings, since
+// PKCS#11's are opaque numbers of the platform's size.
+
+/** CK_RSA_PKCS_PSS_PARAMS, lengths in bytes. */
+export interface PssParameters {
+  readonly hashAlg: number;
+  readonly mgf: number;
+  readonly saltLen: number;
+}
+
+export interface Mechanism {
+  readonly type: number;
+  readonly pss?: PssParameters;
+}
+
+/** A token as C_GetTokenInfo describes it, padding removed. */
+export interface TokenInfo {
+  readonly slot: string;
+  readonly slotDescription: string;
+  readonly label: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly serial: string;
+  /** CKF_* flags. */
+  readonly flags: number;
+}
+
+/** An attribute's value as hex; absent ones are null. Keys are CKA_* numbers. */
+export type Attributes = Readonly<Record<number, string | null>>;
+
+/** What the host can be asked. Where there is a payload, it is said. */
+export interface HostCalls {
+  /** dlopen and C_Initialize. */
+  load: { params: { path: string }; result: null };
+  /** Slots that have a token. */
+  tokens: { params: Record<string, never>; result: TokenInfo[] };
+  mechanisms: { params: { slot: string }; result: number[] };
+  openSession: { params: { slot: string }; result: string };
+  closeSession: { params: { session: string }; result: null };
+  /** C_Login as the user; payload: the PIN. Done already is as good as done. */
+  login: { params: { session: string }; result: null };
+  /** Objects of a class with all these attributes (hex values), 100 at most. */
+  find: { params: { session: string; class: number; attributes: Attributes }; result: string[] };
+  attributes: { params: { session: string; object: string; types: number[] }; result: Attributes };
+  /** C_SignInit and C_Sign; payload: the data, and in the reply the signature. */
+  sign: { params: { session: string; key: string; mechanism: Mechanism }; result: null };
+}
+
+export type HostCall = keyof HostCalls;
+
+export interface HostRequest<Call extends HostCall = HostCall> {
+  readonly id: number;
+  readonly call: Call;
+  readonly params: HostCalls[Call]['params'];
+}
+
+export type HostFailure =
+  /** The module returned something else than CKR_OK. */
+  | { readonly kind: 'ckr'; readonly ckr: string; readonly code: number; readonly function: string }
+  /** The shared library could not be loaded; the text is dlerror's. */
+  | { readonly kind: 'load'; readonly text: string }
+  /** The native addon is not there or does not fit this Node. */
+  | { readonly kind: 'pkcs11js'; readonly text: string }
+  | { readonly kind: 'internal'; readonly text: string };
+
+export type HostReply =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly failure: HostFailure };

@@ -1,0 +1,147 @@
+import { AgentError } from '../errors.ts';
+
+/** A `pkcs11:` URI (RFC 7512), decoded. Absent attributes match anything. */
+export interface Pkcs11Uri {
+  readonly token?: string;
+  readonly manufacturer?: string;
+  readonly model?: string;
+  readonly serial?: string;
+  /** CKA_LABEL of the key or certificate. */
+  readonly object?: string;
+  /** CKA_ID. */
+  readonly id?: Buffer;
+  /** A slot's number, which most modules change at will. */
+  readonly slotId?: number;
+  readonly type?: ObjectType;
+  readonly modulePath?: string;
+  readonly moduleName?: string;
+  readonly pinSource?: string;
+}
+
+export type ObjectType = 'private' | 'public' | 'cert' | 'secret-key' | 'data';
+const OBJECT_TYPES: readonly string[] = ['private', 'public', 'cert', 'secret-key', 'data'] satisfies ObjectType[];
+
+// by the attributes' names in the URI, in the order in which they are written
+const PATH_ATTRIBUTES = ['token', 'manufacturer', 'model', 'serial', 'slot-id', 'object', 'id', 'type'];
+const QUERY_ATTRIBUTES = ['module-path', 'module-name', 'pin-source'];
+
+// RFC 7512 section 2.3, pk11-pchar and pk11-qchar, and percent-encoded octets
+const PATH_VALUE = /^(?:[A-Za-z0-9\-._~:[\]@!$'()*+,=&]|%[0-9A-Fa-f]{2})*$/;
+const QUERY_VALUE = /^(?:[A-Za-z0-9\-._~:[\]@!$'()*+,=/?|]|%[0-9A-Fa-f]{2})*$/;
+
+export function isPkcs11Uri(text: string): boolean {
+  return /^pkcs11:/i.test(text);
+}
+
+function refuse(why: string, hint?: string): never {
+  throw new AgentError('ERR_URI', `bad pkcs11 URI: ${why}`, hint === undefined ? {} : { hint });
+}
+
+function decode(value: string): Buffer {
+  const octets = value.replace(/%([0-9A-Fa-f]{2})|[^%]/g, (match, hex: string | undefined) =>
+    hex === undefined ? match : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(octets, 'latin1');
+}
+
+function decodeText(name: string, value: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(decode(value));
+  } catch {
+    return refuse(`attribute '${name}' is no UTF-8`);
+  }
+}
+
+function parseAttributes(
+  part: string,
+  separator: string,
+  allowed: readonly string[],
+  value: RegExp,
+): Map<string, string> {
+  const attributes = new Map<string, string>();
+  if (part === '') return attributes;
+  for (const attribute of part.split(separator)) {
+    const equals = attribute.indexOf('=');
+    const name = equals < 0 ? attribute : attribute.slice(0, equals);
+    if (equals < 0) refuse(`'${name}' has no value`);
+    if (name === 'pin-value') {
+      refuse('pin-value would show the PIN to everybody', 'put it into a file and say pin-source=file:/path');
+    }
+    if (!allowed.includes(name)) refuse(`unknown attribute '${name}'`, `known are ${allowed.join(', ')}`);
+    if (attributes.has(name)) refuse(`attribute '${name}' given twice`);
+    const text = attribute.slice(equals + 1);
+    if (!value.test(text)) refuse(`attribute '${name}' has a character that must be percent-encoded`);
+    attributes.set(name, text);
+  }
+  return attributes;
+}
+
+/**
+ * Parses a `pkcs11:` URI.
+ * @throws AgentError ERR_URI, for `pin-value` and unknown attributes too
+ */
+export function parsePkcs11Uri(text: string): Pkcs11Uri {
+  if (!isPkcs11Uri(text)) refuse("it does not start with 'pkcs11:'");
+  const body = text.slice('pkcs11:'.length);
+  const question = body.indexOf('?');
+  const path = parseAttributes(question < 0 ? body : body.slice(0, question), ';', PATH_ATTRIBUTES, PATH_VALUE);
+  const query = parseAttributes(question < 0 ? '' : body.slice(question + 1), '&', QUERY_ATTRIBUTES, QUERY_VALUE);
+
+  const uri: { -readonly [Name in keyof Pkcs11Uri]: Pkcs11Uri[Name] } = {};
+  for (const name of ['token', 'manufacturer', 'model', 'serial', 'object'] as const) {
+    const value = path.get(name);
+    if (value !== undefined) uri[name] = decodeText(name, value);
+  }
+  const id = path.get('id');
+  if (id !== undefined) uri.id = decode(id);
+  const slotId = path.get('slot-id');
+  if (slotId !== undefined) {
+    if (!/^\d{1,10}$/.test(slotId)) refuse(`slot-id '${slotId}' is no number`);
+    uri.slotId = Number(slotId);
+  }
+  const type = path.get('type');
+  if (type !== undefined) {
+    if (!OBJECT_TYPES.includes(type)) refuse(`unknown type '${type}'`);
+    uri.type = type as ObjectType;
+  }
+  const modulePath = query.get('module-path');
+  if (modulePath !== undefined) uri.modulePath = decodeText('module-path', modulePath);
+  const moduleName = query.get('module-name');
+  if (moduleName !== undefined) uri.moduleName = decodeText('module-name', moduleName);
+  const pinSource = query.get('pin-source');
+  if (pinSource !== undefined) uri.pinSource = decodeText('pin-source', pinSource);
+  return uri;
+}
+
+function encodeText(value: string, unreserved: RegExp): string {
+  return Array.from(Buffer.from(value, 'utf8'), (octet) => {
+    const character = String.fromCharCode(octet);
+    return unreserved.test(character) ? character : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+  }).join('');
+}
+
+/** The URI's text, percent-encoded where needed: the inverse of {@link parsePkcs11Uri}. */
+export function formatPkcs11Uri(uri: Pkcs11Uri): string {
+  const plain = /[A-Za-z0-9\-._~]/;
+  const path: string[] = [];
+  for (const name of ['token', 'manufacturer', 'model', 'serial'] as const) {
+    if (uri[name] !== undefined) path.push(`${name}=${encodeText(uri[name], plain)}`);
+  }
+  if (uri.slotId !== undefined) path.push(`slot-id=${uri.slotId}`);
+  if (uri.object !== undefined) path.push(`object=${encodeText(uri.object, plain)}`);
+  // RFC 7512 section 2.3: all of an id's octets percent-encoded
+  if (uri.id) path.push(`id=${uri.id.toString('hex').toUpperCase().replace(/../g, '%$&')}`);
+  if (uri.type !== undefined) path.push(`type=${uri.type}`);
+  const query: string[] = [];
+  const plainPath = /[A-Za-z0-9\-._~/:]/;
+  if (uri.modulePath !== undefined) query.push(`module-path=${encodeText(uri.modulePath, plainPath)}`);
+  if (uri.moduleName !== undefined) query.push(`module-name=${encodeText(uri.moduleName, plain)}`);
+  if (uri.pinSource !== undefined) query.push(`pin-source=${encodeText(uri.pinSource, plainPath)}`);
+  return `pkcs11:${path.join(';')}${query.length > 0 ? `?${query.join('&')}` : ''}`;
+}
+
+/** The URI without its query, as it goes into logs and errors. */
+export function pkcs11UriName(uri: Pkcs11Uri): string {
+  const { modulePath, moduleName, pinSource, ...path } = uri;
+  return formatPkcs11Uri(path);
+}

@@ -1,0 +1,54 @@
+import type { KeyObject } from 'node:crypto';
+import { AgentError } from '../errors.ts';
+
+/** A NIST curve by its name in FIPS 186, with the length in bytes of its order (and of r and of s). */
+export type CurveName = 'P-256' | 'P-384' | 'P-521';
+export const CURVE_BYTES: Readonly<Record<CurveName, number>> = { 'P-256': 32, 'P-384': 48, 'P-521': 66 };
+
+const CURVE_BY_OPENSSL_NAME = new Map<string, CurveName>([
+  ['prime256v1', 'P-256'],
+  ['secp384r1', 'P-384'],
+  ['secp521r1', 'P-521'],
+]);
+
+/** What kind of key it is, as far as signature schemes depend on it. */
+export type KeyKind =
+  | { readonly type: 'RSA'; readonly modulusBits: number; readonly modulusBytes: number }
+  | { readonly type: 'EC'; readonly curve: CurveName; readonly orderBytes: number }
+  | { readonly type: 'ED25519' }
+  | { readonly type: 'ED448' };
+
+/**
+ * The kind of a public or private key.
+ * @throws AgentError ERR_KEY_UNSUPPORTED for kinds that OpenVPN can't use from outside: DSA, RSA-PSS's own OID, other curves
+ */
+export function keyKind(key: KeyObject): KeyKind {
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      if (modulusLength === undefined) break;
+      return { type: 'RSA', modulusBits: modulusLength, modulusBytes: Math.ceil(modulusLength / 8) };
+    case 'ec': {
+      const curve = CURVE_BY_OPENSSL_NAME.get(namedCurve ?? '');
+      if (curve === undefined) {
+        throw new AgentError('ERR_KEY_UNSUPPORTED', `EC key on ${namedCurve ?? 'an unnamed curve'}`, {
+          hint: 'use P-256, P-384 or P-521',
+        });
+      }
+      return { type: 'EC', curve, orderBytes: CURVE_BYTES[curve] };
+    }
+    case 'ed25519':
+      return { type: 'ED25519' };
+    case 'ed448':
+      return { type: 'ED448' };
+    default:
+  }
+  throw new AgentError('ERR_KEY_UNSUPPORTED', `key of type ${key.asymmetricKeyType ?? 'unknown'}`, {
+    hint: 'use RSA, P-256, P-384, P-521, Ed25519 or Ed448',
+  });
+}
+
+/** For log lines and error messages: `RSA-2048`, `P-256`, `ED25519`. */
+export function keyKindName(kind: KeyKind): string {
+  return kind.type === 'RSA' ? `RSA-${kind.modulusBits}` : kind.type === 'EC' ? kind.curve : kind.type;
+}

@@ -1,0 +1,53 @@
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import { AgentError } from '../errors.ts';
+import { encodeEcdsaDer } from './ecdsa-der.ts';
+import { keyKind } from './public-key.ts';
+import type { SignatureRequest } from './request.ts';
+import { SIGNATURE_SCHEMES } from './schemes.ts';
+
+/** What a key gives back: the raw signature (r‖s for ECDSA), and how it came about, for the log. */
+export interface RawSignature {
+  readonly bytes: Buffer;
+  /** The PKCS#11 mechanism, or the library that signed. */
+  readonly mechanism: string;
+}
+
+/** A private key that is ready to sign, wherever it lives. */
+export interface Signer extends AsyncDisposable {
+  /** The key in log lines and errors: a file's path, or a pkcs11: URI. Never a secret in it. */
+  readonly name: string;
+  readonly publicKey: KeyObject;
+  /** What came with the key (same CKA_ID on the token, or in the same file), its own certificate first; often none. */
+  readonly certificates: readonly X509Certificate[];
+  /**
+   * Signs; the caller verifies.
+   * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_SCHEME_UNSUPPORTED
+   */
+  sign(request: SignatureRequest): Promise<RawSignature>;
+}
+
+/** A signature as OpenVPN wants it: DER for ECDSA, as it came for the rest. Verified. */
+export interface Signature {
+  readonly bytes: Buffer;
+  readonly mechanism: string;
+}
+
+/**
+ * Signs and checks: a glitching token, or a certificate of another key, shows as our error and not as a puzzling TLS alert
+ * a minute later.
+ * @throws AgentError ERR_SIGNATURE_INVALID, and what {@link Signer.sign} throws
+ */
+export async function createSignature(signer: Signer, request: SignatureRequest): Promise<Signature> {
+  const { bytes, mechanism } = await signer.sign(request);
+  const kind = keyKind(signer.publicKey);
+  if (!SIGNATURE_SCHEMES[request.scheme].verify(request, bytes, signer.publicKey, kind)) {
+    throw new AgentError(
+      'ERR_SIGNATURE_INVALID',
+      `${signer.name} gave a signature that its public key does not verify`,
+      {
+        hint: `the token is faulty or does not do ${mechanism} as it says`,
+      },
+    );
+  }
+  return { bytes: request.scheme === 'ECDSA' ? encodeEcdsaDer(bytes) : bytes, mechanism };
+}

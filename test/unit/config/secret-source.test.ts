@@ -1,0 +1,78 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
+import { Secret } from '../../../src/secret.ts';
+
+let folder: string;
+const warnings: string[] = [];
+const surroundings = () => ({
+  credentialsDirectory: join(folder, 'credentials'),
+  prompt: (what: string) => Promise.resolve(new Secret(`typed for ${what}`)),
+  warn: (text: string) => warnings.push(text),
+});
+const read = async (source: string): Promise<string> =>
+  (await readSecret(parseSecretSource(source), 'PIN', surroundings())).reveal();
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'pksigd-secret-'));
+  const { mkdirSync } = await import('node:fs');
+  mkdirSync(join(folder, 'credentials'));
+  writeFileSync(join(folder, 'credentials', 'token-pin'), 'from systemd');
+  writeFileSync(join(folder, 'lf'), '123456\nsecond line\n', { mode: 0o600 });
+  writeFileSync(join(folder, 'crlf'), ' 12 34 \r\n', { mode: 0o600 });
+  writeFileSync(join(folder, 'empty'), '\n', { mode: 0o600 });
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+describe('readSecret', () => {
+  it('takes the first line of a file, blanks kept', async () => {
+    expect(await read(`file:${folder}/lf`)).toBe('123456');
+    expect(await read(`file://${folder}/lf`)).toBe('123456');
+    expect(await read(join(folder, 'crlf'))).toBe(' 12 34 ');
+    expect(warnings).toEqual([]);
+  });
+  it('warns of a file that others can read', async () => {
+    chmodSync(join(folder, 'lf'), 0o644);
+    expect(await read(join(folder, 'lf'))).toBe('123456');
+    expect(warnings).toEqual([expect.stringContaining('others can read')]);
+  });
+  it('takes a credential by name', async () => {
+    expect(await read('credential:token-pin')).toBe('from systemd');
+    expect(await read('token-pin')).toBe('from systemd');
+  });
+  it('takes the output of a command', async () => {
+    expect(await read('|echo 99; echo more')).toBe('99');
+    expect(await read('command:printf %s 77')).toBe('77');
+  });
+  it('asks on the terminal', async () => {
+    expect(await read('prompt')).toBe('typed for PIN');
+  });
+
+  it.each(['nothing-there', 'empty', 'credential:absent', '|false', '|echo 4711; exit 3', 'command:true'])(
+    'fails for %s without a word of the secret',
+    async (source) => {
+      const where = source === 'empty' ? join(folder, source) : source;
+      const error: unknown = await read(where).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ code: 'ERR_PIN_SOURCE' });
+      expect(inspect(error)).not.toContain('4711');
+    },
+  );
+});
+
+it.each(['', '|', 'command:', 'credential:', 'credential:../x', 'file:', 'file://host/x'])('refuses %j', (source) => {
+  expect(() => parseSecretSource(source)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
+});
+
+it('a Secret does not print', () => {
+  const secret = new Secret('4711');
+  expect(
+    [inspect({ secret }), JSON.stringify({ secret }), String(secret), inspect(secret, { showHidden: true })].join(),
+  ).not.toContain('4711');
+  secret.destroy();
+  expect(secret.reveal()).toBe('\0\0\0\0');
+});
