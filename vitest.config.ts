@@ -20,6 +20,8 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
+          // an OpenVPN handshake is mostly waiting for OpenVPN's timers
+          maxConcurrency: 12,
           globalSetup,
           testTimeout: 120_000,
           hookTimeout: 120_000,

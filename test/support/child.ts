@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
 /** How long a test waits for what must come, before it fails with everything that was said. */
-export const DEADLINE = 40_000;
+const DEADLINE = 40_000;
 
 export interface ChildOptions {
   /** The whole environment: nothing is inherited but PATH. */
