@@ -11,10 +11,7 @@ export async function openssl(args: readonly string[]): Promise<Buffer> {
   return stdout;
 }
 
-/**
- * How `openssl pkeyutl -verify` checks a signature that OpenVPN asked for, read from OpenVPN's algorithm text alone.
- * MD5-SHA1 has no DigestInfo: there the 36 bytes are compared as they are.
- */
+/** How `openssl pkeyutl -verify` checks a signature that OpenVPN asked for, read from OpenVPN's algorithm text alone. */
 function verifyOptions(algorithm: string): string[] {
   const [name = '', ...words] = algorithm.split(',');
   const field = new Map(words.map((word) => word.split('=') as [string, string]));
@@ -45,8 +42,9 @@ export async function opensslVerifies(
   data: Uint8Array,
   signature: Uint8Array,
 ): Promise<boolean> {
-  // pkeyutl -verify takes no more than a hash there
-  if (algorithm === 'RSA_NO_PADDING') return (await recoverBlock(bench, key, signature)).equals(data);
+  // pkeyutl -verify takes no more than a hash: what is longer is recovered from the signature
+  const recovered = { RSA_NO_PADDING: 'none', RSA_PKCS1_PADDING: 'pkcs1' }[algorithm];
+  if (recovered !== undefined) return (await recover(bench, key, signature, recovered)).equals(data);
   const name = randomBytes(6).toString('hex');
   const [input, block] = await Promise.all([bench.write(`${name}.tbs`, data), bench.write(`${name}.sig`, signature)]);
   const files = ['-pubin', '-inkey', bench.recipe(`${key}.pub.pem`), '-in', input, '-sigfile', block];
@@ -65,13 +63,13 @@ export async function emsaPss(bench: Bench, key: KeyName, digest: Uint8Array): P
   const pss = ['-pkeyopt', 'rsa_padding_mode:pss', '-pkeyopt', 'digest:sha256', '-pkeyopt', 'rsa_pss_saltlen:digest'];
   const input = await bench.write(`${randomBytes(6).toString('hex')}.digest`, digest);
   const signature = await openssl(['pkeyutl', '-sign', ...pss, '-inkey', bench.recipe(`${key}.pem`), '-in', input]);
-  return recoverBlock(bench, key, signature);
+  return recover(bench, key, signature, 'none');
 }
 
-/** The padded block inside an RSA signature. */
-export async function recoverBlock(bench: Bench, key: KeyName, signature: Uint8Array): Promise<Buffer> {
+/** What an RSA signature was made over: with padding `none` the whole padded block. */
+async function recover(bench: Bench, key: KeyName, signature: Uint8Array, padding: string): Promise<Buffer> {
   const file = await bench.write(`${randomBytes(6).toString('hex')}.sig`, signature);
-  const options = ['-pubin', '-inkey', bench.recipe(`${key}.pub.pem`), '-pkeyopt', 'rsa_padding_mode:none'];
+  const options = ['-pubin', '-inkey', bench.recipe(`${key}.pub.pem`), '-pkeyopt', `rsa_padding_mode:${padding}`];
   return openssl(['pkeyutl', '-verifyrecover', ...options, '-in', file]);
 }
 
