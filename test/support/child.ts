@@ -12,6 +12,8 @@ export interface ChildOptions {
   cwd?: string;
   /** What is written to stdin, which then ends; without it stdin is empty. */
   input?: string | undefined;
+  /** Leaves stdin open for the test to write to. */
+  interactive?: boolean;
 }
 
 /** A process that a test started: its lines are kept, can be awaited, and it ends by its own pid. */
@@ -25,6 +27,7 @@ export class Child {
   readonly process: ChildProcessWithoutNullStreams;
   readonly #checks = new Set<() => void>();
   #ended = false;
+  #tail = '';
 
   constructor(name: string, command: string, args: readonly string[], options: ChildOptions = {}) {
     this.name = name;
@@ -36,7 +39,7 @@ export class Child {
     this.#read(this.process.stdout, this.stdout);
     this.#read(this.process.stderr, this.stderr);
     this.process.stdin.on('error', () => undefined); // gone before it read: its exit code tells
-    this.process.stdin.end(options.input ?? '');
+    if (options.interactive !== true) this.process.stdin.end(options.input ?? '');
     this.exited = once(this.process, 'close').then(([code]) => {
       this.#ended = true;
       this.#check();
@@ -61,6 +64,11 @@ export class Child {
   /** The number of lines so far that match. */
   count(pattern: RegExp): number {
     return this.lines.filter((line) => pattern.test(line)).length;
+  }
+
+  /** Waits until what was said ends in this: a prompt, which has no line end. */
+  async said(pattern: RegExp): Promise<void> {
+    await this.until(pattern.source, () => (pattern.test(this.#tail) ? true : undefined));
   }
 
   /** Waits until `times` lines match; resolves with the last of them. */
@@ -114,6 +122,10 @@ export class Child {
   }
 
   #read(stream: Readable, into: string[]): void {
+    stream.on('data', (chunk: Buffer) => {
+      this.#tail = (this.#tail + chunk.toString()).slice(-200);
+      this.#check();
+    });
     createInterface({ input: stream }).on('line', (line) => {
       into.push(line);
       this.lines.push(line);

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from './child.ts';
 
-const MAIN = join(import.meta.dirname, '../../dist/cli/main.js');
+/** The built command's file. */
+export const MAIN: string = join(import.meta.dirname, '../../dist/cli/main.js');
 
 export interface PksigdOptions {
   env?: Record<string, string>;
