@@ -33,7 +33,8 @@ export class Child {
     this.name = name;
     this.process = spawn(command, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] ?? '', ...options.env },
+      // Debian's openvpn is in /usr/sbin, where only root looks
+      env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin`, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     this.#read(this.process.stdout, this.stdout);
