@@ -12,6 +12,8 @@ interface RefusalRecord {
   readonly refusedAt: string;
 }
 
+/** Refused PINs that are remembered for a token; each costs a hash at login. */
+const MAX_RECORDS = 8;
 const LOCK_POLL = 50;
 /** Milliseconds after which a lock whose owner can't be told is taken for left over. */
 const LOCK_STALE = 60_000;
@@ -58,11 +60,9 @@ export class RefusedPins {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const unlock = await this.#lock(`${path}.lock`);
     try {
-      const record = await readFile(path, 'utf8').then(
-        (text) => JSON.parse(text) as RefusalRecord,
-        () => undefined,
-      );
-      if (record && (await isSame(record, pin))) {
+      const records = await readRecords(path);
+      for (const record of records) {
+        if (!(await isSame(record, pin))) continue;
         throw new AgentError(
           'ERR_PIN_INCORRECT',
           `token '${token.label}' refused this PIN before (${record.refusedAt})`,
@@ -71,31 +71,27 @@ export class RefusedPins {
           },
         );
       }
-      await this.#attempt(path, pin, record !== undefined, login);
+      await this.#attempt(path, pin, records, login);
     } finally {
       await unlock();
     }
   }
 
-  async #attempt(path: string, pin: Secret, known: boolean, login: () => Promise<void>): Promise<void> {
+  async #attempt(path: string, pin: Secret, records: RefusalRecord[], login: () => Promise<void>): Promise<void> {
     try {
       await login();
     } catch (error) {
       if (errorCode(error) === 'ERR_PIN_INCORRECT') {
         const salt = randomBytes(16);
         const hash = await slowHash(pin, salt);
-        const record: RefusalRecord = {
-          salt: salt.toString('hex'),
-          hash: hash.toString('hex'),
-          refusedAt: new Date().toISOString(),
-        };
+        const refusedAt = new Date().toISOString();
+        const record = { salt: salt.toString('hex'), hash: hash.toString('hex'), refusedAt };
         // whole or not at all
-        await writeFile(`${path}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+        await writeFile(`${path}.new`, JSON.stringify([...records, record].slice(-MAX_RECORDS)), { mode: 0o600 });
         await rename(`${path}.new`, path);
       }
       throw error;
     }
-    if (known) await rm(path, { force: true });
   }
 
   async #lock(path: string): Promise<() => Promise<void>> {
@@ -116,6 +112,14 @@ export class RefusedPins {
       if (await isLeftOver(path)) await rm(path, { force: true });
       else await sleep(LOCK_POLL);
     }
+  }
+}
+
+async function readRecords(path: string): Promise<RefusalRecord[]> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as RefusalRecord[];
+  } catch {
+    return []; // none yet, or damaged
   }
 }
 
