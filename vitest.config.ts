@@ -1,15 +1,28 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
+/** Both run the built command (npm run build first; scripts/test does), on the keys that one set-up makes a run. */
+const globalSetup = 'test/support/global-setup.ts';
+
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'] } },
-      // these run the built command: npm run build first (scripts/test does)
-      { test: { name: 'script', include: ['test/script/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
+      {
+        test: {
+          name: 'script',
+          include: ['test/script/**/*.test.ts'],
+          globalSetup,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       {
         test: {
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
+          // an OpenVPN handshake is mostly waiting for OpenVPN's timers
+          maxConcurrency: 12,
+          globalSetup,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

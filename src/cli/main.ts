@@ -49,7 +49,8 @@ const program = new Command('pksigd')
   .version(version, '-V, --version')
   .configureOutput({
     outputError: (text, write) => {
-      write(text.replace(/^error: /, 'pksigd: '));
+      // commander puts "(Did you mean …?)" on a line of its own
+      write(text.replace(/^error: /, 'pksigd: ').replace(/\n(?=.)/g, ' '));
     },
   })
   .exitOverride();

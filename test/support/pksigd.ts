@@ -1,0 +1,54 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Child } from './child.ts';
+
+/** The built command's file. */
+export const MAIN: string = join(import.meta.dirname, '../../dist/cli/main.js');
+
+export interface PksigdOptions {
+  env?: Record<string, string>;
+  /** What is written to stdin, which ends after it. */
+  input?: string;
+}
+
+/** One line of pksigd's log. */
+export type LogLine = Record<string, unknown>;
+
+/** The built command. Its home, state and runtime folders are the test's. */
+export class Pksigd extends Child {
+  constructor(folder: string, args: readonly string[], softhsm2Conf: string | undefined, options: PksigdOptions) {
+    if (!existsSync(MAIN)) throw new Error(`no ${MAIN}: npm run build first`);
+    const env: Record<string, string> = {
+      HOME: folder,
+      XDG_STATE_HOME: join(folder, 'state'),
+      ...(softhsm2Conf === undefined ? {} : { SOFTHSM2_CONF: softhsm2Conf }),
+      ...options.env,
+    };
+    super('pksigd', process.execPath, [MAIN, ...args], { env, cwd: folder, input: options.input });
+  }
+
+  /** The log so far: stderr's lines that are JSON. */
+  get log(): LogLine[] {
+    return this.lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []));
+  }
+
+  /** The log's lines of one kind, such as `signed`. */
+  messages(msg: string): LogLine[] {
+    return this.log.filter((line) => line['msg'] === msg);
+  }
+
+  /** Waits for the `times`-th line of one kind. */
+  async message(msg: string, times = 1): Promise<LogLine> {
+    return this.until(`"${msg}"${times > 1 ? ` (${times} times)` : ''}`, () => this.messages(msg)[times - 1]);
+  }
+
+  /** Waits until it listens for a daemon that has `--management-client`. */
+  async listening(): Promise<void> {
+    await this.message('listening for the daemon');
+  }
+
+  /** The processes that it started: its module hosts. */
+  get children(): number[] {
+    return readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  }
+}
