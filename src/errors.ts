@@ -35,6 +35,7 @@ export type AgentErrorCode =
   // the PIN
   | 'ERR_PIN_INCORRECT'
   | 'ERR_PIN_LOCKED'
+  | 'ERR_PIN_FINAL_TRY'
   | 'ERR_PIN_REQUIRED'
   | 'ERR_PIN_SOURCE'
   // the token

@@ -4,6 +4,9 @@ import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature, type Signature, type Signer } from '../signing/signer.ts';
 
+/** Milliseconds of waiting after which a person is told what a token may be waiting for. */
+const TOUCH_AFTER = 3_000;
+
 /** What one tunnel wants signed, as its daemon said it. */
 export interface RawRequest {
   /** base64. */
@@ -20,7 +23,7 @@ export async function answer(
   request: RawRequest,
   key: Promise<Signer>,
   deadline: number,
-  log: (level: 'info' | 'error', fields: object, text: string) => void,
+  log: (level: 'info' | 'warn' | 'error', fields: object, text: string) => void,
 ): Promise<Buffer | undefined> {
   const started = performance.now();
   const fields: Record<string, unknown> = {};
@@ -40,6 +43,9 @@ export async function answer(
   const tooLate = sleep(deadline, undefined, { signal: inTime.signal }).then(() => {
     throw new AgentError('ERR_MODULE_TIMEOUT', `no signature within ${deadline} ms`);
   });
+  const touch = setTimeout(() => {
+    log('warn', { ...fields, waitedMs: TOUCH_AFTER }, 'still signing: touch your token if it wants that');
+  }, TOUCH_AFTER);
   try {
     const { bytes, mechanism } = await Promise.race([sign(), tooLate]);
     log('info', { ...fields, mechanism, outcome: 'signed', durationMs: duration() }, 'signed');
@@ -50,6 +56,7 @@ export async function answer(
     log('error', { ...fields, outcome, code, error: errorText(error), durationMs: duration() }, outcome);
     return undefined;
   } finally {
+    clearTimeout(touch);
     inTime.abort();
   }
 }

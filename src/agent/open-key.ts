@@ -3,17 +3,21 @@ import { readFile } from 'node:fs/promises';
 import { AgentError, errorText } from '../errors.ts';
 import { FileKey } from '../keyfile/key-file.ts';
 import { parseCertificates } from '../keyfile/pem.ts';
+import type { TokenEvent } from '../pkcs11/events.ts';
 import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
-import { readTokenCertificate, TokenKey } from '../pkcs11/token-key.ts';
-import { Pin } from '../pkcs11/token.ts';
-import { isPkcs11Uri, parsePkcs11Uri } from '../pkcs11/uri.ts';
+import { Pin } from '../pkcs11/pin.ts';
+import type { RefusedPins } from '../pkcs11/refused-pins.ts';
+import { readTokenCertificate } from '../pkcs11/token-certificate.ts';
+import { TokenKey } from '../pkcs11/token-key.ts';
+import { isPkcs11Uri, parsePkcs11Uri, pkcs11UriName } from '../pkcs11/uri.ts';
 import type { Secret } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
+import { FailoverKey, type FailoverEvent } from './failover-key.ts';
 
 /** Which key to open, and how. */
 export interface KeyOptions {
-  /** A file's path or a `pkcs11:` URI. */
-  readonly key: string;
+  /** Files' paths or `pkcs11:` URIs; several are copies of one key, the first preferred. */
+  readonly keys: readonly string[];
   /** A file's path or a `pkcs11:` URI; without it, what comes with the key. */
   readonly certificate?: string | undefined;
   readonly hosts: ModuleHosts;
@@ -26,6 +30,14 @@ export interface KeyOptions {
    * @param uriSource the `pin-source` of the URI that wants it
    */
   readonly askSecret: (what: string, uriSource: string | undefined) => Promise<Secret>;
+  /** The memory of refused PINs over restarts. */
+  readonly refusedPins?: RefusedPins | undefined;
+  readonly useFinalPinTry?: boolean | undefined;
+  /** Milliseconds between looks at a token; without it, its removal is noticed by the next signature only. */
+  readonly watchInterval?: number | undefined;
+  /** Milliseconds that a signature may take. */
+  readonly deadline: number;
+  readonly onEvent?: (event: TokenEvent | FailoverEvent) => void;
 }
 
 /** A key that is ready, and the certificates to hand to the daemon, the key's own first. */
@@ -35,10 +47,12 @@ export interface OpenedKey extends AsyncDisposable {
 }
 
 /** PINs by their source, so that key and certificate on one token share one, and a wrong one is tried once. */
-function pinCache(askSecret: KeyOptions['askSecret']): (uriSource: string | undefined) => Pin {
+function pinCache(options: KeyOptions): (uriSource: string | undefined) => Pin {
+  const { askSecret, refusedPins, useFinalPinTry, onEvent } = options;
   const pins = new Map<string | undefined, Pin>();
   return (uriSource) => {
-    const pin = pins.get(uriSource) ?? new Pin((token) => askSecret(`PIN of token '${token}'`, uriSource));
+    const ask = (token: string): Promise<Secret> => askSecret(`PIN of token '${token}'`, uriSource);
+    const pin = pins.get(uriSource) ?? new Pin({ ask, refused: refusedPins, useFinalTry: useFinalPinTry, onEvent });
     pins.set(uriSource, pin);
     return pin;
   };
@@ -58,8 +72,8 @@ async function readCertificateFile(path: string): Promise<X509Certificate[]> {
  * @throws AgentError ERR_KEY_*, ERR_CERTIFICATE_*, ERR_PIN_*, ERR_URI, ERR_TOKEN_*, ERR_MODULE_*
  */
 export async function openKey(options: KeyOptions): Promise<OpenedKey> {
-  const { key, certificate, hosts, defaultModule, askSecret } = options;
-  const pinFor = pinCache(askSecret);
+  const { keys, certificate, hosts, defaultModule, askSecret, onEvent, watchInterval, deadline } = options;
+  const pinFor = pinCache(options);
   const tokenOptions = { hosts, ...(defaultModule !== undefined && { defaultModule }) };
 
   const readCertificates = async (): Promise<X509Certificate[] | undefined> => {
@@ -70,21 +84,35 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
   };
 
   const given = await readCertificates();
-  let signer: Signer;
-  if (isPkcs11Uri(key)) {
+  const [givenOwn] = given ?? [];
+  const openOne = async (key: string): Promise<Signer> => {
+    if (!isPkcs11Uri(key)) {
+      return await FileKey.open(key, {
+        passphrase: () => askSecret(`passphrase of ${key}`, undefined),
+        allowReadableByOthers: options.allowReadableKey ?? false,
+      });
+    }
     const uri = parsePkcs11Uri(key);
-    const [own] = given ?? [];
-    signer = await TokenKey.open(uri, {
+    return await TokenKey.open(uri, {
       ...tokenOptions,
       pin: pinFor(uri.pinSource),
-      ...(own && { certificate: own }),
+      watchInterval,
+      ...(onEvent && { onEvent }),
+      ...(givenOwn && { certificate: givenOwn }),
     });
-  } else {
-    signer = await FileKey.open(key, {
-      passphrase: () => askSecret(`passphrase of ${key}`, undefined),
-      allowReadableByOthers: options.allowReadableKey ?? false,
-    });
-  }
+  };
+
+  // a URI that can't be read is a mistake, not a copy that fails
+  for (const key of keys) if (isPkcs11Uri(key)) parsePkcs11Uri(key);
+  const [first, ...copies] = keys;
+  if (first === undefined) throw new AgentError('ERR_USAGE', 'no key was named');
+  const signer =
+    copies.length === 0
+      ? await openOne(first)
+      : await FailoverKey.open(
+          keys.map((key) => ({ key: publicName(key), open: () => openOne(key) })),
+          { patience: deadline / keys.length, ...(onEvent && { onEvent }) },
+        );
 
   const certificates = given ?? signer.certificates;
   const [own] = certificates;
@@ -96,4 +124,9 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
     );
   }
   return { signer, certificates, [Symbol.asyncDispose]: () => signer[Symbol.asyncDispose]() };
+}
+
+/** A KEY as it may be logged: a URI without its query. */
+function publicName(key: string): string {
+  return isPkcs11Uri(key) ? pkcs11UriName(parsePkcs11Uri(key)) : key;
 }

@@ -32,12 +32,18 @@ export interface TunnelOptions {
   readonly password?: (() => Promise<Secret>) | undefined;
   /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
   readonly key: () => Promise<OpenedKey>;
+  /** What the daemon is told when the token goes away: nothing, SIGUSR1 or SIGTERM. */
+  readonly onTokenRemoval: TokenRemovalAction;
   /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
   readonly deadline: number;
   /** Ends the tunnel: requests under way are still answered. */
   readonly signal: AbortSignal;
   readonly log: Log;
 }
+
+/** What to do to the daemon when the token goes away. */
+export type TokenRemovalAction = 'none' | 'restart' | 'disconnect';
+const REMOVAL_SIGNALS = { restart: 'SIGUSR1', disconnect: 'SIGTERM' } as const;
 
 /** Management version 3 makes the daemon name the algorithm; nothing above it concerns us. */
 const CLIENT_VERSION = 3;
@@ -54,6 +60,7 @@ export class Tunnel {
   readonly #busy = new Set<Promise<void>>();
 
   readonly #serving = new Set<Promise<void>>();
+  readonly #clients = new Set<ManagementClient>();
   #listener: ManagementListener | undefined;
 
   private constructor(options: TunnelOptions) {
@@ -81,6 +88,7 @@ export class Tunnel {
   /** Runs until the signal; resolves when the last request is answered. Never rejects. */
   async run(): Promise<void> {
     const { signal } = this.#options;
+    void this.#watchToken();
     if (this.#listener) {
       if (!signal.aborted) await once(signal, 'abort');
       await this.#listener[Symbol.asyncDispose]();
@@ -88,6 +96,21 @@ export class Tunnel {
       await this.#connect(signal);
     }
     await Promise.all([...this.#serving, ...this.#busy]);
+  }
+
+  async #watchToken(): Promise<void> {
+    const { key, onTokenRemoval, log } = this.#options;
+    if (onTokenRemoval === 'none') return;
+    const name = REMOVAL_SIGNALS[onTokenRemoval];
+    const opened = await key().catch(() => undefined);
+    opened?.signer.onLost(() => {
+      for (const client of this.#clients) {
+        log.warn({ tunnel: this.name, signal: name }, 'token lost: the daemon gets a signal');
+        client.signal(name).catch((error: unknown) => {
+          log.warn({ tunnel: this.name, error: errorText(error) }, 'the daemon took no signal');
+        });
+      }
+    });
   }
 
   async #connect(signal: AbortSignal): Promise<void> {
@@ -123,11 +146,13 @@ export class Tunnel {
     };
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop);
+    this.#clients.add(client);
     for await (const notification of client) {
       const handled = this.#handle(client, notification);
       // a stop waits for signatures, not for a key that may never be ready
       if (notification.type.startsWith('SIGN')) this.#track(handled);
     }
+    this.#clients.delete(client);
     signal.removeEventListener('abort', stop);
     const reason = client.closeReason;
     const level = errorCode(reason) === 'ERR_MANAGEMENT_CLOSED' ? 'info' : 'error';
@@ -178,7 +203,7 @@ export class Tunnel {
         await client.signature(notification.answer, undefined);
         return;
       case 'HOLD':
-        await key();
+        await (await key()).signer.ready();
         await client.holdRelease();
         log.info({ tunnel }, 'hold released');
         return;

@@ -22,6 +22,7 @@ const BY_CODE: Partial<Record<AgentErrorCode, number>> = {
   ERR_CERTIFICATE_NOT_FOUND: EXIT.absent,
   ERR_PIN_INCORRECT: EXIT.pin,
   ERR_PIN_LOCKED: EXIT.pin,
+  ERR_PIN_FINAL_TRY: EXIT.pin,
   ERR_PIN_REQUIRED: EXIT.pin,
   ERR_PIN_SOURCE: EXIT.pin,
 };

@@ -17,13 +17,23 @@ function seconds(text: string): number {
   return value * 1000;
 }
 
+function keyOption(): Option {
+  return new Option('--key <key>', 'the private key: a file or a pkcs11: URI; give copies of it by further --key')
+    .argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key])
+    .makeOptionMandatory();
+}
+
 function withKeyOptions(command: Command, logLevel: LogLevel): Command {
   return command
     .option(
       '--pin-source <source>',
       'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, prompt',
     )
+    .option('--use-final-pin-try', 'log in even if the token has one try for its PIN left')
+    .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
     .option('--module <path>', 'the PKCS#11 module for URIs that name none')
+    .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
+    .option('--module-env <name=value...>', "variables for the module's process")
     .option('--allow-readable-key', 'take a key file that group or others can read')
     .option('--allow-pin-command', "run a command that a URI's pin-source names")
     .addOption(
@@ -55,8 +65,14 @@ withKeyOptions(
     )
     .option('--management-client', 'listen there for a daemon that has --management-client')
     .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration')
-    .requiredOption('--key <key>', 'the private key: a file or a pkcs11: URI')
-    .option('--cert <cert>', 'its certificate, for --management-external-cert: a file or a pkcs11: URI'),
+    .addOption(keyOption())
+    .option('--cert <cert>', 'its certificate, for --management-external-cert: a file or a pkcs11: URI')
+    .addOption(
+      new Option('--on-token-removal <action>', 'what the daemon is told then: SIGUSR1, SIGTERM or nothing')
+        .choices(['none', 'restart', 'disconnect'])
+        .default('none'),
+    )
+    .option('--wait-for-token', 'wait for a token that is not there at the start'),
   'info',
 ).action(async (flags: RunFlags) => {
   const { runCommand } = await import('./run-command.ts');
@@ -67,7 +83,7 @@ withKeyOptions(
   program
     .command('sign')
     .description('sign once: base64 data on stdin, the base64 lines of the signature on stdout')
-    .requiredOption('--key <key>', 'the private key: a file or a pkcs11: URI')
+    .addOption(keyOption())
     .option('--cert <cert>', 'its certificate, where the token tells no public key: a file or a pkcs11: URI')
     .option('--algorithm <text>', "OpenVPN's algorithm text; without it, what the data's shape says"),
   'warn',

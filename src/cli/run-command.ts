@@ -1,20 +1,44 @@
 import type { X509Certificate } from 'node:crypto';
-import { openKey, type OpenedKey } from '../agent/open-key.ts';
-import { Tunnel } from '../agent/tunnel.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OpenedKey } from '../agent/open-key.ts';
+import { Tunnel, type TokenRemovalAction } from '../agent/tunnel.ts';
 import { readOpenVpnConfig, type ManagementDirectives } from '../config/openvpn-config.ts';
 import { parseSecretSource, type SecretSource } from '../config/secret-source.ts';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
-import { forbidCoreDumps, moduleHosts, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
+import { forbidCoreDumps, moduleHosts, openKeyOf, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
 
 export interface RunFlags extends KeyFlags {
   readonly management?: readonly string[];
   readonly managementClient?: boolean;
   readonly openvpnConfig?: string;
+  readonly onTokenRemoval: TokenRemovalAction;
+  readonly waitForToken?: boolean;
 }
 
 /** What a module host's own deadline gets ahead, so that its error, which says more, comes first. In milliseconds. */
 const DEADLINE_MARGIN = 500;
+
+/** Milliseconds between looks at the token. */
+const WATCH_INTERVAL = 2_000;
+
+/** Opens the key; with --wait-for-token as often as it takes until the token is there. */
+async function waitForToken(
+  flags: RunFlags,
+  signal: AbortSignal,
+  log: ReturnType<typeof stderrLog>,
+  open: () => Promise<OpenedKey>,
+): Promise<OpenedKey> {
+  for (let said = false; ; said = true) {
+    try {
+      return await open();
+    } catch (error) {
+      if (flags.waitForToken !== true || errorCode(error) !== 'ERR_TOKEN_ABSENT') throw error;
+      if (!said) log.warn({ error: errorText(error) }, 'waiting for the token');
+      await sleep(WATCH_INTERVAL, undefined, { signal });
+    }
+  }
+}
 
 async function managementDirectives(flags: RunFlags): Promise<ManagementDirectives> {
   if (flags.management && flags.openvpnConfig === undefined) {
@@ -53,18 +77,13 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   await forbidCoreDumps();
   const stop = new AbortController();
   abortOnSignals(stop);
-  using hosts = moduleHosts(flags.deadline, log);
+  using hosts = moduleHosts(flags, log);
 
   let opening: Promise<OpenedKey> | undefined;
   const key = (): Promise<OpenedKey> =>
-    (opening ??= openKey({
-      key: flags.key,
-      certificate: flags.cert,
-      hosts,
-      defaultModule: flags.module,
-      allowReadableKey: flags.allowReadableKey,
-      askSecret: askSecret.forKey,
-    }));
+    (opening ??= waitForToken(flags, stop.signal, log, () =>
+      openKeyOf(flags, hosts, log, { watchInterval: WATCH_INTERVAL }),
+    ));
   // listening comes first: a port that is in use costs no PIN
   const tunnel = await Tunnel.open({
     address: parsedAddress,
@@ -73,6 +92,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
       password: () => askSecret.from(passwordSource(passwordFile), `management password of ${address}`),
     }),
     key,
+    onTokenRemoval: flags.onTokenRemoval,
     deadline: flags.deadline + DEADLINE_MARGIN,
     signal: stop.signal,
     log,

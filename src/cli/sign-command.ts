@@ -1,9 +1,8 @@
-import { openKey } from '../agent/open-key.ts';
 import { AgentError } from '../errors.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature } from '../signing/signer.ts';
-import { forbidCoreDumps, moduleHosts, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
+import { forbidCoreDumps, moduleHosts, openKeyOf, stderrLog, type KeyFlags } from './surroundings.ts';
 
 export interface SignFlags extends KeyFlags {
   readonly algorithm?: string;
@@ -26,15 +25,8 @@ async function readStdin(): Promise<string> {
 export async function signCommand(flags: SignFlags): Promise<void> {
   const log = stderrLog(flags.logLevel);
   await forbidCoreDumps();
-  using hosts = moduleHosts(flags.deadline, log);
-  await using opened = await openKey({
-    key: flags.key,
-    certificate: flags.cert,
-    hosts,
-    defaultModule: flags.module,
-    allowReadableKey: flags.allowReadableKey,
-    askSecret: secretAsker(flags, log).forKey,
-  });
+  using hosts = moduleHosts(flags, log);
+  await using opened = await openKeyOf(flags, hosts, log);
   const { signer } = opened;
   const request = parseSignatureRequest(await readStdin(), flags.algorithm, keyKind(signer.publicKey));
   const { bytes, mechanism } = await createSignature(signer, request);

@@ -1,17 +1,27 @@
 import { execFile } from 'node:child_process';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import type { FailoverEvent } from '../agent/failover-key.ts';
+import { openKey, type OpenedKey } from '../agent/open-key.ts';
 import { parseSecretSource, readSecret, type SecretSource } from '../config/secret-source.ts';
 import { AgentError } from '../errors.ts';
+import type { TokenEvent } from '../pkcs11/events.ts';
 import { ModuleHosts } from '../pkcs11/module-hosts.ts';
+import { RefusedPins } from '../pkcs11/refused-pins.ts';
 import type { Secret } from '../secret.ts';
 import { createLog, type LogLevel } from '../telemetry/log.ts';
 import { promptSecret } from './prompt.ts';
 
 /** The options that every command that opens a key takes. */
 export interface KeyFlags {
-  readonly key: string;
+  readonly key: readonly string[];
   readonly cert?: string;
   readonly pinSource?: string;
   readonly module?: string;
+  readonly moduleInitArgs?: string;
+  readonly moduleEnv?: readonly string[];
+  readonly stateDirectory?: string;
+  readonly useFinalPinTry?: boolean;
   readonly allowReadableKey?: boolean;
   readonly allowPinCommand?: boolean;
   readonly deadline: number;
@@ -43,15 +53,84 @@ export async function forbidCoreDumps(): Promise<void> {
   });
 }
 
+function moduleEnvironment(settings: readonly string[]): NodeJS.ProcessEnv {
+  return settings.reduce<NodeJS.ProcessEnv>((environment, setting) => {
+    const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(setting) ?? [];
+    if (name === undefined) throw new AgentError('ERR_USAGE', `--module-env '${setting}' is not NAME=VALUE`);
+    return { ...environment, [name]: value };
+  }, process.env);
+}
+
 /** The hosts of PKCS#11 modules, whose doings end in the log. */
-export function moduleHosts(deadline: number, log: Logger): ModuleHosts {
+export function moduleHosts(flags: KeyFlags, log: Logger): ModuleHosts {
   return new ModuleHosts({
     execPath: process.execPath,
-    deadline,
+    deadline: flags.deadline,
+    initArgs: flags.moduleInitArgs,
+    environment: moduleEnvironment(flags.moduleEnv ?? []),
     onEvent: ({ type, ...fields }) => {
       const level = 'expected' in fields && !fields.expected ? 'warn' : 'debug';
       log[level](fields, type === 'output' ? 'module output' : `module host ${type}`);
     },
+  });
+}
+
+/** systemd's folder for the service's state, else the user's (XDG Base Directory Specification). */
+function stateDirectory(): string {
+  const [systemd] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
+  if (systemd !== undefined && systemd !== '') return systemd;
+  const xdg = process.env['XDG_STATE_HOME'] ?? '';
+  return join(isAbsolute(xdg) ? xdg : join(homedir(), '.local', 'state'), 'pksigd');
+}
+
+/** What the log says of tokens and copies of keys. */
+function logKeyEvent(log: Logger, event: TokenEvent | FailoverEvent): void {
+  const { type, ...fields } = event;
+  switch (type) {
+    case 'recovering':
+      log.warn(fields, 'the token failed: trying to recover');
+      return;
+    case 'lost':
+      log.error(fields, 'the token is away');
+      return;
+    case 'found':
+      log.info(fields, 'the token is back');
+      return;
+    case 'pin-count-low':
+      log.warn(fields, 'a wrong PIN was entered since the last login: few tries are left');
+      return;
+    case 'pin-pad':
+      log.warn(fields, "enter the PIN on the token's own keypad");
+      return;
+    case 'copy-failed':
+      log.warn(fields, 'a copy of the key failed');
+      return;
+    case 'copy-works':
+      log.info(fields, 'a copy of the key works again');
+  }
+}
+
+/** Opens the key that the flags name. */
+export async function openKeyOf(
+  flags: KeyFlags,
+  hosts: ModuleHosts,
+  log: Logger,
+  more: { watchInterval?: number } = {},
+): Promise<OpenedKey> {
+  return await openKey({
+    keys: flags.key,
+    certificate: flags.cert,
+    hosts,
+    defaultModule: flags.module,
+    allowReadableKey: flags.allowReadableKey,
+    askSecret: secretAsker(flags, log).forKey,
+    refusedPins: new RefusedPins(flags.stateDirectory ?? stateDirectory(), process.pid),
+    useFinalPinTry: flags.useFinalPinTry,
+    deadline: flags.deadline,
+    onEvent: (event) => {
+      logKeyEvent(log, event);
+    },
+    ...more,
   });
 }
 

@@ -147,6 +147,15 @@ export class FileKey implements Signer {
     return Promise.resolve({ bytes: this.#sign(request), mechanism: 'file' });
   }
 
+  /** A key in memory is always ready. */
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  onLost(): void {
+    // it never is
+  }
+
   #sign(request: SignatureRequest): Buffer {
     switch (request.scheme) {
       case 'RSA_PKCS1_PADDING':

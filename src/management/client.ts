@@ -63,6 +63,11 @@ export class ManagementClient implements AsyncIterable<Notification>, AsyncDispo
     await this.#command('hold release', /hold release/);
   }
 
+  /** `signal`: SIGUSR1 restarts the daemon's tunnel, SIGTERM ends it. */
+  async signal(name: 'SIGHUP' | 'SIGTERM' | 'SIGUSR1' | 'SIGUSR2'): Promise<void> {
+    await this.#command(`signal ${name}`, /signal/);
+  }
+
   /** `certificate`: the PEM text that `>NEED-CERTIFICATE` asked for; empty if there is none. */
   async certificate(pem: string): Promise<void> {
     await this.#block(

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { Duplex, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { AgentError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
+import { Secret } from '../secret.ts';
 import { hostFailure } from './failures.ts';
 import { encodeFrame, FrameDecoder } from './frames.ts';
 import type { HostCall, HostCalls, HostReply, HostRequest } from './protocol.ts';
@@ -12,6 +12,10 @@ import type { HostCall, HostCalls, HostReply, HostRequest } from './protocol.ts'
 export interface ModuleHostOptions {
   /** Node's own binary. */
   readonly execPath: string;
+  /** What C_Initialize gets as a string, for modules that want one (NSS: `configdir='sql:…'`). */
+  readonly initArgs?: string | undefined;
+  /** The module's environment; without it, this process's. */
+  readonly environment?: Readonly<NodeJS.ProcessEnv> | undefined;
   /** Milliseconds that one call into the module may take before its host is killed. */
   readonly deadline: number;
   /** Told when a host starts and ends, and what the module prints. */
@@ -60,7 +64,10 @@ export class ModuleHost {
   private constructor(modulePath: string, options: ModuleHostOptions) {
     this.modulePath = modulePath;
     this.#options = options;
-    this.#child = spawn(options.execPath, [fileURLToPath(HOST_PROGRAM)], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
+    this.#child = spawn(options.execPath, [fileURLToPath(HOST_PROGRAM)], {
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      ...(options.environment && { env: options.environment }),
+    });
     const [requests, output, errors, replies] = this.#child.stdio;
     if (!(requests instanceof Duplex) || !(replies instanceof Duplex))
       throw new TypeError('no pipes to the module host');
@@ -91,7 +98,8 @@ export class ModuleHost {
     const host = new ModuleHost(modulePath, options);
     if (host.#child.pid !== undefined) options.onEvent?.({ type: 'started', modulePath, pid: host.#child.pid });
     try {
-      await host.call('load', { path: modulePath });
+      const { initArgs } = options;
+      await host.call('load', { path: modulePath, ...(initArgs !== undefined && { initArgs }) });
       return host;
     } catch (error) {
       host.kill();
@@ -109,16 +117,29 @@ export class ModuleHost {
     return result as HostCalls[Call]['result'];
   }
 
-  /** C_Login. The PIN's bytes go over the private channel and nowhere else. */
-  async login(session: string, pin: Secret): Promise<void> {
-    if (!this.#secrets.includes(pin)) this.#secrets.push(pin);
-    await this.#send('login', { session }, pin.bytes);
+  /** C_Login. The PIN's bytes go over the private channel and nowhere else; undefined for a token with a PIN pad. */
+  async login(session: string, pin: Secret | undefined): Promise<void> {
+    if (pin) this.#conceal(pin);
+    await this.#send('login', { session }, pin?.bytes);
   }
 
-  /** C_SignInit and C_Sign; resolves to the raw signature. */
-  async sign(params: HostCalls['sign']['params'], data: Buffer): Promise<Buffer> {
-    const { payload } = await this.#send('sign', params, data);
+  /**
+   * C_SignInit and C_Sign; resolves to the raw signature.
+   * @param pin for a key with CKA_ALWAYS_AUTHENTICATE
+   */
+  async sign(params: HostCalls['sign']['params'], data: Buffer, pin?: Secret): Promise<Buffer> {
+    if (!pin) return (await this.#send('sign', params, data)).payload;
+    this.#conceal(pin);
+    const withPin = Buffer.concat([pin.bytes, data]);
+    const { payload } = await this.#send('sign', { ...params, pinLength: pin.length }, withPin).finally(() => {
+      withPin.fill(0);
+    });
     return payload;
+  }
+
+  #conceal(secret: Secret): void {
+    // a copy: the module may print it when the PIN's owner has zeroed it already
+    if (!this.#secrets.some(({ bytes }) => bytes.equals(secret.bytes))) this.#secrets.push(new Secret(secret.bytes));
   }
 
   /** Ends the process at once; calls under way fail. @param reason if something is wrong with it */

@@ -17,6 +17,8 @@ export interface KeyObjects {
   readonly handle: string;
   readonly id: Buffer;
   readonly label: string;
+  /** CKA_ALWAYS_AUTHENTICATE: the PIN is wanted with each signature. */
+  readonly alwaysAuthenticate: boolean;
   /** Undefined where the token tells neither a public key nor a certificate. */
   readonly publicKey: KeyObject | undefined;
   readonly certificates: readonly X509Certificate[];
@@ -115,7 +117,7 @@ export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> 
     });
   }
 
-  const value = await read(at, handle, [CKA.ID, CKA.LABEL]);
+  const value = await read(at, handle, [CKA.ID, CKA.LABEL, CKA.ALWAYS_AUTHENTICATE]);
   const id = value(CKA.ID) ?? Buffer.alloc(0);
   const label = value(CKA.LABEL)?.toString('utf8') ?? '';
   const partner = id.length > 0 ? byId(id) : byLabel(label);
@@ -128,7 +130,8 @@ export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> 
   const own = certificates.filter((certificate) => publicKey && certificate.publicKey.equals(publicKey));
   // a renewed certificate often stands beside the old one
   own.sort((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
-  return { handle, id, label, publicKey, certificates: own.slice(0, 1) };
+  const alwaysAuthenticate = value(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1;
+  return { handle, id, label, alwaysAuthenticate, publicKey, certificates: own.slice(0, 1) };
 }
 
 /**

@@ -23,6 +23,9 @@ export interface TokenInfo {
   readonly serial: string;
   /** CKF_* flags. */
   readonly flags: number;
+  /** The PIN's length in bytes, at least and at most; 0 where the token does not say. */
+  readonly minPinLength: number;
+  readonly maxPinLength: number;
 }
 
 /** An attribute's value as hex; absent ones are null. Keys are CKA_* numbers. */
@@ -30,20 +33,28 @@ export type Attributes = Readonly<Record<number, string | null>>;
 
 /** What the host can be asked. Where there is a payload, it is said. */
 export interface HostCalls {
-  /** dlopen and C_Initialize. */
-  load: { params: { path: string }; result: null };
-  /** Slots that have a token. */
-  tokens: { params: Record<string, never>; result: TokenInfo[] };
+  /** dlopen and C_Initialize; `initArgs` is what NSS wants as pReserved's string. */
+  load: { params: { path: string; initArgs?: string }; result: null };
+  /** C_Finalize and C_Initialize: every session of this host is gone then. */
+  reinitialize: { params: Record<string, never>; result: null };
+  /** Slots that have a token; and the host's own resident memory in bytes. */
+  tokens: { params: Record<string, never>; result: { tokens: TokenInfo[]; rss: number } };
   mechanisms: { params: { slot: string }; result: number[] };
   openSession: { params: { slot: string }; result: string };
   closeSession: { params: { session: string }; result: null };
-  /** C_Login as the user; payload: the PIN. Done already is as good as done. */
+  /** C_Login as the user; payload: the PIN, empty for a token with a PIN pad. Done already is as good as done. */
   login: { params: { session: string }; result: null };
+  logout: { params: { session: string }; result: null };
+  /** C_GetSessionInfo: does the session still live? */
+  sessionInfo: { params: { session: string }; result: null };
   /** Objects of a class with all these attributes (hex values), 100 at most. */
   find: { params: { session: string; class: number; attributes: Attributes }; result: string[] };
   attributes: { params: { session: string; object: string; types: number[] }; result: Attributes };
-  /** C_SignInit and C_Sign; payload: the data, and in the reply the signature. */
-  sign: { params: { session: string; key: string; mechanism: Mechanism }; result: null };
+  /**
+   * C_SignInit and C_Sign; payload: the data, and in the reply the signature. For a key with CKA_ALWAYS_AUTHENTICATE the
+   * payload's first `pinLength` bytes are the PIN, and C_Login as CKU_CONTEXT_SPECIFIC comes in between.
+   */
+  sign: { params: { session: string; key: string; mechanism: Mechanism; pinLength?: number }; result: null };
 }
 
 export type HostCall = keyof HostCalls;

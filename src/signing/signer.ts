@@ -24,6 +24,10 @@ export interface Signer extends AsyncDisposable {
    * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_SCHEME_UNSUPPORTED
    */
   sign(request: SignatureRequest): Promise<RawSignature>;
+  /** Resolves when the key can sign: at once, unless its token is away. */
+  ready(): Promise<void>;
+  /** Calls whenever the key's token goes away. */
+  onLost(listener: () => void): void;
 }
 
 /** A signature as OpenVPN wants it: DER for ECDSA, as it came for the rest. Verified. */
@@ -33,21 +37,25 @@ export interface Signature {
 }
 
 /**
- * Signs and checks: a glitching token, or a certificate of another key, shows as our error and not as a puzzling TLS alert
- * a minute later.
+ * Checks a raw signature: a glitching token, or a certificate of another key, shows as our error and not as a puzzling TLS
+ * alert a minute later.
+ * @throws AgentError ERR_SIGNATURE_INVALID
+ */
+export function verifySignature(signer: Signer, request: SignatureRequest, { bytes, mechanism }: RawSignature): void {
+  const { publicKey, name } = signer;
+  if (SIGNATURE_SCHEMES[request.scheme].verify(request, bytes, publicKey, keyKind(publicKey))) return;
+  throw new AgentError('ERR_SIGNATURE_INVALID', `${name} gave a signature that its public key does not verify`, {
+    hint: `the token is faulty or does not do ${mechanism} as it says`,
+  });
+}
+
+/**
+ * Signs, checks, and encodes for OpenVPN.
  * @throws AgentError ERR_SIGNATURE_INVALID, and what {@link Signer.sign} throws
  */
 export async function createSignature(signer: Signer, request: SignatureRequest): Promise<Signature> {
-  const { bytes, mechanism } = await signer.sign(request);
-  const kind = keyKind(signer.publicKey);
-  if (!SIGNATURE_SCHEMES[request.scheme].verify(request, bytes, signer.publicKey, kind)) {
-    throw new AgentError(
-      'ERR_SIGNATURE_INVALID',
-      `${signer.name} gave a signature that its public key does not verify`,
-      {
-        hint: `the token is faulty or does not do ${mechanism} as it says`,
-      },
-    );
-  }
+  const signature = await signer.sign(request);
+  verifySignature(signer, request, signature);
+  const { bytes, mechanism } = signature;
   return { bytes: request.scheme === 'ECDSA' ? encodeEcdsaDer(bytes) : bytes, mechanism };
 }

@@ -11,6 +11,7 @@ type Handlers = {
 const CKF_SERIAL_SESSION = 0x4;
 const CKF_OS_LOCKING_OK = 0x2;
 const CKU_USER = 1;
+const CKU_CONTEXT_SPECIFIC = 2;
 const MAX_OBJECTS = 100;
 /** RSA of 16,384 bits. */
 const MAX_SIGNATURE = 2048;
@@ -52,6 +53,7 @@ function describeFailure(error: unknown): HostFailure {
 export class Cryptoki {
   #addon: typeof Pkcs11js | undefined;
   #module: Pkcs11js.PKCS11 | undefined;
+  #initArgs: string | undefined;
 
   /** Carries out one call; never throws. */
   async call(
@@ -61,7 +63,7 @@ export class Cryptoki {
   ): Promise<{ result: unknown } | { failure: HostFailure }> {
     try {
       if (call === 'load') {
-        await this.#load((params as HostCalls['load']['params']).path);
+        await this.#load(params as HostCalls['load']['params']);
         return { result: null };
       }
       const handler = this.#handlers[call] as (params: unknown, payload: Buffer) => unknown;
@@ -71,7 +73,7 @@ export class Cryptoki {
     }
   }
 
-  async #load(path: string): Promise<void> {
+  async #load({ path, initArgs }: HostCalls['load']['params']): Promise<void> {
     this.#addon = await loadAddon();
     const module = new this.#addon.PKCS11();
     try {
@@ -79,8 +81,17 @@ export class Cryptoki {
     } catch (error) {
       throw new HostError({ kind: 'load', text: error instanceof Error ? error.message : String(error) });
     }
-    module.C_Initialize({ flags: CKF_OS_LOCKING_OK });
+    this.#initArgs = initArgs;
+    this.#initialize(module);
     this.#module = module;
+  }
+
+  #initialize(module: Pkcs11js.PKCS11): void {
+    module.C_Initialize({
+      flags: CKF_OS_LOCKING_OK,
+      // pkcs11js loses the last character
+      ...(this.#initArgs !== undefined && { libraryParameters: `${this.#initArgs} ` }),
+    });
   }
 
   get #loaded(): Pkcs11js.PKCS11 {
@@ -89,7 +100,19 @@ export class Cryptoki {
   }
 
   readonly #handlers: Omit<Handlers, 'load'> = {
-    tokens: () => this.#loaded.C_GetSlotList(true).flatMap((slot) => this.#tokenInfo(slot) ?? []),
+    reinitialize: () => {
+      try {
+        this.#loaded.C_Finalize();
+      } catch (error) {
+        if (describeCkr(error) !== 'CKR_CRYPTOKI_NOT_INITIALIZED') throw error;
+      }
+      this.#initialize(this.#loaded);
+      return null;
+    },
+    tokens: () => ({
+      tokens: this.#loaded.C_GetSlotList(true).flatMap((slot) => this.#tokenInfo(slot) ?? []),
+      rss: process.memoryUsage.rss(),
+    }),
     mechanisms: ({ slot }) => this.#loaded.C_GetMechanismList(fromHex(slot)),
     openSession: ({ slot }) => toHex(this.#loaded.C_OpenSession(fromHex(slot), CKF_SERIAL_SESSION)),
     closeSession: ({ session }) => {
@@ -106,15 +129,33 @@ export class Cryptoki {
       }
       return null;
     },
+    logout: ({ session }) => {
+      this.#loaded.C_Logout(fromHex(session));
+      return null;
+    },
+    sessionInfo: ({ session }) => {
+      this.#loaded.C_GetSessionInfo(fromHex(session));
+      return null;
+    },
     find: ({ session, class: objectClass, attributes }) => this.#find(fromHex(session), objectClass, attributes),
     attributes: ({ session, object, types }) =>
       Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
-    sign: ({ session, key, mechanism }, data) => {
+    sign: ({ session, key, mechanism, pinLength = 0 }, payload) => {
       const handle = fromHex(session);
       this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
-      return this.#loaded.C_Sign(handle, data, Buffer.alloc(MAX_SIGNATURE));
+      if (pinLength > 0) this.#loginForOperation(handle, payload.subarray(0, pinLength));
+      return this.#loaded.C_Sign(handle, payload.subarray(pinLength), Buffer.alloc(MAX_SIGNATURE));
     },
   };
+
+  /** PKCS#11 section 5.6.8: between C_SignInit and C_Sign. */
+  #loginForOperation(session: Buffer, pin: Buffer): void {
+    try {
+      this.#loaded.C_Login(session, CKU_CONTEXT_SPECIFIC, pin.toString('utf8'));
+    } finally {
+      pin.fill(0);
+    }
+  }
 
   /** A slot whose token can't be described (pulled at this moment, unreadable) is as good as empty. */
   #tokenInfo(slot: Buffer): TokenInfo | undefined {
@@ -130,6 +171,8 @@ export class Cryptoki {
         model: unpadded(info.model),
         serial: unpadded(info.serialNumber),
         flags: info.flags,
+        minPinLength: info.minPinLen,
+        maxPinLength: info.maxPinLen,
       };
     } catch {
       return undefined;

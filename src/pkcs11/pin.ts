@@ -1,0 +1,118 @@
+import { AgentError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import { CKF } from './constants.ts';
+import type { TokenEventListener } from './events.ts';
+import type { ModuleHost } from './module-host.ts';
+import type { TokenInfo } from './protocol.ts';
+import type { RefusedPins } from './refused-pins.ts';
+
+/** How to come by a PIN, and how careful to be with it. */
+export interface PinOptions {
+  /** Gets the PIN; told the token's label, for a prompt. */
+  readonly ask: (token: string) => Promise<Secret>;
+  /** The memory over restarts; without it a refused PIN is remembered while the process lives. */
+  readonly refused?: RefusedPins | undefined;
+  /** Use the last try that the token allows (CKF_USER_PIN_FINAL_TRY). */
+  readonly useFinalTry?: boolean | undefined;
+  readonly onEvent?: TokenEventListener | undefined;
+}
+
+/** A PIN and what became of it. It is asked for once, kept while the agent runs, and never tried again once refused. */
+export class Pin {
+  readonly #options: PinOptions;
+  #secret: Promise<Secret> | undefined;
+  #refusal: AgentError | undefined;
+
+  constructor(options: PinOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Logs in to a token.
+   * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_LOCKED, ERR_PIN_FINAL_TRY: then and at every later call, without another try
+   */
+  async login(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
+    if (this.#refusal) throw this.#refusal;
+    if ((token.flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0) {
+      await this.#loginAtPad(host, session, token);
+      return;
+    }
+    this.#checkFlags(token);
+    const secret = await this.secret(token);
+    this.#checkLength(secret, token);
+    const login = async (): Promise<void> => {
+      await host.login(session, secret);
+    };
+    try {
+      await (this.#options.refused ? this.#options.refused.guard(token, secret, login) : login());
+    } catch (error) {
+      throw this.refuse(error, token);
+    }
+  }
+
+  /** The PIN itself, for keys that want it with each signature. */
+  async secret(token: TokenInfo): Promise<Secret> {
+    if (this.#refusal) throw this.#refusal;
+    return await (this.#secret ??= this.#options.ask(token.label));
+  }
+
+  /** Remembers that the token refused the PIN, if that is what the error says; gives back what to throw. */
+  refuse(error: unknown, token: TokenInfo): unknown {
+    if (!(error instanceof AgentError) || !error.code.startsWith('ERR_PIN_')) return error;
+    this.#refusal =
+      error.ckr === undefined
+        ? error
+        : new AgentError(error.code, `token '${token.label}' refused the PIN (${error.message})`, {
+            cause: error,
+            ckr: error.ckr,
+          });
+    this.destroy();
+    return this.#refusal;
+  }
+
+  destroy(): void {
+    this.#secret?.then(
+      (secret) => {
+        secret.destroy();
+      },
+      () => undefined,
+    );
+    this.#secret = undefined;
+  }
+
+  #checkFlags({ flags, label }: TokenInfo): void {
+    if ((flags & CKF.USER_PIN_LOCKED) !== 0) {
+      throw new AgentError('ERR_PIN_LOCKED', `the PIN of token '${label}' is locked`, {
+        hint: 'unlock it with its PUK or SO PIN (pkcs15-tool --unblock-pin, ykman piv access unblock-pin, pkcs11-tool --init-pin)',
+      });
+    }
+    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0 && this.#options.useFinalTry !== true) {
+      throw new AgentError('ERR_PIN_FINAL_TRY', `token '${label}' has one try for its PIN left`, {
+        hint: 'log in by hand with the right PIN, or give --use-final-pin-try',
+      });
+    }
+    if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0) this.#options.onEvent?.({ type: 'pin-count-low', token: label });
+  }
+
+  /** A PIN that the token can't take costs a try all the same with some modules (OpenSC). */
+  #checkLength(secret: Secret, { label, minPinLength: min, maxPinLength: max }: TokenInfo): void {
+    if (max < 1 || min > max || (secret.length >= min && secret.length <= max)) return;
+    throw new AgentError('ERR_PIN_INCORRECT', `the PIN for token '${label}' has a wrong length`, {
+      hint: `it takes ${min} to ${max} bytes; it was not tried`,
+    });
+  }
+
+  /** pkcs11js can't pass the NULL PIN that asks for the pad (PKCS#11 section 5.6.8); most modules take an empty one for it. */
+  async #loginAtPad(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
+    this.#options.onEvent?.({ type: 'pin-pad', token: token.label });
+    try {
+      await host.login(session, undefined);
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      throw new AgentError(error.code, `token '${token.label}' wants its PIN on its own keypad: ${error.message}`, {
+        cause: error,
+        ...(error.ckr !== undefined && { ckr: error.ckr }),
+      });
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import type { X509Certificate } from 'node:crypto';
+import { AgentError } from '../errors.ts';
+import { findModule } from './module-path.ts';
+import { findCertificate } from './objects.ts';
+import type { TokenOptions } from './token-key.ts';
+import { findToken } from './token.ts';
+import { pkcs11UriName, type Pkcs11Uri } from './uri.ts';
+
+/**
+ * Reads a certificate from a token; logs in only if it can't be seen without.
+ * @throws AgentError ERR_CERTIFICATE_NOT_FOUND, ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*
+ */
+export async function readTokenCertificate(uri: Pkcs11Uri, options: TokenOptions): Promise<X509Certificate> {
+  if (uri.type !== undefined && uri.type !== 'cert') {
+    throw new AgentError('ERR_URI', `${pkcs11UriName(uri)} names no certificate`, { hint: 'say type=cert' });
+  }
+  const host = await options.hosts.get(await findModule(uri, options.defaultModule));
+  const token = await findToken(host, uri);
+  const session = await host.call('openSession', { slot: token.slot });
+  try {
+    return await findCertificate({ host, session }, uri).catch(async (error: unknown) => {
+      await options.pin.login(host, session, token);
+      return await findCertificate({ host, session }, uri).catch(() => {
+        throw error;
+      });
+    });
+  } finally {
+    await host.call('closeSession', { session }).catch(() => undefined);
+  }
+}
