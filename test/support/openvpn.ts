@@ -6,6 +6,8 @@ export interface ServerOptions {
   /** The one TLS version spoken; without it OpenVPN's choice, which is 1.3. */
   tls?: '1.0' | '1.2' | '1.3' | undefined;
   args?: readonly string[];
+  /** Takes the place of this server, which has ended. */
+  insteadOf?: OpenVpnServer;
 }
 
 /** OpenVPN without a network device: what both ends have in common. */
@@ -30,8 +32,9 @@ export class OpenVpnServer extends Child {
   }
 
   static async start(bench: Bench, options: ServerOptions): Promise<OpenVpnServer> {
-    const address = ownAddress();
-    const server = bench.adopt(new OpenVpnServer(bench, address, await freePort(address), options));
+    const address = options.insteadOf?.address ?? ownAddress();
+    const port = options.insteadOf?.port ?? (await freePort(address));
+    const server = bench.adopt(new OpenVpnServer(bench, address, port, options));
     await server.logged(/link remote: \[AF_UNSPEC\]|Listening for incoming TCP connection/);
     return server;
   }
