@@ -108,7 +108,7 @@ describe.concurrent('the daemon gets an answer', () => {
     client.kill('SIGUSR1');
     // the request meets no token, or the loss was noticed before and the daemon is held
     await pksigd.until('loss of the token', () =>
-      pksigd.log.find(({ msg }) => msg === 'failed' || msg === 'token lost'),
+      pksigd.log.find(({ msg }) => msg === 'failed' || msg === 'the token is away'),
     );
     await rename(bench.path('away'), bench.path('tokens'));
     await forgetHandshake(bench, server);
