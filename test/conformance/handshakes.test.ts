@@ -19,7 +19,9 @@ describe.concurrent('every kind of key, from file and token, completes a handsha
     const pksigd = await bench.pksigd(['run', ...managementArgs(management), '--key', bench.key(key, home)]);
     await client.connected();
     const signed = await pksigd.message('signed');
-    expect(signed['scheme']).toBeTypeOf('string');
+    // EdDSA has no other form than the whole message
+    const whole = key.startsWith('ed') || externalKey.endsWith(' digest');
+    expect(String(signed['scheme']).endsWith(',data=message')).toBe(whole);
     expect(signed['durationMs']).toBeTypeOf('number');
   });
 });

@@ -26,6 +26,8 @@ interface Failure {
   args?: readonly string[];
   code: number;
   line: RegExp;
+  /** What the second command says, where it is not the same. */
+  again?: RegExp;
 }
 
 /** What is wrong with the key, its token or its PIN: `run` and `sign` say the same. */
@@ -34,8 +36,9 @@ const failures: Failure[] = [
     what: 'a wrong PIN',
     key: async (bench) => bench.key('p256', 'SoftHSM', { 'pin-source': `file:${await bench.write('pin', '4711\n')}` }),
     code: PIN,
-    // the second command must not try it again
-    line: /^pksigd: token 'pksigd' refused (the PIN .*CKR_PIN_INCORRECT|this PIN before)/,
+    line: /^pksigd: token 'pksigd' refused the PIN .*CKR_PIN_INCORRECT/,
+    // the token is not asked a second time
+    again: /^pksigd: token 'pksigd' refused this PIN before/,
   },
   {
     what: 'a PIN file that is not there',
@@ -120,14 +123,14 @@ const failures: Failure[] = [
 ];
 
 describe.concurrent('run and sign end alike', () => {
-  test.for(failures)('for $what: $code', async ({ key, args = [], code, line }, { bench }) => {
+  test.for(failures)('for $what: $code', async ({ key, args = [], code, line, again = line }, { bench }) => {
     const options = ['--key', await key(bench), ...args];
     const run = await bench.pksigd(['run', '--management', bench.path('management'), 'unix', ...options]);
     expect(await run.exited).toBe(code);
     expect(lineOf(run)).toMatch(line);
     const sign = await bench.pksigd(['sign', ...options], { input: 'AAAA' });
     expect(await sign.exited).toBe(code);
-    expect(lineOf(sign)).toMatch(line);
+    expect(lineOf(sign)).toMatch(again);
   });
 });
 
