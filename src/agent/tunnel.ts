@@ -49,6 +49,8 @@ const REMOVAL_SIGNALS = { restart: 'SIGUSR1', disconnect: 'SIGTERM' } as const;
 const CLIENT_VERSION = 3;
 const FIRST_RETRY = 100;
 const LAST_RETRY = 5_000;
+/** connect-retry's default upper limit, in milliseconds. */
+const LONGEST_HOLD = 300_000;
 /** A connection that lived so long was no failed try. */
 const STABLE = 10_000;
 
@@ -178,7 +180,7 @@ export class Tunnel {
   }
 
   async #respond(client: ManagementClient, notification: Notification): Promise<void> {
-    const { key, log, deadline } = this.#options;
+    const { key, log, deadline, signal } = this.#options;
     const tunnel = this.name;
     switch (notification.type) {
       case 'SIGN': {
@@ -204,6 +206,8 @@ export class Tunnel {
         return;
       case 'HOLD':
         await (await key()).signer.ready();
+        // the hold takes the place of the daemon's own pause between tries: released at once it would hammer the server
+        await sleep(holdPause(notification.text), undefined, { signal });
         await client.holdRelease();
         log.info({ tunnel }, 'hold released');
         return;
@@ -227,4 +231,9 @@ export class Tunnel {
         log.debug({ tunnel, type: notification.type, text: notification.text }, 'notification');
     }
   }
+}
+
+/** Milliseconds that the daemon would wait by itself: `Waiting for hold release:10` (2.4 and up; 2.3 says no number). */
+function holdPause(text: string): number {
+  return Math.min(Number(/:(\d{1,6})$/.exec(text)?.[1] ?? 0) * 1000, LONGEST_HOLD);
 }
