@@ -159,8 +159,11 @@ export class CommandQueue {
     this.#waiting = this.#waiting.filter((each) => each !== waiting);
     waiting.abandon?.();
     waiting.settle(error);
-    this.#pump();
-    this.#changed();
+    // not at once: the same signal may be about to give up the next command too
+    queueMicrotask(() => {
+      this.#pump();
+      this.#changed();
+    });
   }
 }
 
