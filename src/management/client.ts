@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
-import { AgentCommands } from './agent-commands.ts';
-import type { ManagementOptions } from './connection.ts';
+import type { ManagementOptions } from './options.ts';
+import { ServerCommands } from './server-commands.ts';
 import { dial } from './transport.ts';
 
 /**
  * A management client: one connection to one daemon. Made by {@link connectManagement}, or by
  * {@link listenManagement} for daemons that connect by themselves.
  */
-export class ManagementClient extends AgentCommands {}
+export class ManagementClient extends ServerCommands {}
 
 /**
  * Connects to a daemon's management interface (`--management ADDRESS PORT` or `PATH unix`) and waits for its greeting.

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import { AgentError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
 import { type CommandOptions, CommandQueue, type OutgoingCommand } from './command-queue.ts';
 import { checkBody, checkLine, parseLine } from './escape.ts';
 import { type DecodedLine, LINE_CUT, LINE_CUT_BEFORE_2_6, LineDecoder } from './line-decoder.ts';
@@ -8,48 +7,9 @@ import { notificationWord } from './notification.ts';
 import { type AssembledNotification, NotificationAssembler } from './notification-assembler.ts';
 import { NotificationHub, type NotificationListener } from './notification-hub.ts';
 import type { Notification, NotificationOf, NotificationType } from './notification-types.ts';
+import type { CloseReason, DaemonVersion, ManagementOptions } from './options.ts';
 import type { Reply } from './reply.ts';
 import { commandOf, type ReplyShape, replyShape } from './reply-shape.ts';
-
-/** How a management client behaves. Everything is optional. */
-export interface ManagementOptions {
-  /** Answers `ENTER PASSWORD:`, for daemons whose `--management` names a password file. Not changed, not destroyed. */
-  readonly password?: Secret | undefined;
-  /**
-   * The version to announce (`version N`), in the first bytes that are sent. What a daemon sends depends on it: from 2
-   * on PK_SIGN instead of RSA_SIGN, from 3 on with the algorithm. None is announced by default.
-   */
-  readonly clientVersion?: number | undefined;
-  /** Closes the connection when aborted; before it stands, connecting fails with ERR_ABORTED. */
-  readonly signal?: AbortSignal | undefined;
-  /** Milliseconds from the start to the daemon's greeting. 0 waits for ever. Default 10,000. */
-  readonly connectTimeout?: number | undefined;
-  /** Milliseconds for each command that names no timeout of its own. 0 waits for ever. Default 60,000. */
-  readonly commandTimeout?: number | undefined;
-  /** How many notifications may wait for their reader before the daemon is held back. Default 1,024. */
-  readonly highWaterMark?: number | undefined;
-  /** How many may wait while replies are awaited too: beyond it the connection fails. Default 1,048,576. */
-  readonly maxQueued?: number | undefined;
-  /** `latin1` keeps each byte as it is, for a relay. Default `utf8`. */
-  readonly encoding?: 'utf8' | 'latin1' | undefined;
-}
-
-/** What the daemon says of itself. */
-export interface DaemonVersion {
-  /** Its management interface's version, from the greeting: 1 (2.3, 2.4), 3 (2.5), 5 (2.6), 6 (2.7). */
-  readonly management: number;
-  /** `OpenVPN 2.6.14 x86_64-pc-linux-gnu …`, once a `version` command has told it. */
-  readonly title: string | undefined;
-  /** `2.6.14`, from the title. */
-  readonly release: string | undefined;
-}
-
-/** Why a connection ended. */
-export interface CloseReason {
-  /** `daemon`: it closed or went away; `client`: we closed; `error`: the connection couldn't be used any longer. */
-  readonly by: 'daemon' | 'client' | 'error';
-  readonly error: AgentError | undefined;
-}
 
 interface Deferred {
   readonly promise: Promise<void>;
@@ -74,7 +34,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   readonly #greeted: Deferred;
   #daemon: DaemonVersion | undefined;
   #passwordSent = false;
-  #announced = false;
+  #announcedVersion: number | undefined;
   #reason: CloseReason | undefined;
 
   /** @internal `socket` is connected; nothing was read from it yet. */
@@ -117,6 +77,11 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   /** What the daemon says of itself; the rest of it once `version` was answered. */
   get daemonVersion(): DaemonVersion {
     return this.#daemon ?? { management: 0, title: undefined, release: undefined };
+  }
+
+  /** The client version that was announced last, undefined if none was. */
+  get announcedVersion(): number | undefined {
+    return this.#announcedVersion;
   }
 
   /**
@@ -196,7 +161,8 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     const { body } = options;
     if (body !== undefined) checkBody(body);
     checkLine(line, body === undefined ? undefined : 768);
-    const name = parseLine(line)?.[0] ?? line;
+    const [name = line, argument] = parseLine(line) ?? [];
+    if (name === 'version' && argument !== undefined) this.#announcedVersion = Number.parseInt(argument, 10);
     const claims = ANSWERS.get(name);
     const text = body === undefined ? `${line}\n` : [line, ...body, 'END', ''].join('\n');
     return this.submit(
@@ -336,8 +302,8 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
 
   #announce(): void {
     const { clientVersion } = this.#options;
-    if (clientVersion === undefined || this.#announced) return;
-    this.#announced = true;
+    if (clientVersion === undefined || this.#announcedVersion !== undefined) return;
+    this.#announcedVersion = clientVersion;
     this.#socket.write(`version ${clientVersion}\n`);
   }
 

@@ -19,7 +19,6 @@ export {
 } from './challenge.ts';
 export { connectManagement, ManagementClient } from './client.ts';
 export type { CommandOptions } from './command-queue.ts';
-export type { CloseReason, DaemonVersion, ManagementOptions } from './connection.ts';
 export { commandLine, MAX_LINE, MAX_PARAMETER, parseLine, quoteParameter } from './escape.ts';
 export {
   authPendingTimeout,
@@ -53,6 +52,10 @@ export type {
   NotificationType,
   SignNotification,
 } from './notification-types.ts';
+export type { CloseReason, DaemonVersion, ManagementOptions } from './options.ts';
 export { dynamicChallengeOf, type PasswordNotification } from './password-notification.ts';
 export { type Reply, ReplyCollector } from './reply.ts';
 export { type CommandEntry, COMMANDS, commandOf, type ReplyPart, type ReplyShape, replyShape } from './reply-shape.ts';
+export type { ProxyChoice, RemoteEntry } from './question-commands.ts';
+export type { AuthRetry, HistoryOptions, LoadStats } from './session-commands.ts';
+export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './status.ts';

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { AgentError, errorText } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { acceptManagement, type ManagementClient } from './client.ts';
-import type { ManagementOptions } from './connection.ts';
+import type { ManagementOptions } from './options.ts';
 import { dial } from './transport.ts';
 
 /** How to listen for daemons that connect by themselves (`--management-client`). */

@@ -86,8 +86,10 @@ export class ReplyQueue {
       return fitting;
     if (line.startsWith(VERSION_ACKNOWLEDGED)) return undefined;
     const first = inOrder[0];
-    const startsBlock = first?.awaited.shape.parts[0]?.kind === 'block' && !first.collector.done;
-    return success !== undefined && startsBlock ? undefined : first;
+    if (first === undefined || line.startsWith('ERROR:')) return first;
+    // what can't be the beginning of the reply that is due
+    const due = first.awaited.shape.parts[0]?.kind;
+    return due === 'notification' || (due === 'block' && success !== undefined) ? undefined : first;
   }
 
   #feed(entry: Entry, line: string): void {
