@@ -45,7 +45,9 @@ export { encodeNotification, hasEnvironment, parseNotification } from './notific
 export { type AssembledNotification, NotificationAssembler } from './notification-assembler.ts';
 export type { NotificationListener } from './notification-hub.ts';
 export type {
+  ClientAuthNotification,
   ClientNotification,
+  ClientSessionNotification,
   Environment,
   Notification,
   NotificationOf,

@@ -5,28 +5,35 @@ import type { PasswordNotification } from './password-notification.ts';
 /** The variables of an ENV block: an object without a prototype, so that any name is safe to look up. */
 export type Environment = Readonly<Record<string, string>>;
 
+/** A client wants to connect, or (REAUTH) an established one renegotiates: answer with client-auth or client-deny. */
+export interface ClientAuthNotification<M extends 'CONNECT' | 'REAUTH'> {
+  readonly type: 'CLIENT';
+  readonly mode: M;
+  /** Client ID, counted up from 0. */
+  readonly cid: number;
+  /** Key ID: which TLS negotiation of that client. */
+  readonly kid: number;
+  readonly env: Environment;
+}
+
+/** A client is connected, or gone. */
+export interface ClientSessionNotification<M extends 'ESTABLISHED' | 'DISCONNECT'> {
+  readonly type: 'CLIENT';
+  readonly mode: M;
+  readonly cid: number;
+  readonly env: Environment;
+}
+
 /**
  * The forms of `>CLIENT:`, which a server sends with `--management-client-auth`, each with its ENV block as one
  * (management-notes "CLIENT notification"; management_notify_client_* in manage.c).
  */
 export type ClientNotification =
-  /** A client wants to connect, or (REAUTH) an established one renegotiates: answer with client-auth or client-deny. */
-  | {
-      readonly type: 'CLIENT';
-      readonly mode: 'CONNECT' | 'REAUTH';
-      /** Client ID, counted up from 0. */
-      readonly cid: number;
-      /** Key ID: which TLS negotiation of that client. */
-      readonly kid: number;
-      readonly env: Environment;
-    }
-  | {
-      readonly type: 'CLIENT';
-      readonly mode: 'ESTABLISHED' | 'DISCONNECT';
-      readonly cid: number;
-      readonly env: Environment;
-    }
-  /** An address or a subnet (`10.8.0.0/24`) of the client was learnt. */
+  | ClientAuthNotification<'CONNECT'>
+  | ClientAuthNotification<'REAUTH'>
+  | ClientSessionNotification<'ESTABLISHED'>
+  | ClientSessionNotification<'DISCONNECT'>
+  /** An address or a subnet (`10.8.0.0/255.255.255.0`) of the client was learnt. */
   | {
       readonly type: 'CLIENT';
       readonly mode: 'ADDRESS';
@@ -46,9 +53,9 @@ export type ClientNotification =
     };
 
 /** A request to sign with the key that the management client holds (`--management-external-key`). */
-export interface SignNotification {
+export interface SignNotification<T extends 'PK_SIGN' | 'RSA_SIGN' = 'PK_SIGN' | 'RSA_SIGN'> {
   /** PK_SIGN is answered with `pk-sig`; RSA_SIGN, which OpenVPN up to 2.4 or at client version 1 sends, with `rsa-sig`. */
-  readonly type: 'PK_SIGN' | 'RSA_SIGN';
+  readonly type: T;
   /** Base64 of what is to be signed, as it came. */
   readonly data: string;
   /** Everything behind the first comma, as it came; undefined below client version 3. */
@@ -89,7 +96,8 @@ export type Notification =
   /** Something for the user: `info`, the kind (`remote-exit`, `server-pushed-halt`…) and a text. */
   | { readonly type: 'NOTIFY'; readonly severity: string; readonly notice: string; readonly text: string }
   | PasswordNotification
-  | SignNotification
+  | SignNotification<'PK_SIGN'>
+  | SignNotification<'RSA_SIGN'>
   | { readonly type: 'PKCS11ID-COUNT'; readonly count: number }
   | {
       readonly type: 'PKCS11ID-ENTRY';

@@ -67,9 +67,13 @@ export class ServerCommands extends QuestionCommands {
     return this.#kill(commonName, options);
   }
 
-  /** Ends the session of the client at an IPv4 address. Returns how many there were. */
+  /**
+   * Ends the session of the client at an IPv4 address. Returns how many there were. Up to 2.6 the daemon takes address
+   * and port only: the protocol is left out there, whatever the management notes say (man_kill in manage.c).
+   */
   async killAddress(protocol: 'tcp' | 'udp', host: string, port: number, options?: CommandOptions): Promise<number> {
-    return this.#kill(`${protocol}:${host}:${whole(port)}`, options);
+    const place = `${host}:${whole(port)}`;
+    return this.#kill(this.daemonVersion.management < 6 ? place : `${protocol}:${place}`, options);
   }
 
   /** Changes options of all clients (2.7 on): `route 10.1.0.0 255.255.0.0, -dns`. */

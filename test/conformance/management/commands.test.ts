@@ -186,6 +186,25 @@ describe('every command that a client’s daemon knows', () => {
   });
 });
 
+test('PROXY: which proxy', async () => {
+  const path = lab.path('proxy.sock');
+  const its = lab.start([
+    ...[...clientArgs(await freePort()), '--cert', 'client.crt', '--key', 'client.key', '--management', path, 'unix'],
+    ...['--management-hold', '--management-query-proxy'],
+  ]);
+  await its.logged('listening on');
+  const asking = await connectManagement({ kind: 'unix', path });
+  const asked = asking.next('PROXY');
+  await asking.holdRelease();
+  expect(await asked).toEqual({ type: 'PROXY', index: 1, protocol: 'UDP', host: '127.0.0.1' });
+  const resolving = asking.next('STATE');
+  await asking.stateNotifications(true);
+  await asking.proxy({ type: 'SOCKS', host: 'localhost', port: 1 });
+  await resolving;
+  await asking.close();
+  await its.stop();
+});
+
 const softhsm = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so'].find(
   existsSync,
 );

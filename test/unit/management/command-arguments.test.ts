@@ -21,6 +21,14 @@ test('client-pending-auth of 2.5 has neither key ID nor timeout', async () => {
   await called;
 });
 
+test('kill by address names the protocol from 2.7 on', async () => {
+  const { client, daemon } = await pair({}, greeting(6));
+  const called = client.killAddress('tcp', '1.2.3.4', 4000);
+  expect(await daemon.hear('\n')).toBe('kill tcp:1.2.3.4:4000\n');
+  daemon.say('SUCCESS: 1 client(s) at address tcp:1.2.3.4:4000 killed\r\n');
+  expect(await called).toBe(1);
+});
+
 test('a password over 256 bytes goes as base64, where the daemon takes that', async () => {
   const long = 'p'.repeat(300);
   const { client: old } = await pair({ clientVersion: 5 });

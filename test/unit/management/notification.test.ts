@@ -35,8 +35,8 @@ const cases: [lines: string | string[], notification: Notification][] = [
   ],
   [['>CLIENT:DISCONNECT,0', '>CLIENT:ENV,END'], { type: 'CLIENT', mode: 'DISCONNECT', cid: 0, env: env({}) }],
   [
-    '>CLIENT:ADDRESS,0,10.8.0.4/30,1',
-    { type: 'CLIENT', mode: 'ADDRESS', cid: 0, address: '10.8.0.4/30', primary: true },
+    '>CLIENT:ADDRESS,0,10.8.0.4/255.255.255.252,1',
+    { type: 'CLIENT', mode: 'ADDRESS', cid: 0, address: '10.8.0.4/255.255.255.252', primary: true },
   ],
   [
     ['>CLIENT:CR_RESPONSE,0,1,SGFsbG8=', '>CLIENT:ENV,END'],

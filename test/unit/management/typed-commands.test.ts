@@ -246,8 +246,8 @@ const cases: [
   [
     'killAddress',
     (c) => c.killAddress('tcp', '1.2.3.4', 4000),
-    'kill tcp:1.2.3.4:4000',
-    'SUCCESS: 1 client(s) at address tcp:1.2.3.4:4000 killed',
+    'kill 1.2.3.4:4000',
+    'SUCCESS: 1 client(s) at address 1.2.3.4:4000 killed',
     1,
   ],
   [
