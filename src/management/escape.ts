@@ -13,7 +13,7 @@ export const MAX_LINE = 1023;
 export const MAX_PIPELINED_LINE = 768;
 
 /** The most words that the daemon reads in a line (MAX_PARMS in options.h). */
-export const MAX_WORDS = 16;
+const MAX_WORDS = 16;
 
 /**
  * A word of a command as the daemon reads it (parse_line in options_parse.c): bare where that is safe, else in double

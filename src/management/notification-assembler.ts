@@ -23,6 +23,12 @@ export class NotificationAssembler {
    */
   push(line: string, truncated: boolean, sink: (assembled: AssembledNotification) => void): void {
     const word = notificationWord(line);
+    // only these two span lines
+    if (!truncated && word !== 'CLIENT' && word !== 'UPDOWN') {
+      const lines = [line];
+      sink({ notification: parseNotification(lines), lines });
+      return;
+    }
     const block = this.#open.get(word);
     const prefix = `>${word}:ENV,`;
     if (block !== undefined && line.startsWith(prefix)) {

@@ -13,7 +13,8 @@ import { encodePassword, parsePassword } from './password-notification.ts';
 
 /** The word before the colon of a notification line, `>` included or not. */
 export function notificationWord(line: string): string {
-  return /^>?([^:]*)/.exec(line)?.[1] ?? '';
+  const end = line.indexOf(':');
+  return line.slice(line.startsWith('>') ? 1 : 0, end === -1 ? undefined : end);
 }
 
 /** Whether ENV lines follow a notification's first line, up to `ENV,END`. */

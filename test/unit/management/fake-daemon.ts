@@ -15,6 +15,7 @@ export class FakeDaemon {
 
   constructor(socket: Socket) {
     this.socket = socket;
+    socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => {
       this.chunks.push(chunk.toString('latin1'));
       this.received += chunk.toString('latin1');
