@@ -61,3 +61,4 @@ export { type CommandEntry, COMMANDS, commandOf, type ReplyPart, type ReplyShape
 export type { ProxyChoice, RemoteEntry } from './question-commands.ts';
 export type { AuthRetry, HistoryOptions, LoadStats } from './session-commands.ts';
 export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './status.ts';
+export { parseReply } from './parsed-reply.ts';
