@@ -62,3 +62,5 @@ export type { ProxyChoice, RemoteEntry } from './question-commands.ts';
 export type { AuthRetry, HistoryOptions, LoadStats } from './session-commands.ts';
 export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './status.ts';
 export { parseReply } from './parsed-reply.ts';
+export { AgentError, type AgentErrorCode, errorCode } from '../errors.ts';
+export { Secret } from '../secret.ts';
