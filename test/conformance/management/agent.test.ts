@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   connectManagement,
+  LINE_CUT,
   listenManagement,
   type ManagementAddress,
   type ManagementClient,
@@ -177,4 +178,48 @@ test('a signature that nobody asked for, and its lines that the daemon takes for
   expect(stray).toEqual([]);
   await client.close();
   await daemon.stop();
+});
+
+test('a request that the daemon cuts is noticed at once, and its empty block taken', async () => {
+  // the handshake's transcript is what is to be signed, and the server's list of CAs is part of it
+  const authorities = Array.from({ length: 60 }, (_, index) => {
+    const name = `authority-${index}`;
+    lab.openssl('req', '-x509', '-subj', `/O=${'x'.repeat(60)}/CN=${name}`, '-key', 'ca.key', '-out', `${name}.crt`);
+    return readFileSync(lab.path(`${name}.crt`), 'utf8');
+  });
+  writeFileSync(lab.path('authorities.crt'), [readFileSync(lab.path('ca.crt'), 'utf8'), ...authorities].join(''));
+  const many = await freePort();
+  const options = serverArgs(many).map((each) => (each === 'ca.crt' ? 'authorities.crt' : each));
+  await lab.start([...options, '--tls-version-max', '1.2']).logged('UDPv4 link remote: [AF_UNSPEC]');
+  const address = await unixAddress('g.sock');
+  const daemon = lab.start([...clientArgs(many), ...managementArgs(address), '--management-hold', ...external]);
+  await daemon.logged('listening on');
+  const client = await connectManagement(address, { clientVersion: 3 });
+  const cut = client.next('TRUNCATED');
+  await client.holdRelease();
+  const { of, line } = await cut;
+  expect(of).toBe('PK_SIGN');
+  expect(line).toHaveLength(LINE_CUT - 1);
+  const held = client.next('HOLD');
+  await client.pkSig(null);
+  await held;
+  await client.close();
+  await daemon.stop();
+});
+
+test('FATAL: a certificate that the daemon can’t read', async () => {
+  const address = await unixAddress('h.sock');
+  const daemon = lab.start([
+    ...[...clientArgs(port), ...managementArgs(address), '--management-hold'],
+    ...['--management-external-key', 'digest', '--management-external-cert', 'a hint'],
+  ]);
+  await daemon.logged('listening on');
+  const client = await connectManagement(address, { clientVersion: 3 });
+  const [asked, fatal] = [client.next('NEED-CERTIFICATE'), client.next('FATAL')];
+  await client.holdRelease();
+  await asked;
+  await client.certificate('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+  expect((await fatal).text).toContain('Cannot load inline certificate file');
+  expect((await client.closed).by).toBe('daemon');
+  expect(await daemon.exited()).toBe(1);
 });

@@ -11,15 +11,15 @@ export class Lab {
   readonly #running = new Set<RealDaemon>();
 
   constructor() {
-    this.#openssl('req', '-x509', '-subj', '/CN=Test CA', '-keyout', 'ca.key', '-out', 'ca.crt', ...EC);
+    this.openssl('req', '-x509', '-subj', '/CN=Test CA', '-keyout', 'ca.key', '-out', 'ca.crt', ...EC);
     for (const [name, usage] of [
       ['server', 'serverAuth'],
       ['client', 'clientAuth'],
     ] as const) {
       writeFileSync(this.path(`${name}.ext`), `extendedKeyUsage=${usage}\nkeyUsage=digitalSignature\n`);
-      this.#openssl('req', '-subj', `/CN=test-${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`, ...EC);
+      this.openssl('req', '-subj', `/CN=test-${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`, ...EC);
       const signing = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '30'];
-      this.#openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.crt`, '-extfile', `${name}.ext`, ...signing);
+      this.openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.crt`, '-extfile', `${name}.ext`, ...signing);
     }
   }
 
@@ -39,7 +39,8 @@ export class Lab {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #openssl(...args: string[]): void {
+  /** Runs openssl in the lab's folder. */
+  openssl(...args: string[]): void {
     execFileSync('openssl', args, { cwd: this.folder, stdio: 'ignore' });
   }
 }
