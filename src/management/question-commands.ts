@@ -114,14 +114,17 @@ export class QuestionCommands extends SessionCommands {
     });
   }
 
-  /** How many PKCS#11 identities the daemon sees. */
+  /**
+   * How many PKCS#11 identities the daemon sees. Only for daemons with `--pkcs11-providers`: one without ends at this
+   * command, by an assertion in its pkcs11-helper (seen on 2.6.14).
+   */
   async pkcs11IdCount(options?: CommandOptions): Promise<number> {
     const line = (await this.raw('pkcs11-id-count', options)).lines[0] ?? '';
     const notification = parseNotification([line]);
     return notification.type === 'PKCS11ID-COUNT' ? notification.count : refuse('pkcs11-id-count', line);
   }
 
-  /** The identity at an index, counted from 0; undefined if there is none. */
+  /** The identity at an index, counted from 0; undefined if there is none. As {@link pkcs11IdCount}, with a provider only. */
   async pkcs11IdGet(index: number, options?: CommandOptions): Promise<NotificationOf<'PKCS11ID-ENTRY'>['entry']> {
     const line = (await this.raw(commandLine(['pkcs11-id-get', whole(index)]), options)).lines[0] ?? '';
     const notification = parseNotification([line]);

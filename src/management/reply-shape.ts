@@ -8,6 +8,8 @@ export type ReplyPart =
   | { readonly kind: 'block' }
   /** That many lines and nothing behind them (`test N`). */
   | { readonly kind: 'lines'; readonly count: number }
+  /** Lines of any kind, `SUCCESS:` and `ERROR:` among them, up to the one that says `COMMAND command succeeded` or `failed`. */
+  | { readonly kind: 'verdict'; readonly command: string }
   /** A line in the form of a notification. */
   | { readonly kind: 'notification'; readonly word: string };
 
@@ -40,6 +42,13 @@ const CLOSES: ReplyShape = { parts: [], closes: true };
 
 const line = (since: string, says: RegExp): CommandEntry => ({ body: false, since, says, shape: () => LINE });
 const block = (since: string): CommandEntry => ({ body: false, since, says: /^\b$/, shape: () => BLOCK });
+/** What happened to each client comes first (push_util.c). */
+const pushUpdate: CommandEntry = {
+  body: false,
+  since: '2.7',
+  says: /^push-update command succeeded$/,
+  shape: () => ({ parts: [{ kind: 'verdict', command: 'push-update' }] }),
+};
 const withBody = (since: string, says: RegExp): CommandEntry => ({ body: true, since, says, shape: () => LINE });
 
 /** `on`, `off` and anything wrong get a line; `all` and numbers a block; two words get both (man_history in manage.c). */
@@ -103,8 +112,8 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = Object.assign(
       shape: () => ({ parts: [{ kind: 'notification', word: 'PKCS11ID-ENTRY' }] }),
     },
     proxy: line('2.3', /^proxy command succeeded$/),
-    'push-update-broad': line('2.7', /^push-update command succeeded$/),
-    'push-update-cid': line('2.7', /^push-update command succeeded$/),
+    'push-update-broad': pushUpdate,
+    'push-update-cid': pushUpdate,
     quit: { ...line('2.1', /^\b$/), shape: () => CLOSES },
     remote: line('2.3', /^remote command succeeded$/),
     'remote-entry-count': block('2.6'),

@@ -15,6 +15,9 @@ export interface Reply {
 /** How much of one reply is held: `log all` of a cache of a million lines is still below. */
 const MAX_REPLY_CHARACTERS = 256 * 1024 * 1024;
 
+/** Errors about the command itself, with no verdict to follow. */
+const REFUSED = /^ERROR: (?:unknown command|Options |The '|the '|push-update-cid fail)/;
+
 /** Gathers the lines of one reply by its shape. Knows nothing of other commands. */
 export class ReplyCollector {
   readonly #parts: readonly ReplyPart[];
@@ -61,6 +64,10 @@ export class ReplyCollector {
     if (part === undefined) return;
     this.#characters += line.length;
     if (!this.overflown) this.#raw.push(line);
+    if (part.kind === 'verdict') {
+      this.#pushVerdict(part.command, line);
+      return;
+    }
     if (!this.#started && line.startsWith('ERROR:')) {
       this.#fail(line);
       return;
@@ -89,6 +96,20 @@ export class ReplyCollector {
       case 'notification':
         if (!this.overflown) this.#lines.push(line);
         this.#next();
+    }
+  }
+
+  #pushVerdict(command: string, line: string): void {
+    if (line === `SUCCESS: ${command} command succeeded`) {
+      // it went well on the whole: what failed on the way stands in the lines
+      this.#error = undefined;
+      this.#text = `${command} command succeeded`;
+      this.#next();
+    } else if (line === `ERROR: ${command} command failed` || REFUSED.test(line)) {
+      this.#fail(line);
+    } else {
+      if (line.startsWith('ERROR:')) this.#error ??= line.replace(/^ERROR: ?/, '');
+      if (!this.overflown) this.#lines.push(line);
     }
   }
 

@@ -76,14 +76,18 @@ export class ServerCommands extends QuestionCommands {
     return this.#kill(this.daemonVersion.management < 6 ? place : `${protocol}:${place}`, options);
   }
 
-  /** Changes options of all clients (2.7 on): `route 10.1.0.0 255.255.0.0, -dns`. */
-  async pushUpdateBroad(update: string, options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['push-update-broad', update]), options);
+  /**
+   * Changes options of all clients (2.7 on): `route 10.1.0.0 255.255.0.0, -dns`.
+   *
+   * @returns what the daemon said of each client before it said that the command succeeded
+   */
+  async pushUpdateBroad(update: string, options?: CommandOptions): Promise<readonly string[]> {
+    return (await this.raw(commandLine(['push-update-broad', update]), options)).lines;
   }
 
-  /** Changes options of one client (2.7 on). */
-  async pushUpdateCid(cid: number, update: string, options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['push-update-cid', whole(cid), update]), options);
+  /** Changes options of one client (2.7 on), as {@link pushUpdateBroad} does of all. */
+  async pushUpdateCid(cid: number, update: string, options?: CommandOptions): Promise<readonly string[]> {
+    return (await this.raw(commandLine(['push-update-cid', whole(cid), update]), options)).lines;
   }
 
   async #kill(victim: string, options: CommandOptions | undefined): Promise<number> {

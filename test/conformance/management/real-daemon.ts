@@ -1,9 +1,16 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ManagementAddress } from '../../../src/management/index.ts';
+
+/** Another build of OpenVPN than the one in PATH can be tried: OPENVPN=/path/to/openvpn. */
+export const OPENVPN: string = process.env['OPENVPN'] ?? 'openvpn';
+
+/** `2.6` of `OpenVPN 2.6.14 …`. */
+export const release: string =
+  /^OpenVPN (\d+\.\d+)/.exec(spawnSync(OPENVPN, ['--version'], { encoding: 'utf8' }).stdout)?.[1] ?? 'none';
 
 /** A folder of its own with a CA, a server's and a client's certificate (P-256), gone with `remove`. */
 export class Lab {
@@ -29,7 +36,7 @@ export class Lab {
 
   /** Starts openvpn in the lab's folder; `prefix` goes before the command (`ip netns exec …`). */
   start(args: readonly string[], prefix: readonly string[] = []): RealDaemon {
-    const daemon = new RealDaemon([...prefix, 'openvpn', '--cd', this.folder, '--verb', '3', ...args]);
+    const daemon = new RealDaemon([...prefix, OPENVPN, '--cd', this.folder, '--verb', '3', ...args]);
     this.#running.add(daemon);
     return daemon;
   }

@@ -11,7 +11,7 @@ import {
   type Notification,
   staticChallengeResponse,
 } from '../../../src/management/index.ts';
-import { Lab, whyNoTun } from './real-daemon.ts';
+import { Lab, release, whyNoTun } from './real-daemon.ts';
 
 const CONFIG = ['push "route 10.1.0.0 255.255.0.0"', 'push "auth-token SESS_ID_1"', 'iroute 10.77.0.0 255.255.0.0'];
 
@@ -268,6 +268,14 @@ describe.skipIf(why !== undefined)('a server and its client, each behind a manag
     await server.clientAuthNt(cid, connect.kid);
     await atServer.take(client('ESTABLISHED'));
     await atPeer.take(state('CONNECTED'));
+  });
+
+  test.skipIf(release !== '2.7')('2.7: options changed without a reconnect', async () => {
+    expect(await server.pushUpdateCid(cid, 'route 10.2.0.0 255.255.0.0')).toEqual(['SUCCESS: 1 client(s) updated']);
+    expect(await server.pushUpdateBroad('-route')).toEqual(['SUCCESS: 1 client(s) updated']);
+    await expect(server.pushUpdateCid(999, 'route 10.3.0.0 255.255.0.0')).rejects.toMatchObject({
+      code: 'ERR_MANAGEMENT_COMMAND',
+    });
   });
 
   test('a renegotiation', async () => {

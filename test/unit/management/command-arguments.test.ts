@@ -29,6 +29,19 @@ test('kill by address names the protocol from 2.7 on', async () => {
   expect(await called).toBe(1);
 });
 
+test('push-update: what happened to each client, then the verdict', async () => {
+  const { client, daemon } = await pair({}, greeting(6));
+  const partly = client.pushUpdateBroad('-dns');
+  await daemon.hear('\n');
+  daemon.say('ERROR: Peer ID: 1 has not been updated\r\nSUCCESS: 1 client(s) updated\r\n');
+  daemon.say('SUCCESS: push-update command succeeded\r\n');
+  expect(await partly).toEqual(['ERROR: Peer ID: 1 has not been updated', 'SUCCESS: 1 client(s) updated']);
+  const none = client.pushUpdateCid(7, '-dns');
+  await daemon.hear('\n');
+  daemon.say('ERROR: no client updated\r\nERROR: push-update command failed\r\n');
+  await expect(none).rejects.toEqual(coded('ERR_MANAGEMENT_COMMAND', 'no client updated'));
+});
+
 test('a password over 256 bytes goes as base64, where the daemon takes that', async () => {
   const long = 'p'.repeat(300);
   const { client: old } = await pair({ clientVersion: 5 });

@@ -255,16 +255,19 @@ const cases: [
     (c) => c.pushUpdateBroad('route 10.1.0.0 255.255.0.0, -dns'),
     'push-update-broad "route 10.1.0.0 255.255.0.0, -dns"',
     'SUCCESS: push-update command succeeded',
-    undefined,
+    [],
   ],
   [
     'pushUpdateCid',
     (c) => c.pushUpdateCid(3, '-dns'),
     'push-update-cid 3 -dns',
     'SUCCESS: push-update command succeeded',
-    undefined,
+    [],
   ],
 ];
+
+/** Blocks are answered when they end, push-update in several lines: they have tests of their own. */
+const refusable = cases.filter(([, , sends, answer]) => answer !== '' && !/\n|^push-update/.test(sends));
 
 describe('each command: what it sends and what comes of the reply', () => {
   test.each(cases)('%s', async (_, call, sends, answer, result) => {
@@ -283,16 +286,13 @@ describe('each command: what it sends and what comes of the reply', () => {
     expect(stray).toEqual([]);
   });
 
-  test.each(cases.filter(([, , sends, answer]) => answer !== '' && !sends.includes('\n')))(
-    '%s, refused',
-    async (_, call, sends) => {
-      const { client, daemon } = await pair();
-      const called = call(client);
-      await daemon.hear(`${sends}\n`);
-      daemon.say(sends.includes(' on ') ? 'ERROR: no\r\nEND\r\n' : 'ERROR: no\r\n');
-      await expect(called).rejects.toEqual(coded('ERR_MANAGEMENT_COMMAND', ': no'));
-    },
-  );
+  test.each(refusable)('%s, refused', async (_, call, sends) => {
+    const { client, daemon } = await pair();
+    const called = call(client);
+    await daemon.hear(`${sends}\n`);
+    daemon.say(sends.includes(' on ') ? 'ERROR: no\r\nEND\r\n' : 'ERROR: no\r\n');
+    await expect(called).rejects.toEqual(coded('ERR_MANAGEMENT_COMMAND', ': no'));
+  });
 });
 
 test('a daemon that explains itself before it refuses', async () => {
