@@ -50,6 +50,7 @@ export type AgentErrorCode =
   | 'ERR_PKCS11JS_MISSING'
   // the management interface
   | 'ERR_MANAGEMENT_ADDRESS'
+  | 'ERR_MANAGEMENT_CONNECT'
   | 'ERR_MANAGEMENT_LISTEN'
   | 'ERR_MANAGEMENT_CLOSED'
   | 'ERR_MANAGEMENT_PASSWORD'

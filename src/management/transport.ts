@@ -1,88 +1,67 @@
-import { once } from 'node:events';
-import { chmod, lstat, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { AgentError, errorText } from '../errors.ts';
+import { connect, type Socket } from 'node:net';
+import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 
-type SocketOptions = { host: string; port: number } | { path: string };
-
-function socketOptions(address: ManagementAddress): SocketOptions {
-  return address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
-}
-
 /**
- * Connects to a daemon that has `--management`.
- * @throws AgentError ERR_MANAGEMENT_CLOSED
+ * Opens a stream to `address`.
+ *
+ * @throws AgentError ERR_MANAGEMENT_CONNECT if nothing listens there or it may not be used; ERR_ABORTED
  */
-export async function connectSocket(address: ManagementAddress, signal?: AbortSignal): Promise<Socket> {
-  const socket = connect({ ...socketOptions(address), noDelay: true });
-  try {
-    // the signal ends the attempt only: node:net's own would end the connection later on
-    await once(socket, 'connect', { signal });
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    const where = formatManagementAddress(address);
-    throw new AgentError('ERR_MANAGEMENT_CLOSED', `can't connect to ${where}: ${errorText(error)}`, { cause: error });
-  }
-}
-
-async function listen(server: Server, address: ManagementAddress): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(socketOptions(address), () => {
-      server.off('error', reject);
-      resolve();
-    });
+export function dial(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const name = formatManagementAddress(address);
+    if (signal?.aborted === true) {
+      reject(connectAborted(name, signal));
+      return;
+    }
+    const socket = connect(
+      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true },
+    );
+    const done = (): void => {
+      socket.removeListener('connect', onConnect);
+      socket.removeListener('error', onError);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const onConnect = (): void => {
+      done();
+      resolve(socket);
+    };
+    const onError = (error: NodeJS.ErrnoException): void => {
+      done();
+      socket.destroy();
+      reject(refused(name, error));
+    };
+    const onAbort = (): void => {
+      done();
+      socket.destroy();
+      reject(connectAborted(name, signal));
+    };
+    socket.once('connect', onConnect);
+    socket.once('error', onError);
+    signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
 
-/** A socket file that nobody listens at is left over from a crash. */
-async function removeStaleSocket(path: string): Promise<boolean> {
-  const status = await lstat(path).catch(() => undefined);
-  if (status?.isSocket() !== true) return false;
-  const living = await connectSocket({ kind: 'unix', path }).catch(() => undefined);
-  living?.destroy();
-  if (living) return false;
-  await unlink(path);
-  return true;
+function connectAborted(name: string, signal: AbortSignal | undefined): AgentError {
+  return new AgentError('ERR_ABORTED', `connecting to the management interface ${name} was given up`, {
+    cause: signal?.reason,
+  });
 }
 
-/** Listens for daemons that have `--management-client`; a unix socket is open to its owner alone. */
-export class ManagementListener implements AsyncDisposable {
-  readonly #server: Server;
+/** What to do about the errors that operators meet. */
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'no such socket: is OpenVPN running with this --management path?'],
+  ['ECONNREFUSED', 'nothing listens there: is OpenVPN running with this --management address?'],
+  ['EACCES', `this user may not use the socket: see --management-client-user and -group, and the folder's mode`],
+  ['EAGAIN', 'too many management clients wait there already: OpenVPN serves one at a time'],
+  ['ENOTSOCK', 'the path is not a socket'],
+  ['ENOTFOUND', 'no such host'],
+]);
 
-  private constructor(server: Server) {
-    this.#server = server;
-  }
-
-  /**
-   * @param onSocket gets each daemon that connects
-   * @throws AgentError ERR_MANAGEMENT_LISTEN
-   */
-  static async open(address: ManagementAddress, onSocket: (socket: Socket) => void): Promise<ManagementListener> {
-    const server = createServer({ noDelay: true }, onSocket);
-    try {
-      await listen(server, address).catch(async (error: unknown) => {
-        if (address.kind !== 'unix' || !(await removeStaleSocket(address.path))) throw error;
-        await listen(server, address);
-      });
-      if (address.kind === 'unix') await chmod(address.path, 0o600);
-    } catch (error) {
-      throw new AgentError(
-        'ERR_MANAGEMENT_LISTEN',
-        `can't listen on ${formatManagementAddress(address)}: ${errorText(error)}`,
-        {
-          cause: error,
-        },
-      );
-    }
-    return new ManagementListener(server);
-  }
-
-  /** Stops listening, and removes the socket file. Connections live on. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#server.close(); // its callback waits for the connections
-    return Promise.resolve();
-  }
+function refused(name: string, error: NodeJS.ErrnoException): AgentError {
+  const hint = HINTS.get(error.code ?? '') ?? error.message;
+  return new AgentError('ERR_MANAGEMENT_CONNECT', `can't connect to the management interface ${name}`, {
+    cause: error,
+    hint,
+  });
 }
