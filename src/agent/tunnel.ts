@@ -1,14 +1,14 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCode, errorText } from '../errors.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import { certificatePem } from '../keyfile/pem.ts';
 import {
-  connectSocket,
+  connectManagement,
   formatManagementAddress,
-  ManagementClient,
-  ManagementListener,
+  listenManagement,
   type ManagementAddress,
+  type ManagementClient,
+  type ManagementListener,
   type Notification,
 } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
@@ -77,10 +77,11 @@ export class Tunnel {
   static async open(options: TunnelOptions): Promise<Tunnel> {
     const tunnel = new Tunnel(options);
     if (options.listen) {
-      tunnel.#listener = await ManagementListener.open(options.address, (socket) => {
-        const served = tunnel.#serve(socket);
-        tunnel.#serving.add(served);
-        void served.finally(() => tunnel.#serving.delete(served));
+      tunnel.#listener = await listenManagement(options.address, {
+        ...(await tunnel.#clientOptions()),
+        onRejected: (error) => {
+          options.log.error({ tunnel: tunnel.name, error: errorText(error) }, 'a daemon was turned away');
+        },
       });
       options.log.info({ tunnel: tunnel.name }, 'listening for the daemon');
     }
@@ -92,12 +93,29 @@ export class Tunnel {
     const { signal } = this.#options;
     void this.#watchToken();
     if (this.#listener) {
-      if (!signal.aborted) await once(signal, 'abort');
-      await this.#listener[Symbol.asyncDispose]();
+      await this.#accept(this.#listener, signal);
     } else {
       await this.#connect(signal);
     }
     await Promise.all([...this.#serving, ...this.#busy]);
+  }
+
+  async #clientOptions(): Promise<{ clientVersion: number; password?: Secret }> {
+    const password = await this.#options.password?.();
+    return { clientVersion: CLIENT_VERSION, ...(password && { password }) };
+  }
+
+  async #accept(listener: ManagementListener, signal: AbortSignal): Promise<void> {
+    const close = (): void => {
+      void listener.close();
+    };
+    if (signal.aborted) close();
+    signal.addEventListener('abort', close);
+    for await (const client of listener) {
+      const served = this.#serve(client);
+      this.#serving.add(served);
+      void served.finally(() => this.#serving.delete(served));
+    }
   }
 
   async #watchToken(): Promise<void> {
@@ -123,7 +141,9 @@ export class Tunnel {
     while (!isStopped()) {
       const started = Date.now();
       try {
-        await this.#serve(await connectSocket(address, signal));
+        // no limit of time: a daemon serves one client, and another may have the seat for hours
+        const options = { ...(await this.#clientOptions()), connectTimeout: 0 };
+        await this.#serve(await abortable(connectManagement(address, options), signal));
       } catch (error) {
         if (isStopped()) return;
         const text = errorText(error);
@@ -137,13 +157,12 @@ export class Tunnel {
   }
 
   /** Serves one connection until it ends; never throws. */
-  async #serve(socket: Socket): Promise<void> {
-    const { log, password, signal } = this.#options;
-    const client = new ManagementClient(socket, { clientVersion: CLIENT_VERSION, ...(password && { password }) });
+  async #serve(client: ManagementClient): Promise<void> {
+    const { log, signal } = this.#options;
     log.info({ tunnel: this.name }, 'connected to the daemon');
     const stop = (): void => {
       void Promise.all(this.#busy).then(() => {
-        client.close();
+        void client.close();
       });
     };
     if (signal.aborted) stop();
@@ -152,13 +171,16 @@ export class Tunnel {
     for await (const notification of client) {
       const handled = this.#handle(client, notification);
       // a stop waits for signatures, not for a key that may never be ready
-      if (notification.type.startsWith('SIGN')) this.#track(handled);
+      if (notification.type.endsWith('_SIGN') || notification.type === 'TRUNCATED') this.#track(handled);
     }
     this.#clients.delete(client);
     signal.removeEventListener('abort', stop);
-    const reason = client.closeReason;
-    const level = errorCode(reason) === 'ERR_MANAGEMENT_CLOSED' ? 'info' : 'error';
-    log[level]({ tunnel: this.name, reason: errorText(reason) }, 'disconnected from the daemon');
+    const { by, error } = await client.closed;
+    const level = error && errorCode(error) !== 'ERR_MANAGEMENT_CLOSED' ? 'error' : 'info';
+    log[level](
+      { tunnel: this.name, reason: error ? errorText(error) : `closed by the ${by}` },
+      'disconnected from the daemon',
+    );
   }
 
   #track(work: Promise<void>): void {
@@ -183,31 +205,32 @@ export class Tunnel {
     const { key, log, deadline, signal } = this.#options;
     const tunnel = this.name;
     switch (notification.type) {
-      case 'SIGN': {
+      case 'PK_SIGN':
+      case 'RSA_SIGN': {
         const request = { data: notification.data, algorithmText: notification.algorithm };
         const signer = key().then((opened) => opened.signer);
         const signature = await answer(request, signer, deadline, (level, fields, text) => {
           log[level]({ tunnel, ...fields }, text);
         });
-        await client.signature(notification.answer, signature);
+        await reply(client, notification.type, signature);
         return;
       }
-      case 'SIGN_TRUNCATED':
+      case 'TRUNCATED':
         log.error(
           {
             tunnel,
             outcome: 'refused',
             code: 'ERR_REQUEST_TRUNCATED',
-            error: `the daemon cut its request off at ${notification.length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`,
+            error: `the daemon cut its request off at ${notification.line.length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`,
           },
           'refused',
         );
-        await client.signature(notification.answer, undefined);
+        await reply(client, notification.of, undefined);
         return;
       case 'HOLD':
         await (await key()).signer.ready();
         // the hold takes the place of the daemon's own pause between tries: released at once it would hammer the server
-        await sleep(holdPause(notification.text), undefined, { signal });
+        await sleep(Math.min((notification.waitSeconds ?? 0) * 1000, LONGEST_HOLD), undefined, { signal });
         await client.holdRelease();
         log.info({ tunnel }, 'hold released');
         return;
@@ -219,21 +242,34 @@ export class Tunnel {
         return;
       }
       case 'PASSWORD':
-        // the text may hold an Auth-Token
-        if (notification.text.startsWith('Need '))
-          log.warn({ tunnel, text: notification.text }, 'the daemon asks for what pksigd does not have');
+        // only the questions: other texts may hold an Auth-Token
+        if (notification.form === 'need')
+          log.warn({ tunnel, name: notification.name }, 'the daemon asks for a password, which pksigd does not have');
         return;
       case 'FATAL':
         log.error({ tunnel, text: notification.text }, 'the daemon ended');
         return;
-      case 'INFO':
-      case 'OTHER':
-        log.debug({ tunnel, type: notification.type, text: notification.text }, 'notification');
+      default:
+        log.debug({ tunnel, type: notification.type }, 'notification');
     }
   }
 }
 
-/** Milliseconds that the daemon would wait by itself: `Waiting for hold release:10` (2.4 and up; 2.3 says no number). */
-function holdPause(text: string): number {
-  return Math.min(Number(/:(\d{1,6})$/.exec(text)?.[1] ?? 0) * 1000, LONGEST_HOLD);
+/** Gives up waiting at the signal; a connection that comes all the same is closed. */
+async function abortable(connecting: Promise<ManagementClient>, signal: AbortSignal): Promise<ManagementClient> {
+  const aborted = once(signal, 'abort').then(() => {
+    throw new AgentError('ERR_ABORTED', 'stopped');
+  });
+  void connecting.then(
+    (client) => {
+      if (signal.aborted) void client.close();
+    },
+    () => undefined,
+  );
+  return await Promise.race([connecting, aborted]);
+}
+
+async function reply(client: ManagementClient, of: string, signature: Buffer | undefined): Promise<void> {
+  if (of === 'RSA_SIGN') await client.rsaSig(signature ?? null);
+  else await client.pkSig(signature ?? null);
 }

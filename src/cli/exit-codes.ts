@@ -17,6 +17,7 @@ const BY_CODE: Partial<Record<AgentErrorCode, number>> = {
   ERR_MODULE_LOAD: EXIT.usage,
   ERR_PKCS11JS_MISSING: EXIT.usage,
   ERR_MANAGEMENT_ADDRESS: EXIT.usage,
+  ERR_MANAGEMENT_ARGUMENT: EXIT.usage,
   ERR_TOKEN_ABSENT: EXIT.absent,
   ERR_KEY_NOT_FOUND: EXIT.absent,
   ERR_CERTIFICATE_NOT_FOUND: EXIT.absent,

@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { errorText } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import type { ManagementFlags } from './management.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
 
@@ -91,6 +92,21 @@ withKeyOptions(
   const { signCommand } = await import('./sign-command.ts');
   await signCommand(flags);
 });
+
+program
+  .command('management')
+  .description('send a command to the management interface and print its reply; without one, an interactive prompt')
+  .requiredOption(
+    '--management <address...>',
+    "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
+  )
+  .option('--management-client', 'listen there for a daemon that has --management-client')
+  .option('--json', 'print parsed replies and notifications, one JSON object a line')
+  .argument('[command...]', 'the command, behind --')
+  .action(async (command: string[], flags: ManagementFlags) => {
+    const { managementCommand } = await import('./management.ts');
+    await managementCommand(command, flags);
+  });
 
 try {
   await program.parseAsync();

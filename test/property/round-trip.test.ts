@@ -1,6 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { LineDecoder, type Line } from '../../src/management/line-decoder.ts';
+import { expect, it } from 'vitest';
 import { encodeFrame, FrameDecoder, type Frame } from '../../src/pkcs11/frames.ts';
 import { formatPkcs11Uri, parsePkcs11Uri, type Pkcs11Uri } from '../../src/pkcs11/uri.ts';
 import { formatAlgorithm, parseAlgorithmText } from '../../src/signing/algorithm-text.ts';
@@ -95,28 +94,6 @@ it('garbage is no frame', () => {
   expect(() => new FrameDecoder().push(Buffer.from('the module says hello\n'))).toThrow(
     expect.objectContaining({ code: 'ERR_MODULE_DIED' }),
   );
-});
-
-describe('lines', () => {
-  const decode = (pieces: readonly Buffer[]): Line[] => {
-    const decoder = new LineDecoder();
-    return pieces.flatMap((piece) => decoder.push(piece));
-  };
-
-  it('do not depend on the chunks', () => {
-    const line = fc.string({ unit: 'grapheme-ascii', maxLength: 60 }).filter((text) => text !== 'ENTER PASSWORD:');
-    property(
-      fc.property(
-        fc.array(line, { maxLength: 8 }),
-        fc.boolean(),
-        fc.array(fc.nat(), { maxLength: 20 }),
-        (lines, crlf, cuts) => {
-          const bytes = Buffer.from(lines.map((text) => text + (crlf ? '\r\n' : '\n')).join(''), 'latin1');
-          expect(decode(chunks(bytes, cuts))).toEqual(lines.map((text) => ({ kind: 'line', text })));
-        },
-      ),
-    );
-  });
 });
 
 it('EMSA-PKCS1-v1_5 blocks', () => {

@@ -1,0 +1,39 @@
+import { parseSecretSource, readSecret } from '../config/secret-source.ts';
+import { AgentError } from '../errors.ts';
+import { parseManagementAddress } from '../management/index.ts';
+import { runManagementCommand } from './management-command.ts';
+import { promptSecret } from './prompt.ts';
+
+export interface ManagementFlags {
+  readonly management: readonly string[];
+  readonly managementClient?: boolean;
+  readonly json?: boolean;
+}
+
+/** `pksigd management`: the flags, and this process's streams, for the command itself. */
+export async function managementCommand(command: readonly string[], flags: ManagementFlags): Promise<void> {
+  const [address, port, passwordFile, ...rest] = flags.management;
+  if (address === undefined || port === undefined || rest.length > 0) {
+    throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
+  }
+  const password =
+    passwordFile === undefined
+      ? undefined
+      : await readSecret(parseSecretSource(passwordFile === 'stdin' ? 'prompt' : passwordFile), 'management password', {
+          credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
+          prompt: promptSecret,
+          warn: (text) => {
+            process.stderr.write(`pksigd: ${text}\n`);
+          },
+        });
+  await runManagementCommand(
+    {
+      address: parseManagementAddress(address, port),
+      password,
+      listen: flags.managementClient,
+      json: flags.json,
+      command,
+    },
+    { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr },
+  );
+}
