@@ -139,7 +139,7 @@ async function removeStale(path: string): Promise<void> {
   const outcome = await dial({ kind: 'unix', path }, undefined).catch((error: unknown) => error);
   if (!(outcome instanceof Error)) {
     (outcome as Socket).destroy();
-    throw cantListen(path, 'another process listens on it');
+    throw cantListen(path, 'already in use, another process listens on it');
   }
   const { code } = (outcome.cause ?? {}) as NodeJS.ErrnoException;
   if (code !== 'ECONNREFUSED') throw cantListen(path, errorText(outcome), outcome);
@@ -150,7 +150,7 @@ async function removeStale(path: string): Promise<void> {
 
 function listenHint(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return 'another process listens on it';
+  if (code === 'EADDRINUSE') return 'already in use, another process listens on it';
   if (code === 'EADDRNOTAVAIL') return 'this host has no such address';
   if (code === 'EACCES') return 'not allowed for this user';
   return errorText(error);
