@@ -97,7 +97,7 @@ test('a port in use', async () => {
   await expect(listenManagement(first.address)).rejects.toMatchObject({
     code: 'ERR_MANAGEMENT_LISTEN',
     line: expect.stringMatching(
-      /^can't listen for OpenVPN on 127\.0\.0\.1:\d+: another process listens on it$/,
+      /^can't listen for OpenVPN on 127\.0\.0\.1:\d+: already in use, another process listens on it$/,
     ) as string,
   });
 });
