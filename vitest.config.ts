@@ -27,6 +27,17 @@ const config: ViteUserConfig = defineConfig({
           hookTimeout: 120_000,
         },
       },
+      {
+        test: {
+          // real PKCS#11 modules, each with its daemons
+          name: 'tokens',
+          include: ['test/tokens/**/*.test.ts'],
+          globalSetup,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

@@ -1,0 +1,114 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { softHsm } from './softhsm.ts';
+import { makeBed, missing, run, TokenBed, type BedParts, type TokenSetup } from './token-bed.ts';
+
+const SOURCE = join(import.meta.dirname, '../fault.c');
+const HEADERS = join(import.meta.dirname, '../../../node_modules/pkcs11js/includes/pkcs11');
+
+/** What the shim does at a call of one function; see fault.c. */
+export interface FaultRule {
+  /** How often, over all processes; without it for ever. */
+  readonly times?: number;
+  /** The number of calls that go through before. */
+  readonly skip?: number;
+  /** Only while signing with this mechanism. */
+  readonly mechanism?: number;
+  /** What the function returns. */
+  readonly rv?: number;
+  readonly delay?: number;
+  readonly hang?: boolean;
+  readonly crash?: boolean;
+  /** Text for the module's standard output, without blanks. */
+  readonly print?: string;
+  readonly setFlags?: number;
+  readonly clearFlags?: number;
+  readonly hide?: readonly number[];
+}
+
+const hex = (number: number): string => `0x${number.toString(16)}`;
+
+/** A SoftHSM token behind the shim. */
+export class FaultBed extends TokenBed {
+  #rules: string[] = [];
+  #nextId = 1;
+
+  /** Adds a rule; it holds from the next call on. */
+  async fault(functionName: string, rule: FaultRule): Promise<void> {
+    const { times, skip, mechanism, rv, delay, print, setFlags, clearFlags, hide } = rule;
+    const words = [
+      ...[functionName, `id=${this.#nextId++}`],
+      ...(times === undefined ? [] : [`n=${times}`]),
+      ...(skip === undefined ? [] : [`skip=${skip}`]),
+      ...(mechanism === undefined ? [] : [`mech=${hex(mechanism)}`]),
+      ...(rv === undefined ? [] : [`rv=${hex(rv)}`]),
+      ...(delay === undefined ? [] : [`ms=${delay}`]),
+      ...(rule.hang === true ? ['hang'] : []),
+      ...(rule.crash === true ? ['crash'] : []),
+      ...(print === undefined ? [] : [`print=${print}`]),
+      ...(setFlags === undefined ? [] : [`set=${hex(setFlags)}`]),
+      ...(clearFlags === undefined ? [] : [`clear=${hex(clearFlags)}`]),
+      ...(hide === undefined ? [] : [`hide=${hide.map(hex).join(',')}`]),
+    ];
+    this.#rules.push(words.join(' '));
+    await this.#write();
+  }
+
+  /** From now on nothing is wrong. */
+  async heal(): Promise<void> {
+    this.#rules = [];
+    await this.#write();
+  }
+
+  /** The calls so far, as `FUNCTION 0xRV`. */
+  async calls(functionName?: string): Promise<string[]> {
+    const text = await readFile(this.bench.path('fault.log'), 'utf8').catch(() => '');
+    const calls = text.split('\n').flatMap((line) => line.split(' ').slice(1).join(' ') || []);
+    return functionName === undefined ? calls : calls.filter((call) => call.startsWith(`${functionName} `));
+  }
+
+  /** The processes that made calls. */
+  async processes(): Promise<number[]> {
+    const text = await readFile(this.bench.path('fault.log'), 'utf8').catch(() => '');
+    return [
+      ...new Set(
+        text
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => Number.parseInt(line, 10)),
+      ),
+    ];
+  }
+
+  async #write(): Promise<void> {
+    // never half of it
+    await writeFile(this.bench.path('fault.new'), `${this.#rules.join('\n')}\n`);
+    await rename(this.bench.path('fault.new'), this.bench.path('fault.rules'));
+  }
+}
+
+/** Puts the shim before another setup's module. */
+export async function startFaultBed(
+  build: (bench: TokenBed['bench']) => Promise<BedParts> = softHsm,
+): Promise<FaultBed> {
+  const plain = await makeBed(async (bench) => {
+    const inner = await build(bench);
+    const modulePath = bench.path('fault.so');
+    await run('gcc', ['-shared', '-fPIC', '-O1', '-I', HEADERS, SOURCE, '-o', modulePath, '-ldl']);
+    const environment = {
+      ...inner.environment,
+      FAULT_MODULE: inner.modulePath,
+      FAULT_RULES: bench.path('fault.rules'),
+      FAULT_LOG: bench.path('fault.log'),
+    };
+    return { ...inner, modulePath, environment };
+  });
+  return new FaultBed(plain.bench, plain.pinFile, plain);
+}
+
+export const faultSetup: TokenSetup & { readonly start: () => Promise<FaultBed> } = {
+  name: 'fault shim',
+  packages: ['gcc', 'softhsm2', 'opensc'],
+  unavailable: () => missing(['libsofthsm2.so'], ['gcc', 'softhsm2-util', 'pkcs11-tool']),
+  start: () => startFaultBed(),
+};

@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type * as Library from '../../../src/index.ts';
+import type { BedKey, TokenBed } from '../setup/token-bed.ts';
+
+// as built: the module host is a program that node runs
+const DIST = join(import.meta.dirname, '../../../dist/index.js');
+export const library: typeof Library = (await import(pathToFileURL(DIST).href)) as typeof Library;
+
+type KeyOptions = Library.KeyOptions;
+type ModuleHostEvent = Library.ModuleHostEvent;
+type Event = Parameters<NonNullable<KeyOptions['onEvent']>>[0];
+
+export interface AgentOptions
+  extends Partial<Pick<KeyOptions, 'useFinalPinTry' | 'refusedPins' | 'watchInterval' | 'certificate'>> {
+  /** Milliseconds. */
+  readonly deadline?: number;
+  /** Another PIN than the token's. */
+  readonly pin?: string;
+}
+
+/** A key opened by the library, in a module host of its own, and what became of both. */
+export class AgentKey implements AsyncDisposable {
+  readonly events: Event[];
+  readonly hostEvents: ModuleHostEvent[];
+  readonly #opened: Library.OpenedKey;
+  readonly #hosts: Library.ModuleHosts;
+
+  private constructor(
+    opened: Library.OpenedKey,
+    hosts: Library.ModuleHosts,
+    events: Event[],
+    hostEvents: ModuleHostEvent[],
+  ) {
+    this.#opened = opened;
+    this.#hosts = hosts;
+    this.events = events;
+    this.hostEvents = hostEvents;
+  }
+
+  static async open(bed: TokenBed, key: BedKey, options: AgentOptions = {}): Promise<AgentKey> {
+    const { deadline = 20_000, pin = bed.pin, ...rest } = options;
+    const events: Event[] = [];
+    const hostEvents: ModuleHostEvent[] = [];
+    const hosts = new library.ModuleHosts({
+      execPath: bed.launcher,
+      initArgs: bed.initArgs,
+      environment: bed.moduleEnvironment,
+      deadline,
+      onEvent: (event) => hostEvents.push(event),
+    });
+    try {
+      const opened = await library.openKey({
+        keys: [`pkcs11:${key.uri}?module-path=${bed.modulePath}`],
+        hosts,
+        deadline,
+        askSecret: (what) => {
+          if (pin === undefined) throw new Error(`asked for the ${what}`);
+          return Promise.resolve(new library.Secret(pin));
+        },
+        onEvent: (event) => events.push(event),
+        ...(key.certificate !== undefined && { certificate: key.certificate }),
+        ...rest,
+      });
+      return new AgentKey(opened, hosts, events, hostEvents);
+    } catch (error) {
+      hosts[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get signer(): Library.Signer {
+    return this.#opened.signer;
+  }
+
+  /** The steps of the recovery ladder so far. */
+  get steps(): string[] {
+    return this.events.flatMap((event) => (event.type === 'recovering' ? [event.step] : []));
+  }
+
+  /** The process of the module host that was started last. */
+  get hostPid(): number {
+    const pid = this.hostEvents.flatMap((event) => (event.type === 'started' ? [event.pid] : [])).at(-1);
+    if (pid === undefined) throw new Error('no module host was started');
+    return pid;
+  }
+
+  /** Signs what a daemon would ask for; the signature in the form that the daemon gets. */
+  async sign(algorithm: string, data: Uint8Array): Promise<Library.Signature> {
+    const kind = library.keyKind(this.signer.publicKey);
+    const request = library.parseSignatureRequest(Buffer.from(data).toString('base64'), algorithm, kind);
+    return await library.createSignature(this.signer, request);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opened[Symbol.asyncDispose]();
+    this.#hosts[Symbol.dispose]();
+  }
+}
