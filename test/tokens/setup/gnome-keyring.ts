@@ -10,6 +10,7 @@ const SSH_KEYS = [
   { name: 'rsa2048', file: 'id_rsa' },
   { name: 'p256', file: 'id_ecdsa' },
   { name: 'p384', file: 'id_p384' },
+  { name: 'p521', file: 'id_p521' },
 ] as const satisfies { name: KeyName; file: string }[];
 
 async function appears(path: string, owner: Child): Promise<void> {
@@ -22,6 +23,7 @@ async function appears(path: string, owner: Child): Promise<void> {
 export const gnomeKeyringSetup: TokenSetup = {
   name: 'gnome-keyring',
   packages: ['gnome-keyring', 'gnome-keyring-pkcs11', 'dbus-daemon', 'openssh-client'],
+  lacks: { Ed25519: 'no such keys', Ed448: 'no such keys' },
   unavailable: () => missing(['gnome-keyring-pkcs11.so'], ['gnome-keyring-daemon', 'dbus-daemon', 'ssh-keygen']),
   start: () =>
     makeBed(async (bench) => {

@@ -7,6 +7,7 @@ const NSS_KEYS = ['rsa2048', 'rsa3072', 'rsa4096', 'p256', 'p384', 'p521'] as co
 export const nssSetup: TokenSetup = {
   name: 'NSS softokn',
   packages: ['libnss3', 'libnss3-tools'],
+  lacks: { Ed25519: 'no such keys', Ed448: 'no such keys' },
   unavailable: () => missing(['libsoftokn3.so'], ['certutil', 'pk12util']),
   start: () =>
     makeBed(async (bench) => {

@@ -27,6 +27,13 @@ const DAEMON = `
 export const openCryptokiSetup: TokenSetup = {
   name: 'openCryptoki',
   packages: ['opencryptoki', 'opensc', 'util-linux'],
+  lacks: {
+    'P-256': 'no such keys',
+    'P-384': 'no such keys',
+    'P-521': 'no such keys',
+    Ed25519: 'no such keys',
+    Ed448: 'no such keys',
+  },
   unavailable: () =>
     missing(['libopencryptoki.so.0'], ['pkcsslotd', 'pkcsconf', 'pkcs11-tool', 'unshare', 'nsenter'], true),
   start: () =>

@@ -149,6 +149,8 @@ async function startPiv(modulePath: string, uri: (id: string) => string): Promis
   }
 }
 
+/** NIST SP 800-78-4 allows no more. */
+const PIV_LACKS = { 'P-521': 'no such keys', Ed25519: 'no such keys', Ed448: 'no such keys' } as const;
 const TOOLS = ['pcscd', 'opensc-tool', 'openssl', 'ip', 'unshare', 'nsenter'];
 
 /** A setup whose beds can lose their card. */
@@ -159,6 +161,7 @@ export interface PivSetup extends TokenSetup {
 export const openScSetup: PivSetup = {
   name: 'OpenSC',
   packages: ['opensc', 'pcscd', 'vsmartcard-vpcd', 'iproute2', 'util-linux'],
+  lacks: PIV_LACKS,
   unavailable: () => missing(['opensc-pkcs11.so', 'serial/libifdvpcd.so'], TOOLS, true),
   start: () => startPiv(library('opensc-pkcs11.so'), (id) => `id=%${id}`),
 };
@@ -166,6 +169,7 @@ export const openScSetup: PivSetup = {
 export const ykcs11Setup: PivSetup = {
   name: 'ykcs11',
   packages: ['ykcs11', 'opensc', 'pcscd', 'vsmartcard-vpcd', 'iproute2', 'util-linux'],
+  lacks: PIV_LACKS,
   unavailable: () => missing(['libykcs11.so.2', 'serial/libifdvpcd.so'], TOOLS, true),
   start: () => startPiv(library('libykcs11.so.2'), (id) => `id=%${id}`),
 };

@@ -54,6 +54,7 @@ export async function startP11KitServer(bench: Bench): Promise<Child> {
 
 export const p11KitClientSetup: TokenSetup = {
   name: 'p11-kit-client',
+  lacks: { Ed25519: 'its RPC drops EDDSA', Ed448: 'its RPC drops EDDSA' },
   packages: ['p11-kit', 'p11-kit-modules', 'softhsm2'],
   unavailable: () => missing(['p11-kit-client.so', 'libsofthsm2.so'], [...softhsmTools, 'p11-kit', 'p11-kit-server']),
   start: () =>

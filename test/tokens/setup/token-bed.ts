@@ -13,6 +13,8 @@ export interface BedKey {
   readonly publicKey: KeyObject;
   /** A certificate's file, for tokens that tell nothing of the public half. */
   readonly certificate?: string;
+  /** Why the token can't sign with it, although it has it. */
+  readonly unusable?: string;
 }
 
 /** What a setup finds out. */
@@ -22,7 +24,7 @@ export interface BedParts {
   /** For the module's process. */
   readonly environment?: Readonly<Record<string, string>>;
   /** What C_Initialize wants as a string. */
-  readonly initArgs?: string;
+  readonly initArgs?: string | undefined;
   /** Without it the token's keys need no login. */
   readonly pin?: string | undefined;
   /** Stands in for node where the module runs in namespaces of its own. */
@@ -67,11 +69,29 @@ export class TokenBed {
   }
 }
 
+/** The columns of docs/TOKENS.md. */
+export const COLUMNS = {
+  RSA: [
+    'PKCS #1, DigestInfo',
+    'PKCS #1, MD5-SHA1',
+    'PKCS #1, message',
+    'PSS, digest',
+    'PSS, message',
+    'raw, PKCS #1 block',
+    'raw, PSS block',
+  ],
+  ECDSA: ['P-256', 'P-384', 'P-521'],
+  EdDSA: ['Ed25519', 'Ed448'],
+} as const;
+export type Column = (typeof COLUMNS)[keyof typeof COLUMNS][number];
+
 /** One module of the test bed. */
 export interface TokenSetup {
   readonly name: string;
   /** Debian packages, for whoever reads that they are missing. */
   readonly packages: readonly string[];
+  /** Why the token has no such keys, or can't sign so with any: what stands in the table then. */
+  readonly lacks?: Readonly<Partial<Record<Column, string>>>;
   /** Why it can't be set up on this machine; undefined if it can. */
   readonly unavailable: () => string | undefined;
   readonly start: () => Promise<TokenBed>;
@@ -161,17 +181,4 @@ export async function makeBed(build: (bench: Bench) => Promise<BedParts>): Promi
 /** A key of the run's own recipe, which was brought onto the token. */
 export async function recipeKey(bench: Bench, name: KeyName, uri: string): Promise<BedKey> {
   return { name, uri, publicKey: createPublicKey(await readFile(bench.recipe(`${name}.pub.pem`))) };
-}
-
-/** A key that the token made: its public half by OpenSC's pkcs11-tool, not by our own code. */
-export async function generatedKey(
-  bench: Bench,
-  name: KeyName,
-  uri: string,
-  tool: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<BedKey> {
-  const file = bench.path(`${name}.spki`);
-  await run('pkcs11-tool', [...tool, '--read-object', '--type', 'pubkey', '--output-file', file], { env });
-  return { name, uri, publicKey: createPublicKey({ key: await readFile(file), format: 'der', type: 'spki' }) };
 }
