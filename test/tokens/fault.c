@@ -2,10 +2,10 @@
  * A PKCS#11 module that does what it is told to before it calls the real one.
  *
  *   FAULT_MODULE  the real module
- *   FAULT_RULES   a file that is read before each call, a rule a line (support/fault-rules.ts writes it):
+ *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
  *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [hang] [crash] [print=TEXT]
- *                            [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
- *                 n and skip count calls over all processes (marker files next to the rules); without n: for ever.
+ *                            [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
+ *                 late: the real function is called all the same, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
  *                 them), attributes of C_GetAttributeValue. mech: only while signing with that mechanism.
  *   FAULT_LOG     a file that gets a line for each call: "pid FUNCTION 0xRV"
@@ -26,7 +26,7 @@
 
 struct rule {
   unsigned long rv, set, clear, mech, hide[HIDE];
-  int id, n, skip, ms, hides, hang, crash;
+  int id, n, skip, ms, hides, hang, crash, late;
   char print[64];
 };
 
@@ -63,6 +63,7 @@ static struct rule parse(char *words) {
     else if (!strcmp(w, "clear")) r.clear = strtoul(value, NULL, 0);
     else if (!strcmp(w, "hang")) r.hang = 1;
     else if (!strcmp(w, "crash")) r.crash = 1;
+    else if (!strcmp(w, "late")) r.late = 1;
     else if (!strcmp(w, "print")) snprintf(r.print, sizeof r.print, "%s", value);
     else if (!strcmp(w, "hide"))
       for (char *end = value; *value && r.hides < HIDE; value = *end ? end + 1 : end)
@@ -136,7 +137,10 @@ static int hides(const struct rule *r, unsigned long what) {
   static CK_RV my_##name parameters {                                         \
     struct rule r;                                                            \
     CK_RV rv;                                                                 \
-    if (find(#name, &r) && before(&r, &rv)) return logged(#name, rv);         \
+    if (find(#name, &r) && before(&r, &rv)) {                                 \
+      if (r.late) real->name arguments;                                       \
+      return logged(#name, rv);                                               \
+    }                                                                         \
     return logged(#name, real->name arguments);                               \
   }
 

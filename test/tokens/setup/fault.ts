@@ -16,6 +16,8 @@ export interface FaultRule {
   readonly mechanism?: number;
   /** What the function returns. */
   readonly rv?: number;
+  /** The module does its work first: a failed C_Sign has ended the operation, as the standard has it. */
+  readonly late?: boolean;
   readonly delay?: number;
   readonly hang?: boolean;
   readonly crash?: boolean;
@@ -43,6 +45,7 @@ export class FaultBed extends TokenBed {
       ...(mechanism === undefined ? [] : [`mech=${hex(mechanism)}`]),
       ...(rv === undefined ? [] : [`rv=${hex(rv)}`]),
       ...(delay === undefined ? [] : [`ms=${delay}`]),
+      ...(rule.late === true ? ['late'] : []),
       ...(rule.hang === true ? ['hang'] : []),
       ...(rule.crash === true ? ['crash'] : []),
       ...(print === undefined ? [] : [`print=${print}`]),
@@ -88,9 +91,7 @@ export class FaultBed extends TokenBed {
 }
 
 /** Puts the shim before another setup's module. */
-export async function startFaultBed(
-  build: (bench: TokenBed['bench']) => Promise<BedParts> = softHsm,
-): Promise<FaultBed> {
+async function startFaultBed(build: (bench: TokenBed['bench']) => Promise<BedParts> = softHsm): Promise<FaultBed> {
   const plain = await makeBed(async (bench) => {
     const inner = await build(bench);
     const modulePath = bench.path('fault.so');
@@ -106,7 +107,12 @@ export async function startFaultBed(
   return new FaultBed(plain.bench, plain.pinFile, plain);
 }
 
-export const faultSetup: TokenSetup & { readonly start: () => Promise<FaultBed> } = {
+/** A setup whose beds can be told to fail. */
+interface FaultSetup extends TokenSetup {
+  readonly start: () => Promise<FaultBed>;
+}
+
+export const faultSetup: FaultSetup = {
   name: 'fault shim',
   packages: ['gcc', 'softhsm2', 'opensc'],
   unavailable: () => missing(['libsofthsm2.so'], ['gcc', 'softhsm2-util', 'pkcs11-tool']),

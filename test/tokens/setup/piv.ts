@@ -97,6 +97,8 @@ export class PivBed extends TokenBed {
   async remove(): Promise<void> {
     await this.card.stop();
     while ((await this.#sees()).includes('Yes')) await sleep(20);
+    // pcscd looks at its readers every 400 ms: a card that comes back sooner may stay unseen for ever
+    await sleep(1_000);
   }
 
   /** OpenSC's list of readers, with the word Yes where there is a card. */

@@ -60,9 +60,9 @@ export const p11KitClientSetup: TokenSetup = {
   start: () =>
     makeBed(async (bench) => {
       const inner = await softHsm(bench);
-      await startP11KitServer(bench);
+      const daemon = await startP11KitServer(bench);
       const environment = { P11_KIT_SERVER_ADDRESS: `unix:path=${bench.path('p11-kit.socket')}` };
-      return { ...inner, modulePath: library('p11-kit-client.so'), environment };
+      return { ...inner, modulePath: library('p11-kit-client.so'), environment, daemon };
     }),
 };
 

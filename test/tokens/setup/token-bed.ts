@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Bench, type KeyName } from '../../support/bench.ts';
+import type { Child } from '../../support/child.ts';
 
 /** A key on a token, and what signatures by it are checked with. */
 export interface BedKey {
@@ -27,6 +28,8 @@ export interface BedParts {
   readonly initArgs?: string | undefined;
   /** Without it the token's keys need no login. */
   readonly pin?: string | undefined;
+  /** The process that stands behind the module, for tests that kill it. */
+  readonly daemon?: Child | undefined;
   /** Stands in for node where the module runs in namespaces of its own. */
   readonly launcher?: string;
 }
@@ -41,6 +44,7 @@ export class TokenBed {
   readonly pin: string | undefined;
   readonly pinFile: string;
   readonly launcher: string;
+  readonly daemon: Child | undefined;
 
   constructor(bench: Bench, pinFile: string, parts: BedParts) {
     this.bench = bench;
@@ -50,6 +54,7 @@ export class TokenBed {
     this.environment = parts.environment ?? {};
     this.initArgs = parts.initArgs;
     this.pin = parts.pin;
+    this.daemon = parts.daemon;
     this.launcher = parts.launcher ?? process.execPath;
   }
 
@@ -136,7 +141,7 @@ function folders(): string[] {
 }
 
 /** A shared library of this machine, by its file's name. */
-export function findLibrary(file: string): string | undefined {
+function findLibrary(file: string): string | undefined {
   return folders()
     .map((folder) => join(folder, file))
     .find((path) => existsSync(path));

@@ -80,7 +80,7 @@ export const tpm2Setup: TokenSetup = {
     makeBed(async (bench) => {
       await mkdir(bench.path('tpm'));
       await mkdir(bench.path('store'));
-      const { tcti } = await startSwtpm(bench);
+      const { process: daemon, tcti } = await startSwtpm(bench);
       const environment = {
         TPM2_PKCS11_TCTI: tcti,
         TPM2_PKCS11_STORE: bench.path('store'),
@@ -104,6 +104,6 @@ export const tpm2Setup: TokenSetup = {
         keys.push({ name, uri: `token=tpm;object=${name}`, publicKey, ...broken });
         if (broken) await tool(...login, ...(await certificateObject(bench, publicKey)), '--id', id);
       }
-      return { modulePath, environment, keys, pin: PIN };
+      return { modulePath, environment, keys, pin: PIN, daemon };
     }),
 };

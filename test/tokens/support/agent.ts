@@ -15,6 +15,8 @@ export interface AgentOptions
   extends Partial<Pick<KeyOptions, 'useFinalPinTry' | 'refusedPins' | 'watchInterval' | 'certificate'>> {
   /** Milliseconds. */
   readonly deadline?: number;
+  /** Where events go, for keys that don't open. */
+  readonly events?: Event[];
   /** Another PIN than the token's. */
   readonly pin?: string;
 }
@@ -39,8 +41,7 @@ export class AgentKey implements AsyncDisposable {
   }
 
   static async open(bed: TokenBed, key: BedKey, options: AgentOptions = {}): Promise<AgentKey> {
-    const { deadline = 20_000, pin = bed.pin, ...rest } = options;
-    const events: Event[] = [];
+    const { deadline = 20_000, pin = bed.pin, events = [], ...rest } = options;
     const hostEvents: ModuleHostEvent[] = [];
     const hosts = new library.ModuleHosts({
       execPath: bed.launcher,

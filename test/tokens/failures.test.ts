@@ -1,0 +1,350 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { MAIN } from '../support/pksigd.ts';
+import { faultSetup, type FaultBed } from './setup/fault.ts';
+import { recipeKey, run } from './setup/token-bed.ts';
+import { AgentKey, library, type AgentOptions } from './support/agent.ts';
+import { requestsFor } from './support/requests.ts';
+
+// numbers of PKCS#11 v3.1, pkcs11t.h
+const CKF = { PROTECTED_AUTHENTICATION_PATH: 0x100, COUNT_LOW: 0x10000, FINAL_TRY: 0x20000, LOCKED: 0x40000 } as const;
+const CKM = {
+  RSA_PKCS: 0x1,
+  RSA_X_509: 0x3,
+  RSA_PKCS_PSS: 0xd,
+  SHA256_RSA_PKCS: 0x40,
+  SHA256_RSA_PKCS_PSS: 0x43,
+} as const;
+/** SHAx_RSA_PKCS and SHAx_RSA_PKCS_PSS. */
+const HASHING = [0x6, 0xe, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47] as const;
+const CKR = {
+  GENERAL_ERROR: 0x5,
+  FUNCTION_FAILED: 0x6,
+  ARGUMENTS_BAD: 0x7,
+  DEVICE_ERROR: 0x30,
+  FUNCTION_NOT_SUPPORTED: 0x54,
+  KEY_TYPE_INCONSISTENT: 0x63,
+  KEY_FUNCTION_NOT_PERMITTED: 0x68,
+  MECHANISM_INVALID: 0x70,
+  MECHANISM_PARAM_INVALID: 0x71,
+  PIN_INCORRECT: 0xa0,
+  SESSION_COUNT: 0xb1,
+  SESSION_HANDLE_INVALID: 0xb3,
+  USER_ALREADY_LOGGED_IN: 0x100,
+  USER_NOT_LOGGED_IN: 0x101,
+} as const;
+const CKA = { MODULUS: 0x120, PUBLIC_EXPONENT: 0x122, EC_POINT: 0x181 } as const;
+
+const PSS = 'RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest';
+const DIGEST = Buffer.alloc(32, 7);
+const WRONG_PIN = '00000000';
+
+describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', () => {
+  let bed: FaultBed;
+  const open = (name: 'rsa2048' | 'p256' = 'p256', options: AgentOptions = {}): Promise<AgentKey> =>
+    AgentKey.open(bed, bed.key(name), options);
+  const calls = async (name: string): Promise<number> => (await bed.calls(name)).length;
+
+  beforeEach(async () => {
+    bed = await faultSetup.start();
+  });
+  afterEach(async () => {
+    await bed.stop();
+  });
+
+  /** Signs everything; the mechanisms by the requests' columns. */
+  async function signAll(agent: AgentKey, name: 'rsa2048' | 'p256'): Promise<Record<string, string[]>> {
+    const mechanisms: Record<string, string[]> = {};
+    for (const { column, algorithm, data, verifies } of requestsFor(bed.bench, name)) {
+      const { bytes, mechanism } = await agent.sign(algorithm, data);
+      expect(verifies(bytes, bed.key(name).publicKey), algorithm).toBe(true);
+      mechanisms[column] = [...new Set([...(mechanisms[column] ?? []), mechanism])];
+    }
+    return mechanisms;
+  }
+
+  describe('mechanisms', () => {
+    const refusals = ['MECHANISM_INVALID', 'MECHANISM_PARAM_INVALID', 'KEY_TYPE_INCONSISTENT'] as const;
+    const lateRefusals = [
+      'FUNCTION_NOT_SUPPORTED',
+      'FUNCTION_FAILED',
+      'ARGUMENTS_BAD',
+      'KEY_FUNCTION_NOT_PERMITTED',
+    ] as const;
+
+    test.each([
+      ...refusals.map((ckr) => ['C_SignInit', ckr] as const),
+      ...lateRefusals.map((ckr) => ['C_Sign', ckr] as const),
+    ])('PSS refused by %s with %s: padding in software, and no second try', async (functionName, ckr) => {
+      await bed.fault(functionName, { mechanism: CKM.RSA_PKCS_PSS, rv: CKR[ckr], late: functionName === 'C_Sign' });
+      await using agent = await open('rsa2048');
+      const pss = requestsFor(bed.bench, 'rsa2048').filter(({ algorithm }) => algorithm === PSS);
+      for (const { algorithm, data, verifies } of [...pss, ...pss]) {
+        const { bytes, mechanism } = await agent.sign(algorithm, data);
+        expect(mechanism).toBe('EMSA-PSS + CKM_RSA_X_509');
+        expect(verifies(bytes, bed.key('rsa2048').publicKey)).toBe(true);
+      }
+      expect((await bed.calls(functionName)).filter((call) => !call.endsWith(' 0x0'))).toHaveLength(1);
+    });
+
+    test.todo('PSS refused for one hash is used for the others');
+    test.todo('an operation that a refused C_Sign leaves active (OPERATION_ACTIVE) costs no signature');
+
+    test('only raw RSA: all is padded in software', async () => {
+      await bed.fault('C_GetMechanismList', { hide: [CKM.RSA_PKCS, CKM.RSA_PKCS_PSS, ...HASHING] });
+      await using agent = await open('rsa2048');
+      const mechanisms = await signAll(agent, 'rsa2048');
+      expect(new Set(Object.values(mechanisms).flat())).toEqual(
+        new Set(['EMSA-PKCS1-v1_5 + CKM_RSA_X_509', 'EMSA-PSS + CKM_RSA_X_509', 'CKM_RSA_X_509']),
+      );
+    });
+
+    test('only mechanisms that hash: messages are signed, digests refused with what to change', async () => {
+      await bed.fault('C_GetMechanismList', { hide: [CKM.RSA_PKCS, CKM.RSA_PKCS_PSS, CKM.RSA_X_509] });
+      await using agent = await open('rsa2048');
+      const messages = requestsFor(bed.bench, 'rsa2048').filter(({ algorithm }) =>
+        /=SHA256.*data=message/.test(algorithm),
+      );
+      expect(messages).toHaveLength(4);
+      for (const { algorithm, data, verifies } of messages) {
+        const { bytes, mechanism } = await agent.sign(algorithm, data);
+        expect(mechanism).toMatch(/^CKM_SHA256_RSA_PKCS(_PSS)?$/);
+        expect(verifies(bytes, bed.key('rsa2048').publicKey), algorithm).toBe(true);
+      }
+      await expect(agent.sign(PSS, DIGEST)).rejects.toMatchObject({
+        code: 'ERR_SCHEME_UNSUPPORTED',
+        message: expect.stringContaining('EMSA-PSS + CKM_RSA_X_509'),
+        hint: expect.stringContaining('digest'),
+      });
+    });
+  });
+
+  describe('objects', () => {
+    test.each([
+      ['rsa2048', [CKA.MODULUS, CKA.PUBLIC_EXPONENT]],
+      ['p256', [CKA.EC_POINT]],
+    ] as const)('%s without a public key: from the certificate', async (name, hide) => {
+      await bed.fault('C_GetAttributeValue', { hide });
+      await using agent = await open(name);
+      expect(agent.signer.publicKey.equals(bed.key(name).publicKey)).toBe(true);
+      await signAll(agent, name);
+    });
+
+    test('a key that wants the PIN for each signature gets it', async () => {
+      const { SOFTHSM2_CONF = '' } = bed.environment;
+      const tool = ['--module', bed.environment['FAULT_MODULE'] ?? '', '--token-label', 'pksigd'];
+      const make = ['--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'aa', '--id', '77', '--always-auth'];
+      await run('pkcs11-tool', [...tool, '--login', '--pin', bed.pin ?? '', ...make], { env: { SOFTHSM2_CONF } });
+      const key = { ...(await recipeKey(bed.bench, 'p256', 'token=pksigd;object=aa')) };
+      await using agent = await AgentKey.open(bed, key);
+      await agent.sign('ECDSA', DIGEST);
+      await agent.sign('ECDSA', DIGEST);
+      const sequence = (await bed.calls())
+        .filter((call) => /C_(Login|SignInit|Sign) /.test(call))
+        .map((call) => call.split(' ')[0]);
+      expect(sequence).toEqual([
+        'C_Login',
+        ...['C_SignInit', 'C_Login', 'C_Sign'],
+        ...['C_SignInit', 'C_Login', 'C_Sign'],
+      ]);
+    });
+  });
+
+  describe('the process', () => {
+    test.each(['C_Sign', 'C_SignInit'])(
+      'a hang in %s ends with its deadline, and the next signature works',
+      async (name) => {
+        await using agent = await open('p256', { deadline: 1_000 });
+        await bed.fault(name, { hang: true, times: 1 });
+        await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
+        await agent.sign('ECDSA', DIGEST);
+        expect(agent.hostEvents.filter(({ type }) => type === 'started')).toHaveLength(2);
+      },
+    );
+
+    test.each(['C_Initialize', 'C_GetSlotList', 'C_Login', 'C_FindObjects'])(
+      'a hang in %s ends the start with its deadline',
+      async (name) => {
+        await bed.fault(name, { hang: true });
+        await expect(open('p256', { deadline: 1_000 })).rejects.toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
+      },
+    );
+
+    test.each(['C_Sign', 'C_SignInit'])('a crash in %s costs a new host, not the signature', async (name) => {
+      await using agent = await open();
+      await bed.fault(name, { crash: true, times: 1 });
+      await agent.sign('ECDSA', DIGEST);
+      expect(agent.hostEvents).toContainEqual(
+        expect.objectContaining({ type: 'ended', reason: 'was killed by SIGSEGV' }),
+      );
+    });
+
+    test('a crash at each signature fails the request, and no more', async () => {
+      await using agent = await open();
+      await bed.fault('C_Sign', { crash: true });
+      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_MODULE_DIED' });
+      await bed.heal();
+      await agent.sign('ECDSA', DIGEST);
+    });
+
+    test('a host that is killed between signatures is replaced, ten times', async () => {
+      await using agent = await open();
+      for (let round = 0; round < 10; round++) {
+        process.kill(agent.hostPid, 'SIGKILL');
+        await agent.sign('ECDSA', DIGEST);
+      }
+      expect(agent.hostEvents.filter(({ type }) => type === 'started')).toHaveLength(11);
+    });
+
+    test('what the module prints is not taken for a reply', async () => {
+      await bed.fault('C_Sign', { print: 'garbage' });
+      await bed.fault('C_Initialize', { print: '\u0000\u0000\u0000\u0004{}' });
+      await using agent = await open();
+      await agent.sign('ECDSA', DIGEST);
+      await expect
+        .poll(() => agent.hostEvents)
+        .toContainEqual(expect.objectContaining({ type: 'output', text: 'garbage' }));
+    });
+  });
+
+  describe('recovery', () => {
+    test.each([
+      [1, ['reopen the session']],
+      [2, ['reopen the session', 'log out and in']],
+      [3, ['reopen the session', 'log out and in', 'finalize and initialize the module']],
+      [4, ['reopen the session', 'log out and in', 'finalize and initialize the module', 'start a new module host']],
+    ])('C_Sign fails %i times: %j', async (times, steps) => {
+      await using agent = await open();
+      await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR, times });
+      await agent.sign('ECDSA', DIGEST);
+      expect(agent.steps).toEqual(steps);
+      expect((await bed.calls('C_Logout')).length > 0).toBe(times > 1);
+      expect((await bed.calls('C_Finalize')).length > 0).toBe(times > 2);
+      expect(await bed.processes()).toHaveLength(times > 3 ? 2 : 1);
+    });
+
+    test('C_Sign fails always: the request fails, and works when the token does', async () => {
+      await using agent = await open();
+      await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR });
+      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({
+        code: 'ERR_TOKEN_FAILED',
+        ckr: 'CKR_DEVICE_ERROR',
+      });
+      await bed.heal();
+      await agent.sign('ECDSA', DIGEST);
+    });
+
+    test.each(['SESSION_HANDLE_INVALID', 'USER_NOT_LOGGED_IN', 'GENERAL_ERROR'] as const)(
+      '%s at C_SignInit',
+      async (ckr) => {
+        await using agent = await open();
+        await bed.fault('C_SignInit', { rv: CKR[ckr], times: 1 });
+        await agent.sign('ECDSA', DIGEST);
+        expect(agent.steps).toEqual(['reopen the session']);
+      },
+    );
+
+    test('no session left: at the start an error, later a matter for the ladder', async () => {
+      await bed.fault('C_OpenSession', { rv: CKR.SESSION_COUNT, times: 1 });
+      await expect(open()).rejects.toMatchObject({ ckr: 'CKR_SESSION_COUNT' });
+      await using agent = await open();
+      await bed.fault('C_Sign', { rv: CKR.SESSION_HANDLE_INVALID, times: 1 });
+      await bed.fault('C_OpenSession', { rv: CKR.SESSION_COUNT, times: 1 });
+      await agent.sign('ECDSA', DIGEST);
+    });
+
+    test('no session is left behind by a hundred signatures and ten failures', async () => {
+      await using agent = await open();
+      for (let round = 0; round < 100; round++) {
+        if (round % 10 === 0) await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR, times: 1 + (round % 4) });
+        await agent.sign('ECDSA', DIGEST);
+      }
+      const opened = (await bed.calls('C_OpenSession')).length;
+      const closed = (await bed.calls('C_CloseSession')).length;
+      // the open one; and what C_Finalize and the ends of hosts closed
+      const ends = (await calls('C_Finalize')) + (await bed.processes()).length - 1;
+      expect(opened - closed - ends).toBeLessThanOrEqual(1);
+    });
+  });
+
+  describe('the PIN', () => {
+    test('a wrong one costs one try, whatever is asked for afterwards', async () => {
+      const refusedPins = new library.RefusedPins(bed.bench.path('state'), process.pid);
+      for (let start = 0; start < 5; start++) {
+        await expect(open('p256', { pin: WRONG_PIN, refusedPins })).rejects.toMatchObject({
+          code: 'ERR_PIN_INCORRECT',
+        });
+      }
+      expect(await bed.calls('C_Login')).toEqual(['C_Login 0xa0']);
+      await using agent = await open('p256', { refusedPins });
+      await agent.sign('ECDSA', DIGEST);
+    });
+
+    test('one that is changed while the agent runs costs one try, over all steps of recovery', async () => {
+      await using agent = await open();
+      await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR, times: 4 });
+      await bed.fault('C_Login', { rv: CKR.PIN_INCORRECT });
+      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+      expect((await bed.calls('C_Login')).filter((call) => call === 'C_Login 0xa0')).toHaveLength(1);
+    });
+
+    test('few tries left: a warning', async () => {
+      await bed.fault('C_GetTokenInfo', { setFlags: CKF.COUNT_LOW });
+      await using agent = await open();
+      expect(agent.events).toContainEqual({ type: 'pin-count-low', token: 'pksigd' });
+    });
+
+    test('one try left: not used unless told to', async () => {
+      await bed.fault('C_GetTokenInfo', { setFlags: CKF.FINAL_TRY });
+      await expect(open()).rejects.toMatchObject({
+        code: 'ERR_PIN_FINAL_TRY',
+        hint: expect.stringContaining('--use-final-pin-try'),
+      });
+      expect(await calls('C_Login')).toBe(0);
+      await using agent = await open('p256', { useFinalPinTry: true });
+      await agent.sign('ECDSA', DIGEST);
+    });
+
+    test('locked: said, with what to do, and not tried', async () => {
+      await bed.fault('C_GetTokenInfo', { setFlags: CKF.LOCKED });
+      await expect(open('p256', { useFinalPinTry: true })).rejects.toMatchObject({
+        code: 'ERR_PIN_LOCKED',
+        hint: expect.stringMatching(/PUK|SO PIN/),
+      });
+      expect(await calls('C_Login')).toBe(0);
+    });
+
+    test('a keypad on the token: whoever watches the log is told', async () => {
+      await bed.fault('C_GetTokenInfo', { setFlags: CKF.PROTECTED_AUTHENTICATION_PATH });
+      // SoftHSM has no keypad: the shim plays the person who types there
+      await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN });
+      const events: AgentOptions['events'] = [];
+      await expect(open('p256', { events })).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
+      expect(events).toContainEqual({ type: 'pin-pad', token: 'pksigd' });
+      expect(await bed.calls('C_Login')).toEqual(['C_Login 0x100']);
+    });
+
+    test('somebody is logged in already: as good as done', async () => {
+      await using agent = await open();
+      await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN, times: 1, late: true });
+      await bed.fault('C_Sign', { rv: CKR.SESSION_HANDLE_INVALID, times: 1 });
+      await agent.sign('ECDSA', DIGEST);
+    });
+  });
+
+  test('ten starts of the command with a wrong PIN use up one try, as the token itself says', async () => {
+    const pin = await bed.bench.write('wrong.pin', `${WRONG_PIN}\n`);
+    const uri = `pkcs11:${bed.key('p256').uri}?module-path=${bed.modulePath}`;
+    const args = [MAIN, 'sign', '--key', uri, '--pin-source', `file:${pin}`, '--algorithm', 'ECDSA'];
+    const env = { ...bed.moduleEnvironment, STATE_DIRECTORY: bed.bench.path('service-state') };
+    for (let start = 0; start < 10; start++) {
+      const outcome = await run(process.execPath, args, { env, input: DIGEST.toString('base64') }).catch(String);
+      expect(outcome).toContain('PIN');
+    }
+    expect(await bed.calls('C_Login')).toEqual(['C_Login 0xa0']);
+    const tool = ['--module', bed.environment['FAULT_MODULE'] ?? '', '--list-slots'];
+    const slots = await run('pkcs11-tool', tool, { env: bed.environment });
+    expect(slots).toContain('user PIN count low');
+    expect(slots).not.toContain('final user PIN try');
+  });
+});
