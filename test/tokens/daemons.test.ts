@@ -62,6 +62,9 @@ describe.skipIf(tpm2Setup.unavailable() !== undefined)('a TPM', () => {
   });
 });
 
+// a host that is killed leaves its objects in a TPM without a resource manager, which has room for three
+test.todo('a module host that is replaced in good order leaves nothing in the TPM');
+
 describe.skipIf(gnomeKeyringSetup.unavailable() !== undefined)('gnome-keyring', () => {
   test('keys that need no PIN are opened without one', async () => {
     await withBed(gnomeKeyringSetup, async (bed) => {
