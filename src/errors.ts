@@ -65,6 +65,8 @@ export interface AgentErrorOptions {
   cause?: unknown;
   /** The return value's name where a token spoke (PKCS#11 v3.1 section 5.1), for example `CKR_PIN_INCORRECT`. */
   ckr?: string;
+  /** The function that returned it: `C_Login`. */
+  ckrFunction?: string;
   /** What the operator can do about it: one clause. */
   hint?: string;
 }
@@ -74,12 +76,14 @@ export class AgentError extends Error {
   override readonly name = 'AgentError';
   readonly code: AgentErrorCode;
   readonly ckr: string | undefined;
+  readonly ckrFunction: string | undefined;
   readonly hint: string | undefined;
 
   constructor(code: AgentErrorCode, message: string, options: AgentErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.ckr = options.ckr;
+    this.ckrFunction = options.ckrFunction;
     this.hint = options.hint;
   }
 

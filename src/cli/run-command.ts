@@ -77,7 +77,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   await forbidCoreDumps();
   const stop = new AbortController();
   abortOnSignals(stop);
-  using hosts = moduleHosts(flags, log);
+  await using hosts = moduleHosts(flags, log);
 
   let opening: Promise<OpenedKey> | undefined;
   const key = (): Promise<OpenedKey> =>

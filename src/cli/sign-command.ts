@@ -25,7 +25,7 @@ async function readStdin(): Promise<string> {
 export async function signCommand(flags: SignFlags): Promise<void> {
   const log = stderrLog(flags.logLevel);
   await forbidCoreDumps();
-  using hosts = moduleHosts(flags, log);
+  await using hosts = moduleHosts(flags, log);
   await using opened = await openKeyOf(flags, hosts, log);
   const { signer } = opened;
   const request = parseSignatureRequest(await readStdin(), flags.algorithm, keyKind(signer.publicKey));

@@ -1,10 +1,10 @@
-/** What happens to a token while the agent runs: for the log, and for whoever must act on it. */
+/** What happens to a token while the agent runs: for the log, and for whoever must act on it. `token` is its label. */
 export type TokenEvent =
   /** One rung of the recovery ladder is about to be tried. */
-  | { readonly type: 'recovering'; readonly key: string; readonly step: string; readonly error: string }
+  | { readonly type: 'recovering'; readonly token: string; readonly step: string; readonly error: string }
   /** The token went away, or can't be used any more. */
-  | { readonly type: 'lost'; readonly key: string; readonly error: string }
-  | { readonly type: 'found'; readonly key: string }
+  | { readonly type: 'lost'; readonly token: string; readonly error: string }
+  | { readonly type: 'found'; readonly token: string }
   | { readonly type: 'pin-count-low'; readonly token: string }
   /** The token has a keypad of its own: somebody must type there. */
   | { readonly type: 'pin-pad'; readonly token: string };

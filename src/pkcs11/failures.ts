@@ -28,7 +28,10 @@ const UNSUITED = new Set([
 ]);
 
 export function isMechanismUnsuited(error: unknown): boolean {
-  return error instanceof AgentError && error.ckr !== undefined && UNSUITED.has(error.ckr);
+  if (!(error instanceof AgentError) || error.ckr === undefined) return false;
+  // tpm2-pkcs11 says so of curves that its TPM does not have
+  if (error.ckr === 'CKR_HOST_MEMORY') return error.ckrFunction === 'C_SignInit';
+  return UNSUITED.has(error.ckr);
 }
 
 /** Is this the token's (or its module's) trouble, so that opening it anew may help? */
@@ -37,12 +40,19 @@ export function isWorthReopening(error: unknown): boolean {
   return error.code === 'ERR_MODULE_DIED' || error.code === 'ERR_TOKEN_ABSENT' || error.code === 'ERR_TOKEN_FAILED';
 }
 
+function codeOf(ckr: string, functionName: string): AgentErrorCode {
+  // ykcs11's answer to a PIN that is too short
+  if (ckr === 'CKR_ARGUMENTS_BAD' && functionName === 'C_Login') return 'ERR_PIN_INCORRECT';
+  return CODES[ckr] ?? 'ERR_TOKEN_FAILED';
+}
+
 /** The error of a call that the module host answered with a failure. */
 export function hostFailure(failure: HostFailure, modulePath: string): AgentError {
   switch (failure.kind) {
     case 'ckr':
-      return new AgentError(CODES[failure.ckr] ?? 'ERR_TOKEN_FAILED', `${failure.function} returned ${failure.ckr}`, {
+      return new AgentError(codeOf(failure.ckr, failure.function), `${failure.function} returned ${failure.ckr}`, {
         ckr: failure.ckr,
+        ckrFunction: failure.function,
       });
     case 'load':
       return new AgentError('ERR_MODULE_LOAD', `can't load the PKCS#11 module ${modulePath}: ${failure.text}`);

@@ -36,11 +36,16 @@ export type ModuleHostEvent =
 
 interface PendingCall {
   readonly id: number;
+  readonly call: HostCall;
+  /** Milliseconds, from when the module begins with it. */
+  readonly deadline: number;
   readonly resolve: (reply: { result: unknown; payload: Buffer }) => void;
   readonly reject: (error: Error) => void;
 }
 
 const HOST_PROGRAM = new URL('./host/main.js', import.meta.url);
+/** Milliseconds that a module gets for C_Finalize before its process ends. */
+const FINALIZE_DEADLINE = 500;
 /** A line of a module's output longer than this is cut. */
 const MAX_OUTPUT = 1000;
 
@@ -60,8 +65,11 @@ export class ModuleHost {
   #nextId = 1;
   #timer: NodeJS.Timeout | undefined;
   #death: AgentError | undefined;
+  #stopping = false;
+  #epoch = 0;
 
-  private constructor(modulePath: string, options: ModuleHostOptions) {
+  /** Starts the process; {@link ModuleHost.load} makes it ready. */
+  constructor(modulePath: string, options: ModuleHostOptions) {
     this.modulePath = modulePath;
     this.#options = options;
     this.#child = spawn(options.execPath, [fileURLToPath(HOST_PROGRAM)], {
@@ -85,42 +93,60 @@ export class ModuleHost {
     this.#child.on('exit', (code, signal) => {
       this.#end(signal === null ? `exited with status ${code ?? 0}` : `was killed by ${signal}`);
     });
+    const { pid } = this.#child;
+    if (pid !== undefined) options.onEvent?.({ type: 'started', modulePath, pid });
     // the agent's own work keeps it alive, not its helpers
     this.#child.unref();
     for (const stream of [requests, output, errors, replies]) (stream as unknown as { unref(): void }).unref();
   }
 
   /**
-   * Starts a host and loads the module.
-   * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED (C_Initialize failed)
+   * Loads the module.
+   * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED (C_Initialize failed); the process has ended then
    */
-  static async start(modulePath: string, options: ModuleHostOptions): Promise<ModuleHost> {
-    const host = new ModuleHost(modulePath, options);
-    if (host.#child.pid !== undefined) options.onEvent?.({ type: 'started', modulePath, pid: host.#child.pid });
+  async load(): Promise<void> {
+    const { initArgs } = this.#options;
     try {
-      const { initArgs } = options;
-      await host.call('load', { path: modulePath, ...(initArgs !== undefined && { initArgs }) });
-      return host;
+      await this.call('load', { path: this.modulePath, ...(initArgs !== undefined && { initArgs }) });
     } catch (error) {
-      host.kill();
+      this.kill();
       throw error;
     }
   }
 
   get isAlive(): boolean {
-    return this.#death === undefined;
+    return this.#death === undefined && !this.#stopping;
   }
 
-  /** Makes one call. @throws AgentError ERR_TOKEN_*, ERR_PIN_*, ERR_MODULE_TIMEOUT, ERR_MODULE_DIED */
-  async call<Call extends HostCall>(call: Call, params: HostCalls[Call]['params']): Promise<HostCalls[Call]['result']> {
-    const { result } = await this.#send(call, params);
+  /** Changes when the module is initialized anew: sessions and handles of before are void then. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /**
+   * Makes one call.
+   * @param deadline milliseconds that it may take, if that is less than any call may
+   * @throws AgentError ERR_TOKEN_*, ERR_PIN_*, ERR_MODULE_TIMEOUT, ERR_MODULE_DIED
+   */
+  async call<Call extends HostCall>(
+    call: Call,
+    params: HostCalls[Call]['params'],
+    deadline: number = this.#options.deadline,
+  ): Promise<HostCalls[Call]['result']> {
+    if (call === 'reinitialize') this.#epoch++;
+    const { result } = await this.#send(call, params, { deadline: Math.min(deadline, this.#options.deadline) });
     return result as HostCalls[Call]['result'];
   }
 
-  /** C_Login. The PIN's bytes go over the private channel and nowhere else; undefined for a token with a PIN pad. */
-  async login(session: string, pin: Secret | undefined): Promise<void> {
-    if (pin) this.#conceal(pin);
-    await this.#send('login', { session }, pin?.bytes);
+  /** C_Login. The PIN's bytes go over the private channel and nowhere else. */
+  async login(session: string, pin: Secret): Promise<void> {
+    this.#conceal(pin);
+    await this.#send('login', { session }, { data: pin.bytes });
+  }
+
+  /** C_Login for a token with a PIN pad, where a person has `patience` milliseconds at least. */
+  async loginAtPad(session: string, patience: number): Promise<void> {
+    await this.#send('login', { session }, { deadline: Math.max(patience, this.#options.deadline) });
   }
 
   /**
@@ -128,18 +154,32 @@ export class ModuleHost {
    * @param pin for a key with CKA_ALWAYS_AUTHENTICATE
    */
   async sign(params: HostCalls['sign']['params'], data: Buffer, pin?: Secret): Promise<Buffer> {
-    if (!pin) return (await this.#send('sign', params, data)).payload;
+    if (!pin) return (await this.#send('sign', params, { data })).payload;
     this.#conceal(pin);
     const withPin = Buffer.concat([pin.bytes, data]);
-    const { payload } = await this.#send('sign', { ...params, pinLength: pin.length }, withPin).finally(() => {
-      withPin.fill(0);
-    });
+    const { payload } = await this.#send('sign', { ...params, pinLength: pin.length }, { data: withPin }).finally(
+      () => {
+        withPin.fill(0);
+      },
+    );
     return payload;
   }
 
   #conceal(secret: Secret): void {
     // a copy: the module may print it when the PIN's owner has zeroed it already
     if (!this.#secrets.some(({ bytes }) => bytes.equals(secret.bytes))) this.#secrets.push(new Secret(secret.bytes));
+  }
+
+  /**
+   * Ends the process in good order, if that is quick: a TPM without a resource manager keeps what nobody closed.
+   * @param reason if something is wrong with it
+   */
+  async stop(reason?: string): Promise<void> {
+    if (this.isAlive && this.#pending.length === 0) {
+      this.#stopping = true;
+      await this.#send('finalize', {}, { deadline: FINALIZE_DEADLINE }).catch(() => undefined);
+    }
+    this.kill(reason);
   }
 
   /** Ends the process at once; calls under way fail. @param reason if something is wrong with it */
@@ -151,32 +191,32 @@ export class ModuleHost {
   #send<Call extends HostCall>(
     call: Call,
     params: HostCalls[Call]['params'],
-    data?: Uint8Array,
+    { data, deadline = this.#options.deadline }: { data?: Uint8Array; deadline?: number } = {},
   ): Promise<{ result: unknown; payload: Buffer }> {
     if (this.#death) return Promise.reject(this.#death);
     const id = this.#nextId++;
     const frame = encodeFrame({ id, call, params } satisfies HostRequest<Call>, data);
     return new Promise((resolve, reject) => {
-      this.#pending.push({ id, resolve, reject });
-      if (this.#pending.length === 1) this.#watch(call);
+      this.#pending.push({ id, call, deadline, resolve, reject });
+      if (this.#pending.length === 1) this.#watch();
       this.#requests.write(frame, () => frame.fill(0)); // it may have been a PIN
     });
   }
 
   /** The deadline of the oldest call under way, the one that the module is busy with. */
-  #watch(call?: HostCall): void {
+  #watch(): void {
     clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#pending.length === 0) return;
+    const [oldest] = this.#pending;
+    if (!oldest) return;
+    const { call, deadline } = oldest;
     this.#timer = setTimeout(() => {
-      const what = call === undefined ? 'a call' : `'${call}'`;
       const error = new AgentError(
         'ERR_MODULE_TIMEOUT',
-        `${what} took the PKCS#11 module ${this.modulePath} longer than ${this.#options.deadline} ms`,
+        `'${call}' took the PKCS#11 module ${this.modulePath} longer than ${deadline} ms`,
       );
       this.#end('passed its deadline and was killed', { error });
       this.#child.kill('SIGKILL');
-    }, this.#options.deadline);
+    }, deadline);
   }
 
   #receive(chunk: Buffer): void {
@@ -202,8 +242,11 @@ export class ModuleHost {
     if (this.#death) return;
     clearTimeout(this.#timer);
     const { modulePath } = this;
-    this.#death = error ?? new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
-    for (const { reject } of this.#pending.splice(0)) reject(this.#death);
+    this.#death = new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
+    // a call that waited for another one's end may well succeed elsewhere
+    const [current, ...waiting] = this.#pending.splice(0);
+    current?.reject(error ?? this.#death);
+    for (const { reject } of waiting) reject(this.#death);
     const { pid } = this.#child;
     if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
   }

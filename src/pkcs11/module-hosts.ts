@@ -1,9 +1,14 @@
 import { ModuleHost, type ModuleHostOptions } from './module-host.ts';
 
+interface Entry {
+  readonly host: ModuleHost;
+  readonly loaded: Promise<void>;
+}
+
 /** The module hosts of this process, one a module: all keys and tokens of a module share it. */
-export class ModuleHosts implements Disposable {
+export class ModuleHosts implements AsyncDisposable {
   readonly #options: ModuleHostOptions;
-  readonly #hosts = new Map<string, Promise<ModuleHost>>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(options: ModuleHostOptions) {
     this.#options = options;
@@ -14,25 +19,20 @@ export class ModuleHosts implements Disposable {
    * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED
    */
   async get(modulePath: string): Promise<ModuleHost> {
-    const known = this.#hosts.get(modulePath);
-    const living = await known?.catch(() => undefined);
-    if (living?.isAlive === true) return living;
-    const newest = this.#hosts.get(modulePath);
-    if (newest && newest !== known) return await newest; // somebody else was faster
-    const started = ModuleHost.start(modulePath, this.#options);
-    this.#hosts.set(modulePath, started);
-    return await started;
+    let entry = this.#entries.get(modulePath);
+    if (entry?.host.isAlive !== true) {
+      const host = new ModuleHost(modulePath, this.#options);
+      entry = { host, loaded: host.load() };
+      this.#entries.set(modulePath, entry);
+    }
+    await entry.loaded;
+    return entry.host;
   }
 
-  [Symbol.dispose](): void {
-    for (const host of this.#hosts.values()) {
-      host.then(
-        (living) => {
-          living.kill();
-        },
-        () => undefined,
-      );
-    }
-    this.#hosts.clear();
+  /** Ends them all, in good order where that is quick. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    await Promise.all(entries.map(({ host }) => host.stop()));
   }
 }

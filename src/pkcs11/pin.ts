@@ -17,6 +17,11 @@ export interface PinOptions {
   readonly onEvent?: TokenEventListener | undefined;
 }
 
+/** Milliseconds of waiting for a keypad after which a person is told of it. */
+const PAD_NOTICE = 500;
+/** Milliseconds that a person has for typing there. */
+const PAD_PATIENCE = 120_000;
+
 /** A PIN and what became of it. It is asked for once, kept while the agent runs, and never tried again once refused. */
 export class Pin {
   readonly #options: PinOptions;
@@ -104,15 +109,20 @@ export class Pin {
 
   /** pkcs11js can't pass the NULL PIN that asks for the pad (PKCS#11 section 5.6.8); most modules take an empty one for it. */
   async #loginAtPad(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
-    this.#options.onEvent?.({ type: 'pin-pad', token: token.label });
+    // gnome-keyring claims to have a keypad, and answers at once: don't send anybody there
+    const waiting = setTimeout(() => {
+      this.#options.onEvent?.({ type: 'pin-pad', token: token.label });
+    }, PAD_NOTICE);
     try {
-      await host.login(session, undefined);
+      await host.loginAtPad(session, PAD_PATIENCE);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       throw new AgentError(error.code, `token '${token.label}' wants its PIN on its own keypad: ${error.message}`, {
         cause: error,
         ...(error.ckr !== undefined && { ckr: error.ckr }),
       });
+    } finally {
+      clearTimeout(waiting);
     }
   }
 }

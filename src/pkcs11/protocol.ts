@@ -35,6 +35,8 @@ export type Attributes = Readonly<Record<number, string | null>>;
 export interface HostCalls {
   /** dlopen and C_Initialize; `initArgs` is what NSS wants as pReserved's string. */
   load: { params: { path: string; initArgs?: string }; result: null };
+  /** C_Finalize: the host has nothing left to do. */
+  finalize: { params: Record<string, never>; result: null };
   /** C_Finalize and C_Initialize: every session of this host is gone then. */
   reinitialize: { params: Record<string, never>; result: null };
   /** Slots that have a token; and the host's own resident memory in bytes. */

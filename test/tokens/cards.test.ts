@@ -112,17 +112,24 @@ describe.each([openScSetup, ykcs11Setup])('a card by $name', (setup) => {
     }
   });
 
-  test.todo('more keys than ykcs11 has sessions (16) share them');
+  test('more keys than ykcs11 has sessions share one', async () => {
+    await using first = await AgentKey.open(bed, bed.slot('9a'));
+    const others = await Promise.all(
+      Array.from({ length: 17 }, () => AgentKey.open(bed, bed.slot('9d'), { beside: first })),
+    );
+    await Promise.all([first.sign(PKCS1, MESSAGE), ...others.map((other) => other.sign('ECDSA', Buffer.alloc(32, 1)))]);
+    expect(first.hostEvents.filter(({ type }) => type === 'started')).toHaveLength(1);
+    for (const other of others) await other[Symbol.asyncDispose]();
+    await first.sign(PKCS1, MESSAGE);
+  });
 
   describe('the PIN', () => {
     test('a PIN of a length that the card can not have is not tried', async () => {
       for (const pin of ['1', '123456789']) {
-        await expect(AgentKey.open(bed, bed.slot('9a'), { pin })).rejects.toThrow();
+        await expect(AgentKey.open(bed, bed.slot('9a'), { pin })).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
       }
       expect(await bed.tries()).toBe(3);
     });
-
-    test.todo('and is said to be wrong: ykcs11 answers ARGUMENTS_BAD to one that is too short');
 
     test('ten starts of the command with a wrong one use up one try', async () => {
       const pin = await bed.bench.write('wrong.pin', `${WRONG_PIN}\n`);

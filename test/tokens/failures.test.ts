@@ -86,8 +86,26 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       expect((await bed.calls(functionName)).filter((call) => !call.endsWith(' 0x0'))).toHaveLength(1);
     });
 
-    test.todo('PSS refused for one hash is used for the others');
-    test.todo('an operation that a refused C_Sign leaves active (OPERATION_ACTIVE) costs no signature');
+    test('PSS refused for one hash is used for the others', async () => {
+      await bed.fault('C_SignInit', { mechanism: CKM.RSA_PKCS_PSS, rv: CKR.MECHANISM_PARAM_INVALID, times: 1 });
+      await using agent = await open('rsa2048');
+      const mechanismFor = async (hash: string, length: number): Promise<string> => {
+        const algorithm = `RSA_PKCS1_PSS_PADDING,hashalg=${hash},saltlen=digest`;
+        return (await agent.sign(algorithm, Buffer.alloc(length, 7))).mechanism;
+      };
+      expect(await mechanismFor('SHA224', 28)).toBe('EMSA-PSS + CKM_RSA_X_509');
+      expect(await mechanismFor('SHA256', 32)).toBe('CKM_RSA_PKCS_PSS');
+      expect(await mechanismFor('SHA224', 28)).toBe('EMSA-PSS + CKM_RSA_X_509');
+    });
+
+    test('an operation that a refused C_Sign leaves active costs a session, not the signature', async () => {
+      await bed.fault('C_Sign', { mechanism: CKM.RSA_PKCS_PSS, rv: CKR.FUNCTION_FAILED });
+      await using agent = await open('rsa2048');
+      for (let round = 0; round < 3; round++) {
+        expect((await agent.sign(PSS, DIGEST)).mechanism).toBe('EMSA-PSS + CKM_RSA_X_509');
+      }
+      expect(agent.steps).toEqual(['reopen the session']);
+    });
 
     test('only raw RSA: all is padded in software', async () => {
       await bed.fault('C_GetMechanismList', { hide: [CKM.RSA_PKCS, CKM.RSA_PKCS_PSS, ...HASHING] });
@@ -228,6 +246,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({
         code: 'ERR_TOKEN_FAILED',
         ckr: 'CKR_DEVICE_ERROR',
+        message: 'C_Sign returned CKR_DEVICE_ERROR',
       });
       await bed.heal();
       await agent.sign('ECDSA', DIGEST);
@@ -316,8 +335,8 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
 
     test('a keypad on the token: whoever watches the log is told', async () => {
       await bed.fault('C_GetTokenInfo', { setFlags: CKF.PROTECTED_AUTHENTICATION_PATH });
-      // SoftHSM has no keypad: the shim plays the person who types there
-      await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN });
+      // SoftHSM has no keypad: the shim plays the person who types there, and takes a second for it
+      await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN, delay: 1_000 });
       const events: AgentOptions['events'] = [];
       await expect(open('p256', { events })).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
       expect(events).toContainEqual({ type: 'pin-pad', token: 'pksigd' });

@@ -16,6 +16,9 @@ const MAX_OBJECTS = 100;
 /** RSA of 16,384 bits. */
 const MAX_SIGNATURE = 2048;
 
+/** The functions whose name is lost on the way. */
+const UNNAMED: Partial<Record<HostCall, string>> = { sign: 'C_Sign', find: 'C_FindObjects' };
+
 class HostError extends Error {
   readonly failure: HostFailure;
   constructor(failure: HostFailure) {
@@ -38,13 +41,14 @@ async function loadAddon(): Promise<typeof Pkcs11js> {
   }
 }
 
-function describeFailure(error: unknown): HostFailure {
+/** @param functionName for functions that pkcs11js wraps once more, and so loses the name of */
+function describeFailure(error: unknown, functionName = ''): HostFailure {
   if (error instanceof HostError) return error.failure;
   if (error instanceof Error && error.name === 'Pkcs11Error') {
     const { message, code, method } = error as Error & { code: number; method: string };
     // codes that pkcs11js has no name for read CKR_VENDOR_DEFINED
     const ckr = message === 'CKR_VENDOR_DEFINED' && code < 0x80000000 ? `CKR_0x${code.toString(16)}` : message;
-    return { kind: 'ckr', ckr, code, function: method };
+    return { kind: 'ckr', ckr, code, function: method || functionName };
   }
   return { kind: 'internal', text: error instanceof Error ? error.message : String(error) };
 }
@@ -69,7 +73,7 @@ export class Cryptoki {
       const handler = this.#handlers[call] as (params: unknown, payload: Buffer) => unknown;
       return { result: handler(params, payload) };
     } catch (error) {
-      return { failure: describeFailure(error) };
+      return { failure: describeFailure(error, UNNAMED[call]) };
     }
   }
 
@@ -94,18 +98,26 @@ export class Cryptoki {
     });
   }
 
+  #finalize(): void {
+    try {
+      this.#loaded.C_Finalize();
+    } catch (error) {
+      if (describeCkr(error) !== 'CKR_CRYPTOKI_NOT_INITIALIZED') throw error;
+    }
+  }
+
   get #loaded(): Pkcs11js.PKCS11 {
     if (!this.#module) throw new HostError({ kind: 'internal', text: 'no module loaded' });
     return this.#module;
   }
 
   readonly #handlers: Omit<Handlers, 'load'> = {
+    finalize: () => {
+      this.#finalize();
+      return null;
+    },
     reinitialize: () => {
-      try {
-        this.#loaded.C_Finalize();
-      } catch (error) {
-        if (describeCkr(error) !== 'CKR_CRYPTOKI_NOT_INITIALIZED') throw error;
-      }
+      this.#finalize();
       this.#initialize(this.#loaded);
       return null;
     },

@@ -32,5 +32,5 @@ for (;;) {
     writeAll(signature ? encodeFrame({ id, result: null }, signature) : encodeFrame({ id, ...answer }));
   }
 }
-// no C_Finalize: modules are known to hang in it, and the kernel closes everything anyway
+// no C_Finalize here: modules are known to hang in it. An agent that has the time asks for it, with a deadline
 process.exit(0);

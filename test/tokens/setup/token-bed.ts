@@ -14,8 +14,6 @@ export interface BedKey {
   readonly publicKey: KeyObject;
   /** A certificate's file, for tokens that tell nothing of the public half. */
   readonly certificate?: string;
-  /** Why the token can't sign with it, although it has it. */
-  readonly unusable?: string;
 }
 
 /** What a setup finds out. */
@@ -127,7 +125,8 @@ export async function run(
         else reject(new Error(`${command} ${args.join(' ')}: ${stdout}${stderr}`, { cause: error }));
       },
     );
-    child.stdin?.end(input ?? '');
+    // a tool that reads nothing may be gone by now: its status says how it went
+    child.stdin?.on('error', () => undefined).end(input ?? '');
   });
 }
 

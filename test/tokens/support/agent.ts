@@ -19,6 +19,8 @@ export interface AgentOptions
   readonly events?: Event[];
   /** Another PIN than the token's. */
   readonly pin?: string;
+  /** A key whose module host this one shares; it must outlive this one. */
+  readonly beside?: AgentKey;
 }
 
 /** A key opened by the library, in a module host of its own, and what became of both. */
@@ -27,29 +29,33 @@ export class AgentKey implements AsyncDisposable {
   readonly hostEvents: ModuleHostEvent[];
   readonly #opened: Library.OpenedKey;
   readonly #hosts: Library.ModuleHosts;
+  readonly #ownHosts: Library.ModuleHosts;
 
   private constructor(
     opened: Library.OpenedKey,
     hosts: Library.ModuleHosts,
+    ownHosts: Library.ModuleHosts,
     events: Event[],
     hostEvents: ModuleHostEvent[],
   ) {
     this.#opened = opened;
     this.#hosts = hosts;
+    this.#ownHosts = ownHosts;
     this.events = events;
     this.hostEvents = hostEvents;
   }
 
   static async open(bed: TokenBed, key: BedKey, options: AgentOptions = {}): Promise<AgentKey> {
-    const { deadline = 20_000, pin = bed.pin, events = [], ...rest } = options;
-    const hostEvents: ModuleHostEvent[] = [];
-    const hosts = new library.ModuleHosts({
+    const { deadline = 20_000, pin = bed.pin, events = [], beside, ...rest } = options;
+    const hostEvents: ModuleHostEvent[] = beside?.hostEvents ?? [];
+    const ownHosts = new library.ModuleHosts({
       execPath: bed.launcher,
       initArgs: bed.initArgs,
       environment: bed.moduleEnvironment,
       deadline,
       onEvent: (event) => hostEvents.push(event),
     });
+    const hosts = beside ? beside.#hosts : ownHosts;
     try {
       const opened = await library.openKey({
         keys: [`pkcs11:${key.uri}?module-path=${bed.modulePath}`],
@@ -63,9 +69,9 @@ export class AgentKey implements AsyncDisposable {
         ...(key.certificate !== undefined && { certificate: key.certificate }),
         ...rest,
       });
-      return new AgentKey(opened, hosts, events, hostEvents);
+      return new AgentKey(opened, hosts, ownHosts, events, hostEvents);
     } catch (error) {
-      hosts[Symbol.dispose]();
+      await ownHosts[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -95,6 +101,6 @@ export class AgentKey implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#opened[Symbol.asyncDispose]();
-    this.#hosts[Symbol.dispose]();
+    await this.#ownHosts[Symbol.asyncDispose]();
   }
 }

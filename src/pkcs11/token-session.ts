@@ -1,0 +1,295 @@
+import { AgentError, errorCode, errorText } from '../errors.ts';
+import { CKF } from './constants.ts';
+import type { TokenEventListener } from './events.ts';
+import { isWorthReopening } from './failures.ts';
+import type { ModuleHost } from './module-host.ts';
+import type { ModuleHosts } from './module-hosts.ts';
+import type { Session } from './objects.ts';
+import type { Pin } from './pin.ts';
+import type { TokenInfo } from './protocol.ts';
+import { findToken } from './token.ts';
+import { formatPkcs11Uri, type Pkcs11Uri } from './uri.ts';
+
+/** How to open a token. */
+export interface TokenSessionOptions {
+  readonly hosts: ModuleHosts;
+  readonly pin: Pin;
+  readonly onEvent?: TokenEventListener | undefined;
+  /** Milliseconds between looks at the token; without it, its removal is noticed by the next signature only. */
+  readonly watchInterval?: number | undefined;
+}
+
+/** An open, logged-in session. Handles found in it are void as soon as there is another. */
+export interface OpenSession extends Session {
+  readonly token: TokenInfo;
+  /** CKM_* that the token lists. */
+  readonly mechanisms: ReadonlySet<number>;
+  /** The host's when it was opened. */
+  readonly epoch: number;
+}
+
+/** What to try, in this order, when a token fails: each step forgets more than the one before. */
+const LADDER = [
+  'reopen the session',
+  'log out and in',
+  'finalize and initialize the module',
+  'start a new module host',
+] as const;
+/** The steps that a token which is away is looked for with: the middle one helps where the module keeps an old slot list. */
+const SEARCH_STEPS = [0, 2, 3] as const;
+/** Milliseconds for a call that only looks, or lets go: modules hang in them when a card was pulled at a bad moment. */
+const BRIEF = 5_000;
+/** A module host that grew beyond this is replaced when nothing is under way. */
+const MAX_HOST_BYTES = 512 * 1024 * 1024;
+
+/** The sessions of each set of hosts, by module and token. */
+const registry = new WeakMap<ModuleHosts, Map<string, TokenSession>>();
+
+/**
+ * The one session that all keys of a token share: a module host does one thing at a time, and tokens have few sessions.
+ * Opens itself anew after its module host, its session or its token was lost.
+ */
+export class TokenSession implements AsyncDisposable {
+  readonly #modulePath: string;
+  readonly #options: TokenSessionOptions;
+  /** What names the token: one that is put back must be the same, since another would be sent this one's PIN. */
+  readonly #identity: Pkcs11Uri;
+  readonly #label: string;
+  readonly #siblings: Map<string, TokenSession>;
+  readonly #lostListeners = new Set<() => void>();
+  #users = 0;
+  #open: OpenSession | undefined;
+  #opening: Promise<OpenSession> | undefined;
+  #openingError: unknown;
+  #busy = 0;
+  #watch: NodeJS.Timeout | undefined;
+  #away: PromiseWithResolvers | undefined;
+  #searchStep = 0;
+
+  private constructor(
+    modulePath: string,
+    token: TokenInfo,
+    siblings: Map<string, TokenSession>,
+    options: TokenSessionOptions,
+  ) {
+    this.#modulePath = modulePath;
+    this.#options = options;
+    this.#siblings = siblings;
+    this.#identity = identityOf(token);
+    this.#label = token.label;
+  }
+
+  /**
+   * The session of the token that a URI names, shared with whoever has it open; dispose of it once for each call.
+   * @throws AgentError ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*
+   */
+  static async open(uri: Pkcs11Uri, modulePath: string, options: TokenSessionOptions): Promise<TokenSession> {
+    const host = await options.hosts.get(modulePath);
+    const token = await findToken(host, uri);
+    const siblings = registry.get(options.hosts) ?? new Map<string, TokenSession>();
+    registry.set(options.hosts, siblings);
+    const name = formatPkcs11Uri({ ...identityOf(token), modulePath });
+    const session = siblings.get(name) ?? new TokenSession(modulePath, token, siblings, options);
+    siblings.set(name, session);
+    session.#users++;
+    try {
+      await session.#use();
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+    session.#scheduleWatch();
+    return session;
+  }
+
+  /**
+   * Does something in the session. Where that fails for a reason that may pass, recovers step by step and does it again.
+   * @throws AgentError what `work` threw at last, ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*
+   */
+  async run<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
+    this.#busy++;
+    try {
+      return await this.#runOnLadder(work);
+    } catch (error) {
+      // what happens in a session that could be opened says nothing of the token
+      if (error === this.#openingError) this.#lose(error);
+      throw error;
+    } finally {
+      this.#busy--;
+    }
+  }
+
+  /** Resolves when the token is there. */
+  async ready(): Promise<void> {
+    await this.#away?.promise;
+  }
+
+  /** Calls whenever the token goes away. */
+  onLost(listener: () => void): void {
+    this.#lostListeners.add(listener);
+  }
+
+  async #runOnLadder<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
+    for (let step = 0; ; step++) {
+      const before = this.#open;
+      try {
+        return await work(await this.#use());
+      } catch (error) {
+        if (step === LADDER.length || !isWorthReopening(error)) throw error;
+        // a host that died leaves nothing but a new one to try
+        if (errorCode(error) === 'ERR_MODULE_DIED') step = LADDER.length - 1;
+        if (before !== undefined && this.#open !== before) continue; // another request has climbed in the meantime
+        this.#options.onEvent?.({
+          type: 'recovering',
+          token: this.#label,
+          step: LADDER[step] ?? '',
+          error: errorText(error),
+        });
+        await this.#climb(step, error);
+      }
+    }
+  }
+
+  get #isOpen(): boolean {
+    return this.#open?.host.isAlive === true && this.#open.epoch === this.#open.host.epoch;
+  }
+
+  /** The session as it is open, or opened anew. */
+  async #use(): Promise<OpenSession> {
+    if (this.#open && this.#isOpen) return this.#open;
+    this.#opening ??= this.#reopen()
+      .catch((error: unknown) => {
+        this.#openingError = error;
+        throw error;
+      })
+      .finally(() => {
+        this.#opening = undefined;
+      });
+    return await this.#opening;
+  }
+
+  async #reopen(): Promise<OpenSession> {
+    const host = await this.#options.hosts.get(this.#modulePath);
+    const { epoch } = host;
+    const token = await findToken(host, this.#identity);
+    const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
+    const session = await host.call('openSession', { slot: token.slot });
+    try {
+      if ((token.flags & CKF.LOGIN_REQUIRED) !== 0) await this.#options.pin.login(host, session, token);
+    } catch (error) {
+      await host.call('closeSession', { session }, BRIEF).catch(() => undefined);
+      throw error;
+    }
+    this.#open = { host, session, token, mechanisms, epoch };
+    this.#find();
+    return this.#open;
+  }
+
+  /** Prepares the next try: what is open is dropped, and more with each step. Never throws. */
+  async #climb(step: number, error: unknown): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    try {
+      const host = open?.host ?? (await this.#options.hosts.get(this.#modulePath));
+      if (step === 3) await host.stop(`was replaced: ${errorText(error)}`);
+      else if (step === 2) await host.call('reinitialize', {}, BRIEF);
+      else if (open) await close(open, step === 1);
+    } catch {
+      // what is broken can't be closed properly
+    }
+  }
+
+  #lose(error: unknown): void {
+    if (this.#away) return;
+    this.#away = promiseWithResolvers();
+    this.#options.onEvent?.({ type: 'lost', token: this.#label, error: errorText(error) });
+    for (const listener of this.#lostListeners) listener();
+  }
+
+  #find(): void {
+    if (!this.#away) return;
+    this.#away.resolve();
+    this.#away = undefined;
+    this.#searchStep = 0;
+    this.#options.onEvent?.({ type: 'found', token: this.#label });
+  }
+
+  #scheduleWatch(): void {
+    const { watchInterval } = this.#options;
+    if (watchInterval === undefined || this.#users === 0) return;
+    clearTimeout(this.#watch);
+    this.#watch = setTimeout(() => {
+      void this.#look().finally(() => {
+        this.#scheduleWatch();
+      });
+    }, watchInterval);
+    this.#watch.unref();
+  }
+
+  /** One look at the token: is it still there, or there again? Polling, since C_WaitForSlotEvent would block the host. */
+  async #look(): Promise<void> {
+    if (this.#busy > 0) return;
+    try {
+      if (this.#away) await this.#search();
+      else await this.#inspect(await this.#use());
+    } catch (error) {
+      if (this.#away || this.#busy > 0) return;
+      // a session that was lost while the token stays is opened anew, and nobody need know
+      await this.#climb(0, error);
+      await this.#use().catch((reason: unknown) => {
+        this.#lose(reason);
+      });
+    }
+  }
+
+  async #search(): Promise<void> {
+    // the further steps would cost the module's other tokens their sessions
+    const alone = ![...this.#siblings.values()].some(
+      (other) => other.#modulePath === this.#modulePath && other.#isOpen,
+    );
+    const step = alone ? SEARCH_STEPS[this.#searchStep++ % SEARCH_STEPS.length] : 0;
+    await this.#climb(step ?? 0, 'its token is away');
+    await this.#use();
+  }
+
+  async #inspect({ host, session, token }: OpenSession): Promise<void> {
+    const { tokens, rss } = await host.call('tokens', {}, BRIEF);
+    if (!tokens.some(({ serial, slot }) => serial === token.serial && slot === token.slot)) {
+      throw new AgentError('ERR_TOKEN_ABSENT', `token '${token.label}' was removed`);
+    }
+    await host.call('sessionInfo', { session }, BRIEF);
+    if (rss > MAX_HOST_BYTES) await host.stop(`was replaced: it grew to ${rss} bytes`);
+  }
+
+  /** Closes the session when its last user has done so. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (--this.#users > 0) return;
+    clearTimeout(this.#watch);
+    for (const [name, session] of this.#siblings) if (session === this) this.#siblings.delete(name);
+    const open = this.#open;
+    const isOpen = this.#isOpen;
+    this.#open = undefined;
+    if (open && isOpen) await close(open, false).catch(() => undefined);
+  }
+}
+
+function identityOf({ label, manufacturer, model, serial }: TokenInfo): Pkcs11Uri {
+  return { token: label, manufacturer, model, serial };
+}
+
+async function close({ host, session }: { host: ModuleHost; session: string }, logOut: boolean): Promise<void> {
+  if (logOut) await host.call('logout', { session }, BRIEF).catch(() => undefined);
+  await host.call('closeSession', { session }, BRIEF);
+}
+
+interface PromiseWithResolvers {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+/** Promise.withResolvers, which Node 20 lacks. */
+function promiseWithResolvers(): PromiseWithResolvers {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
+}
