@@ -28,8 +28,9 @@ export interface KeyOptions {
    * Gets a PIN or passphrase.
    * @param what for a prompt: `PIN of token 'x'`, `passphrase of /path`
    * @param uriSource the `pin-source` of the URI that wants it
+   * @param again a token refused what came last time: get it anew without troubling a person, or reject
    */
-  readonly askSecret: (what: string, uriSource: string | undefined) => Promise<Secret>;
+  readonly askSecret: (what: string, uriSource: string | undefined, again: boolean) => Promise<Secret>;
   /** The memory of refused PINs over restarts. */
   readonly refusedPins?: RefusedPins | undefined;
   readonly useFinalPinTry?: boolean | undefined;
@@ -46,12 +47,13 @@ export interface OpenedKey extends AsyncDisposable {
   readonly certificates: readonly X509Certificate[];
 }
 
-/** PINs by their source, so that key and certificate on one token share one, and a wrong one is tried once. */
+/** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */
 function pinCache(options: KeyOptions): (uriSource: string | undefined) => Pin {
   const { askSecret, refusedPins, useFinalPinTry, onEvent } = options;
   const pins = new Map<string | undefined, Pin>();
   return (uriSource) => {
-    const ask = (token: string): Promise<Secret> => askSecret(`PIN of token '${token}'`, uriSource);
+    const ask = (token: string, again: boolean): Promise<Secret> =>
+      askSecret(`PIN of token '${token}'`, uriSource, again);
     const pin = pins.get(uriSource) ?? new Pin({ ask, refused: refusedPins, useFinalTry: useFinalPinTry, onEvent });
     pins.set(uriSource, pin);
     return pin;
@@ -88,7 +90,7 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
   const openOne = async (key: string): Promise<Signer> => {
     if (!isPkcs11Uri(key)) {
       return await FileKey.open(key, {
-        passphrase: () => askSecret(`passphrase of ${key}`, undefined),
+        passphrase: () => askSecret(`passphrase of ${key}`, undefined, false),
         allowReadableByOthers: options.allowReadableKey ?? false,
       });
     }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { FailoverEvent } from '../agent/failover-key.ts';
-import { openKey, type OpenedKey } from '../agent/open-key.ts';
+import { openKey, type KeyOptions, type OpenedKey } from '../agent/open-key.ts';
 import { parseSecretSource, readSecret, type SecretSource } from '../config/secret-source.ts';
 import { AgentError } from '../errors.ts';
 import type { TokenEvent } from '../pkcs11/events.ts';
@@ -147,7 +147,7 @@ function uriSecretSource(text: string, allowCommand: boolean): SecretSource {
 /** Ways to get secrets with the surroundings of this process. */
 export interface SecretAsker {
   /** A key's PIN or passphrase: from its URI's pin-source, else --pin-source, else the terminal. */
-  readonly forKey: (what: string, uriSource: string | undefined) => Promise<Secret>;
+  readonly forKey: KeyOptions['askSecret'];
   readonly from: (source: SecretSource, what: string) => Promise<Secret>;
 }
 
@@ -163,9 +163,14 @@ export function secretAsker(flags: KeyFlags, log: Logger): SecretAsker {
     });
   return {
     from,
-    forKey: async (what, uriSource) => {
+    forKey: async (what, uriSource, again) => {
       const fromUri = uriSource === undefined ? undefined : uriSecretSource(uriSource, flags.allowPinCommand ?? false);
-      return await from(fromUri ?? given ?? { kind: 'prompt' }, what);
+      const source = fromUri ?? given ?? { kind: 'prompt' };
+      // a command may have a window of its own
+      if (again && (source.kind === 'prompt' || source.kind === 'command')) {
+        throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);
+      }
+      return await from(source, what);
     },
   };
 }

@@ -8,8 +8,12 @@ import type { RefusedPins } from './refused-pins.ts';
 
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
-  /** Gets the PIN; told the token's label, for a prompt. */
-  readonly ask: (token: string) => Promise<Secret>;
+  /**
+   * Gets the PIN.
+   * @param token the token's label, for a prompt
+   * @param again the token refused what came last time: get it anew without troubling a person, or reject
+   */
+  readonly ask: (token: string, again: boolean) => Promise<Secret>;
   /** The memory over restarts; without it a refused PIN is remembered while the process lives. */
   readonly refused?: RefusedPins | undefined;
   /** Use the last try that the token allows (CKF_USER_PIN_FINAL_TRY). */
@@ -22,11 +26,20 @@ const PAD_NOTICE = 500;
 /** Milliseconds that a person has for typing there. */
 const PAD_PATIENCE = 120_000;
 
-/** A PIN and what became of it. It is asked for once, kept while the agent runs, and never tried again once refused. */
+/** What is known of one token's PIN. */
+interface TokenPin {
+  secret?: Promise<Secret> | undefined;
+  /** What the token said of which PIN. */
+  refusal?: { readonly error: AgentError; readonly secret: Secret | undefined } | undefined;
+}
+
+/**
+ * PINs from one source, and what became of them. A PIN is asked for once a token, kept while the agent runs, and never
+ * tried again on a token that refused it; one that has changed at its source in the meantime is.
+ */
 export class Pin {
   readonly #options: PinOptions;
-  #secret: Promise<Secret> | undefined;
-  #refusal: AgentError | undefined;
+  readonly #tokens = new Map<string, TokenPin>();
 
   constructor(options: PinOptions) {
     this.#options = options;
@@ -34,55 +47,64 @@ export class Pin {
 
   /**
    * Logs in to a token.
-   * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_LOCKED, ERR_PIN_FINAL_TRY: then and at every later call, without another try
+   * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_LOCKED, ERR_PIN_FINAL_TRY: at every later call too, without another try
    */
   async login(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
-    if (this.#refusal) throw this.#refusal;
     if ((token.flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0) {
       await this.#loginAtPad(host, session, token);
       return;
     }
     this.#checkFlags(token);
     const secret = await this.secret(token);
-    this.#checkLength(secret, token);
     const login = async (): Promise<void> => {
       await host.login(session, secret);
     };
     try {
+      this.#checkLength(secret, token);
       await (this.#options.refused ? this.#options.refused.guard(token, secret, login) : login());
     } catch (error) {
-      throw this.refuse(error, token);
+      throw await this.refuse(error, token);
     }
   }
 
-  /** The PIN itself, for keys that want it with each signature. */
+  /** The PIN itself, for keys that want it with each signature. @throws AgentError ERR_PIN_* */
   async secret(token: TokenInfo): Promise<Secret> {
-    if (this.#refusal) throw this.#refusal;
-    return await (this.#secret ??= this.#options.ask(token.label));
+    const known = this.#of(token);
+    const { refusal } = known;
+    if (!refusal) {
+      known.secret ??= this.#options.ask(token.label, false).catch((error: unknown) => {
+        known.secret = undefined; // a file that is not there yet may come
+        throw error;
+      });
+      return await known.secret;
+    }
+    const secret = await this.#options.ask(token.label, true).catch(() => undefined);
+    if (!secret || !refusal.secret || secret.bytes.equals(refusal.secret.bytes)) throw refusal.error;
+    known.refusal = undefined;
+    return await (known.secret = Promise.resolve(secret));
   }
 
-  /** Remembers that the token refused the PIN, if that is what the error says; gives back what to throw. */
-  refuse(error: unknown, token: TokenInfo): unknown {
+  /** Remembers that the token refused the PIN, if that is what the error says; resolves to what to throw. */
+  async refuse(error: unknown, token: TokenInfo): Promise<unknown> {
     if (!(error instanceof AgentError) || !error.code.startsWith('ERR_PIN_')) return error;
-    this.#refusal =
+    const refusal =
       error.ckr === undefined
         ? error
         : new AgentError(error.code, `token '${token.label}' refused the PIN (${error.message})`, {
             cause: error,
             ckr: error.ckr,
           });
-    this.destroy();
-    return this.#refusal;
+    const known = this.#of(token);
+    known.refusal = { error: refusal, secret: await known.secret?.catch(() => undefined) };
+    known.secret = undefined;
+    return refusal;
   }
 
-  destroy(): void {
-    this.#secret?.then(
-      (secret) => {
-        secret.destroy();
-      },
-      () => undefined,
-    );
-    this.#secret = undefined;
+  #of(token: TokenInfo): TokenPin {
+    const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
+    const known = this.#tokens.get(name) ?? {};
+    this.#tokens.set(name, known);
+    return known;
   }
 
   #checkFlags({ flags, label }: TokenInfo): void {

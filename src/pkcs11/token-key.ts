@@ -114,7 +114,7 @@ export class TokenKey implements Signer {
       try {
         return { bytes: await host.sign({ session, key: handle, mechanism }, data(), secret), mechanism: name };
       } catch (error) {
-        if (!isMechanismUnsuited(error)) throw pin.refuse(error, token);
+        if (!isMechanismUnsuited(error)) throw await pin.refuse(error, token);
         refused.add(id);
       }
     }

@@ -307,6 +307,24 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       expect((await bed.calls('C_Login')).filter((call) => call === 'C_Login 0xa0')).toHaveLength(1);
     });
 
+    test('one that changes at its source is tried once as well, and then signs', async () => {
+      let pin = bed.pin ?? '';
+      await using agent = await open('p256', { pin: () => pin });
+      // as if it had been changed on the token
+      await bed.fault('C_Login', { rv: CKR.PIN_INCORRECT, times: 1 });
+      await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR, times: 1 });
+      pin = WRONG_PIN;
+      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+      for (let round = 0; round < 3; round++) {
+        await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+      }
+      const refused = (): Promise<string[]> =>
+        bed.calls('C_Login').then((lines) => lines.filter((call) => call === 'C_Login 0xa0'));
+      expect(await refused(), 'the old one and the new one, once each').toHaveLength(2);
+      pin = bed.pin ?? '';
+      await agent.sign('ECDSA', DIGEST);
+    });
+
     test('few tries left: a warning', async () => {
       await bed.fault('C_GetTokenInfo', { setFlags: CKF.COUNT_LOW });
       await using agent = await open();

@@ -17,8 +17,8 @@ export interface AgentOptions
   readonly deadline?: number;
   /** Where events go, for keys that don't open. */
   readonly events?: Event[];
-  /** Another PIN than the token's. */
-  readonly pin?: string;
+  /** Another PIN than the token's; asked for anew when it was refused. */
+  readonly pin?: string | (() => string);
   /** A key whose module host this one shares; it must outlive this one. */
   readonly beside?: AgentKey;
 }
@@ -63,7 +63,7 @@ export class AgentKey implements AsyncDisposable {
         deadline,
         askSecret: (what) => {
           if (pin === undefined) throw new Error(`asked for the ${what}`);
-          return Promise.resolve(new library.Secret(pin));
+          return Promise.resolve(new library.Secret(typeof pin === 'string' ? pin : pin()));
         },
         onEvent: (event) => events.push(event),
         ...(key.certificate !== undefined && { certificate: key.certificate }),
