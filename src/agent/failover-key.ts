@@ -24,7 +24,11 @@ export interface FailoverOptions {
 interface Copy {
   readonly key: string;
   readonly open: () => Promise<Signer>;
-  signer: Promise<Signer> | undefined;
+  signer?: Signer;
+  opening?: Promise<Signer> | undefined;
+  retry?: NodeJS.Timeout;
+  /** Its token went away, and has not come back. */
+  isLost: boolean;
   /** Circuit breaker: how often it failed in a row, and until when it is passed over. */
   failures: number;
   pausedUntil: number;
@@ -45,6 +49,10 @@ export class FailoverKey implements Signer {
   readonly certificates: readonly X509Certificate[];
   readonly #copies: readonly Copy[];
   readonly #options: FailoverOptions;
+  readonly #lostListeners = new Set<() => void>();
+  /** Told whenever a copy could be opened. */
+  readonly #openings = new Set<() => void>();
+  #isClosed = false;
 
   private constructor(first: Signer, copies: readonly Copy[], options: FailoverOptions) {
     this.name = first.name;
@@ -55,15 +63,14 @@ export class FailoverKey implements Signer {
   }
 
   /**
-   * Opens all copies; those that can't be opened now are tried again later, when they are needed.
+   * Opens all copies; those that can't be opened now are tried again later.
    * @throws AgentError ERR_CERTIFICATE_MISMATCH if two are not the same key; the first one's error if none opens
    */
   static async open(
     keys: readonly { readonly key: string; readonly open: () => Promise<Signer> }[],
     options: FailoverOptions,
   ): Promise<FailoverKey> {
-    const copies: Copy[] = keys.map((copy) => ({ ...copy, signer: undefined, failures: 0, pausedUntil: 0 }));
-    const results = await Promise.allSettled(copies.map((copy) => (copy.signer = copy.open())));
+    const results = await Promise.allSettled(keys.map(({ open }) => open()));
     const open = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const [first, ...others] = open;
     if (!first) throw results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))[0];
@@ -72,18 +79,21 @@ export class FailoverKey implements Signer {
       await Promise.all(open.map((signer) => signer[Symbol.asyncDispose]()));
       throw new AgentError('ERR_CERTIFICATE_MISMATCH', `${stranger.name} is another key than ${first.name}`);
     }
+    const copies = keys.map((key): Copy => ({ ...key, isLost: false, failures: 0, pausedUntil: 0 }));
     const failover = new FailoverKey(first, copies, options);
-    results.forEach((result, index) => {
-      const copy = copies[index];
-      if (copy && result.status === 'rejected') failover.#failed(copy, result.reason);
+    copies.forEach((copy, index) => {
+      const result = results[index];
+      if (result?.status === 'fulfilled') failover.#adopt(copy, result.value);
+      else failover.#failed(copy, result?.reason);
     });
     return failover;
   }
 
   async sign(request: SignatureRequest): Promise<RawSignature> {
     const now = Date.now();
-    // paused ones last, the one that was paused first before: when nothing else works, anything is worth a try
-    const order = [...this.#copies].sort((a, b) => Math.max(a.pausedUntil, now) - Math.max(b.pausedUntil, now));
+    // those that are away or paused come last: when nothing else works, anything is worth a try
+    const turn = ({ isLost, pausedUntil }: Copy): number => (isLost ? Infinity : Math.max(pausedUntil, now));
+    const order = [...this.#copies].sort((a, b) => (turn(a) === turn(b) ? 0 : turn(a) - turn(b)));
     const attempts: Promise<RawSignature>[] = [];
     let failure: unknown;
     for (const copy of order) {
@@ -105,29 +115,58 @@ export class FailoverKey implements Signer {
 
   /** Ready when any copy is. */
   async ready(): Promise<void> {
-    const signers = this.#copies.flatMap(({ signer }) => (signer ? [signer] : []));
-    await Promise.any(
-      signers.map(async (signer) => {
-        await (await signer).ready();
-      }),
-    ).catch(() => undefined);
+    for (let isReady = false; !isReady; ) {
+      const waits = this.#copies.flatMap(({ signer }) => (signer ? [signer.ready().then(() => true)] : []));
+      let another = (): void => undefined;
+      const opened = new Promise<boolean>((resolve) => {
+        another = () => {
+          resolve(false);
+        };
+      });
+      this.#openings.add(another);
+      isReady = await Promise.race([...waits, opened]);
+      this.#openings.delete(another);
+    }
   }
 
   /** Lost when no copy is left. */
   onLost(listener: () => void): void {
-    const lost = new Set<Signer>();
-    for (const { signer } of this.#copies) {
-      void signer?.then(
-        (open) => {
-          open.onLost(() => {
-            lost.add(open);
-            void open.ready().then(() => lost.delete(open));
-            if (lost.size === this.#copies.length) listener();
-          });
-        },
-        () => undefined,
-      );
+    this.#lostListeners.add(listener);
+  }
+
+  /** A copy is open from now on. */
+  #adopt(copy: Copy, signer: Signer): void {
+    copy.signer = signer;
+    signer.onLost(() => {
+      copy.isLost = true;
+      void signer.ready().then(() => {
+        copy.isLost = false;
+        this.#works(copy);
+      });
+      if (this.#copies.some((other) => other.signer && !other.isLost)) return;
+      for (const listener of this.#lostListeners) listener();
+    });
+    this.#works(copy);
+    for (const told of this.#openings) told();
+  }
+
+  async #openCopy(copy: Copy): Promise<Signer> {
+    const signer = await copy.open();
+    if (!signer.publicKey.equals(this.publicKey)) {
+      await signer[Symbol.asyncDispose]();
+      throw new AgentError('ERR_CERTIFICATE_MISMATCH', `${signer.name} is another key than ${this.name}`);
     }
+    this.#adopt(copy, signer);
+    return signer;
+  }
+
+  async #signerOf(copy: Copy): Promise<Signer> {
+    if (copy.signer) return copy.signer;
+    clearTimeout(copy.retry);
+    copy.opening ??= this.#openCopy(copy).finally(() => {
+      copy.opening = undefined;
+    });
+    return await copy.opening;
   }
 
   /** The first signature that comes, from the latest copy asked or an earlier one; else the latest one's failure. */
@@ -145,16 +184,10 @@ export class FailoverKey implements Signer {
 
   async #signWith(copy: Copy, request: SignatureRequest): Promise<RawSignature> {
     try {
-      copy.signer ??= copy.open();
-      const signer = await copy.signer;
-      if (!signer.publicKey.equals(this.publicKey)) {
-        throw new AgentError('ERR_CERTIFICATE_MISMATCH', `${signer.name} is another key than ${this.name}`);
-      }
+      const signer = await this.#signerOf(copy);
       const signature = await signer.sign(request);
       verifySignature(signer, request, signature); // a copy that glitches is a copy that fails
-      if (copy.failures > 0) this.#options.onEvent?.({ type: 'copy-works', key: copy.key });
-      copy.failures = 0;
-      copy.pausedUntil = 0;
+      this.#works(copy);
       return signature;
     } catch (error) {
       if (!isRequestsFault(error)) this.#failed(copy, error);
@@ -162,18 +195,34 @@ export class FailoverKey implements Signer {
     }
   }
 
+  #works(copy: Copy): void {
+    if (copy.failures > 0) this.#options.onEvent?.({ type: 'copy-works', key: copy.key });
+    copy.failures = 0;
+    copy.pausedUntil = 0;
+  }
+
   #failed(copy: Copy, error: unknown): void {
-    // a copy that never opened is opened anew next time
-    void copy.signer?.catch(() => (copy.signer = undefined));
     const pause = Math.min(FIRST_PAUSE * 2 ** copy.failures, LAST_PAUSE);
     copy.failures++;
     copy.pausedUntil = Date.now() + pause;
     this.#options.onEvent?.({ type: 'copy-failed', key: copy.key, error: errorText(error), pause });
+    if (copy.signer || this.#isClosed) return;
+    // not at the cost of a handshake
+    clearTimeout(copy.retry);
+    copy.retry = setTimeout(() => {
+      this.#signerOf(copy).catch((reason: unknown) => {
+        this.#failed(copy, reason);
+      });
+    }, pause);
+    copy.retry.unref();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { signer } of this.#copies) {
-      await (await signer?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    this.#isClosed = true;
+    for (const copy of this.#copies) {
+      clearTimeout(copy.retry);
+      const signer = copy.signer ?? (await copy.opening?.catch(() => undefined));
+      await signer?.[Symbol.asyncDispose]();
     }
   }
 }
