@@ -47,6 +47,9 @@ export interface OpenedKey extends AsyncDisposable {
   readonly certificates: readonly X509Certificate[];
 }
 
+/** Milliseconds after which the next copy is asked as well: the daemon stands still meanwhile. */
+const LONGEST_PATIENCE = 5_000;
+
 /** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */
 function pinCache(options: KeyOptions): (uriSource: string | undefined) => Pin {
   const { askSecret, refusedPins, useFinalPinTry, onEvent } = options;
@@ -113,7 +116,7 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
       ? await openOne(first)
       : await FailoverKey.open(
           keys.map((key) => ({ key: publicName(key), open: () => openOne(key) })),
-          { patience: deadline / keys.length, ...(onEvent && { onEvent }) },
+          { patience: Math.min(LONGEST_PATIENCE, deadline / keys.length), ...(onEvent && { onEvent }) },
         );
 
   const certificates = given ?? signer.certificates;

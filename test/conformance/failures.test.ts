@@ -84,17 +84,16 @@ describe.concurrent('a module host', () => {
     await client.connected(2);
   });
 
-  test('that hangs is ended at the deadline: the daemon gets its answer, and the next handshake connects', async ({
-    bench,
-  }) => {
+  test('that hangs is ended at the deadline, and the daemon connects', async ({ bench }) => {
     const { server, client, pksigd } = await tunnel(bench, { args: ['--deadline', '1'] });
     await client.connected();
     const host = hostOf(pksigd);
     process.kill(host, 'SIGSTOP');
     client.kill('SIGUSR1');
-    await client.logged(GAVE_UP);
-    expect((await pksigd.message('failed'))['code']).toBe('ERR_MODULE_TIMEOUT');
-    await forgetHandshake(bench, server);
+    // by a request, or by a look at the token that came before it
+    await pksigd.until('end of the host', () => pksigd.log.find(({ reason }) => /deadline/.test(String(reason))));
+    const outcome = await pksigd.until('answer', () => pksigd.messages('failed')[0] ?? pksigd.messages('signed')[1]);
+    if (outcome['msg'] === 'failed') await forgetHandshake(bench, server);
     await client.connected(2);
     expect(hostOf(pksigd)).not.toBe(host);
   });
