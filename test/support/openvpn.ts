@@ -1,6 +1,9 @@
 import { freePort, ownAddress, type Bench, type KeyName } from './bench.ts';
 import { Child } from './child.ts';
 
+/** Another build of OpenVPN than the one in PATH can be tried: OPENVPN=/path/to/openvpn. */
+export const OPENVPN: string = process.env['OPENVPN'] ?? 'openvpn';
+
 export interface ServerOptions {
   proto?: 'udp' | 'tcp';
   /** The one TLS version spoken; without it OpenVPN's choice, which is 1.3. */
@@ -25,7 +28,7 @@ export class OpenVpnServer extends Child {
     const local = ['--local', address, '--port', `${port}`, '--proto', proto === 'tcp' ? 'tcp-server' : 'udp'];
     const identity = ['--ca', 'ca.crt', '--cert', 'server.crt', '--key', 'server.pem'];
     const files = identity.map((word) => (word.startsWith('--') ? word : bench.recipe(word)));
-    super('openvpn server', 'openvpn', ['--tls-server', ...COMMON, ...local, ...files, ...version, ...args]);
+    super('openvpn server', OPENVPN, ['--tls-server', ...COMMON, ...local, ...files, ...version, ...args]);
     this.address = address;
     this.port = port;
     this.proto = proto;
@@ -74,7 +77,7 @@ export interface ClientOptions {
 export class OpenVpnClient extends Child {
   constructor(bench: Bench, server: OpenVpnServer, options: ClientOptions) {
     const { externalKey = 'nopadding pkcs1 pss', certificate } = options;
-    super('openvpn client', 'openvpn', [
+    super('openvpn client', OPENVPN, [
       ...['--tls-client', ...COMMON, '--ca', bench.recipe('ca.crt'), '--nobind', '--connect-retry', '1', '1'],
       ...['--remote', server.address, `${server.port}`, server.proto === 'tcp' ? 'tcp-client' : 'udp'],
       ...managementArgs(options.management),

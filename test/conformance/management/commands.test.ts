@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectManagement, type ManagementClient } from '../../../src/management/index.ts';
-import { clientArgs, freePort, Lab, OPENVPN, type RealDaemon, release, serverArgs } from './real-daemon.ts';
+import { OPENVPN } from '../../support/openvpn.ts';
+import { clientArgs, freePort, Lab, type RealDaemon, release, serverArgs } from './real-daemon.ts';
 
 let lab: Lab;
 let daemon: RealDaemon;

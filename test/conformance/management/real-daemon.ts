@@ -4,9 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ManagementAddress } from '../../../src/management/index.ts';
-
-/** Another build of OpenVPN than the one in PATH can be tried: OPENVPN=/path/to/openvpn. */
-export const OPENVPN: string = process.env['OPENVPN'] ?? 'openvpn';
+import { OPENVPN } from '../../support/openvpn.ts';
 
 /** `2.6` of `OpenVPN 2.6.14 …`. */
 export const release: string =
