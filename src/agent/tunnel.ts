@@ -168,10 +168,14 @@ export class Tunnel {
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop);
     this.#clients.add(client);
-    for await (const notification of client) {
-      const handled = this.#handle(client, notification);
-      // a stop waits for signatures, not for a key that may never be ready
-      if (notification.type.endsWith('_SIGN') || notification.type === 'TRUNCATED') this.#track(handled);
+    try {
+      for await (const notification of client) {
+        const handled = this.#handle(client, notification);
+        // a stop waits for signatures, not for a key that may never be ready
+        if (notification.type.endsWith('_SIGN') || notification.type === 'TRUNCATED') this.#track(handled);
+      }
+    } catch {
+      // a daemon that broke the protocol: `closed` says how
     }
     this.#clients.delete(client);
     signal.removeEventListener('abort', stop);

@@ -16,7 +16,10 @@ export interface ManagementOptions {
   readonly connectTimeout?: number | undefined;
   /** Milliseconds for each command that names no timeout of its own. 0 waits for ever. Default 60,000. */
   readonly commandTimeout?: number | undefined;
-  /** How many notifications may wait for their reader before the daemon is held back. Default 1,024. */
+  /**
+   * How many notifications may wait for their reader before the daemon is held back. While it is, its leaving is not
+   * noticed either: whoever wants none must listen all the same, or send commands. Default 1,024.
+   */
   readonly highWaterMark?: number | undefined;
   /** How many may wait while replies are awaited too: beyond it the connection fails. Default 1,048,576. */
   readonly maxQueued?: number | undefined;

@@ -42,6 +42,11 @@ export class FakeDaemon {
     for (let line = await this.#next(); line !== command; line = await this.#next()) this.#ahead.push(line);
   }
 
+  /** Has this line come already, beside what was waited for? */
+  hasHeard(command: string): boolean {
+    return this.#ahead.includes(command);
+  }
+
   /** Waits for a `pk-sig` (or `rsa-sig`) block: its base64 lines. */
   async hearsBlock(header: string): Promise<string[]> {
     await this.hears(header);
