@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { errorText } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import type { CheckFlags } from './check-command.ts';
 import type { ManagementFlags } from './management.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
@@ -91,6 +92,28 @@ withKeyOptions(
 ).action(async (flags: SignFlags) => {
   const { signCommand } = await import('./sign-command.ts');
   await signCommand(flags);
+});
+
+withKeyOptions(
+  program
+    .command('check')
+    .description(
+      'check a set-up: token, key, certificate, signatures, management interface, and the lines for the .ovpn',
+    )
+    .option(
+      '--management <address...>',
+      "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
+    )
+    .option('--management-client', 'see whether we can listen there for a daemon that has --management-client')
+    .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration, and check it')
+    .addOption(keyOption())
+    .option('--cert <cert>', 'its certificate: a file or a pkcs11: URI')
+    .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
+    .option('--json', 'print one JSON object a verdict'),
+  'warn',
+).action(async (flags: CheckFlags) => {
+  const { checkCommand } = await import('./check-command.ts');
+  await checkCommand(flags);
 });
 
 program
