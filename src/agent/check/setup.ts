@@ -186,6 +186,6 @@ export async function checkSetup(options: SetupOptions, report: Report): Promise
     const listen = management?.listen ?? false;
     reportLines(advice, kind, release, source, { management: managementWords, listen, certificate }, report);
   } else {
-    report({ outcome: 'skip', what: 'lines', detail: 'none, as long as nothing is known of the key' });
+    report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });
   }
 }
