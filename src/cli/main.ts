@@ -46,21 +46,8 @@ function withKeyOptions(command: Command, logLevel: LogLevel): Command {
     .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default(logLevel));
 }
 
-const program = new Command('pksigd')
-  .description("signing agent for OpenVPN's --management-external-key")
-  .version(version, '-V, --version')
-  .configureOutput({
-    outputError: (text, write) => {
-      // commander puts "(Did you mean …?)" on a line of its own
-      write(text.replace(/^error: /, 'pksigd: ').replace(/\n(?=.)/g, ' '));
-    },
-  })
-  .exitOverride();
-
-withKeyOptions(
-  program
-    .command('run')
-    .description('answer the signature requests of an OpenVPN daemon')
+function withTunnelOptions(command: Command): Command {
+  return command
     .option(
       '--management <address...>',
       "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
@@ -74,7 +61,22 @@ withKeyOptions(
         .choices(['none', 'restart', 'disconnect'])
         .default('none'),
     )
-    .option('--wait-for-token', 'wait for a token that is not there at the start'),
+    .option('--wait-for-token', 'wait for a token that is not there at the start');
+}
+
+const program = new Command('pksigd')
+  .description("signing agent for OpenVPN's --management-external-key")
+  .version(version, '-V, --version')
+  .configureOutput({
+    outputError: (text, write) => {
+      // commander puts "(Did you mean …?)" on a line of its own
+      write(text.replace(/^error: /, 'pksigd: ').replace(/\n(?=.)/g, ' '));
+    },
+  })
+  .exitOverride();
+
+withKeyOptions(
+  withTunnelOptions(program.command('run').description('answer the signature requests of an OpenVPN daemon')),
   'info',
 ).action(async (flags: RunFlags) => {
   const { runCommand } = await import('./run-command.ts');
@@ -95,21 +97,13 @@ withKeyOptions(
 });
 
 withKeyOptions(
-  program
-    .command('check')
-    .description(
-      'check a set-up: token, key, certificate, signatures, management interface, and the lines for the .ovpn',
-    )
-    .option(
-      '--management <address...>',
-      "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
-    )
-    .option('--management-client', 'see whether we can listen there for a daemon that has --management-client')
-    .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration, and check it')
-    .addOption(keyOption())
-    .option('--cert <cert>', 'its certificate: a file or a pkcs11: URI')
-    .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
-    .option('--json', 'print one JSON object a verdict'),
+  withTunnelOptions(
+    program
+      .command('check')
+      .description('take the options of run and say whether that works, and which lines it wants in the .ovpn')
+      .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
+      .option('--json', 'print one JSON object a verdict'),
+  ),
   'warn',
 ).action(async (flags: CheckFlags) => {
   const { checkCommand } = await import('./check-command.ts');

@@ -11,6 +11,8 @@ export interface LineOptions {
   readonly listen: boolean;
   /** The line for the certificate. */
   readonly certificate: string;
+  /** The key has signed; else its token's list of mechanisms was believed. */
+  readonly wasTried: boolean;
 }
 
 const EXAMPLE_MANAGEMENT = ['/run/openvpn/pksigd.sock', 'unix'];
@@ -47,9 +49,9 @@ export function reportLines(
     });
     return;
   }
-  const { note } = advice;
+  const note = advice.note ?? (options.wasTried ? undefined : 'if the token can do what it lists');
   report({
-    outcome: note === undefined ? 'ok' : 'warn',
+    outcome: advice.note === undefined ? 'ok' : 'warn',
     what: 'lines',
     detail: `for ${target}`,
     ...(note !== undefined && { hint: note }),

@@ -122,6 +122,8 @@ function reportNoCertificate(keys: readonly FoundKey[], { directives }: SetupOpt
   if (keys.some(({ signer }) => signer) && directives?.has('management-external-cert') === true) {
     const detail = 'the daemon will ask for it, and none lies with the key';
     report(failure(what, new AgentError('ERR_CERTIFICATE_NOT_FOUND', detail, { hint })));
+  } else if (!keys.some(({ signer }) => signer)) {
+    report({ outcome: 'skip', what, detail: AFTER_LOGIN, hint: 'give --login, or --cert' });
   } else {
     report({ outcome: 'warn', what, detail: 'none lies with the key', hint });
   }
@@ -184,7 +186,9 @@ export async function checkSetup(options: SetupOptions, report: Report): Promise
     const { managementWords } = options;
     const certificate = certificateLine(options, certificates[0]?.certificate);
     const listen = management?.listen ?? false;
-    reportLines(advice, kind, release, source, { management: managementWords, listen, certificate }, report);
+    const wasTried = keys.every(({ signer }) => signer);
+    const lineOptions = { management: managementWords, listen, certificate, wasTried };
+    reportLines(advice, kind, release, source, lineOptions, report);
   } else {
     report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });
   }
