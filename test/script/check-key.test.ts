@@ -111,6 +111,26 @@ describe.concurrent('the certificate', () => {
     expect(checked.code).toBe(code);
   });
 
+  test('in a token', async ({ bench }) => {
+    const uri = (name: 'p256' | 'p384'): string => bench.key(name, 'SoftHSM');
+    const right = await check(bench, '--key', bench.key('p256', 'file'), '--cert', uri('p256'));
+    expect(right.code).toBe(0);
+    expect(right.of('certificate')[0]?.outcome).toBe('ok');
+    expect(right.lines.at(-1)).toBe('management-external-cert "pksigd p256"');
+    const wrong = await check(bench, '--login', '--key', uri('p256'), '--cert', uri('p384'));
+    expect(wrong.code).toBe(2);
+    expect(wrong.of('certificate')[0]?.code).toBe('ERR_CERTIFICATE_MISMATCH');
+    // it may be one that only the token's owner sees
+    const hidden = await check(
+      bench,
+      '--key',
+      bench.key('p256', 'file'),
+      '--cert',
+      uri('p256').replace('p256', 'other'),
+    );
+    expect(hidden.of('certificate')[0]?.outcome).toBe('skip');
+  });
+
   test('of another key, and none', async ({ bench }) => {
     const other = await check(bench, '--key', bench.key('p256', 'SoftHSM'), '--cert', bench.recipe('p384.crt'));
     expect(other.code).toBe(2);

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Child } from '../support/child.ts';
 import { clientConfig } from '../support/openvpn.ts';
+import { MAIN } from '../support/pksigd.ts';
 import { faultSetup, type FaultBed } from './setup/fault.ts';
+import { openScSetup } from './setup/piv.ts';
 
 // numbers of PKCS#11 v3.1, pkcs11t.h
 const CKF = { KEYPAD: 0x100, COUNT_LOW: 0x10000, FINAL_TRY: 0x20000, LOCKED: 0x40000 } as const;
@@ -139,4 +141,19 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a modul
     // the first one that failed says how it ends
     expect(checked.code).toBe(2);
   });
+});
+
+test.skipIf(openScSetup.unavailable() !== undefined)('a key that wants its PIN with each signature', async () => {
+  const bed = await openScSetup.start();
+  try {
+    const key = `pkcs11:id=%02?module-path=${bed.modulePath}&pin-source=file:${bed.pinFile}`;
+    const args = [MAIN, 'check', '--login', '--key', key];
+    const pksigd = bed.bench.adopt(new Child('pksigd', bed.launcher, args, { env: bed.moduleEnvironment }));
+    expect(await pksigd.exited, pksigd.transcript).toBe(0);
+    expect(pksigd.stdout).toContainEqual(expect.stringMatching(/^ok {4}key: .*RSA-2048, wants the PIN with each/));
+    expect(pksigd.stdout).toContain('management-external-key nopadding pkcs1 pss');
+    expect(pksigd.transcript).not.toContain(bed.pin);
+  } finally {
+    await bed.stop();
+  }
 });

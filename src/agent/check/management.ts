@@ -78,6 +78,10 @@ async function checkDaemon({ address, password }: ManagementCheck, report: Repor
     const accepted = secret ? ', accepts the password' : '';
     const detail = `${release === undefined ? (title ?? 'OpenVPN') : `OpenVPN ${release}`} answers on ${name}${accepted}`;
     report({ outcome: 'ok', what, detail: `${detail} (management version ${management})` });
+    if (address.kind === 'tcp' && !secret) {
+      const hint = 'use a unix socket, or a password file';
+      report({ outcome: 'warn', what: 'socket', detail: `everybody who reaches ${name} can command the daemon`, hint });
+    }
     return release;
   } catch (error) {
     if (isBusy(error)) {
