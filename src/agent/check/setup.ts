@@ -61,6 +61,9 @@ async function checkSignatures({ signer, canSign }: FoundKey, report: Report): P
   return abilities(trials);
 }
 
+/** What `--cert` names. */
+const GIVEN = 'certificate';
+
 /** A certificate that the daemon may present, and where it comes from. */
 interface NamedCertificate {
   readonly what: string;
@@ -86,7 +89,7 @@ async function namedCertificates(
   };
   if (configCertificate) await take('cert of the .ovpn', async () => (await configCertificate())[0]);
   if (given !== undefined) {
-    await take('certificate', async () =>
+    await take(GIVEN, async () =>
       isPkcs11Uri(given) ? await lookForCertificate(given, tokenOptions) : (await readCertificateFile(given))[0],
     );
   }
@@ -157,7 +160,9 @@ function certificateLine(
 export async function checkSetup(options: SetupOptions, report: Report): Promise<void> {
   const tokenOptions = { ...options, pinFor: pinCache(options) };
   const named = await namedCertificates(options, tokenOptions, report);
-  const keys = await checkKeys(options, tokenOptions, named[0]?.certificate, report);
+  // as run does: only --cert stands in for what a token does not tell
+  const given = named.find(({ what }) => what === GIVEN)?.certificate;
+  const keys = await checkKeys(options, tokenOptions, given, report);
   const withKey = keys.flatMap(({ certificates }) => certificates.slice(0, 1)).slice(0, 1);
   const certificates = named.length > 0 ? named : withKey.map((certificate) => ({ what: 'certificate', certificate }));
   const publicKey = keys.find((key) => key.publicKey)?.publicKey;
