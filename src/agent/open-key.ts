@@ -51,7 +51,9 @@ export interface OpenedKey extends AsyncDisposable {
 const LONGEST_PATIENCE = 5_000;
 
 /** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */
-function pinCache(options: KeyOptions): (uriSource: string | undefined) => Pin {
+export function pinCache(
+  options: Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry' | 'onEvent'>,
+): (uriSource: string | undefined) => Pin {
   const { askSecret, refusedPins, useFinalPinTry, onEvent } = options;
   const pins = new Map<string | undefined, Pin>();
   return (uriSource) => {
@@ -63,7 +65,8 @@ function pinCache(options: KeyOptions): (uriSource: string | undefined) => Pin {
   };
 }
 
-async function readCertificateFile(path: string): Promise<X509Certificate[]> {
+/** @throws AgentError ERR_CERTIFICATE_NOT_FOUND */
+export async function readCertificateFile(path: string): Promise<X509Certificate[]> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `can't read the certificate: ${errorText(error)}`, {
       cause: error,

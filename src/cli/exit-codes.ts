@@ -13,6 +13,7 @@ const BY_CODE: Partial<Record<AgentErrorCode, number>> = {
   ERR_KEY_AMBIGUOUS: EXIT.usage,
   ERR_TOKEN_AMBIGUOUS: EXIT.usage,
   ERR_CERTIFICATE_MISMATCH: EXIT.usage,
+  ERR_CERTIFICATE_DATES: EXIT.usage,
   ERR_MODULE_NOT_FOUND: EXIT.usage,
   ERR_MODULE_LOAD: EXIT.usage,
   ERR_PKCS11JS_MISSING: EXIT.usage,
@@ -28,8 +29,12 @@ const BY_CODE: Partial<Record<AgentErrorCode, number>> = {
   ERR_PIN_SOURCE: EXIT.pin,
 };
 
+/** The exit code for an error's code; for errors without one too. */
+export function exitCode(code: AgentErrorCode | undefined): number {
+  return (code === undefined ? undefined : BY_CODE[code]) ?? EXIT.failed;
+}
+
 /** The exit code for whatever was thrown. */
 export function exitCodeOf(error: unknown): number {
-  const code = errorCode(error);
-  return (code === undefined ? undefined : BY_CODE[code]) ?? EXIT.failed;
+  return exitCode(errorCode(error));
 }

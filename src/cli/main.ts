@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { errorText } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import type { CheckFlags } from './check-command.ts';
 import type { ManagementFlags } from './management.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
@@ -45,21 +46,8 @@ function withKeyOptions(command: Command, logLevel: LogLevel): Command {
     .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default(logLevel));
 }
 
-const program = new Command('pksigd')
-  .description("signing agent for OpenVPN's --management-external-key")
-  .version(version, '-V, --version')
-  .configureOutput({
-    outputError: (text, write) => {
-      // commander puts "(Did you mean …?)" on a line of its own
-      write(text.replace(/^error: /, 'pksigd: ').replace(/\n(?=.)/g, ' '));
-    },
-  })
-  .exitOverride();
-
-withKeyOptions(
-  program
-    .command('run')
-    .description('answer the signature requests of an OpenVPN daemon')
+function withTunnelOptions(command: Command): Command {
+  return command
     .option(
       '--management <address...>',
       "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
@@ -73,7 +61,22 @@ withKeyOptions(
         .choices(['none', 'restart', 'disconnect'])
         .default('none'),
     )
-    .option('--wait-for-token', 'wait for a token that is not there at the start'),
+    .option('--wait-for-token', 'wait for a token that is not there at the start');
+}
+
+const program = new Command('pksigd')
+  .description("signing agent for OpenVPN's --management-external-key")
+  .version(version, '-V, --version')
+  .configureOutput({
+    outputError: (text, write) => {
+      // commander puts "(Did you mean …?)" on a line of its own
+      write(text.replace(/^error: /, 'pksigd: ').replace(/\n(?=.)/g, ' '));
+    },
+  })
+  .exitOverride();
+
+withKeyOptions(
+  withTunnelOptions(program.command('run').description('answer the signature requests of an OpenVPN daemon')),
   'info',
 ).action(async (flags: RunFlags) => {
   const { runCommand } = await import('./run-command.ts');
@@ -91,6 +94,20 @@ withKeyOptions(
 ).action(async (flags: SignFlags) => {
   const { signCommand } = await import('./sign-command.ts');
   await signCommand(flags);
+});
+
+withKeyOptions(
+  withTunnelOptions(
+    program
+      .command('check')
+      .description('take the options of run and say whether that works, and which lines it wants in the .ovpn')
+      .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
+      .option('--json', 'print one JSON object a verdict'),
+  ),
+  'warn',
+).action(async (flags: CheckFlags) => {
+  const { checkCommand } = await import('./check-command.ts');
+  await checkCommand(flags);
 });
 
 program

@@ -51,7 +51,7 @@ async function managementDirectives(flags: RunFlags): Promise<ManagementDirectiv
 }
 
 /** `stdin` is OpenVPN's word for asking on the terminal. */
-function passwordSource(word: string): SecretSource {
+export function passwordSource(word: string): SecretSource {
   return word === 'stdin' ? { kind: 'prompt' } : parseSecretSource(word);
 }
 

@@ -110,14 +110,9 @@ function logKeyEvent(log: Logger, event: TokenEvent | FailoverEvent): void {
   }
 }
 
-/** Opens the key that the flags name. */
-export async function openKeyOf(
-  flags: KeyFlags,
-  hosts: ModuleHosts,
-  log: Logger,
-  more: { watchInterval?: number } = {},
-): Promise<OpenedKey> {
-  return await openKey({
+/** What opening the key that the flags name takes. */
+export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): KeyOptions {
+  return {
     keys: flags.key,
     certificate: flags.cert,
     hosts,
@@ -130,8 +125,17 @@ export async function openKeyOf(
     onEvent: (event) => {
       logKeyEvent(log, event);
     },
-    ...more,
-  });
+  };
+}
+
+/** Opens the key that the flags name. */
+export async function openKeyOf(
+  flags: KeyFlags,
+  hosts: ModuleHosts,
+  log: Logger,
+  more: { watchInterval?: number } = {},
+): Promise<OpenedKey> {
+  return await openKey({ ...keyOptionsOf(flags, hosts, log), ...more });
 }
 
 function uriSecretSource(text: string, allowCommand: boolean): SecretSource {

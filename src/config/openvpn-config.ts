@@ -45,6 +45,47 @@ export function splitWords(line: string): string[] | undefined {
   return word === undefined ? words : [...words, word];
 }
 
+/** One directive: its name, the words behind it, and where it stands. */
+interface Directive {
+  readonly name: string;
+  /** Of an inline block (`<cert>` …): `[inline]`, and its text. */
+  readonly values: readonly string[];
+  readonly line: number;
+}
+
+/** The directives of a configuration. @throws AgentError ERR_CONFIG */
+function parseDirectives(text: string, path: string): Directive[] {
+  const directives: Directive[] = [];
+  let inline: { readonly name: string; readonly line: number; readonly text: string[] } | undefined;
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .entries()) {
+    if (inline) {
+      if (line.trim() === `</${inline.name}>`) {
+        directives.push({ name: inline.name, values: ['[inline]', inline.text.join('\n')], line: inline.line });
+        inline = undefined;
+      } else {
+        inline.text.push(line);
+      }
+      continue;
+    }
+    const block = /^\s*<([a-z0-9-]+)>\s*$/i.exec(line)?.[1];
+    if (block !== undefined) {
+      inline = { name: block, line: index + 1, text: [] };
+      continue;
+    }
+    const [name, ...values] = splitWords(line) ?? refuse(path, index + 1, 'a quote that does not end');
+    if (name !== undefined) directives.push({ name, values, line: index + 1 });
+  }
+  return directives;
+}
+
+/** All directives of a configuration, each with the words of its last occurrence. @throws AgentError ERR_CONFIG */
+export function openVpnDirectives(text: string, path: string): Map<string, readonly string[]> {
+  return new Map(parseDirectives(text, path).map(({ name, values }) => [name, values]));
+}
+
 /**
  * Reads the management directives of a configuration; inline blocks (`<ca>` …) are passed over. Relative paths count
  * from the configuration's folder, where distributions' units start OpenVPN (`--cd`).
@@ -53,23 +94,12 @@ export function splitWords(line: string): string[] | undefined {
 export function parseOpenVpnConfig(text: string, path: string): ManagementDirectives {
   let management: string[] | undefined;
   let managementClient = false;
-  let inline: string | undefined;
-  for (const [index, line] of text
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .entries()) {
-    if (inline !== undefined) {
-      if (line.trim() === `</${inline}>`) inline = undefined;
-      continue;
-    }
-    inline = /^\s*<([a-z0-9-]+)>\s*$/i.exec(line)?.[1];
-    if (inline !== undefined) continue;
-    const [directive, ...values] = splitWords(line) ?? refuse(path, index + 1, 'a quote that does not end');
-    if (directive === 'management-client') managementClient = true;
-    if (directive !== 'management') continue;
+  for (const { name, values, line } of parseDirectives(text, path)) {
+    if (name === 'management-client') managementClient = true;
+    if (name !== 'management') continue;
     const [address, port, passwordFile, ...rest] = values;
     if (address === undefined || port === undefined || rest.length > 0) {
-      refuse(path, index + 1, 'management takes ADDRESS PORT|unix [PASSWORD-FILE]');
+      refuse(path, line, 'management takes ADDRESS PORT|unix [PASSWORD-FILE]');
     }
     const fromConfig = (file: string): string => resolve(dirname(path), file);
     management = [
@@ -86,10 +116,14 @@ export function parseOpenVpnConfig(text: string, path: string): ManagementDirect
   return { management, managementClient };
 }
 
-/** Reads the management directives of a configuration file. @throws AgentError ERR_CONFIG */
-export async function readOpenVpnConfig(path: string): Promise<ManagementDirectives> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+/** The text of a configuration file. @throws AgentError ERR_CONFIG */
+export async function readOpenVpnText(path: string): Promise<string> {
+  return await readFile(path, 'utf8').catch((error: unknown) => {
     throw new AgentError('ERR_CONFIG', `can't read the OpenVPN configuration: ${errorText(error)}`, { cause: error });
   });
-  return parseOpenVpnConfig(text, path);
+}
+
+/** Reads the management directives of a configuration file. @throws AgentError ERR_CONFIG */
+export async function readOpenVpnConfig(path: string): Promise<ManagementDirectives> {
+  return parseOpenVpnConfig(await readOpenVpnText(path), path);
 }

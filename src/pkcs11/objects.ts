@@ -147,3 +147,14 @@ export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509
     certificate ? `the pkcs11 URI fits ${certificates.length} certificates` : 'no certificate that the pkcs11 URI fits',
   );
 }
+
+/** What is public of a key that a URI names, for whoever has not logged in. */
+export async function findPublicHalf(
+  at: Session,
+  uri: Pkcs11Uri,
+): Promise<Pick<KeyObjects, 'publicKey' | 'certificates'>> {
+  const certificates = await findCertificates(at, attributesOf(uri));
+  const [object] = await find(at, CKO.PUBLIC_KEY, attributesOf(uri));
+  const publicKey = (object === undefined ? undefined : await readPublicKey(at, object)) ?? certificates[0]?.publicKey;
+  return { publicKey, certificates: certificates.slice(0, 1) };
+}

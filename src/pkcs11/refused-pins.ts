@@ -56,28 +56,47 @@ export class RefusedPins {
    * @throws AgentError ERR_PIN_INCORRECT without an attempt; what `login` throws
    */
   async guard(token: TokenInfo, pin: Secret, login: () => Promise<void>): Promise<void> {
-    const path = join(this.#folder, `refused-pin-${tokenName(token)}.json`);
+    const path = this.#pathOf(token);
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const unlock = await this.#lock(`${path}.lock`);
     try {
-      const records = await readRecords(path);
-      for (const record of records) {
-        if (!(await isSame(record, pin))) continue;
-        throw new AgentError(
-          'ERR_PIN_INCORRECT',
-          `token '${token.label}' refused this PIN before (${record.refusedAt})`,
-          {
-            hint: `it is not tried again; correct the PIN at its source, or remove ${path}`,
-          },
-        );
-      }
+      const records = await this.check(token, pin);
       await this.#attempt(path, pin, records, login);
     } finally {
       await unlock();
     }
   }
 
-  async #attempt(path: string, pin: Secret, records: RefusalRecord[], login: () => Promise<void>): Promise<void> {
+  /**
+   * The PINs that the token refused, without an attempt.
+   * @throws AgentError ERR_PIN_INCORRECT if this one is among them
+   */
+  async check(token: TokenInfo, pin: Secret): Promise<readonly RefusalRecord[]> {
+    const path = this.#pathOf(token);
+    const records = await readRecords(path);
+    for (const record of records) {
+      if (!(await isSame(record, pin))) continue;
+      throw new AgentError(
+        'ERR_PIN_INCORRECT',
+        `token '${token.label}' refused this PIN before (${record.refusedAt})`,
+        {
+          hint: `it is not tried again; correct the PIN at its source, or remove ${path}`,
+        },
+      );
+    }
+    return records;
+  }
+
+  #pathOf(token: TokenInfo): string {
+    return join(this.#folder, `refused-pin-${tokenName(token)}.json`);
+  }
+
+  async #attempt(
+    path: string,
+    pin: Secret,
+    records: readonly RefusalRecord[],
+    login: () => Promise<void>,
+  ): Promise<void> {
     try {
       await login();
     } catch (error) {

@@ -96,3 +96,10 @@ export class OpenVpnClient extends Child {
     await this.logged(COMPLETED, times);
   }
 }
+
+/** An .ovpn with these lines, for a client of `server` without a network device. */
+export async function clientConfig(bench: Bench, lines: readonly string[], server?: OpenVpnServer): Promise<string> {
+  const common = ['tls-client', 'dev null', 'ifconfig-noexec', 'verb 3', 'nobind', 'connect-retry 1 1'];
+  const remote = [`remote ${server?.address ?? '127.0.0.1'} ${server?.port ?? 9} udp`, `ca ${bench.recipe('ca.crt')}`];
+  return await bench.write('client.ovpn', `${[...common, ...remote, ...lines].join('\n')}\n`);
+}

@@ -1,0 +1,150 @@
+import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { userInfo } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { disturbance, type Directives } from '../agent/check/directives.ts';
+import type { ManagementCheck } from '../agent/check/management.ts';
+import { checkSetup } from '../agent/check/setup.ts';
+import { failure, formatVerdict, type Report, type Verdict } from '../agent/check/verdict.ts';
+import { readCertificateFile } from '../agent/open-key.ts';
+import { openVpnDirectives, parseOpenVpnConfig, readOpenVpnText } from '../config/openvpn-config.ts';
+import { AgentError } from '../errors.ts';
+import { parseManagementAddress } from '../management/index.ts';
+import { EXIT, exitCode } from './exit-codes.ts';
+import { passwordSource } from './run-command.ts';
+import {
+  forbidCoreDumps,
+  keyOptionsOf,
+  moduleHosts,
+  secretAsker,
+  stderrLog,
+  type KeyFlags,
+  type SecretAsker,
+} from './surroundings.ts';
+
+export interface CheckFlags extends KeyFlags {
+  readonly management?: readonly string[];
+  readonly managementClient?: boolean;
+  readonly openvpnConfig?: string;
+  readonly login?: boolean;
+  readonly json?: boolean;
+}
+
+/** What an .ovpn says; empty where there is none, or none that can be read. */
+interface Config {
+  readonly directives?: Directives;
+  readonly management?: readonly string[];
+  readonly managementClient?: boolean;
+  readonly certificate?: () => Promise<readonly X509Certificate[]>;
+}
+
+/** The certificate that OpenVPN presents by itself. */
+function configCertificate(directives: Directives, path: string): Pick<Config, 'certificate'> {
+  const [file, inline] = directives.get('cert') ?? [];
+  if (file === undefined) return {};
+  if (file !== '[inline]') return { certificate: () => readCertificateFile(resolve(dirname(path), file)) };
+  return {
+    certificate: () => {
+      try {
+        return Promise.resolve([new X509Certificate(inline ?? '')]);
+      } catch (cause) {
+        throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `no certificate that can be read in ${path}`, { cause });
+      }
+    },
+  };
+}
+
+async function readConfig(path: string, report: Report): Promise<Config> {
+  try {
+    const text = await readOpenVpnText(path);
+    const directives = openVpnDirectives(text, path);
+    const certificate = configCertificate(directives, path);
+    // that there is none is the verdict of the directives' own check
+    return directives.has('management')
+      ? { directives, ...certificate, ...parseOpenVpnConfig(text, path) }
+      : { directives, ...certificate };
+  } catch (error) {
+    report(failure('config', error));
+    return {};
+  }
+}
+
+/** The words for the .ovpn: ours for a password's source may not be OpenVPN's. */
+function directiveWords([address = '', port = '', password]: readonly string[]): string[] {
+  const words = [port === 'unix' ? resolve(address) : address, port];
+  if (password === undefined) return words;
+  const source = passwordSource(password);
+  return [...words, source.kind === 'file' ? resolve(source.path) : 'PASSWORD-FILE'];
+}
+
+function managementCheck(
+  words: readonly string[],
+  listen: boolean,
+  config: Config,
+  asker: SecretAsker,
+): ManagementCheck {
+  const [address, port, passwordFile, ...rest] = words;
+  if (address === undefined || port === undefined || rest.length > 0) {
+    throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
+  }
+  return {
+    address: parseManagementAddress(address, port),
+    listen,
+    ...(passwordFile !== undefined && {
+      password: () => asker.from(passwordSource(passwordFile), `management password of ${address}`),
+    }),
+    disturbs: config.directives && disturbance(config.directives),
+  };
+}
+
+/** The release of the openvpn in PATH, if there is one. */
+async function installedRelease(): Promise<string | undefined> {
+  return await new Promise((done) => {
+    // up to 2.5 it ends with status 1 all the same
+    execFile('openvpn', ['--version'], (_, stdout) => {
+      done(/^OpenVPN (\S+)/.exec(stdout)?.[1]);
+    });
+  });
+}
+
+/** `pksigd check`: a verdict a line on standard output; the exit code is that of the first failure. */
+export async function checkCommand(flags: CheckFlags): Promise<void> {
+  if (flags.management && flags.openvpnConfig !== undefined) {
+    throw new AgentError('ERR_USAGE', 'give --management or --openvpn-config', { hint: 'one of the two' });
+  }
+  const log = stderrLog(flags.logLevel);
+  const asker = secretAsker(flags, log);
+  await forbidCoreDumps();
+  await using hosts = moduleHosts(flags, log);
+  let failed: Verdict | undefined;
+  const report: Report = (verdict) => {
+    if (verdict.outcome === 'fail') failed ??= verdict;
+    const lines = flags.json === true ? [JSON.stringify(verdict)] : formatVerdict(verdict);
+    process.stdout.write(`${lines.join('\n')}\n`);
+  };
+
+  const config = flags.openvpnConfig === undefined ? {} : await readConfig(flags.openvpnConfig, report);
+  const words = flags.management ?? config.management;
+  let management: ManagementCheck | undefined;
+  try {
+    const listen = flags.managementClient ?? config.managementClient ?? false;
+    management = words && managementCheck(words, listen, config, asker);
+  } catch (error) {
+    report(failure('management', error));
+  }
+  await checkSetup(
+    {
+      ...keyOptionsOf(flags, hosts, log),
+      login: flags.login ?? false,
+      management,
+      managementWords: management && (config.management ?? directiveWords(words ?? [])),
+      directives: config.directives,
+      configCertificate: config.certificate,
+      installedRelease,
+      user: userInfo().username,
+      now: Date.now(),
+    },
+    report,
+  );
+  process.exitCode = failed ? exitCode(failed.code) : EXIT.done;
+}

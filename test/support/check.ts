@@ -1,0 +1,32 @@
+import type { Bench } from './bench.ts';
+import type { Child } from './child.ts';
+
+/** What `check --json` says. */
+export interface Verdict {
+  outcome: string;
+  what: string;
+  detail: string;
+  code?: string;
+  lines?: string[];
+}
+
+export interface Checked {
+  code: number;
+  verdicts: Verdict[];
+  /** Of `what`, in order. */
+  of: (what: string) => Verdict[];
+  lines: string[];
+}
+
+/** What a `pksigd check --json` said when it has ended. */
+export async function readChecked(pksigd: Child): Promise<Checked> {
+  const code = await pksigd.exited;
+  const verdicts = pksigd.stdout.map((line) => JSON.parse(line) as Verdict);
+  const of = (what: string): Verdict[] => verdicts.filter((verdict) => verdict.what === what);
+  return { code, verdicts, of, lines: of('lines')[0]?.lines ?? [] };
+}
+
+/** Runs the built `pksigd check`. */
+export async function check(bench: Bench, ...args: string[]): Promise<Checked> {
+  return await readChecked(await bench.pksigd(['check', '--json', ...args]));
+}
