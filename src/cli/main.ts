@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { errorText } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
@@ -24,7 +25,7 @@ function keyOption(): Option {
     .makeOptionMandatory();
 }
 
-function withKeyOptions(command: Command, logLevel: LogLevel): Command {
+function withTokenOptions(command: Command, logLevel: LogLevel): Command {
   return command
     .option(
       '--pin-source <source>',
@@ -32,10 +33,8 @@ function withKeyOptions(command: Command, logLevel: LogLevel): Command {
     )
     .option('--use-final-pin-try', 'log in even if the token has one try for its PIN left')
     .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
-    .option('--module <path>', 'the PKCS#11 module for URIs that name none')
     .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
     .option('--module-env <name=value...>', "variables for the module's process")
-    .option('--allow-readable-key', 'take a key file that group or others can read')
     .option('--allow-pin-command', "run a command that a URI's pin-source names")
     .addOption(
       new Option('--deadline <seconds>', 'how long one call into the PKCS#11 module may take')
@@ -43,6 +42,13 @@ function withKeyOptions(command: Command, logLevel: LogLevel): Command {
         .default(30_000, '30'),
     )
     .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default(logLevel));
+}
+
+function withKeyOptions(command: Command, logLevel: LogLevel): Command {
+  command
+    .option('--module <path>', 'the PKCS#11 module for URIs that name none')
+    .option('--allow-readable-key', 'take a key file that group or others can read');
+  return withTokenOptions(command, logLevel);
 }
 
 const program = new Command('pksigd')
@@ -91,6 +97,24 @@ withKeyOptions(
 ).action(async (flags: SignFlags) => {
   const { signCommand } = await import('./sign-command.ts');
   await signCommand(flags);
+});
+
+withTokenOptions(
+  program
+    .command('keys')
+    .description('what there is: modules, tokens, keys, certificates, how each key signs, and its URI for --key')
+    .argument('[uri]', 'a pkcs11: URI: only what it fits')
+    .addOption(
+      new Option(
+        '--module <path>',
+        "a PKCS#11 module to look into; without one, those of p11-kit's configuration",
+      ).argParser((path, paths: readonly string[] | undefined) => [...(paths ?? []), path]),
+    )
+    .option('--json', 'print one JSON document'),
+  'warn',
+).action(async (uri: string | undefined, flags: KeysFlags) => {
+  const { keysCommand } = await import('./keys-command.ts');
+  await keysCommand(uri, flags);
 });
 
 program

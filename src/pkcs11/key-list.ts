@@ -88,6 +88,11 @@ function fits(uri: Pkcs11Uri, group: Group): boolean {
   );
 }
 
+function orderOf(group: Group): string {
+  const [{ id, label } = { id: Buffer.alloc(0), label: '' }] = objectsOf(group);
+  return `${id.toString('hex')} ${label}`;
+}
+
 /** Text that a URI can say: a label that is no UTF-8 is not found again by it. */
 const isText = (label: string): boolean => label !== '' && !label.includes('\uFFFD');
 
@@ -133,6 +138,8 @@ async function describe(at: Session, group: Group, groups: readonly Group[], isC
 export async function listKeys(at: Session, uri: Pkcs11Uri, isComplete: boolean): Promise<ListedKey[]> {
   const groups = groupsOf(await list(at, CKO.PRIVATE_KEY), await list(at, CKO.PUBLIC_KEY), await listCertificates(at));
   const keys: ListedKey[] = [];
+  // modules give their objects in any order
+  groups.sort((one, other) => (orderOf(one) < orderOf(other) ? -1 : 1));
   for (const group of groups.filter((candidate) => fits(uri, candidate)))
     keys.push(await describe(at, group, groups, isComplete));
   return keys;
