@@ -65,7 +65,7 @@ export interface CertificateEntry {
   readonly validity: 'valid' | 'expired' | 'not yet valid';
 }
 
-export function errorEntry(error: unknown): ErrorEntry {
+function errorEntry(error: unknown): ErrorEntry {
   return { code: errorCode(error) ?? null, message: errorText(error) };
 }
 

@@ -32,7 +32,7 @@ const PROGRAM = 'pksigd';
 const MODULE_FILE = /^([A-Za-z0-9][A-Za-z0-9_,.-]*)\.module$/;
 
 /** As p11-kit is built in distributions. */
-export function p11KitFolders(): P11KitFolders {
+function p11KitFolders(): P11KitFolders {
   return {
     packages: '/usr/share/p11-kit/modules',
     system: '/etc/pkcs11',
