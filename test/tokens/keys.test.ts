@@ -39,8 +39,6 @@ interface Expected {
   readonly setup: TokenSetup;
   /** What of a URI names the token that has the keys. */
   readonly filter: string;
-  /** Kinds of the keys that it shows to everybody. */
-  readonly visible: (bed: TokenBed) => string[];
   /** Ways that are in the table of an RSA key. */
   readonly rsaWays: readonly string[];
 }
@@ -49,30 +47,26 @@ const BEDS: readonly Expected[] = [
   {
     setup: tpm2Setup,
     filter: 'token=tpm',
-    visible: kindsOf,
     rsaWays: ['CKM_RSA_PKCS', 'EMSA-PSS + CKM_RSA_X_509', 'CKM_RSA_X_509'],
   },
   {
     setup: nssSetup,
     filter: 'token=NSS%20Certificate%20DB',
-    visible: kindsOf,
     rsaWays: ['CKM_RSA_PKCS', 'CKM_RSA_PKCS_PSS', 'CKM_RSA_X_509'],
   },
   {
     setup: openScSetup,
     filter: '',
-    visible: kindsOf,
     rsaWays: ['CKM_RSA_PKCS', 'CKM_RSA_PKCS_PSS', 'CKM_RSA_X_509'],
   },
   {
     setup: gnomeKeyringSetup,
     filter: 'token=SSH%20Keys',
-    visible: kindsOf,
     rsaWays: ['CKM_RSA_PKCS', 'EMSA-PSS + CKM_RSA_X_509', 'CKM_RSA_X_509'],
   },
 ];
 
-for (const { setup, filter, visible, rsaWays } of BEDS) {
+for (const { setup, filter, rsaWays } of BEDS) {
   describe.skipIf(setup.unavailable() !== undefined)(`pksigd keys: ${setup.name}`, () => {
     let bed: TokenBed;
     beforeAll(async () => {
@@ -84,12 +78,13 @@ for (const { setup, filter, visible, rsaWays } of BEDS) {
 
     test('what everybody may see', async () => {
       const found = await keys(bed, `pkcs11:${filter}`);
-      expect(found.map(({ kind }) => kind).sort()).toEqual(visible(bed).sort());
+      expect(found.map(({ kind }) => kind).sort()).toEqual(kindsOf(bed).sort());
     });
 
     test('every key, by a URI that signs', async () => {
-      const source = bed.pin === undefined ? [] : ['--pin-source', bed.pinFile];
-      if (setup===gnomeKeyringSetup) console.log(JSON.stringify(await tokens(bed)));const found = (await keys(bed, `pkcs11:${filter}`, ...source)).filter((key) => key.privateKey === 'present');
+      // gnome-keyring says that it has a keypad: whatever the source, nobody is asked
+      const source = ['--pin-source', bed.pin === undefined ? 'prompt' : bed.pinFile];
+      const found = (await keys(bed, `pkcs11:${filter}`, ...source)).filter((key) => key.privateKey === 'present');
       expect(found.map(({ kind }) => kind).sort()).toEqual(kindsOf(bed).sort());
       const rsa = found.find(({ kind }) => kind === 'RSA-2048');
       expect(rsa?.signs.flatMap(({ ways }) => ways.map(({ way }) => way))).toEqual(rsaWays);
@@ -101,7 +96,8 @@ for (const { setup, filter, visible, rsaWays } of BEDS) {
       if (bed.pin !== undefined) expect(bed.bench.transcript.includes(bed.pin)).toBe(false);
     });
 
-    test.runIf(setup === openScSetup)('a key that wants the PIN with each signature says so', async () => {
+    if (setup !== openScSetup) return;
+    test('a key that wants the PIN with each signature says so', async () => {
       const found = await keys(bed, '--pin-source', bed.pinFile);
       expect(found.map(({ alwaysAuthenticate }) => alwaysAuthenticate)).toEqual([false, true, false, false]);
       expect(found.map(({ certificates }) => certificates[0]?.subject)).toEqual(
