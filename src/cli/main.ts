@@ -6,6 +6,7 @@ import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management.ts';
+import { printable } from './printable.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
 
@@ -140,7 +141,7 @@ try {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
     const debug = process.argv.includes('debug') || process.argv.includes('trace');
-    process.stderr.write(`pksigd: ${errorText(error)}\n`);
+    process.stderr.write(`pksigd: ${printable(errorText(error))}\n`);
     if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
     process.exitCode = exitCodeOf(error);
   }

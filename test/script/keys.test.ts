@@ -138,6 +138,8 @@ describe.concurrent('pksigd keys', () => {
     expect(text.stdout.join('\n').replaceAll('\n', '')).not.toMatch(/[\p{C}\p{Zl}\p{Zp}]/u);
     expect(text.stdout.filter((line) => line.startsWith('module '))).toHaveLength(1);
     expect(text.stdout).toContainEqual(expect.stringContaining("'a\\u{1b}[31m\\u{202e}b\\u{a}module /fake'"));
+    const ambiguous = await keys(bench, [...here(), '--pin-source', bench.pinFile]);
+    expect(ambiguous.stderr).toEqual([expect.stringContaining("'evil\\u{1b}[2J'")]);
     const document = await listed(bench, here());
     const key = keysOf(document).find(({ label }) => label === evil);
     await signs(bench, key?.uri ?? '');
