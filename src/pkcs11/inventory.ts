@@ -1,6 +1,6 @@
 import { AgentError } from '../errors.ts';
 import { CKF } from './constants.ts';
-import { listKeys, type ListedKey } from './key-list.ts';
+import { isText, listKeys, type ListedKey } from './key-list.ts';
 import type { ModuleName } from './module-path.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { ModuleHosts } from './module-hosts.ts';
@@ -24,9 +24,6 @@ export interface ListedToken {
   /** CKM_* that it lists. */
   readonly mechanisms: ReadonlySet<number>;
 }
-
-/** Text that a URI can say. */
-const isText = (text: string): boolean => text !== '' && !text.includes('\uFFFD');
 
 function tokenUri(info: TokenInfo, tokens: readonly TokenInfo[]): FoundToken['uri'] {
   const label = isText(info.label) && { token: info.label };

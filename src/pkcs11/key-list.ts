@@ -93,8 +93,8 @@ function orderOf(group: Group): string {
   return `${id.toString('hex')} ${label}`;
 }
 
-/** Text that a URI can say: a label that is no UTF-8 is not found again by it. */
-const isText = (label: string): boolean => label !== '' && !label.includes('\uFFFD');
+/** Whether a URI can say a label: one that is no UTF-8 is not found again by it. */
+export const isText = (label: string): boolean => label !== '' && !label.includes('\uFFFD');
 
 function uriOf(group: Group, groups: readonly Group[]): ListedKey['uri'] {
   const own = objectsOf(group);
