@@ -5,7 +5,9 @@ import { errorText } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import type { CheckFlags } from './check-command.ts';
+import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management.ts';
+import { printable } from './printable.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
 
@@ -25,7 +27,7 @@ function keyOption(): Option {
     .makeOptionMandatory();
 }
 
-function withKeyOptions(command: Command, logLevel: LogLevel): Command {
+function withTokenOptions(command: Command, logLevel: LogLevel): Command {
   return command
     .option(
       '--pin-source <source>',
@@ -33,10 +35,8 @@ function withKeyOptions(command: Command, logLevel: LogLevel): Command {
     )
     .option('--use-final-pin-try', 'log in even if the token has one try for its PIN left')
     .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
-    .option('--module <path>', 'the PKCS#11 module for URIs that name none')
     .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
     .option('--module-env <name=value...>', "variables for the module's process")
-    .option('--allow-readable-key', 'take a key file that group or others can read')
     .option('--allow-pin-command', "run a command that a URI's pin-source names")
     .addOption(
       new Option('--deadline <seconds>', 'how long one call into the PKCS#11 module may take')
@@ -44,6 +44,13 @@ function withKeyOptions(command: Command, logLevel: LogLevel): Command {
         .default(30_000, '30'),
     )
     .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default(logLevel));
+}
+
+function withKeyOptions(command: Command, logLevel: LogLevel): Command {
+  command
+    .option('--module <path>', 'the PKCS#11 module for URIs that name none')
+    .option('--allow-readable-key', 'take a key file that group or others can read');
+  return withTokenOptions(command, logLevel);
 }
 
 function withTunnelOptions(command: Command): Command {
@@ -110,6 +117,24 @@ withKeyOptions(
   await checkCommand(flags);
 });
 
+withTokenOptions(
+  program
+    .command('keys')
+    .description('what there is: modules, tokens, keys, certificates, how each key signs, and its URI for --key')
+    .argument('[uri]', 'a pkcs11: URI: only what it fits')
+    .addOption(
+      new Option(
+        '--module <path>',
+        "a PKCS#11 module to look into; without one, those of p11-kit's configuration",
+      ).argParser((path, paths: readonly string[] | undefined) => [...(paths ?? []), path]),
+    )
+    .option('--json', 'print one JSON document'),
+  'warn',
+).action(async (uri: string | undefined, flags: KeysFlags) => {
+  const { keysCommand } = await import('./keys-command.ts');
+  await keysCommand(uri, flags);
+});
+
 program
   .command('management')
   .description('send a command to the management interface and print its reply; without one, an interactive prompt')
@@ -133,7 +158,7 @@ try {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
     const debug = process.argv.includes('debug') || process.argv.includes('trace');
-    process.stderr.write(`pksigd: ${errorText(error)}\n`);
+    process.stderr.write(`pksigd: ${printable(errorText(error))}\n`);
     if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
     process.exitCode = exitCodeOf(error);
   }

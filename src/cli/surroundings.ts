@@ -7,25 +7,30 @@ import { parseSecretSource, readSecret, type SecretSource } from '../config/secr
 import { AgentError } from '../errors.ts';
 import type { TokenEvent } from '../pkcs11/events.ts';
 import { ModuleHosts } from '../pkcs11/module-hosts.ts';
+import { Pin } from '../pkcs11/pin.ts';
 import { RefusedPins } from '../pkcs11/refused-pins.ts';
 import type { Secret } from '../secret.ts';
 import { createLog, type LogLevel } from '../telemetry/log.ts';
 import { promptSecret } from './prompt.ts';
 
-/** The options that every command that opens a key takes. */
-export interface KeyFlags {
-  readonly key: readonly string[];
-  readonly cert?: string;
+/** The options that every command that looks into tokens takes. */
+export interface TokenFlags {
   readonly pinSource?: string;
-  readonly module?: string;
   readonly moduleInitArgs?: string;
   readonly moduleEnv?: readonly string[];
   readonly stateDirectory?: string;
   readonly useFinalPinTry?: boolean;
-  readonly allowReadableKey?: boolean;
   readonly allowPinCommand?: boolean;
   readonly deadline: number;
   readonly logLevel: LogLevel;
+}
+
+/** The options that every command that opens a key takes. */
+export interface KeyFlags extends TokenFlags {
+  readonly key: readonly string[];
+  readonly cert?: string;
+  readonly module?: string;
+  readonly allowReadableKey?: boolean;
 }
 
 type Logger = ReturnType<typeof createLog>;
@@ -62,7 +67,7 @@ function moduleEnvironment(settings: readonly string[]): NodeJS.ProcessEnv {
 }
 
 /** The hosts of PKCS#11 modules, whose doings end in the log. */
-export function moduleHosts(flags: KeyFlags, log: Logger): ModuleHosts {
+export function moduleHosts(flags: TokenFlags, log: Logger): ModuleHosts {
   return new ModuleHosts({
     execPath: process.execPath,
     deadline: flags.deadline,
@@ -81,6 +86,10 @@ function stateDirectory(): string {
   if (systemd !== undefined && systemd !== '') return systemd;
   const xdg = process.env['XDG_STATE_HOME'] ?? '';
   return join(isAbsolute(xdg) ? xdg : join(homedir(), '.local', 'state'), 'pksigd');
+}
+
+function refusedPins(flags: TokenFlags): RefusedPins {
+  return new RefusedPins(flags.stateDirectory ?? stateDirectory(), process.pid);
 }
 
 /** What the log says of tokens and copies of keys. */
@@ -119,7 +128,7 @@ export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): 
     defaultModule: flags.module,
     allowReadableKey: flags.allowReadableKey,
     askSecret: secretAsker(flags, log).forKey,
-    refusedPins: new RefusedPins(flags.stateDirectory ?? stateDirectory(), process.pid),
+    refusedPins: refusedPins(flags),
     useFinalPinTry: flags.useFinalPinTry,
     deadline: flags.deadline,
     onEvent: (event) => {
@@ -155,7 +164,7 @@ export interface SecretAsker {
   readonly from: (source: SecretSource, what: string) => Promise<Secret>;
 }
 
-export function secretAsker(flags: KeyFlags, log: Logger): SecretAsker {
+export function secretAsker(flags: TokenFlags, log: Logger): SecretAsker {
   const given = flags.pinSource === undefined ? undefined : parseSecretSource(flags.pinSource);
   const from: SecretAsker['from'] = (source, what) =>
     readSecret(source, what, {
@@ -177,4 +186,17 @@ export function secretAsker(flags: KeyFlags, log: Logger): SecretAsker {
       return await from(source, what);
     },
   };
+}
+
+/** A PIN for a token that is looked into without opening a key. */
+export function tokenPin(flags: TokenFlags, log: Logger, uriSource: string | undefined): Pin {
+  const { forKey } = secretAsker(flags, log);
+  return new Pin({
+    ask: (token, again) => forKey(`PIN of token '${token}'`, uriSource, again),
+    refused: refusedPins(flags),
+    useFinalTry: flags.useFinalPinTry,
+    onEvent: (event) => {
+      logKeyEvent(log, event);
+    },
+  });
 }

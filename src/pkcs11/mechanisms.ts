@@ -102,7 +102,7 @@ export function signingWays(request: SignatureRequest, kind: KeyKind): SigningWa
 }
 
 /** What the operator can change in the .ovpn so that such a key is asked for something else. */
-function remedy(request: SignatureRequest, listed: ReadonlySet<number>): string | undefined {
+export function remedy(request: SignatureRequest, listed: ReadonlySet<number>): string | undefined {
   const lists = (mechanisms: Readonly<Record<string, number>>): boolean =>
     Object.values(mechanisms).some((type) => listed.has(type));
   switch (request.scheme) {

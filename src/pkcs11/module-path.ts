@@ -1,10 +1,9 @@
-import { access, readdir, readFile } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { AgentError } from '../errors.ts';
+import { p11KitModules, type P11KitFolders, type P11KitModule } from './p11-kit.ts';
 import type { Pkcs11Uri } from './uri.ts';
 
-/** Where p11-kit keeps its module files (pkcs11.conf(5)); the later overrides the earlier. */
-const MODULE_FILE_FOLDERS = ['/usr/share/p11-kit/modules', '/etc/pkcs11/modules'];
 /** Where distributions put modules, beside the library folders of multiarch. */
 const LIBRARY_FOLDERS = ['/usr/lib/softhsm', '/usr/lib/pkcs11', '/usr/lib64/pkcs11', '/usr/local/lib', '/usr/lib'];
 
@@ -21,16 +20,6 @@ async function libraryFolders(): Promise<string[]> {
   return [...multiarch.map((folder) => join(folder, 'pkcs11')), ...LIBRARY_FOLDERS, ...multiarch];
 }
 
-/** The `module:` line of p11-kit's NAME.module, if there is such a file. */
-async function p11KitModule(name: string): Promise<string | undefined> {
-  let found: string | undefined;
-  for (const folder of MODULE_FILE_FOLDERS) {
-    const text = await readFile(join(folder, `${name}.module`), 'utf8').catch(() => '');
-    found = /^\s*module\s*:\s*(\S.*?)\s*$/m.exec(text)?.[1] ?? found;
-  }
-  return found;
-}
-
 async function firstReadable(files: readonly string[]): Promise<string | undefined> {
   for (const folder of await libraryFolders()) {
     for (const file of files) {
@@ -41,16 +30,18 @@ async function firstReadable(files: readonly string[]): Promise<string | undefin
   return undefined;
 }
 
+async function configuredPath({ file }: P11KitModule): Promise<string | undefined> {
+  return isAbsolute(file) ? file : await firstReadable([file]);
+}
+
 /** RFC 7512 section 2.3: the module's name without a `lib` before and an extension behind it, or as p11-kit knows it. */
 async function moduleByName(name: string): Promise<string> {
   if (name !== basename(name)) throw new AgentError('ERR_URI', `bad pkcs11 URI: module-name '${name}' is a path`);
-  const configured = await p11KitModule(name);
-  const found =
-    configured === undefined
-      ? await firstReadable([`lib${name}.so`, `${name}.so`, `${name}-pkcs11.so`])
-      : isAbsolute(configured)
-        ? configured
-        : await firstReadable([configured]);
+  // one that is meant for other programs too: it was asked for by name
+  const configured = (await p11KitModules()).find((module) => module.name === name);
+  const found = configured
+    ? await configuredPath(configured)
+    : await firstReadable([`lib${name}.so`, `${name}.so`, `${name}-pkcs11.so`]);
   if (found === undefined) {
     throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module named '${name}'`, { hint: 'give module-path' });
   }
@@ -70,4 +61,26 @@ export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefin
   }
   if (!(await isReadable(path))) throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module at ${path}`);
   return path;
+}
+
+/** A module to look into, and how a URI names it. */
+export interface ModuleName {
+  readonly path: string;
+  /** As all users of this machine know it from p11-kit's configuration. */
+  readonly name?: string;
+}
+
+/**
+ * The modules that p11-kit's configuration has for pksigd, each once: without those that hold certificate authorities only.
+ * A file that is not there is left for whoever loads it to complain of.
+ */
+export async function configuredModules(folders?: P11KitFolders): Promise<ModuleName[]> {
+  const modules = new Map<string, ModuleName>();
+  for (const module of await p11KitModules(folders)) {
+    if (!module.isEnabled || module.isTrust) continue;
+    const path = (await configuredPath(module)) ?? module.file;
+    const { name, isUsers } = module;
+    if (!modules.has(path)) modules.set(path, { path, ...(!isUsers && { name }) });
+  }
+  return [...modules.values()];
 }

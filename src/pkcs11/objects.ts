@@ -24,11 +24,13 @@ export interface KeyObjects {
   readonly certificates: readonly X509Certificate[];
 }
 
-async function find({ host, session }: Session, objectClass: number, attributes: Attributes): Promise<string[]> {
+/** Handles of the objects of a class with all these attributes, 100 at most. */
+export async function find({ host, session }: Session, objectClass: number, attributes: Attributes): Promise<string[]> {
   return await host.call('find', { session, class: objectClass, attributes });
 }
 
-async function read(
+/** Reads attributes of an object: those that it lacks are undefined. */
+export async function read(
   { host, session }: Session,
   object: string,
   types: readonly number[],
@@ -83,7 +85,8 @@ async function findCertificates(at: Session, attributes: Attributes): Promise<X5
 
 const KEY_ATTRIBUTES = [CKA.KEY_TYPE, CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.EC_PARAMS, CKA.EC_POINT];
 
-async function readPublicKey(at: Session, object: string): Promise<KeyObject | undefined> {
+/** The public key of a public or private key's object; undefined if it does not tell. */
+export async function readPublicKey(at: Session, object: string): Promise<KeyObject | undefined> {
   const value = await read(at, object, KEY_ATTRIBUTES);
   const keyType = value(CKA.KEY_TYPE);
   if (!keyType) return undefined;

@@ -3,7 +3,8 @@ import type { ModuleHost } from './module-host.ts';
 import type { TokenInfo } from './protocol.ts';
 import type { Pkcs11Uri } from './uri.ts';
 
-function matches(uri: Pkcs11Uri, token: TokenInfo): boolean {
+/** Whether a URI's attributes of tokens fit a token. */
+export function matchesToken(uri: Pkcs11Uri, token: TokenInfo): boolean {
   return (
     (uri.token === undefined || uri.token === token.label) &&
     (uri.manufacturer === undefined || uri.manufacturer === token.manufacturer) &&
@@ -25,7 +26,7 @@ function slotNumber(slot: string): number {
  */
 export async function findToken(host: ModuleHost, uri: Pkcs11Uri): Promise<TokenInfo> {
   const { tokens } = await host.call('tokens', {});
-  const found = tokens.filter((token) => matches(uri, token));
+  const found = tokens.filter((token) => matchesToken(uri, token));
   const [token] = found;
   if (found.length > 1) {
     const names = found.map(({ label, serial }) => `'${label}' (serial ${serial})`).join(', ');

@@ -1,0 +1,125 @@
+import { resolve } from 'node:path';
+import { AgentError, errorText } from '../errors.ts';
+import { findTokens, listToken, tokenForPin, type FoundToken } from '../pkcs11/inventory.ts';
+import { configuredModules, findModule, type ModuleName } from '../pkcs11/module-path.ts';
+import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
+import { parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../pkcs11/uri.ts';
+import { exitCodeOf } from './exit-codes.ts';
+import { moduleEntry, tokenEntry, type KeysDocument, type ModuleEntry, type TokenEntry } from './keys-document.ts';
+import { keysText } from './keys-text.ts';
+import { printable, printableJson } from './printable.ts';
+import { forbidCoreDumps, moduleHosts, stderrLog, tokenPin, type TokenFlags } from './surroundings.ts';
+
+export interface KeysFlags extends TokenFlags {
+  readonly module?: readonly string[];
+  readonly json?: boolean;
+}
+
+/** The URI that fits everything. */
+const EVERYTHING = 'pkcs11:';
+
+/** A module, and its tokens or why there are none. */
+interface Found {
+  readonly module: ModuleName;
+  readonly tokens: readonly FoundToken[];
+  readonly error?: unknown;
+}
+
+async function modulesOf(flags: KeysFlags, uri: Pkcs11Uri): Promise<ModuleName[]> {
+  if (uri.modulePath !== undefined) return [{ path: resolve(uri.modulePath) }];
+  if (uri.moduleName !== undefined) return [{ path: await findModule(uri, undefined), name: uri.moduleName }];
+  const given = [...new Set(flags.module?.map((path) => resolve(path)))];
+  const modules = given.length > 0 ? given.map((path) => ({ path })) : await configuredModules();
+  if (modules.length === 0) {
+    throw new AgentError('ERR_MODULE_NOT_FOUND', "p11-kit's configuration names no PKCS#11 module", {
+      hint: 'give --module PATH, or install one that comes with a file in /usr/share/p11-kit/modules',
+    });
+  }
+  if (modules.length > 1 && flags.moduleInitArgs !== undefined) {
+    throw new AgentError('ERR_USAGE', '--module-init-args is for one module', { hint: 'give one --module PATH' });
+  }
+  return modules;
+}
+
+async function find(module: ModuleName, hosts: ModuleHosts, uri: Pkcs11Uri): Promise<Found> {
+  try {
+    return { module, tokens: await findTokens(module, hosts, uri) };
+  } catch (error) {
+    return { module, tokens: [], error };
+  }
+}
+
+/** What went wrong, and in which module. */
+interface Failure {
+  readonly path: string;
+  readonly error: unknown;
+}
+
+/** What `pksigd keys` found, and the errors on the way: of a module, of a token. */
+interface Inventory extends KeysDocument {
+  readonly failures: readonly Failure[];
+}
+
+async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, hosts: ModuleHosts): Promise<Inventory> {
+  const found = await Promise.all((await modulesOf(flags, uri)).map((module) => find(module, hosts, uri)));
+  const failures: Failure[] = found.flatMap(({ module: { path }, error }) =>
+    error === undefined ? [] : [{ path, error }],
+  );
+  const wantsLogin = flags.pinSource !== undefined || uri.pinSource !== undefined;
+  const forPin = wantsLogin ? tokenForPin(found.flatMap(({ tokens }) => tokens)) : undefined;
+  const pin = forPin && tokenPin(flags, stderrLog(flags.logLevel), uri.pinSource);
+
+  const look = async (token: FoundToken): Promise<TokenEntry> => {
+    const itsPin = token === forPin ? pin : undefined;
+    try {
+      return tokenEntry(token, await listToken(token, uri, itsPin), itsPin !== undefined, Date.now());
+    } catch (error) {
+      if (itsPin) throw error; // somebody asked for a login: half a list would hide that there was none
+      failures.push({ path: token.module.path, error });
+      return tokenEntry(token, { error }, false, Date.now());
+    }
+  };
+  const modules = found.map(async ({ module, tokens, error }): Promise<ModuleEntry> => {
+    const entries: TokenEntry[] = [];
+    for (const token of tokens) entries.push(await look(token));
+    return moduleEntry(module, entries, error);
+  });
+  const entries = await Promise.all(modules);
+  // whoever asks for something does not want to read where it is not
+  const isFiltered = pkcs11UriName(uri) !== EVERYTHING;
+  return { modules: entries.filter(({ tokens, error }) => !isFiltered || tokens.length > 0 || error), failures };
+}
+
+/** Where a URI was given and nothing fits it. */
+function nothingFits(uri: Pkcs11Uri, { modules }: KeysDocument): AgentError | undefined {
+  const name = pkcs11UriName(uri);
+  if (name === EVERYTHING) return undefined;
+  const tokens = modules.flatMap((module) => module.tokens);
+  if (tokens.length === 0) return new AgentError('ERR_TOKEN_ABSENT', `no token that ${name} fits`);
+  if (tokens.some(({ keys }) => keys.length > 0) || (uri.object === undefined && uri.id === undefined))
+    return undefined;
+  return new AgentError('ERR_KEY_NOT_FOUND', `no key that ${name} fits`, {
+    ...(tokens.some(({ login }) => login === 'needed') && { hint: 'give --pin-source to look at what takes a login' }),
+  });
+}
+
+function failureText(path: string, error: unknown): string {
+  const text = errorText(error);
+  return text.includes(path) ? text : `${path}: ${text}`;
+}
+
+/** `pksigd keys`: modules, tokens, keys, certificates, and how each key signs. No PIN is used without a PIN source. */
+export async function keysCommand(filter: string | undefined, flags: KeysFlags): Promise<void> {
+  const uri = parsePkcs11Uri(filter ?? EVERYTHING);
+  const log = stderrLog(flags.logLevel);
+  await forbidCoreDumps();
+  await using hosts = moduleHosts(flags, log);
+  const { modules, failures } = await takeInventory(flags, uri, hosts);
+  for (const { path, error } of failures) process.stderr.write(`pksigd: ${printable(failureText(path, error))}\n`);
+  const failed = modules.every(({ error }) => error) ? failures[0] : undefined;
+  const missing = failed ? undefined : nothingFits(uri, { modules });
+  if (flags.json === true) process.stdout.write(`${printableJson({ modules })}\n`);
+  else if (!failed && !missing) process.stdout.write(keysText({ modules }));
+  if (failed) process.exitCode = exitCodeOf(failed.error);
+  else if (missing) throw missing;
+}

@@ -1,0 +1,144 @@
+import type { X509Certificate } from 'node:crypto';
+import { errorCode, errorText } from '../errors.ts';
+import { CKF } from '../pkcs11/constants.ts';
+import { needsLogin, type FoundToken, type ListedToken } from '../pkcs11/inventory.ts';
+import type { ListedKey } from '../pkcs11/key-list.ts';
+import type { ModuleName } from '../pkcs11/module-path.ts';
+import type { TokenInfo } from '../pkcs11/protocol.ts';
+import { signingTable, type SigningRow } from '../pkcs11/signing-table.ts';
+import { formatPkcs11Uri } from '../pkcs11/uri.ts';
+import { keyKind, keyKindName, type KeyKind } from '../signing/public-key.ts';
+
+/** What `pksigd keys --json` prints; README.md documents the names. */
+export interface KeysDocument {
+  readonly modules: readonly ModuleEntry[];
+}
+
+interface ErrorEntry {
+  readonly code: string | null;
+  readonly message: string;
+}
+
+export interface ModuleEntry {
+  readonly path: string;
+  /** In p11-kit's configuration. */
+  readonly name?: string;
+  readonly tokens: readonly TokenEntry[];
+  readonly error?: ErrorEntry;
+}
+
+export interface TokenEntry {
+  readonly label: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly serial: string;
+  readonly login: 'not needed' | 'needed' | 'done';
+  readonly pin: 'ok' | 'few tries left' | 'one try left' | 'locked';
+  /** The PIN is typed on the token itself. */
+  readonly keypad: boolean;
+  readonly keys: readonly KeyEntry[];
+  readonly error?: ErrorEntry;
+}
+
+export interface KeyEntry {
+  readonly uri: string;
+  readonly label: string;
+  /** CKA_ID in hex. */
+  readonly id: string;
+  readonly privateKey: ListedKey['privateKey'];
+  /** `RSA-2048`, `P-256`; null where the token does not tell, or pksigd can't use it. */
+  readonly kind: string | null;
+  /** Why it can't be used. */
+  readonly unusable?: string;
+  readonly alwaysAuthenticate: boolean | null;
+  readonly certificates: readonly CertificateEntry[];
+  readonly signs: readonly SigningRow[];
+}
+
+export interface CertificateEntry {
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serialNumber: string;
+  /** ISO 8601. */
+  readonly notBefore: string;
+  readonly notAfter: string;
+  readonly validity: 'valid' | 'expired' | 'not yet valid';
+}
+
+function errorEntry(error: unknown): ErrorEntry {
+  return { code: errorCode(error) ?? null, message: errorText(error) };
+}
+
+function pinState({ flags }: TokenInfo): TokenEntry['pin'] {
+  if ((flags & CKF.USER_PIN_LOCKED) !== 0) return 'locked';
+  if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) return 'one try left';
+  return (flags & CKF.USER_PIN_COUNT_LOW) !== 0 ? 'few tries left' : 'ok';
+}
+
+function certificateEntry(certificate: X509Certificate, now: number): CertificateEntry {
+  const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
+  const oneLine = (name: string): string => name.replaceAll('\n', ', ');
+  return {
+    subject: oneLine(certificate.subject),
+    issuer: oneLine(certificate.issuer),
+    serialNumber: certificate.serialNumber,
+    notBefore: new Date(from).toISOString(),
+    notAfter: new Date(to).toISOString(),
+    validity: now < from ? 'not yet valid' : now > to ? 'expired' : 'valid',
+  };
+}
+
+function kindOf({ publicKey }: ListedKey): { kind?: KeyKind; unusable?: string } {
+  if (!publicKey) return { unusable: 'the token tells neither its public key nor a certificate: give --cert' };
+  try {
+    return { kind: keyKind(publicKey) };
+  } catch (error) {
+    return { unusable: errorText(error) };
+  }
+}
+
+function keyEntry(token: FoundToken, key: ListedKey, mechanisms: ReadonlySet<number>, now: number): KeyEntry {
+  const { path, name } = token.module;
+  const { kind, unusable } = kindOf(key);
+  return {
+    uri: formatPkcs11Uri({
+      ...token.uri,
+      ...key.uri,
+      ...(name === undefined ? { modulePath: path } : { moduleName: name }),
+    }),
+    label: key.label,
+    id: key.id.toString('hex'),
+    privateKey: key.privateKey,
+    kind: kind ? keyKindName(kind) : null,
+    ...(unusable !== undefined && { unusable }),
+    alwaysAuthenticate: key.alwaysAuthenticate ?? null,
+    certificates: key.certificates.map((certificate) => certificateEntry(certificate, now)),
+    signs: kind && key.privateKey !== 'absent' ? signingTable(kind, mechanisms) : [],
+  };
+}
+
+/** @param listed what it shows, or why it could not be looked into; @param now milliseconds since 1970 */
+export function tokenEntry(
+  token: FoundToken,
+  listed: ListedToken | { readonly error: unknown },
+  hasLoggedIn: boolean,
+  now: number,
+): TokenEntry {
+  const { label, manufacturer, model, serial, flags } = token.info;
+  return {
+    label,
+    manufacturer,
+    model,
+    serial,
+    login: hasLoggedIn ? 'done' : needsLogin(token.info) ? 'needed' : 'not needed',
+    pin: pinState(token.info),
+    keypad: (flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0,
+    ...('error' in listed
+      ? { keys: [], error: errorEntry(listed.error) }
+      : { keys: listed.keys.map((key) => keyEntry(token, key, listed.mechanisms, now)) }),
+  };
+}
+
+export function moduleEntry(module: ModuleName, tokens: readonly TokenEntry[], error: unknown): ModuleEntry {
+  return { ...module, tokens, ...(error !== undefined && { error: errorEntry(error) }) };
+}
