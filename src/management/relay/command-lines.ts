@@ -1,7 +1,10 @@
 import { MAX_LINE } from '../escape.ts';
 
 /** What a client of the relay wrote: a line without its end, or notice of one that no daemon could read. */
-export type ClientLine = { readonly text: string; readonly tooLong: boolean };
+export interface ClientLine {
+  readonly text: string;
+  readonly tooLong: boolean;
+}
 
 const LF = 10;
 

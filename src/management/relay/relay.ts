@@ -37,7 +37,7 @@ export interface RelayEvent {
   readonly reason?: string;
 }
 
-const GREETING = /^>INFO:OpenVPN Management Interface Version /;
+const GREETING = '>INFO:OpenVPN Management Interface Version ';
 const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', ECHO: 'echo' };
 
 /**
@@ -171,7 +171,10 @@ export class Relay implements AsyncDisposable {
       if (!notification.of.endsWith('_SIGN')) this.#broadcast(lines, false);
     } else if (type === 'NEED-CERTIFICATE') {
       this.#withheld = lines;
-    } else if (this.#greeting === undefined && GREETING.test(lines[0] ?? '')) {
+    } else if (
+      this.#greeting === undefined &&
+      (lines[0] ?? '').startsWith('>INFO:OpenVPN Management Interface Version ')
+    ) {
       this.#greet(lines[0] ?? '');
     } else {
       this.#broadcast(lines, true);
