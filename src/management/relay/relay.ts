@@ -171,10 +171,7 @@ export class Relay implements AsyncDisposable {
       if (!notification.of.endsWith('_SIGN')) this.#broadcast(lines, false);
     } else if (type === 'NEED-CERTIFICATE') {
       this.#withheld = lines;
-    } else if (
-      this.#greeting === undefined &&
-      (lines[0] ?? '').startsWith('>INFO:OpenVPN Management Interface Version ')
-    ) {
+    } else if (this.#greeting === undefined && (lines[0] ?? '').startsWith(GREETING)) {
       this.#greet(lines[0] ?? '');
     } else {
       this.#broadcast(lines, true);

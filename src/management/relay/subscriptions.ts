@@ -7,9 +7,9 @@ export type Topic = (typeof TOPICS)[number];
 /** What one client asked for. */
 export class Subscriptions {
   /** From the moment when it asks: what the daemon is to be asked for. */
-  readonly wanted = new Set<Topic>();
+  readonly wanted: Set<Topic> = new Set<Topic>();
   /** From the reply on: what it gets. */
-  readonly active = new Set<Topic>();
+  readonly active: Set<Topic> = new Set<Topic>();
   /** Seconds between its byte counts, 0 for none; wanted and active as above. */
   wantedInterval = 0;
   #interval = 0;
