@@ -12,15 +12,29 @@ const block = (command: string): Step => [command, BLOCK];
 /** What each of ten users does, over and over. */
 export const SCRIPTS: readonly (readonly Step[])[] = [
   [block('status'), block('status 2'), block('status 3')],
-  [block('log on all'), block('log 5'), line('log off'), block('log on 3'), line('log on'), ['log 2 off', /^END\r\nSUCCESS:.*\r\n/m]],
+  [
+    block('log on all'),
+    block('log 5'),
+    line('log off'),
+    block('log on 3'),
+    line('log on'),
+    ['log 2 off', /^END\r\nSUCCESS:.*\r\n/m],
+  ],
   [block('state'), block('state on all'), block('state 2'), line('state off'), block('state off 1')],
   [line('bytecount 1'), line('bytecount 3'), line('pid'), line('bytecount 0'), line('bytecount')],
   [block('version'), line('version 2\r\npid'), block('help'), line('version 4\r\npid')],
   [block('echo all'), line('echo on'), line('verb'), line('mute'), line('echo off'), block('echo on all')],
   [line('no-such-command x'), line('status "2'), line('log'), line('log bogus'), line('verb 99'), line('"pid"')],
-  [line('hold'), line('hold on'), line('auth-retry'), line('auth-retry interact'), line('log off'), line('mute 0')],
+  [line('hold'), line('hold on'), line('auth-retry'), line('auth-retry none'), line('log off'), line('mute 0')],
   [line('pid'), line('load-stats'), line('verb 3'), block('status 2\r\n\r\n   '), line('exit')],
-  [line('pk-sig'), line('rsa-sig'), line('certificate'), line('needok x ok'), line('password "Auth" x'), line('kill x')],
+  [
+    line('pk-sig'),
+    line('rsa-sig'),
+    line('certificate'),
+    line('needok x ok'),
+    line('password "Auth" x'),
+    line('kill x'),
+  ],
 ];
 
 /** One command's reply: its own lines, whatever came unasked before it. */
