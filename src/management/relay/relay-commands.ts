@@ -89,9 +89,9 @@ function denied(name: string, rights: RelayRights): string {
   return `ERROR: The '${name}' command is not allowed on this relay (--relay-allow ${rights})`;
 }
 
-/** In the daemon's words: it names the command from 2.6 on. */
+/** In the daemon's words: it names the command from 2.7 on. */
 function unknown(name: string, context: RelayContext): string {
-  const named = (context.upstream?.daemonVersion.management ?? 5) >= 5 ? ` [${name}]` : '';
+  const named = (context.upstream?.daemonVersion.management ?? 5) >= 6 ? ` [${name}]` : '';
   return `ERROR: unknown command${named}, enter 'help' for more options`;
 }
 
