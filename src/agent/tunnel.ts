@@ -239,20 +239,13 @@ export class Tunnel {
         await (await key()).signer.ready();
         // the hold takes the place of the daemon's own pause between tries: released at once it would hammer the server
         await sleep(Math.min((notification.waitSeconds ?? 0) * 1000, LONGEST_HOLD), undefined, { signal });
-        if (relay !== undefined) {
-          // one of its clients may have been faster: a release that nobody waits for could count for the next hold
-          if (relay.question !== 'HOLD') return;
-          relay.holdReleased();
-        }
+        if (relay?.takeHold(client) === false) return;
         await client.holdRelease();
         log.info({ tunnel }, 'hold released');
         return;
       case 'NEED-CERTIFICATE': {
         const { certificates } = await key();
-        if (certificates.length === 0 && relay !== undefined) {
-          relay.askForCertificate();
-          return;
-        }
+        if (certificates.length === 0 && relay?.askForCertificate(client) === true) return;
         if (certificates.length === 0)
           log.error({ tunnel }, 'the daemon wants a certificate and there is none: give --cert');
         await client.certificate(certificates.map(certificatePem).join(''));

@@ -10,6 +10,8 @@ const MAX_WAITING_LINES = 64;
 const STALLED = 60_000;
 /** As the daemon (MANAGEMENT_N_PASSWORD_RETRIES in manage.h). */
 const PASSWORD_TRIES = 3;
+/** How long a client may take, in milliseconds, to read what was written before its connection ends. */
+const LAST_READ = 1_000;
 
 /** What a client needs to know of its relay. */
 export interface RelayClientOptions {
@@ -136,6 +138,12 @@ export class RelayClient {
   /** Ends the connection; what was written still goes out. */
   close(): void {
     this.#socket.destroySoon();
+    const last = setTimeout(() => {
+      this.destroy();
+    }, LAST_READ);
+    void this.closed.then(() => {
+      clearTimeout(last);
+    });
     this.#lines.length = 0;
     this.#endInput();
   }

@@ -33,7 +33,7 @@ interface Outgoing {
 }
 
 /** The block behind one command may have so many characters. */
-const MAX_BODY = 1024 * 1024;
+const MAX_BODY = 256 * 1024;
 
 /** The name, where a daemon can't find another one in the line. */
 const PLAIN_NAME = /^ *([A-Za-z0-9_][A-Za-z0-9_.-]*)(?: |$)/;

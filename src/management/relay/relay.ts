@@ -87,11 +87,6 @@ export class Relay implements AsyncDisposable {
     return relay;
   }
 
-  /** The daemon's question that its clients see now: `HOLD`, `PASSWORD`… */
-  get question(): string | undefined {
-    return this.#context.questions.type;
-  }
-
   /** Where it listens: with the port that the system picked, if 0 was asked for. */
   get address(): ManagementAddress {
     const bound = this.#server?.address();
@@ -118,17 +113,25 @@ export class Relay implements AsyncDisposable {
     adjust(this.#context);
   }
 
-  /** The agent has released the hold itself. */
-  holdReleased(): void {
-    if (this.question === 'HOLD') this.#context.questions.clear();
+  /**
+   * The agent is about to release the hold itself. False if one of the clients was faster: a release that nobody waits
+   * for could count for the next hold.
+   */
+  takeHold(upstream: ManagementClient): boolean {
+    if (this.#context.upstream !== upstream) return true;
+    const { questions } = this.#context;
+    if (questions.type !== 'HOLD') return false;
+    questions.clear();
+    return true;
   }
 
-  /** The agent has no certificate: the daemon's question for it goes to the clients after all. */
-  askForCertificate(): void {
-    if (this.#withheld.length === 0) return;
+  /** The agent has no certificate: the daemon's question for one goes to the clients after all. False if there are none. */
+  askForCertificate(upstream: ManagementClient): boolean {
+    if (this.#context.upstream !== upstream || this.#withheld.length === 0) return false;
     this.#context.questions.ask('NEED-CERTIFICATE', this.#withheld);
     this.#broadcast(this.#withheld, true);
     this.#withheld = [];
+    return true;
   }
 
   /** Stops listening and ends all connections. */

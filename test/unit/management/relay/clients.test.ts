@@ -29,6 +29,16 @@ describe('clients that come and go', () => {
     expect(events.find(({ type }) => type === 'dropped')?.client).toBe('#1');
   });
 
+  test('nor does it keep the relay from closing', async () => {
+    const { daemon, user, relay } = await relayed();
+    const [a, b] = [await user(), await user()];
+    a.socket.pause();
+    const line = `>INFO:${'x'.repeat(1000)}\r\n`.repeat(900);
+    daemon.say(line);
+    await b.hear(line);
+    await relay.close();
+  });
+
   test('a line that no daemon could read is refused', async () => {
     const { user } = await relayed();
     const a = await user();

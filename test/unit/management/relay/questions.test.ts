@@ -10,7 +10,7 @@ describe('questions', () => {
   const released = 'SUCCESS: hold release succeeded\r\n';
 
   test('go to all, and to whoever comes before they are answered', async () => {
-    const { daemon, user, relay } = await relayed({ rights: 'operate' });
+    const { daemon, user, relay, client } = await relayed({ rights: 'operate' });
     const a = await user();
     daemon.say(HOLD);
     await a.hear(HOLD);
@@ -18,7 +18,8 @@ describe('questions', () => {
     b.say('hold release\n');
     await answer(daemon, 'hold release', released);
     await b.hear(released);
-    expect(relay.question).toBeUndefined();
+    // the agent, which would release it too, is told that it needn't
+    expect(relay.takeHold(client())).toBe(false);
     await user(GREETING);
   });
 
@@ -41,7 +42,7 @@ describe('questions', () => {
   });
 
   test('that the daemon repeats to a refused signal are for who sent it', async () => {
-    const { daemon, user, relay } = await relayed({ rights: 'operate' });
+    const { daemon, user, relay, client } = await relayed({ rights: 'operate' });
     const [a, b] = [await user(), await user()];
     daemon.say(HOLD);
     await Promise.all([a.hear(HOLD), b.hear(HOLD)]);
@@ -50,7 +51,7 @@ describe('questions', () => {
     await answer(daemon, 'signal SIGUSR1', `${ignored}${HOLD}>INFO:x\r\n`);
     expect(await a.hear('>INFO:x\r\n')).toBe(`${ignored}${HOLD}>INFO:x\r\n`);
     expect(await b.hear('>INFO:x\r\n')).toBe('>INFO:x\r\n');
-    relay.holdReleased();
+    expect(relay.takeHold(client())).toBe(true);
     await user(GREETING);
   });
 });

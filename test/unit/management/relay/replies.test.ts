@@ -86,11 +86,11 @@ describe('what concerns the key', () => {
   });
 
   test('is passed on where the agent has no certificate', async () => {
-    const { daemon, user, relay } = await relayed({ rights: 'all' });
+    const { daemon, user, relay, client } = await relayed({ rights: 'all' });
     const a = await user();
     daemon.say('>NEED-CERTIFICATE:office\r\n>INFO:x\r\n');
     await a.hear('>INFO:x\r\n');
-    relay.askForCertificate();
+    expect(relay.askForCertificate(client())).toBe(true);
     await a.hear('>NEED-CERTIFICATE:office\r\n');
     const late = await user(`${GREETING}>NEED-CERTIFICATE:office\r\n`);
     late.say('certificate\ntext\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\nEND\n');
