@@ -1,6 +1,6 @@
-import { MAX_LINE } from '../escape.ts';
+import { MAX_PIPELINED_LINE } from '../escape.ts';
 
-/** What a client of the relay wrote: a line without its end, or notice of one that no daemon could read. */
+/** What a client of the relay wrote: a line without its end, or notice of one behind which a signature would have to wait. */
 export interface ClientLine {
   readonly text: string;
   readonly tooLong: boolean;
@@ -31,7 +31,7 @@ export class CommandLines {
   #append(bytes: Buffer): void {
     if (this.#tooLong) return;
     this.#pending += bytes.toString('latin1').replace(/[\x00-\x1f\x7f]/g, '');
-    if (this.#pending.length <= MAX_LINE) return;
+    if (this.#pending.length <= MAX_PIPELINED_LINE) return;
     this.#tooLong = true;
     this.#pending = '';
   }

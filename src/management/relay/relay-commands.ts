@@ -1,6 +1,6 @@
 import { errorCode, errorText } from '../../errors.ts';
 import type { ManagementClient } from '../client.ts';
-import { commandLine, parseLine } from '../escape.ts';
+import { commandLine, MAX_PIPELINED_LINE, parseLine } from '../escape.ts';
 import type { Reply } from '../reply.ts';
 import { COMMANDS, replyShape } from '../reply-shape.ts';
 import type { Questions } from './questions.ts';
@@ -35,13 +35,16 @@ interface Outgoing {
 /** The block behind one command may have so many characters. */
 const MAX_BODY = 256 * 1024;
 
+/** Behind a longer line nothing could be sent until the daemon has read it: not even a signature. */
+const TOO_LONG = 'ERROR: the line is too long';
+
 /** The name, where a daemon can't find another one in the line. */
 const PLAIN_NAME = /^ *([A-Za-z0-9_][A-Za-z0-9_.-]*)(?: |$)/;
 
 /** Carries out the client's commands one after the other, until it leaves. */
 export async function carryOut(client: RelayClient, context: RelayContext): Promise<void> {
   for (let line = await client.next(); line !== undefined; line = await client.next()) {
-    if (line.tooLong) client.reply(['ERROR: the line is too long']);
+    if (line.tooLong) client.reply([TOO_LONG]);
     else if (!(await dispatch(line.text, client, context))) return;
     await client.flushed();
   }
@@ -75,7 +78,8 @@ function read(text: string): { name: string | undefined; line: string; words: re
   if (words?.length === 0) return { name: undefined, line: '', words };
   if (words !== undefined && /^[ -~]*$/.test(text)) {
     try {
-      return { name: words[0], line: commandLine(words), words };
+      const line = commandLine(words);
+      return line.length > MAX_PIPELINED_LINE ? TOO_LONG : { name: words[0], line, words };
     } catch (error) {
       return `ERROR: ${errorText(error)}`;
     }
