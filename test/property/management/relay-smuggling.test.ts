@@ -13,7 +13,7 @@ function firstWord(line: string): string | undefined {
   let state: 'initial' | 'bare' | '"' | "'" = 'initial';
   let backslash = false;
   const isSpace = (character: string): boolean => character === '' || /^[ \t\n\v\f\r]$/.test(character);
-  for (const character of [...line, '']) {
+  for (const character of [...Array.from(line), '']) {
     if (!backslash && character === '\\' && state !== "'") {
       backslash = true;
       continue;
