@@ -28,7 +28,7 @@ export interface RelayContext {
 interface Outgoing {
   readonly name: string;
   readonly line: string;
-  /** Empty where the daemon might read the line otherwise than we do. */
+  /** Empty where we can't read the line. */
   readonly words: readonly string[];
 }
 
@@ -38,8 +38,11 @@ const MAX_BODY = 256 * 1024;
 /** Behind a longer line nothing could be sent until the daemon has read it: not even a signature. */
 const TOO_LONG = 'ERROR: the line is too long';
 
-/** The name, where a daemon can't find another one in the line. */
-const PLAIN_NAME = /^ *([A-Za-z0-9_][A-Za-z0-9_.-]*)(?: |$)/;
+/** A name that the daemon can't read otherwise than we do. */
+const PLAIN_NAME = /^ *([A-Za-z0-9_][A-Za-z0-9_.-]*)(?= |$)/;
+
+/** What these do depends on their words: they must be certain. */
+const FOLLOWED = new Set<string>([...TOPICS, 'bytecount', 'version']);
 
 /** Carries out the client's commands one after the other, until it leaves. */
 export async function carryOut(client: RelayClient, context: RelayContext): Promise<void> {
@@ -64,7 +67,7 @@ async function dispatch(text: string, client: RelayClient, context: RelayContext
     await dispatchBlock({ ...command, name }, client, context);
     return true;
   }
-  const verdict = judge(name, command.line, context.rights);
+  const verdict = PLAIN_NAME.test(name) ? judge(name, command.line, context.rights) : 'unknown';
   if (verdict === 'denied') client.reply([denied(name, context.rights)]);
   else if (verdict === 'unknown') client.reply([unknown(name, context)]);
   else await forward({ ...command, name }, client, context);
@@ -73,21 +76,26 @@ async function dispatch(text: string, client: RelayClient, context: RelayContext
 
 /** What a line is, in the form in which it is sent; an error's text if it can't be. No name: nothing to do. */
 function read(text: string): { name: string | undefined; line: string; words: readonly string[] } | string {
-  const words = parseLine(text);
-  const plain = PLAIN_NAME.exec(text)?.[1];
+  const unblanked = parseLine(text.replaceAll(NO_BREAK_SPACE, STAND_IN));
+  const words = unblanked?.map((word) => word.replaceAll(STAND_IN, NO_BREAK_SPACE));
   if (words?.length === 0) return { name: undefined, line: '', words };
-  if (words !== undefined && /^[ -~]*$/.test(text)) {
+  if (unblanked !== undefined && words !== undefined) {
     try {
-      const line = commandLine(words);
+      const line = commandLine(unblanked).replaceAll(STAND_IN, NO_BREAK_SPACE);
       return line.length > MAX_PIPELINED_LINE ? TOO_LONG : { name: words[0], line, words };
     } catch (error) {
       return `ERROR: ${errorText(error)}`;
     }
   }
-  // a line that we can't read, or with bytes that the daemon may take for blanks or not: its name must be certain
-  if (plain !== undefined) return { name: plain, line: text.trimStart(), words: [] };
-  return 'ERROR: Options error: the command can not be read';
+  // a line that we can't read; nor can the daemon, as far as we know, and says so itself
+  const name = PLAIN_NAME.exec(text)?.[1];
+  if (name === undefined || FOLLOWED.has(name)) return 'ERROR: Options error: the command can not be read';
+  return { name, line: text.trimStart(), words: [] };
 }
+
+/** The one byte that is a blank to JavaScript and none to the daemon; it may be a part of a UTF-8 letter. */
+const NO_BREAK_SPACE = '\xa0';
+const STAND_IN = '\u0100';
 
 function denied(name: string, rights: RelayRights): string {
   return `ERROR: The '${name}' command is not allowed on this relay (--relay-allow ${rights})`;

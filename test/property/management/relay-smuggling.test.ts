@@ -59,6 +59,9 @@ function carriedOut(sent: string): string[] {
     const name = firstWord(line);
     if (name === undefined) continue;
     names.push(name);
+    // what all clients share is the relay's to say
+    if (name === 'version') expect(line).toBe('version');
+    if (name === 'bytecount') expect(line).toMatch(/^bytecount(?: \d+)?$/);
     inBlock = /^client-auth(?: |$)/.test(name) && /^\S+ +\d+ +\d+/.test(line);
   }
   return names;
@@ -70,6 +73,7 @@ const OPERATE = /^(?:cr-response|hold|needok|needstr|password|signal|username)$/
 
 const token = fc.constantFrom(
   ...['pk-sig', 'rsa-sig', 'certificate', 'exit', 'client-auth', 'kill', 'status', 'pid', 'signal', 'SIGTERM', 'verb'],
+  ...['version', 'version', 'log', 'off', 'on', 'bytecount', '\xc3\xa9'],
   ...['1', '2', 'x', 'END', ' ', ' ', '"', "'", '\\', ';', '#', '\x01', '\r', '\t', '\xa0', '\x85', '\xff', '\0'],
 );
 const line = fc

@@ -123,6 +123,24 @@ describe('what a client turns on or off', () => {
     await daemon.hear('log off\n');
   });
 
+  test('no trick turns it off for others, nor lowers the version', async () => {
+    const { daemon, user } = await relayed({ rights: 'all' });
+    const [a, b] = [await user(), await user()];
+    a.say('log on\n');
+    await answer(daemon, 'log on', ON);
+    await a.hear(ON);
+    b.say('version 1 \xe9\nversion 1\xa0\nlog off \xe9\n');
+    await answer(
+      daemon,
+      'log on \xe9',
+      `${ON}ERROR: log parameter must be 'on' or 'off' or some number n or 'all'\r\n`,
+    );
+    await b.hear("or 'all'\r\n");
+    expect(await b.ask('version 1 "')).toMatch(/^ERROR: Options error/);
+    expect(await b.ask('log off "')).toMatch(/^ERROR: Options error/);
+    expect(daemon.received).toBe('');
+  });
+
   test('state, echo and their history too', async () => {
     const { daemon, user } = await relayed();
     const [a, b] = [await user(), await user()];
