@@ -10,6 +10,7 @@ import {
   type ManagementClient,
   type ManagementListener,
   type Notification,
+  type Relay,
 } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
 import { answer } from './answer.ts';
@@ -36,6 +37,8 @@ export interface TunnelOptions {
   readonly onTokenRemoval: TokenRemovalAction;
   /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
   readonly deadline: number;
+  /** Other management clients, who get what is not for us. */
+  readonly relay?: Relay | undefined;
   /** Ends the tunnel: requests under way are still answered. */
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -100,9 +103,13 @@ export class Tunnel {
     await Promise.all([...this.#serving, ...this.#busy]);
   }
 
-  async #clientOptions(): Promise<{ clientVersion: number; password?: Secret }> {
+  async #clientOptions(): Promise<{ clientVersion: number; password?: Secret; encoding?: 'latin1' }> {
     const password = await this.#options.password?.();
-    return { clientVersion: CLIENT_VERSION, ...(password && { password }) };
+    return {
+      clientVersion: CLIENT_VERSION,
+      ...(password && { password }),
+      ...(this.#options.relay && { encoding: 'latin1' }),
+    };
   }
 
   async #accept(listener: ManagementListener, signal: AbortSignal): Promise<void> {
@@ -168,6 +175,7 @@ export class Tunnel {
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop);
     this.#clients.add(client);
+    this.#options.relay?.attach(client);
     try {
       for await (const notification of client) {
         const handled = this.#handle(client, notification);
@@ -206,7 +214,7 @@ export class Tunnel {
   }
 
   async #respond(client: ManagementClient, notification: Notification): Promise<void> {
-    const { key, log, deadline, signal } = this.#options;
+    const { key, log, deadline, signal, relay } = this.#options;
     const tunnel = this.name;
     switch (notification.type) {
       case 'PK_SIGN':
@@ -235,11 +243,13 @@ export class Tunnel {
         await (await key()).signer.ready();
         // the hold takes the place of the daemon's own pause between tries: released at once it would hammer the server
         await sleep(Math.min((notification.waitSeconds ?? 0) * 1000, LONGEST_HOLD), undefined, { signal });
+        if (relay?.takeHold(client) === false) return;
         await client.holdRelease();
         log.info({ tunnel }, 'hold released');
         return;
       case 'NEED-CERTIFICATE': {
         const { certificates } = await key();
+        if (certificates.length === 0 && relay?.askForCertificate(client) === true) return;
         if (certificates.length === 0)
           log.error({ tunnel }, 'the daemon wants a certificate and there is none: give --cert');
         await client.certificate(certificates.map(certificatePem).join(''));
@@ -247,7 +257,7 @@ export class Tunnel {
       }
       case 'PASSWORD':
         // only the questions: other texts may hold an Auth-Token
-        if (notification.form === 'need')
+        if (notification.form === 'need' && relay === undefined)
           log.warn({ tunnel, name: notification.name }, 'the daemon asks for a password, which pksigd does not have');
         return;
       case 'FATAL':

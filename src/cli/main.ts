@@ -68,7 +68,14 @@ function withTunnelOptions(command: Command): Command {
         .choices(['none', 'restart', 'disconnect'])
         .default('none'),
     )
-    .option('--wait-for-token', 'wait for a token that is not there at the start');
+    .option('--wait-for-token', 'wait for a token that is not there at the start')
+    .option('--relay <address...>', 'listen there for other management clients: ADDRESS PORT|unix [PASSWORD-FILE]')
+    .addOption(
+      new Option('--relay-allow <rights>', 'what they may do').choices(['read', 'operate', 'all']).default('read'),
+    )
+    .option('--relay-mode <mode>', "mode of the relay's unix socket (default: 0600; with a group 0660)")
+    .option('--relay-group <group>', "group of the relay's unix socket: a name or a number")
+    .option('--relay-keep', 'keep their connections while the daemon is away');
 }
 
 const program = new Command('pksigd')

@@ -6,9 +6,10 @@ import { readOpenVpnConfig, type ManagementDirectives } from '../config/openvpn-
 import { parseSecretSource, type SecretSource } from '../config/secret-source.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
+import { openRelay, type RelayFlags } from './relay-flags.ts';
 import { forbidCoreDumps, moduleHosts, openKeyOf, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
 
-export interface RunFlags extends KeyFlags {
+export interface RunFlags extends KeyFlags, RelayFlags {
   readonly management?: readonly string[];
   readonly managementClient?: boolean;
   readonly openvpnConfig?: string;
@@ -85,6 +86,11 @@ export async function runCommand(flags: RunFlags): Promise<void> {
       openKeyOf(flags, hosts, log, { watchInterval: WATCH_INTERVAL }),
     ));
   // listening comes first: a port that is in use costs no PIN
+  await using relay = await openRelay(
+    flags,
+    (word) => askSecret.from(passwordSource(word), `password of the relay ${flags.relay?.[0] ?? ''}`),
+    log,
+  );
   const tunnel = await Tunnel.open({
     address: parsedAddress,
     listen: managementClient,
@@ -93,6 +99,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     }),
     key,
     onTokenRemoval: flags.onTokenRemoval,
+    relay,
     deadline: flags.deadline + DEADLINE_MARGIN,
     signal: stop.signal,
     log,

@@ -10,6 +10,8 @@ export interface CommandOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds to wait for the reply: then ERR_MANAGEMENT_TIMEOUT. 0 waits for ever. Default: the client's. */
   readonly timeout?: number | undefined;
+  /** Gets the reply at once, before whatever the daemon sent behind it is read: for those who pass both on, in order. */
+  readonly onReply?: ((reply: Reply) => void) | undefined;
 }
 
 /** A command, ready to be written. */
@@ -70,7 +72,7 @@ export class CommandQueue {
         reject(this.#closed);
         return;
       }
-      const { signal, timeout = this.#defaultTimeout } = options;
+      const { signal, timeout = this.#defaultTimeout, onReply } = options;
       if (signal?.aborted === true) {
         reject(aborted(command.name, signal));
         return;
@@ -87,8 +89,12 @@ export class CommandQueue {
           signal?.removeEventListener('abort', onAbort);
           this.#sent.delete(waiting);
           if (this.#current === waiting) this.#current = undefined;
-          if (outcome instanceof AgentError) reject(outcome);
-          else resolve(outcome);
+          if (outcome instanceof AgentError) {
+            reject(outcome);
+          } else {
+            onReply?.(outcome);
+            resolve(outcome);
+          }
         },
       };
       signal?.addEventListener('abort', onAbort, { once: true });

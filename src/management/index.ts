@@ -62,5 +62,7 @@ export type { ProxyChoice, RemoteEntry } from './question-commands.ts';
 export type { AuthRetry, HistoryOptions, LoadStats } from './session-commands.ts';
 export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './status.ts';
 export { parseReply } from './parsed-reply.ts';
+export { Relay, type RelayEvent, type RelayOptions } from './relay/relay.ts';
+export { RELAY_RIGHTS, type RelayRights } from './relay/rights.ts';
 export { AgentError, type AgentErrorCode, errorCode } from '../errors.ts';
 export { Secret } from '../secret.ts';

@@ -129,7 +129,7 @@ export async function listenManagement(
 }
 
 /** Removes a socket that a process left behind; refuses to touch anything else. */
-async function removeStale(path: string): Promise<void> {
+export async function removeStale(path: string): Promise<void> {
   const stats = await lstat(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw cantListen(path, errorText(error), error);
@@ -148,7 +148,7 @@ async function removeStale(path: string): Promise<void> {
   });
 }
 
-function listenHint(error: unknown): string {
+export function listenHint(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE') return 'already in use, another process listens on it';
   if (code === 'EADDRNOTAVAIL') return 'this host has no such address';

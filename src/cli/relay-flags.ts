@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { AgentError } from '../errors.ts';
+import {
+  formatManagementAddress,
+  parseManagementAddress,
+  Relay,
+  type RelayEvent,
+  type RelayRights,
+} from '../management/index.ts';
+import type { Secret } from '../secret.ts';
+import type { stderrLog } from './surroundings.ts';
+
+/** The options of `run` about other management clients. */
+export interface RelayFlags {
+  readonly relay?: readonly string[];
+  readonly relayAllow: RelayRights;
+  /** Octal digits. */
+  readonly relayMode?: string;
+  readonly relayGroup?: string;
+  readonly relayKeep?: boolean;
+}
+
+/** Without `--relay-mode`: this user's own, with `--relay-group` the group's too. */
+const OWN_MODE = 0o600;
+const GROUP_MODE = 0o660;
+
+/**
+ * Listens for the relay's clients, if the flags say so.
+ *
+ * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN
+ */
+export async function openRelay(
+  flags: RelayFlags,
+  askPassword: (word: string) => Promise<Secret>,
+  log: ReturnType<typeof stderrLog>,
+): Promise<Relay | undefined> {
+  if (flags.relay === undefined) {
+    if (flags.relayMode !== undefined || flags.relayGroup !== undefined || flags.relayKeep !== undefined)
+      throw new AgentError('ERR_USAGE', '--relay-mode, --relay-group and --relay-keep are for --relay');
+    return undefined;
+  }
+  const [first, port, passwordFile, ...rest] = flags.relay;
+  if (first === undefined || port === undefined || rest.length > 0)
+    throw new AgentError('ERR_USAGE', '--relay takes ADDRESS PORT|unix [PASSWORD-FILE]');
+  const address = parseManagementAddress(first, port);
+  if (address.kind === 'tcp' && (flags.relayMode !== undefined || flags.relayGroup !== undefined))
+    throw new AgentError('ERR_USAGE', '--relay-mode and --relay-group are for unix sockets');
+  const name = formatManagementAddress(address);
+  const password = passwordFile === undefined ? undefined : await askPassword(passwordFile);
+  const relay = await Relay.listen({
+    address,
+    password,
+    rights: flags.relayAllow,
+    mode: modeOf(flags),
+    ...(flags.relayGroup !== undefined && { group: await groupId(flags.relayGroup) }),
+    keep: flags.relayKeep,
+    onEvent: (event) => {
+      logEvent(log, name, event);
+    },
+  });
+  log.info({ relay: name, allow: flags.relayAllow }, 'listening for management clients');
+  if (address.kind === 'tcp' && password === undefined)
+    log.warn({ relay: name }, 'every user of this host can use the relay: name a password file, or use a unix socket');
+  return relay;
+}
+
+function modeOf(flags: RelayFlags): number {
+  if (flags.relayMode === undefined) return flags.relayGroup === undefined ? OWN_MODE : GROUP_MODE;
+  if (/^0?[0-7]{3}$/.test(flags.relayMode)) return Number.parseInt(flags.relayMode, 8);
+  throw new AgentError('ERR_USAGE', `--relay-mode '${flags.relayMode}' is not an octal mode`, { hint: 'such as 0660' });
+}
+
+/** A group's number; names as the system's own getent knows them. */
+async function groupId(group: string): Promise<number> {
+  if (/^\d+$/.test(group)) return Number(group);
+  const found = await promisify(execFile)('getent', ['group', '--', group]).catch(() => undefined);
+  const id = found?.stdout.split(':')[2];
+  if (id !== undefined && id !== '') return Number(id);
+  throw new AgentError('ERR_USAGE', `there is no group '${group}'`, { hint: 'see --relay-group' });
+}
+
+function logEvent(log: ReturnType<typeof stderrLog>, relay: string, event: RelayEvent): void {
+  const { type, ...fields } = event;
+  const level = type === 'dropped' || type === 'refused' ? 'warn' : 'info';
+  log[level]({ relay, ...fields }, `management client ${type}`);
+}

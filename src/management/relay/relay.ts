@@ -1,0 +1,255 @@
+import type { Server, Socket } from 'node:net';
+import { AgentError, errorText } from '../../errors.ts';
+import type { Secret } from '../../secret.ts';
+import { formatManagementAddress, type ManagementAddress } from '../address.ts';
+import type { ManagementClient } from '../client.ts';
+import { notificationWord } from '../notification.ts';
+import type { Notification } from '../notification-types.ts';
+import { Questions } from './questions.ts';
+import { RelayClient } from './relay-client.ts';
+import { carryOut, type RelayContext, adjust } from './relay-commands.ts';
+import { isLocal, listenForClients } from './relay-listener.ts';
+import { isSecret, type RelayRights } from './rights.ts';
+import type { Topic } from './subscriptions.ts';
+
+/** How a relay is set up. */
+export interface RelayOptions {
+  readonly address: ManagementAddress;
+  /** What its clients are asked for first, as by a daemon whose `--management` names a password file. */
+  readonly password?: Secret | undefined;
+  /** What they may do. Default `read`. */
+  readonly rights?: RelayRights | undefined;
+  /** Mode of a unix socket. Default 0o600. */
+  readonly mode?: number | undefined;
+  /** Group ID of a unix socket. */
+  readonly group?: number | undefined;
+  /** Clients stay when the daemon goes, and are greeted again when it is back. Default: their connections end. */
+  readonly keep?: boolean | undefined;
+  /** Bytes that may wait for a client that doesn't read, before it is dropped. Default 1 MiB. */
+  readonly maxBuffered?: number | undefined;
+  /** Told of clients that come and go. */
+  readonly onEvent?: ((event: RelayEvent) => void) | undefined;
+}
+
+export interface RelayEvent {
+  readonly type: 'connected' | 'disconnected' | 'refused' | 'dropped';
+  readonly client: string;
+  readonly reason?: string;
+}
+
+const GREETING = '>INFO:OpenVPN Management Interface Version ';
+const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', ECHO: 'echo' };
+
+/**
+ * Many management clients behind one: to each it is the daemon's management interface. Requests for signatures and
+ * certificates, and the answers to them, stay with whoever made the connection to the daemon.
+ */
+export class Relay implements AsyncDisposable {
+  readonly #options: RelayOptions;
+  readonly #context: RelayContext;
+  readonly #clients = new Set<RelayClient>();
+  /** Clients that wait for a daemon to greet them. */
+  #waiting: (() => void)[] = [];
+  #server: Server | undefined;
+  #greeting: string | undefined;
+  #withheld: readonly string[] = [];
+  #count = 0;
+
+  private constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#context = {
+      rights: options.rights ?? 'read',
+      questions: new Questions(),
+      clients: this.#clients,
+      keep: options.keep ?? false,
+      upstream: undefined,
+      asked: new Set(),
+      interval: 0,
+      repeatTo: undefined,
+    };
+  }
+
+  /**
+   * Listens from now on. Clients that come before a daemon does wait for its greeting.
+   *
+   * @throws AgentError ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
+   */
+  static async listen(options: RelayOptions): Promise<Relay> {
+    const { address, mode = 0o600, group } = options;
+    if (options.password === undefined && !isLocal(address))
+      throw new AgentError('ERR_USAGE', `a relay on ${formatManagementAddress(address)} needs a password`, {
+        hint: 'name a password file behind the port, or use a unix socket or a loopback address',
+      });
+    const relay = new Relay(options);
+    relay.#server = await listenForClients(address, { mode, group }, (socket) => {
+      relay.#accept(socket);
+    });
+    return relay;
+  }
+
+  /** Where it listens: with the port that the system picked, if 0 was asked for. */
+  get address(): ManagementAddress {
+    const bound = this.#server?.address();
+    const { address } = this.#options;
+    return address.kind === 'tcp' && typeof bound === 'object' && bound !== null
+      ? { ...address, port: bound.port }
+      : address;
+  }
+
+  /**
+   * Relays this daemon from now on, instead of any other. Call it before anything was awaited since the daemon greeted
+   * us: the greeting is passed on. `upstream` must have been made with `encoding: 'latin1'`.
+   */
+  attach(upstream: ManagementClient): void {
+    this.#detach();
+    this.#context.upstream = upstream;
+    upstream.on('*', (notification, lines) => {
+      if (this.#context.upstream === upstream) this.#pass(notification, lines);
+    });
+    void upstream.closed.then(() => {
+      if (this.#context.upstream === upstream) this.#detach();
+    });
+    // what clients that were kept asked for
+    adjust(this.#context);
+  }
+
+  /**
+   * The agent is about to release the hold itself. False if one of the clients was faster: a release that nobody waits
+   * for could count for the next hold.
+   */
+  takeHold(upstream: ManagementClient): boolean {
+    if (this.#context.upstream !== upstream) return true;
+    const { questions } = this.#context;
+    if (questions.type !== 'HOLD') return false;
+    questions.clear();
+    return true;
+  }
+
+  /** The agent has no certificate: the daemon's question for one goes to the clients after all. False if there are none. */
+  askForCertificate(upstream: ManagementClient): boolean {
+    if (this.#context.upstream !== upstream || this.#withheld.length === 0) return false;
+    this.#context.questions.ask('NEED-CERTIFICATE', this.#withheld);
+    this.#broadcast(this.#withheld, true);
+    this.#withheld = [];
+    return true;
+  }
+
+  /** Stops listening and ends all connections. */
+  async close(): Promise<void> {
+    this.#server?.close();
+    for (const client of this.#clients) client.close();
+    await Promise.all([...this.#clients].map((client) => client.closed));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #detach(): void {
+    if (this.#context.upstream === undefined) return;
+    this.#context.upstream = undefined;
+    this.#context.asked.clear();
+    this.#context.interval = 0;
+    this.#context.repeatTo = undefined;
+    this.#context.questions.clear();
+    this.#greeting = undefined;
+    this.#withheld = [];
+    if (this.#options.keep === true) return;
+    // those that were never greeted know nothing of this daemon: they wait for the next
+    for (const client of this.#clients) if (client.greeted) client.close();
+  }
+
+  #pass(notification: Notification, lines: readonly string[]): void {
+    const { type } = notification;
+    if (type === 'STRAY') return;
+    const { repeatTo, questions } = this.#context;
+    if (repeatTo !== undefined && lines[0] === questions.lines[0]) {
+      this.#context.repeatTo = undefined;
+      repeatTo.notify(textOf(lines, true));
+      return;
+    }
+    questions.note(notification, lines);
+    if (type === 'PK_SIGN' || type === 'RSA_SIGN') return;
+    if (type === 'TRUNCATED') {
+      if (!notification.of.endsWith('_SIGN')) this.#broadcast(lines, false);
+    } else if (type === 'NEED-CERTIFICATE') {
+      this.#withheld = lines;
+    } else if (this.#greeting === undefined && (lines[0] ?? '').startsWith(GREETING)) {
+      this.#greet(lines[0] ?? '');
+    } else {
+      this.#broadcast(lines, true);
+    }
+  }
+
+  #greet(line: string): void {
+    this.#greeting = line;
+    for (const client of this.#clients) if (client.greeted) this.#welcome(client);
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  #welcome(client: RelayClient): void {
+    client.greeted = true;
+    client.notify(textOf([this.#greeting ?? '', ...this.#context.questions.lines], true));
+  }
+
+  #broadcast(lines: readonly string[], ended: boolean): void {
+    const seen = this.#context.rights === 'read' ? lines.filter((line) => !isSecret(line)) : lines;
+    if (seen.length === 0) return;
+    const text = textOf(seen, ended);
+    const word = notificationWord(seen[0] ?? '');
+    const topic = TOPIC_OF[word];
+    const counted = word === 'BYTECOUNT' ? '' : /^>BYTECOUNT_CLI:(\d+),/.exec(seen[0] ?? '')?.[1];
+    const now = performance.now();
+    for (const client of this.#clients) {
+      if (!client.greeted) continue;
+      if (topic !== undefined && !client.subscriptions.active.has(topic)) continue;
+      if (counted !== undefined && !client.subscriptions.takesByteCount(counted, now, this.#context.interval)) continue;
+      client.notify(text);
+    }
+  }
+
+  #accept(socket: Socket): void {
+    this.#count += 1;
+    const client = new RelayClient(socket, {
+      name: `#${this.#count}`,
+      password: this.#options.password,
+      maxBuffered: this.#options.maxBuffered ?? 1024 * 1024,
+      onDropped: ({ name }, reason) => this.#options.onEvent?.({ type: 'dropped', client: name, reason }),
+    });
+    this.#clients.add(client);
+    void this.#serve(client);
+  }
+
+  /** One client's life; never throws. */
+  async #serve(client: RelayClient): Promise<void> {
+    const { onEvent } = this.#options;
+    try {
+      if (await client.authenticate()) {
+        onEvent?.({ type: 'connected', client: client.name });
+        while (this.#greeting === undefined && !client.gone) await this.#daemon(client);
+        if (!client.gone) this.#welcome(client);
+        await carryOut(client, this.#context);
+        onEvent?.({ type: 'disconnected', client: client.name });
+      } else {
+        onEvent?.({ type: 'refused', client: client.name, reason: 'no password, or a wrong one' });
+      }
+    } catch (error) {
+      client.destroy();
+      onEvent?.({ type: 'dropped', client: client.name, reason: errorText(error) });
+    } finally {
+      this.#clients.delete(client);
+      client.close();
+      adjust(this.#context);
+    }
+  }
+
+  /** Settles when a daemon is there, or the client is gone. */
+  #daemon(client: RelayClient): Promise<unknown> {
+    const there = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return Promise.race([there, client.closed]);
+  }
+}
+
+function textOf(lines: readonly string[], ended: boolean): string {
+  return ended ? `${lines.join('\r\n')}\r\n` : lines.join('\r\n');
+}
