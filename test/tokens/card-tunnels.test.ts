@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { openScSetup, ykcs11Setup, type PivBed } from './setup/piv.ts';
 import { run } from './setup/token-bed.ts';
-import { isMissing, keyUri, TokenTunnel, withBed, type TunnelOptions } from './support/tunnel.ts';
+import { isMissing, withBed } from './support/bed.ts';
+import { keyUri, TokenTunnel, type TunnelOptions } from './support/tunnel.ts';
 
 const AWAY = 'the token is away';
 const BACK = 'the token is back';

@@ -1,31 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { Child } from '../support/child.ts';
 import { gnomeKeyringSetup } from './setup/gnome-keyring.ts';
 import { p11KitClientSetup, spySetup, startP11KitServer } from './setup/softhsm.ts';
-import type { TokenBed, TokenSetup } from './setup/token-bed.ts';
-import { startSwtpm, tpm2Setup } from './setup/tpm2.ts';
+import { restartSwtpm, tpm2Setup } from './setup/tpm2.ts';
 import { AgentKey } from './support/agent.ts';
+import { kill, withBed } from './support/bed.ts';
 
 const DIGEST = Buffer.alloc(32, 7);
-
-async function withBed(setup: TokenSetup, use: (bed: TokenBed) => Promise<void>): Promise<void> {
-  const bed = await setup.start();
-  try {
-    await use(bed);
-  } finally {
-    await bed.stop();
-  }
-}
-
-/** Kills a daemon and what it started: p11-kit's server has a process for each connection, which outlives it. */
-async function kill(child: Child | undefined): Promise<void> {
-  if (!child) throw new Error('nothing runs');
-  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ').filter(Boolean);
-  child.kill('SIGKILL');
-  for (const pid of children) process.kill(Number(pid), 'SIGKILL');
-  await child.exited;
-}
 
 describe.skipIf(p11KitClientSetup.unavailable() !== undefined)("p11-kit's server", () => {
   test('killed and started again: it signs again', async () => {
@@ -46,16 +27,13 @@ describe.skipIf(p11KitClientSetup.unavailable() !== undefined)("p11-kit's server
 describe.skipIf(tpm2Setup.unavailable() !== undefined)('a TPM', () => {
   test('reset and started again: it signs again', async () => {
     await withBed(tpm2Setup, async (bed) => {
-      let swtpm = bed.daemon;
-      const [, address = '', port = ''] =
-        /host=([\d.]+),port=(\d+)/.exec(bed.environment['TPM2_PKCS11_TCTI'] ?? '') ?? [];
       await using agent = await AgentKey.open(bed, bed.key('p256'));
       // once: a TPM takes each loss of power for a wrong PIN, and locks after three
       {
         await agent.sign('ECDSA', DIGEST);
-        await kill(swtpm);
+        await kill(bed.daemon);
         await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_/) });
-        swtpm = (await startSwtpm(bed.bench, { address, port: Number(port) })).process;
+        await restartSwtpm(bed);
         await agent.sign('ECDSA', DIGEST);
       }
     });

@@ -3,8 +3,8 @@
  *
  *   FAULT_MODULE  the real module
  *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
- *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [hang] [crash] [print=TEXT]
- *                            [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
+ *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [hang] [crash] [grow=MIB]
+ *                            [print=TEXT] [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
  *                 late: the real function is called all the same, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
  *                 them), attributes of C_GetAttributeValue. mech: only while signing with that mechanism.
@@ -26,7 +26,7 @@
 
 struct rule {
   unsigned long rv, set, clear, mech, hide[HIDE];
-  int id, n, skip, ms, hides, hang, crash, late;
+  int id, n, skip, ms, grow, hides, hang, crash, late;
   char print[64];
 };
 
@@ -57,6 +57,7 @@ static struct rule parse(char *words) {
     else if (!strcmp(w, "n")) r.n = atoi(value);
     else if (!strcmp(w, "skip")) r.skip = atoi(value);
     else if (!strcmp(w, "ms")) r.ms = atoi(value);
+    else if (!strcmp(w, "grow")) r.grow = atoi(value);
     else if (!strcmp(w, "rv")) r.rv = strtoul(value, NULL, 0);
     else if (!strcmp(w, "mech")) r.mech = strtoul(value, NULL, 0);
     else if (!strcmp(w, "set")) r.set = strtoul(value, NULL, 0);
@@ -110,6 +111,11 @@ static int before(const struct rule *r, CK_RV *rv) {
     fflush(stdout);
   }
   if (r->ms) usleep(r->ms * 1000);
+  if (r->grow) {
+    /* kept and written to, as a leak is */
+    static volatile char *leak;
+    leak = memset(malloc((size_t)r->grow << 20), 1, (size_t)r->grow << 20);
+  }
   if (r->crash) crash();
   while (r->hang) pause();
   *rv = r->rv;

@@ -1,17 +1,10 @@
-import { ownAddress } from '../../support/bench.ts';
-import { freePort } from '../../support/bench.ts';
-import {
-  managementArgs,
-  type ClientOptions,
-  type OpenVpnClient,
-  type OpenVpnServer,
-} from '../../support/openvpn.ts';
+import { freePort, ownAddress } from '../../support/bench.ts';
+import { managementArgs, type ClientOptions, type OpenVpnClient, type OpenVpnServer } from '../../support/openvpn.ts';
 import { Pksigd } from '../../support/pksigd.ts';
-import type { BedKey, TokenBed, TokenSetup } from '../setup/token-bed.ts';
+import type { BedKey, TokenBed } from '../setup/token-bed.ts';
 
 /** OpenVPN got an answer that is none, gave this handshake up, and tries again. */
 const GAVE_UP = /SIGUSR1\[soft,tls-error\]/;
-const HELD = /Need hold release from management interface/;
 
 export interface TunnelOptions {
   /** The values of `--key`; without them the bed's key of the certificate. */
@@ -20,6 +13,11 @@ export interface TunnelOptions {
   /** More of pksigd's arguments. */
   readonly args?: readonly string[];
   readonly pinFile?: string;
+  /**
+   * Over TCP, as without this, a server forgets a handshake that was given up, and hears the next one at once. UDP is
+   * faster where none is.
+   */
+  readonly proto?: 'tcp' | 'udp';
 }
 
 /** The value of `--key` for a key of a bed. */
@@ -51,15 +49,19 @@ export class TokenTunnel {
 
   /** Starts all three; the daemon is held until the key is ready. */
   static async open(bed: TokenBed, options: TunnelOptions = {}): Promise<TokenTunnel> {
-    const { certificate = { file: 'p256' }, args = [], pinFile = bed.pinFile } = options;
+    const { certificate = { file: 'p256' }, args = [], pinFile = bed.pinFile, proto = 'tcp' } = options;
     const keys = options.keys ?? ['file' in certificate ? keyUri(bed, bed.key(certificate.file)) : ''];
     const address = ownAddress();
     const management = { address, port: `${await freePort(address)}` };
-    // over TCP a server forgets a handshake that was given up, and hears the next one at once
-    const server = await bed.bench.server({ proto: 'tcp' });
+    const server = await bed.bench.server({ proto });
     const client = bed.bench.client(server, { management, certificate });
     const keyArgs = keys.flatMap((key) => ['--key', key]);
-    return new TokenTunnel(bed, { server, client, args: [...managementArgs(management), ...keyArgs, ...args], pinFile });
+    return new TokenTunnel(bed, {
+      server,
+      client,
+      args: [...managementArgs(management), ...keyArgs, ...args],
+      pinFile,
+    });
   }
 
   get pksigd(): Pksigd {
@@ -92,7 +94,7 @@ export class TokenTunnel {
 
   /** Waits until the daemon is held for the `times`-th time. */
   async held(times: number): Promise<void> {
-    await this.client.logged(HELD, times);
+    await this.pksigd.message('the daemon is held', times);
   }
 
   /** Handshakes that the daemon gave up. */
@@ -109,27 +111,4 @@ export class TokenTunnel {
   get hostPid(): number {
     return Number(this.pksigd.messages('module host started').at(-1)?.['pid']);
   }
-}
-
-/** Makes a bed for one test, and unmakes it; what was said is printed when the test fails. */
-export async function withBed<Bed extends TokenBed>(
-  setup: TokenSetup & { start: () => Promise<Bed> },
-  use: (bed: Bed) => Promise<void>,
-): Promise<void> {
-  const bed = await setup.start();
-  try {
-    await use(bed);
-  } catch (error) {
-    console.error(bed.bench.transcript);
-    throw error;
-  } finally {
-    await bed.stop();
-  }
-}
-
-/** Why tests with this setup are left out, if they are; says so. */
-export function isMissing(setup: TokenSetup): boolean {
-  const reason = setup.unavailable();
-  if (reason !== undefined) console.warn(`tunnels with ${setup.name} are left out: ${reason}`);
-  return reason !== undefined;
 }
