@@ -36,7 +36,7 @@ for (const setup of [openScSetup, ykcs11Setup]) {
 
     test('pulled in the middle of a handshake: the tunnel comes up when it is back', async () => {
       await withBed(setup, async (bed) => {
-        const tunnel = await open(bed);
+        const tunnel = await open(bed, { fails: true });
         await tunnel.up();
         for (let round = 1; round <= ROUNDS; round++) {
           bed.card.kill('SIGUSR2');

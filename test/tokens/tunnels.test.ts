@@ -13,7 +13,7 @@ const HANDSHAKES = Number(process.env['HANDSHAKES'] ?? 20);
 describe.skipIf(isMissing(softHsmSetup)).concurrent('a tunnel whose module host is killed', () => {
   test(`${HANDSHAKES / 2} times under ${HANDSHAKES} handshakes: none is lost`, async () => {
     await withBed(softHsmSetup, async (bed) => {
-      const tunnel = await TokenTunnel.open(bed, { proto: 'udp' });
+      const tunnel = await TokenTunnel.open(bed);
       await tunnel.up();
       for (let handshake = 1; handshake <= HANDSHAKES; handshake++) {
         // by turns before a handshake, not at all, and shortly before the request

@@ -13,11 +13,8 @@ export interface TunnelOptions {
   /** More of pksigd's arguments. */
   readonly args?: readonly string[];
   readonly pinFile?: string;
-  /**
-   * Over TCP, as without this, a server forgets a handshake that was given up, and hears the next one at once. UDP is
-   * faster where none is.
-   */
-  readonly proto?: 'tcp' | 'udp';
+  /** Handshakes are given up: over TCP a server forgets such a one, and hears the next at once. Takes longer. */
+  readonly fails?: boolean;
 }
 
 /** The value of `--key` for a key of a bed. */
@@ -49,12 +46,13 @@ export class TokenTunnel {
 
   /** Starts all three; the daemon is held until the key is ready. */
   static async open(bed: TokenBed, options: TunnelOptions = {}): Promise<TokenTunnel> {
-    const { certificate = { file: 'p256' }, args = [], pinFile = bed.pinFile, proto = 'tcp' } = options;
+    const { certificate = { file: 'p256' }, args = [], pinFile = bed.pinFile, fails = false } = options;
     const keys = options.keys ?? ['file' in certificate ? keyUri(bed, bed.key(certificate.file)) : ''];
     const address = ownAddress();
     const management = { address, port: `${await freePort(address)}` };
-    const server = await bed.bench.server({ proto });
-    const client = bed.bench.client(server, { management, certificate });
+    const server = await bed.bench.server({ proto: fails ? 'tcp' : 'udp' });
+    const pause = fails ? [] : ['--connect-retry', '0', '0'];
+    const client = bed.bench.client(server, { management, certificate, args: pause });
     const keyArgs = keys.flatMap((key) => ['--key', key]);
     return new TokenTunnel(bed, {
       server,
