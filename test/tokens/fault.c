@@ -3,8 +3,8 @@
  *
  *   FAULT_MODULE  the real module
  *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
- *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [hang] [crash] [print=TEXT]
- *                            [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
+ *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [grow=MIB] [hang] [crash]
+ *                            [print=TEXT] [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
  *                 late: the real function is called all the same, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
  *                 them), attributes of C_GetAttributeValue. mech: only while signing with that mechanism.
@@ -26,7 +26,7 @@
 
 struct rule {
   unsigned long rv, set, clear, mech, hide[HIDE];
-  int id, n, skip, ms, hides, hang, crash, late;
+  int id, n, skip, ms, grow, hides, hang, crash, late;
   char print[64];
 };
 
@@ -57,6 +57,7 @@ static struct rule parse(char *words) {
     else if (!strcmp(w, "n")) r.n = atoi(value);
     else if (!strcmp(w, "skip")) r.skip = atoi(value);
     else if (!strcmp(w, "ms")) r.ms = atoi(value);
+    else if (!strcmp(w, "grow")) r.grow = atoi(value);
     else if (!strcmp(w, "rv")) r.rv = strtoul(value, NULL, 0);
     else if (!strcmp(w, "mech")) r.mech = strtoul(value, NULL, 0);
     else if (!strcmp(w, "set")) r.set = strtoul(value, NULL, 0);
@@ -108,6 +109,11 @@ static int before(const struct rule *r, CK_RV *rv) {
   if (r->print[0]) {
     fprintf(stdout, "%s\n", r->print);
     fflush(stdout);
+  }
+  if (r->grow) {
+    size_t size = (size_t)r->grow << 20;
+    volatile char *leak = malloc(size);
+    for (size_t at = 0; leak && at < size; at += 1024) leak[at] = 1;
   }
   if (r->ms) usleep(r->ms * 1000);
   if (r->crash) crash();

@@ -19,6 +19,8 @@ export interface FaultRule {
   /** The module does its work first: a failed C_Sign has ended the operation, as the standard has it. */
   readonly late?: boolean;
   readonly delay?: number;
+  /** MiB that the module takes and never gives back. */
+  readonly grow?: number;
   readonly hang?: boolean;
   readonly crash?: boolean;
   /** Text for the module's standard output, without blanks. */
@@ -37,7 +39,7 @@ export class FaultBed extends TokenBed {
 
   /** Adds a rule; it holds from the next call on. */
   async fault(functionName: string, rule: FaultRule): Promise<void> {
-    const { times, skip, mechanism, rv, delay, print, setFlags, clearFlags, hide } = rule;
+    const { times, skip, mechanism, rv, delay, grow, print, setFlags, clearFlags, hide } = rule;
     const words = [
       ...[functionName, `id=${this.#nextId++}`],
       ...(times === undefined ? [] : [`n=${times}`]),
@@ -45,6 +47,7 @@ export class FaultBed extends TokenBed {
       ...(mechanism === undefined ? [] : [`mech=${hex(mechanism)}`]),
       ...(rv === undefined ? [] : [`rv=${hex(rv)}`]),
       ...(delay === undefined ? [] : [`ms=${delay}`]),
+      ...(grow === undefined ? [] : [`grow=${grow}`]),
       ...(rule.late === true ? ['late'] : []),
       ...(rule.hang === true ? ['hang'] : []),
       ...(rule.crash === true ? ['crash'] : []),
