@@ -240,9 +240,11 @@ export class Tunnel {
         await reply(client, notification.of, undefined);
         return;
       case 'HOLD':
-        await (await key()).signer.ready();
+        log.debug({ tunnel }, 'the daemon is held');
         // the hold takes the place of the daemon's own pause between tries: released at once it would hammer the server
         await sleep(Math.min((notification.waitSeconds ?? 0) * 1000, LONGEST_HOLD), undefined, { signal });
+        // after the pause, in which a token may go away
+        await (await key()).signer.ready();
         if (relay?.takeHold(client) === false) return;
         await client.holdRelease();
         log.info({ tunnel }, 'hold released');

@@ -1,31 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { Child } from '../support/child.ts';
 import { gnomeKeyringSetup } from './setup/gnome-keyring.ts';
 import { p11KitClientSetup, spySetup, startP11KitServer } from './setup/softhsm.ts';
-import type { TokenBed, TokenSetup } from './setup/token-bed.ts';
 import { startSwtpm, tpm2Setup } from './setup/tpm2.ts';
 import { AgentKey } from './support/agent.ts';
+import { killAll, withBed } from './support/beds.ts';
 
 const DIGEST = Buffer.alloc(32, 7);
-
-async function withBed(setup: TokenSetup, use: (bed: TokenBed) => Promise<void>): Promise<void> {
-  const bed = await setup.start();
-  try {
-    await use(bed);
-  } finally {
-    await bed.stop();
-  }
-}
-
-/** Kills a daemon and what it started: p11-kit's server has a process for each connection, which outlives it. */
-async function kill(child: Child | undefined): Promise<void> {
-  if (!child) throw new Error('nothing runs');
-  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ').filter(Boolean);
-  child.kill('SIGKILL');
-  for (const pid of children) process.kill(Number(pid), 'SIGKILL');
-  await child.exited;
-}
 
 describe.skipIf(p11KitClientSetup.unavailable() !== undefined)("p11-kit's server", () => {
   test('killed and started again: it signs again', async () => {
@@ -34,7 +15,7 @@ describe.skipIf(p11KitClientSetup.unavailable() !== undefined)("p11-kit's server
       await using agent = await AgentKey.open(bed, bed.key('p256'));
       for (let round = 0; round < 3; round++) {
         await agent.sign('ECDSA', DIGEST);
-        await kill(server);
+        await killAll(server);
         await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_TOKEN_/) });
         server = await startP11KitServer(bed.bench);
         await agent.sign('ECDSA', DIGEST);
@@ -53,7 +34,7 @@ describe.skipIf(tpm2Setup.unavailable() !== undefined)('a TPM', () => {
       // once: a TPM takes each loss of power for a wrong PIN, and locks after three
       {
         await agent.sign('ECDSA', DIGEST);
-        await kill(swtpm);
+        await killAll(swtpm);
         await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_/) });
         swtpm = (await startSwtpm(bed.bench, { address, port: Number(port) })).process;
         await agent.sign('ECDSA', DIGEST);
