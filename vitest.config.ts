@@ -33,7 +33,8 @@ const config: ViteUserConfig = defineConfig({
           name: 'tokens',
           include: ['test/tokens/**/*.test.ts'],
           globalSetup,
-          fileParallelism: false,
+          // mostly waiting, for cards and for OpenVPN's timers
+          maxWorkers: 4,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

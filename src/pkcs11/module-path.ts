@@ -1,4 +1,5 @@
 import { access, readdir } from 'node:fs/promises';
+import { machine } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
 import { AgentError } from '../errors.ts';
 import { p11KitModules, type P11KitFolders, type P11KitModule } from './p11-kit.ts';
@@ -16,7 +17,11 @@ async function isReadable(path: string): Promise<boolean> {
 
 async function libraryFolders(): Promise<string[]> {
   const entries = await readdir('/usr/lib').catch(() => []);
-  const multiarch = entries.filter((name) => name.includes('-linux-')).map((name) => join('/usr/lib', name));
+  const isOwn = (name: string): boolean => name.startsWith(machine());
+  const multiarch = entries
+    .filter((name) => name.includes('-linux-'))
+    .sort((a, b) => Number(isOwn(b)) - Number(isOwn(a)))
+    .map((name) => join('/usr/lib', name));
   return [...multiarch.map((folder) => join(folder, 'pkcs11')), ...LIBRARY_FOLDERS, ...multiarch];
 }
 

@@ -24,7 +24,7 @@ export interface KeyObjects {
   readonly certificates: readonly X509Certificate[];
 }
 
-/** Handles of the objects of a class with all these attributes, 100 at most. */
+/** Handles of the objects of a class with all these attributes, 10,000 at most. */
 export async function find({ host, session }: Session, objectClass: number, attributes: Attributes): Promise<string[]> {
   return await host.call('find', { session, class: objectClass, attributes });
 }
@@ -130,21 +130,24 @@ export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> 
     publicKey ??= await readPublicKey(at, object);
   }
   publicKey ??= certificates[0]?.publicKey;
-  const own = certificates.filter((certificate) => publicKey && certificate.publicKey.equals(publicKey));
-  // a renewed certificate often stands beside the old one
-  own.sort((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+  const own = newestFirst(certificates.filter((each) => publicKey && each.publicKey.equals(publicKey)));
   const alwaysAuthenticate = value(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1;
   return { handle, id, label, alwaysAuthenticate, publicKey, certificates: own.slice(0, 1) };
 }
 
+/** A renewed certificate often stands beside the old one. */
+function newestFirst(certificates: readonly X509Certificate[]): X509Certificate[] {
+  return certificates.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+}
+
 /**
- * The certificate that a URI names, by CKA_ID, then label.
+ * The certificate that a URI names, by CKA_ID, then label; the newest, if all that it fits are of one key.
  * @throws AgentError ERR_CERTIFICATE_NOT_FOUND
  */
 export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509Certificate> {
-  const certificates = await findCertificates(at, attributesOf(uri));
-  const [certificate] = certificates;
-  if (certificate && certificates.length === 1) return certificate;
+  const certificates = newestFirst(await findCertificates(at, attributesOf(uri)));
+  const [certificate, ...others] = certificates;
+  if (certificate && others.every(({ publicKey }) => publicKey.equals(certificate.publicKey))) return certificate;
   throw new AgentError(
     'ERR_CERTIFICATE_NOT_FOUND',
     certificate ? `the pkcs11 URI fits ${certificates.length} certificates` : 'no certificate that the pkcs11 URI fits',

@@ -49,7 +49,7 @@ export interface HostCalls {
   logout: { params: { session: string }; result: null };
   /** C_GetSessionInfo: does the session still live? */
   sessionInfo: { params: { session: string }; result: null };
-  /** Objects of a class with all these attributes (hex values), 100 at most. */
+  /** Objects of a class with all these attributes (hex values), 10,000 at most. */
   find: { params: { session: string; class: number; attributes: Attributes }; result: string[] };
   attributes: { params: { session: string; object: string; types: number[] }; result: Attributes };
   /**

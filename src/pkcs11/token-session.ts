@@ -35,8 +35,11 @@ const LADDER = [
   'finalize and initialize the module',
   'start a new module host',
 ] as const;
-/** The steps that a token which is away is looked for with: the middle one helps where the module keeps an old slot list. */
-const SEARCH_STEPS = [0, 2, 3] as const;
+/**
+ * The step that a token which is away is looked for with: the third helps where the module keeps an old slot list (p11-kit,
+ * SoftHSM), a new host where nothing else does, early on and then once in a while.
+ */
+const searchStep = (look: number): number => (look % 30 === 2 ? 3 : look % 2 === 0 ? 0 : 2);
 /** Milliseconds for a call that only looks, or lets go: modules hang in them when a card was pulled at a bad moment. */
 const BRIEF = 5_000;
 /** A module host that grew beyond this is replaced when nothing is under way. */
@@ -64,7 +67,7 @@ export class TokenSession implements AsyncDisposable {
   #busy = 0;
   #watch: NodeJS.Timeout | undefined;
   #away: PromiseWithResolvers | undefined;
-  #searchStep = 0;
+  #looks = 0;
 
   private constructor(
     modulePath: string,
@@ -186,12 +189,12 @@ export class TokenSession implements AsyncDisposable {
   }
 
   /** Prepares the next try: what is open is dropped, and more with each step. Never throws. */
-  async #climb(step: number, error: unknown): Promise<void> {
+  async #climb(step: number, error?: unknown): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
     try {
       const host = open?.host ?? (await this.#options.hosts.get(this.#modulePath));
-      if (step === 3) await host.stop(`was replaced: ${errorText(error)}`);
+      if (step === 3) await host.stop(error === undefined ? undefined : `was replaced: ${errorText(error)}`);
       else if (step === 2) await host.call('reinitialize', {}, BRIEF);
       else if (open) await close(open, step === 1);
     } catch {
@@ -210,7 +213,7 @@ export class TokenSession implements AsyncDisposable {
     if (!this.#away) return;
     this.#away.resolve();
     this.#away = undefined;
-    this.#searchStep = 0;
+    this.#looks = 0;
     this.#options.onEvent?.({ type: 'found', token: this.#label });
   }
 
@@ -247,8 +250,7 @@ export class TokenSession implements AsyncDisposable {
     const alone = ![...this.#siblings.values()].some(
       (other) => other.#modulePath === this.#modulePath && other.#isOpen,
     );
-    const step = alone ? SEARCH_STEPS[this.#searchStep++ % SEARCH_STEPS.length] : 0;
-    await this.#climb(step ?? 0, 'its token is away');
+    await this.#climb(alone ? searchStep(this.#looks++) : 0);
     await this.#use();
   }
 

@@ -1,5 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject, test as base, type TestAPI } from 'vitest';
@@ -109,15 +110,26 @@ export const test: TestAPI<{ bench: Bench }> = base.extend<{ bench: Bench }>({
   },
 });
 
-/** A TCP port on `address` that was free a moment ago. */
+/**
+ * A TCP port on `address` that was free a moment ago, and stays so: none of those that the system gives to sockets which
+ * ask for no port (on Linux from 32,768 on), among them the UDP sockets of other tests' clients on all addresses.
+ */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(0, address, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => {
+        resolve(false);
+      });
+      server.listen(port, address, () => {
+        resolve(true);
+      });
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 let addresses = 0;

@@ -1,11 +1,11 @@
-import { rename, readdir, readFile } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { faultSetup } from './setup/fault.ts';
 import { p11KitClientSetup, softHsm, softHsmSetup, startP11KitServer } from './setup/softhsm.ts';
-import { run, SO_PIN, type TokenBed } from './setup/token-bed.ts';
-import { isMissing, kill, withBed } from './support/bed.ts';
-import { keyUri, TokenTunnel } from './support/tunnel.ts';
+import { run, SO_PIN, type TokenBed, type TokenSetup } from './setup/token-bed.ts';
+import { killAll, withBed } from './support/beds.ts';
+import { QUICK, TokenTunnel } from './support/tunnel.ts';
 
 const FAILED = 'a copy of the key failed';
 const WORKS = 'a copy of the key works again';
@@ -25,7 +25,7 @@ async function untilSaid(tunnel: TokenTunnel, message: string): Promise<void> {
 async function addToken(bed: TokenBed, label: string): Promise<string> {
   const tokens = bed.bench.path('tokens');
   const [first = ''] = await readdir(tokens);
-  const pin = (await readFile(bed.pinFile, 'utf8')).trim();
+  const pin = bed.pin ?? '';
   const tool = (...args: string[]): Promise<string> => run('softhsm2-util', args, { env: bed.environment });
   await tool('--init-token', '--free', '--label', label, '--pin', pin, '--so-pin', SO_PIN);
   const key = ['--label', 'p256', '--id', '0a', '--pin', pin];
@@ -33,81 +33,101 @@ async function addToken(bed: TokenBed, label: string): Promise<string> {
   return join(tokens, first);
 }
 
+/** A test with a bed, if there can be one. */
+function bedTest<Bed extends TokenBed>(
+  title: string,
+  setup: TokenSetup & { readonly start: () => Promise<Bed> },
+  use: (bed: Bed) => Promise<void>,
+): void {
+  test.skipIf(setup.unavailable() !== undefined)(title, () => withBed(setup, use));
+}
+
+/** A tunnel by the bed's key and a copy of it. */
+async function startWithCopy(bed: TokenBed, copy: string, args: readonly string[] = []): Promise<TokenTunnel> {
+  const key = bed.key('p256');
+  return await TokenTunnel.start(bed, key, { ...QUICK, keys: [TokenTunnel.uri(bed, key), copy], args });
+}
+
+function expectNothingLost(tunnel: TokenTunnel): void {
+  expect(tunnel.pksigd.messages('failed')).toEqual([]);
+  expect(tunnel.lost).toBe(0);
+}
+
 describe.concurrent('a tunnel with copies of its key', () => {
-  test.skipIf(isMissing(faultSetup))('the first one hangs: the file signs, later the token again', async () => {
-    await withBed(faultSetup, async (bed) => {
-      const file = bed.bench.recipe('p256.pem');
-      const tunnel = await TokenTunnel.open(bed, { keys: [keyUri(bed, bed.key('p256')), file] });
-      await tunnel.up();
-      await bed.fault('C_Sign', { hang: true, times: 1 });
-      await tunnel.again();
-      expect(tunnel.pksigd.messages('signed').at(-1)).not.toHaveProperty('mechanism', 'CKM_ECDSA');
-      await tunnel.pksigd.message(FAILED);
-      await untilSaid(tunnel, WORKS);
-      expect(tunnel.pksigd.messages('signed').at(-1)).toHaveProperty('mechanism', 'CKM_ECDSA');
-      expect(tunnel.lost).toBe(0);
-    });
+  bedTest('the first one hangs: the file signs, later the token again', faultSetup, async (bed) => {
+    await using tunnel = await startWithCopy(bed, bed.bench.recipe('p256.pem'));
+    await tunnel.client.connected();
+    const lastSigner = (): unknown => tunnel.pksigd.messages('signed').at(-1)?.['mechanism'];
+    await bed.fault('C_Sign', { hang: true, times: 1 });
+    await tunnel.again();
+    expect(lastSigner()).not.toBe('CKM_ECDSA');
+    await tunnel.pksigd.message(FAILED);
+    await untilSaid(tunnel, WORKS);
+    expect(lastSigner()).toBe('CKM_ECDSA');
+    expectNothingLost(tunnel);
   });
 
-  test.skipIf(isMissing(softHsmSetup))(
-    "the first one's token is moved away: the file signs, later the token",
-    async () => {
-      await withBed(softHsmSetup, async (bed) => {
-        const tokens = bed.bench.path('tokens');
-        const file = bed.bench.recipe('p256.pem');
-        const tunnel = await TokenTunnel.open(bed, { keys: [keyUri(bed, bed.key('p256')), file] });
-        await tunnel.up();
-        await rename(tokens, bed.bench.path('away'));
-        await untilSaid(tunnel, FAILED);
-        await rename(bed.bench.path('away'), tokens);
-        await untilSaid(tunnel, WORKS);
-        expect(tunnel.pksigd.messages('failed')).toEqual([]);
-        expect(tunnel.lost).toBe(0);
-      });
-    },
-  );
-
-  test.skipIf(isMissing(softHsmSetup))('on two tokens of a module, one is moved away: the other signs', async () => {
-    await withBed(softHsmSetup, async (bed) => {
-      const folder = await addToken(bed, 'copy');
-      const copy = `pkcs11:token=copy;object=p256?module-path=${bed.modulePath}`;
-      const tunnel = await TokenTunnel.open(bed, { keys: [keyUri(bed, bed.key('p256')), copy] });
-      await tunnel.up();
-      await rename(folder, bed.bench.path('away'));
-      await untilSaid(tunnel, FAILED);
+  const failures = { crash: { crash: true }, error: { rv: 0x30 } } as const;
+  for (const [name, rule] of Object.entries(failures)) {
+    bedTest(`the first one signs with a ${name}: the same token without the shim does`, faultSetup, async (bed) => {
+      await using tunnel = await startWithCopy(
+        bed,
+        TokenTunnel.uri(bed, bed.key('p256'), bed.environment['FAULT_MODULE']),
+      );
+      await tunnel.client.connected();
+      await bed.fault('C_Sign', rule);
       await tunnel.again();
-      expect(tunnel.pksigd.messages('failed')).toEqual([]);
-      expect(tunnel.lost).toBe(0);
+      await tunnel.pksigd.message(FAILED);
+      await bed.heal();
+      await untilSaid(tunnel, WORKS);
+      expectNothingLost(tunnel);
     });
+  }
+
+  bedTest("the first one's token is moved away: the file signs, later the token", softHsmSetup, async (bed) => {
+    const tokens = bed.bench.path('tokens');
+    await using tunnel = await startWithCopy(bed, bed.bench.recipe('p256.pem'));
+    await tunnel.client.connected();
+    await rename(tokens, bed.bench.path('away'));
+    await untilSaid(tunnel, FAILED);
+    await rename(bed.bench.path('away'), tokens);
+    await untilSaid(tunnel, WORKS);
+    expectNothingLost(tunnel);
+  });
+
+  bedTest('on two tokens of a module, one is moved away: the other signs', softHsmSetup, async (bed) => {
+    const folder = await addToken(bed, 'copy');
+    const copy = TokenTunnel.uri(bed, { ...bed.key('p256'), uri: 'token=copy;object=p256' });
+    await using tunnel = await startWithCopy(bed, copy);
+    await tunnel.client.connected();
+    await rename(folder, bed.bench.path('away'));
+    await untilSaid(tunnel, FAILED);
+    await tunnel.again();
+    expectNothingLost(tunnel);
   });
 
   // SoftHSM looks for tokens at C_Initialize alone, and a token is not searched for so while the module has another open
   test.todo('the token that was moved away comes back: it works again');
 
-  test.skipIf(isMissing(p11KitClientSetup))('the first one is behind a server that is killed', async () => {
-    await withBed(p11KitClientSetup, async (bed) => {
-      const { modulePath, environment } = await softHsm(bed.bench);
-      const settings = Object.entries(environment ?? {}).map(([name, value]) => `${name}=${value}`);
-      const keys = [keyUri(bed, bed.key('p256')), keyUri(bed, bed.key('p256'), modulePath)];
-      const tunnel = await TokenTunnel.open(bed, { keys, args: ['--module-env', ...settings] });
-      await tunnel.up();
-      await kill(bed.daemon);
-      await untilSaid(tunnel, FAILED);
-      await startP11KitServer(bed.bench);
-      await untilSaid(tunnel, WORKS);
-      expect(tunnel.pksigd.messages('failed')).toEqual([]);
-      expect(tunnel.lost).toBe(0);
-    });
+  bedTest('the first one is behind a server that is killed', p11KitClientSetup, async (bed) => {
+    const { modulePath, environment } = await softHsm(bed.bench);
+    const settings = Object.entries(environment ?? {}).map(([name, value]) => `${name}=${value}`);
+    const copy = TokenTunnel.uri(bed, bed.key('p256'), modulePath);
+    await using tunnel = await startWithCopy(bed, copy, ['--module-env', ...settings]);
+    await tunnel.client.connected();
+    await killAll(bed.daemon);
+    await untilSaid(tunnel, FAILED);
+    await startP11KitServer(bed.bench);
+    await untilSaid(tunnel, WORKS);
+    expectNothingLost(tunnel);
   });
 
-  test.skipIf(isMissing(softHsmSetup))('that are different keys: refused, and the daemon is held', async () => {
-    await withBed(softHsmSetup, async (bed) => {
-      const keys = [keyUri(bed, bed.key('p256')), bed.bench.recipe('p384.pem')];
-      const { pksigd, client } = await TokenTunnel.open(bed, { keys });
-      expect(await pksigd.exited).toBe(2);
-      expect(pksigd.stderr).toContainEqual(expect.stringMatching(/^pksigd: .*p384.* is another key than .*p256/));
-      expect(client.count(/CMD 'hold release'/)).toBe(0);
-      expect(client.ended).toBe(false);
-    });
+  bedTest('that are different keys: refused, and the daemon is held', softHsmSetup, async (bed) => {
+    await using tunnel = await startWithCopy(bed, bed.bench.recipe('p384.pem'));
+    const { pksigd, client } = tunnel;
+    expect(await pksigd.exited).toBe(2);
+    expect(pksigd.stderr).toContainEqual(expect.stringMatching(/^pksigd: .*p384.* is another key than .*p256/));
+    expect(client.count(/CMD 'hold release'/)).toBe(0);
+    expect(client.ended).toBe(false);
   });
 });

@@ -3,7 +3,7 @@
  *
  *   FAULT_MODULE  the real module
  *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
- *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [hang] [crash] [grow=MIB]
+ *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [grow=MIB] [hang] [crash]
  *                            [print=TEXT] [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
  *                 late: the real function is called all the same, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
@@ -110,12 +110,12 @@ static int before(const struct rule *r, CK_RV *rv) {
     fprintf(stdout, "%s\n", r->print);
     fflush(stdout);
   }
-  if (r->ms) usleep(r->ms * 1000);
   if (r->grow) {
-    /* kept and written to, as a leak is */
-    static volatile char *leak;
-    leak = memset(malloc((size_t)r->grow << 20), 1, (size_t)r->grow << 20);
+    size_t size = (size_t)r->grow << 20;
+    volatile char *leak = malloc(size);
+    for (size_t at = 0; leak && at < size; at += 1024) leak[at] = 1;
   }
+  if (r->ms) usleep(r->ms * 1000);
   if (r->crash) crash();
   while (r->hang) pause();
   *rv = r->rv;

@@ -1,99 +1,116 @@
 import { describe, expect, test } from 'vitest';
-import { faultSetup } from './setup/fault.ts';
+import { faultSetup, type FaultBed } from './setup/fault.ts';
 import { p11KitClientSetup, softHsmSetup, startP11KitServer } from './setup/softhsm.ts';
-import { certificateFor, restartSwtpm, tpm2Setup } from './setup/tpm2.ts';
-import { isMissing, kill, withBed } from './support/bed.ts';
-import { keyUri, TokenTunnel } from './support/tunnel.ts';
+import { startSwtpm, tpm2Setup } from './setup/tpm2.ts';
+import { killAll, withBed } from './support/beds.ts';
+import { QUICK, TokenTunnel } from './support/tunnel.ts';
 
-const AWAY = 'the token is away';
-const BACK = 'the token is back';
-/** Handshakes under which module hosts are killed, half as many; 200 by hand. */
-const HANDSHAKES = Number(process.env['HANDSHAKES'] ?? 20);
+/** How often a module host is killed; each time under two handshakes. */
+const KILLS = Number(process.env['HOST_KILLS'] ?? 4);
 
-describe.skipIf(isMissing(softHsmSetup)).concurrent('a tunnel whose module host is killed', () => {
-  test(`${HANDSHAKES / 2} times under ${HANDSHAKES} handshakes: none is lost`, async () => {
+describe.skipIf(softHsmSetup.unavailable() !== undefined).concurrent('a module host', () => {
+  test(`killed ${KILLS} times under ${2 * KILLS} handshakes: none is lost`, { timeout: 900_000 }, async () => {
     await withBed(softHsmSetup, async (bed) => {
-      const tunnel = await TokenTunnel.open(bed);
-      await tunnel.up();
-      for (let handshake = 1; handshake <= HANDSHAKES; handshake++) {
-        // by turns before a handshake, not at all, and shortly before the request
-        if (handshake % 4 === 1) process.kill(tunnel.hostPid, 'SIGKILL');
-        tunnel.restart();
-        if (handshake % 4 === 3) {
-          await tunnel.client.logged(/VERIFY OK: depth=0/, handshake + 1);
-          process.kill(tunnel.hostPid, 'SIGKILL');
-        }
-        await tunnel.up();
+      const serverArgs = ['--reneg-sec', '1'];
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'), { serverArgs, proto: 'udp' });
+      await tunnel.client.connected();
+      for (let round = 0; round < KILLS; round++) {
+        process.kill(tunnel.host, 'SIGKILL');
+        await tunnel.pksigd.message('signed', tunnel.pksigd.messages('signed').length + 2);
       }
-      const { pksigd } = tunnel;
-      expect(pksigd.messages('signed')).toHaveLength(HANDSHAKES + 1);
-      expect(pksigd.messages('failed')).toEqual([]);
+      expect(tunnel.pksigd.messages('failed')).toEqual([]);
+      expect(tunnel.connections, 'it never had to connect anew').toBe(1);
+      expect(tunnel.pksigd.messages('module host started').length).toBe(KILLS + 1);
+    });
+  });
+
+  test(`killed ${KILLS} times around a request: none is lost`, { timeout: 900_000 }, async () => {
+    await withBed(softHsmSetup, async (bed) => {
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'), QUICK);
+      await tunnel.client.connected();
+      for (let round = 2; round < KILLS + 2; round++) {
+        tunnel.restart();
+        await tunnel.client.logged(/VERIFY OK: depth=0/, round);
+        process.kill(tunnel.host, 'SIGKILL');
+        await tunnel.client.connected(round);
+        // for the request, or for the next look at the token if that was signed already
+        await tunnel.pksigd.message('module host started', round);
+      }
+      expect(tunnel.pksigd.messages('failed')).toEqual([]);
       expect(tunnel.lost).toBe(0);
-      const ends = pksigd.messages('module host ended').map(({ reason }) => reason);
-      expect(ends).toEqual(Array.from({ length: HANDSHAKES / 2 }, () => 'was killed by SIGKILL'));
     });
   });
 });
 
-describe.skipIf(isMissing(p11KitClientSetup)).concurrent("a tunnel with a token behind p11-kit's server", () => {
-  test('that is killed and started again, three times: it comes up again', async () => {
+describe.skipIf(p11KitClientSetup.unavailable() !== undefined).concurrent("p11-kit's server", () => {
+  test('killed and started again, twice: up again', async () => {
     await withBed(p11KitClientSetup, async (bed) => {
       let server = bed.daemon;
-      const tunnel = await TokenTunnel.open(bed);
-      await tunnel.up();
-      for (let round = 1; round <= 3; round++) {
-        await kill(server);
-        await tunnel.pksigd.message(AWAY, round);
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'));
+      for (let round = 1; round <= 2; round++) {
+        await tunnel.client.connected(round);
+        await killAll(server);
+        await tunnel.pksigd.message('the token is away', round);
+        tunnel.restart();
         server = await startP11KitServer(bed.bench);
-        await tunnel.again();
       }
-      expect(tunnel.said(AWAY, BACK)).toEqual([AWAY, BACK, AWAY, BACK, AWAY, BACK]);
-      expect(tunnel.lost).toBe(0);
+      await tunnel.client.connected(3);
     });
   });
 });
 
-describe.skipIf(isMissing(tpm2Setup)).concurrent('a tunnel with a TPM', () => {
-  test('that is reset and started again: it comes up again', async () => {
+describe.skipIf(tpm2Setup.unavailable() !== undefined).concurrent('a TPM', () => {
+  test('reset and started again: up again', async () => {
     await withBed(tpm2Setup, async (bed) => {
-      const key = bed.key('p256');
-      const cert = await certificateFor(bed.bench, key.name, key.publicKey);
-      const options = { keys: [keyUri(bed, key)], certificate: { hint: 'the key' }, args: ['--cert', cert] };
-      const tunnel = await TokenTunnel.open(bed, options);
-      await tunnel.up();
+      const [, address = '', port = ''] =
+        /host=([\d.]+),port=(\d+)/.exec(bed.environment['TPM2_PKCS11_TCTI'] ?? '') ?? [];
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'));
+      await tunnel.client.connected();
       // once: a TPM takes each loss of power for a wrong PIN, and locks after three
-      await kill(bed.daemon);
-      await restartSwtpm(bed);
-      await tunnel.again();
-      // the module says that the token is there whatever becomes of the TPM: the signature shows that it is not
-      await tunnel.pksigd.message('the token failed: trying to recover');
-      expect(tunnel.lost).toBe(0);
+      await killAll(bed.daemon);
+      tunnel.restart();
+      await startSwtpm(bed.bench, { address, port: Number(port) });
+      await tunnel.client.connected(2);
     });
   });
 });
 
-describe.skipIf(isMissing(faultSetup)).concurrent('a tunnel with a module', () => {
-  test('that waits for a touch: the log says so, and the handshake goes on', async () => {
-    await withBed(faultSetup, async (bed) => {
-      await bed.fault('C_Sign', { delay: 3_500, times: 1 });
-      const tunnel = await TokenTunnel.open(bed);
-      await tunnel.up();
-      const touch = 'still signing: touch your token if it wants that';
-      expect(tunnel.said(touch, 'signed')).toEqual([touch, 'signed']);
-      expect(tunnel.lost).toBe(0);
+describe.skipIf(faultSetup.unavailable() !== undefined).concurrent('a module that fails under a tunnel', () => {
+  const withFault = (use: (bed: FaultBed) => Promise<void>): Promise<void> => withBed(faultSetup, use);
+
+  test('a hang: the daemon gets its answer at the deadline, and the next handshake connects', async () => {
+    await withFault(async (bed) => {
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'), { args: ['--deadline', '1'] });
+      await tunnel.client.connected();
+      await bed.fault('C_Sign', { hang: true, times: 1 });
+      tunnel.restart();
+      expect(await tunnel.pksigd.message('failed')).toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
+      await tunnel.client.connected(2);
+      expect(tunnel.lost).toBeGreaterThan(0);
     });
   });
 
-  test('that grows beyond 512 MiB: its host is replaced between handshakes', async () => {
-    await withBed(faultSetup, async (bed) => {
+  test('a slow signature: a person is told to touch the token', async () => {
+    await withFault(async (bed) => {
+      await bed.fault('C_Sign', { delay: 3_500, times: 1 });
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'));
+      await tunnel.client.connected();
+      expect(tunnel.pksigd.log.map(({ msg }) => msg)).toContain('still signing: touch your token if it wants that');
+    });
+  });
+
+  test('a host that grows is replaced, and nobody notices', async () => {
+    await withFault(async (bed) => {
       await bed.fault('C_Sign', { grow: 600, times: 1 });
-      const tunnel = await TokenTunnel.open(bed);
-      await tunnel.up();
-      const ended = await tunnel.pksigd.message('module host ended');
-      expect(ended['reason']).toMatch(/^was replaced: it grew to \d{9} bytes$/);
-      await tunnel.again();
-      expect(tunnel.said(AWAY, 'failed')).toEqual([]);
-      expect(tunnel.lost).toBe(0);
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'));
+      await tunnel.client.connected();
+      await tunnel.pksigd.until('end of the host', () =>
+        tunnel.pksigd.messages('module host ended').find(({ reason }) => String(reason).includes('grew')),
+      );
+      tunnel.restart();
+      await tunnel.client.connected(2);
+      expect(tunnel.pksigd.messages('failed')).toEqual([]);
+      expect(tunnel.pksigd.messages('the token is away')).toEqual([]);
     });
   });
 });

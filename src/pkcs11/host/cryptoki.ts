@@ -12,7 +12,9 @@ const CKF_SERIAL_SESSION = 0x4;
 const CKF_OS_LOCKING_OK = 0x2;
 const CKU_USER = 1;
 const CKU_CONTEXT_SPECIFIC = 2;
-const MAX_OBJECTS = 100;
+/** Objects asked for at once, and in all: an HSM may have far more, and whoever wants one of those says which. */
+const OBJECTS_AT_ONCE = 100;
+const MAX_OBJECTS = 10_000;
 /** RSA of 16,384 bits. */
 const MAX_SIGNATURE = 2048;
 
@@ -198,7 +200,13 @@ export class Cryptoki {
     ];
     this.#loaded.C_FindObjectsInit(session, template);
     try {
-      return this.#loaded.C_FindObjects(session, MAX_OBJECTS).map(toHex);
+      const found: string[] = [];
+      while (found.length < MAX_OBJECTS) {
+        const objects = this.#loaded.C_FindObjects(session, OBJECTS_AT_ONCE);
+        if (objects.length === 0) break;
+        found.push(...objects.map(toHex));
+      }
+      return found;
     } finally {
       this.#loaded.C_FindObjectsFinal(session);
     }

@@ -19,7 +19,7 @@ export interface FaultRule {
   /** The module does its work first: a failed C_Sign has ended the operation, as the standard has it. */
   readonly late?: boolean;
   readonly delay?: number;
-  /** MiB that the module takes and keeps. */
+  /** MiB that the module takes and never gives back. */
   readonly grow?: number;
   readonly hang?: boolean;
   readonly crash?: boolean;

@@ -2,17 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { freePort, ownAddress, type Bench, type KeyName } from '../../support/bench.ts';
 import { Child } from '../../support/child.ts';
-import {
-  library,
-  makeBed,
-  missing,
-  PIN,
-  run,
-  SO_PIN,
-  type BedKey,
-  type TokenBed,
-  type TokenSetup,
-} from './token-bed.ts';
+import { library, makeBed, missing, PIN, run, SO_PIN, type BedKey, type TokenSetup } from './token-bed.ts';
 
 const TPM_KEYS = [
   { name: 'rsa2048', type: 'rsa:2048', id: '01' },
@@ -43,25 +33,25 @@ async function publicKeyOf(
   return createPublicKey({ key, format: 'jwk' });
 }
 
-/** A certificate of the run's CA for a key that the token made: a DER file. */
-export async function certificateFor(bench: Bench, name: KeyName, publicKey: KeyObject): Promise<string> {
-  const spki = await bench.write(`${name}.pub.pem`, publicKey.export({ type: 'spki', format: 'pem' }));
-  const file = bench.path(`${name}.der`);
+/** A certificate for a key whose public half can't be read from the token: pkcs11-tool's options to write it there. */
+async function certificateObject(bench: Bench, publicKey: KeyObject): Promise<string[]> {
+  const spki = await bench.write('p521.pub.pem', publicKey.export({ type: 'spki', format: 'pem' }));
+  const file = bench.path('p521.der');
   const issuer = ['-CA', bench.recipe('ca.crt'), '-CAkey', bench.recipe('ca.pem')];
   await run('openssl', [
-    ...['x509', '-new', '-force_pubkey', spki, '-subj', `/CN=${name}`, '-days', '30', ...issuer],
+    ...['x509', '-new', '-force_pubkey', spki, '-subj', '/CN=p521', '-days', '30', ...issuer],
     ...['-outform', 'DER', '-out', file],
   ]);
-  return file;
+  return ['--write-object', file, '--type', 'cert', '--label', 'p521'];
 }
 
-interface SoftTpm {
+export interface SoftTpm {
   readonly process: Child;
   readonly tcti: string;
 }
 
 /** Starts swtpm on the bench's state; at `address` where it stood before, if it is told. */
-async function startSwtpm(bench: Bench, at?: { address: string; port: number }): Promise<SoftTpm> {
+export async function startSwtpm(bench: Bench, at?: { address: string; port: number }): Promise<SoftTpm> {
   const address = at?.address ?? ownAddress();
   // the control channel is always one port further
   const port = at?.port ?? (await freePort(address));
@@ -79,12 +69,6 @@ async function startSwtpm(bench: Bench, at?: { address: string; port: number }):
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return { process, tcti: `swtpm:host=${address},port=${port}` };
-}
-
-/** Starts the bed's TPM again, where its module looks for it. */
-export async function restartSwtpm(bed: TokenBed): Promise<void> {
-  const [, address = '', port = ''] = /host=([\d.]+),port=(\d+)/.exec(bed.environment['TPM2_PKCS11_TCTI'] ?? '') ?? [];
-  await startSwtpm(bed.bench, { address, port: Number(port) });
 }
 
 export const tpm2Setup: TokenSetup = {
@@ -117,10 +101,7 @@ export const tpm2Setup: TokenSetup = {
         );
         keys.push({ name, uri: `token=tpm;object=${name}`, publicKey });
         // its CKA_EC_POINT is malformed
-        if (name === 'p521') {
-          const file = await certificateFor(bench, name, publicKey);
-          await tool(...login, '--write-object', file, '--type', 'cert', '--label', name, '--id', id);
-        }
+        if (name === 'p521') await tool(...login, ...(await certificateObject(bench, publicKey)), '--id', id);
       }
       return { modulePath, environment, keys, pin: PIN, daemon };
     }),

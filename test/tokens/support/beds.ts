@@ -2,15 +2,16 @@ import { readFileSync } from 'node:fs';
 import type { Child } from '../../support/child.ts';
 import type { TokenBed, TokenSetup } from '../setup/token-bed.ts';
 
-/** Makes a bed for one test, and unmakes it; what was said is printed when the test fails. */
+/** Sets a module up for one test; when that fails, what all processes said is printed. */
 export async function withBed<Bed extends TokenBed>(
-  setup: { readonly start: () => Promise<Bed> },
+  setup: Omit<TokenSetup, 'start'> & { readonly start: () => Promise<Bed> },
   use: (bed: Bed) => Promise<void>,
 ): Promise<void> {
   const bed = await setup.start();
   try {
     await use(bed);
   } catch (error) {
+    // vitest's onTestFailed does not know whose it is when tests run side by side
     console.error(bed.bench.transcript);
     throw error;
   } finally {
@@ -18,15 +19,8 @@ export async function withBed<Bed extends TokenBed>(
   }
 }
 
-/** Why tests with this setup are left out, if they are; says so. */
-export function isMissing(setup: TokenSetup): boolean {
-  const reason = setup.unavailable();
-  if (reason !== undefined) console.warn(`tunnels with ${setup.name} are left out: ${reason}`);
-  return reason !== undefined;
-}
-
 /** Kills a daemon and what it started: p11-kit's server has a process for each connection, which outlives it. */
-export async function kill(child: Child | undefined): Promise<void> {
+export async function killAll(child: Child | undefined): Promise<void> {
   if (!child) throw new Error('nothing runs');
   const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ').filter(Boolean);
   child.kill('SIGKILL');
