@@ -47,7 +47,9 @@ export interface Heard {
 
 /** Asks, and takes the reply apart from the notifications before it. */
 async function ask(user: ManagementUser, [command, end]: Step): Promise<Heard> {
-  const all = await user.ask(command, end);
+  const heard = await user.ask(command, end);
+  // two commands at once: between their replies anything may come
+  const all = command.includes('\r\n') ? heard.replace(/^>.*\r\n/gm, '') : heard;
   // notifications come whole, and only before a reply's first line
   const reply = /^(?:>.*\r\n)*([^]*)$/.exec(all)?.[1] ?? '';
   if (/^>/m.test(reply)) throw new Error(`a notification inside the reply to ${command}:\n${reply}`);
