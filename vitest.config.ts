@@ -35,6 +35,7 @@ const config: ViteUserConfig = defineConfig({
           globalSetup,
           // mostly waiting, for cards and for OpenVPN's timers
           maxWorkers: 4,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

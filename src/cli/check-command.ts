@@ -97,11 +97,12 @@ function managementCheck(
   };
 }
 
-/** The release of the openvpn in PATH, if there is one. */
+/** The release of the openvpn that is installed, if there is one: also where only root looks. */
 async function installedRelease(): Promise<string | undefined> {
   return await new Promise((done) => {
+    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin` };
     // up to 2.5 it ends with status 1 all the same
-    execFile('openvpn', ['--version'], (_, stdout) => {
+    execFile('openvpn', ['--version'], { env }, (_, stdout) => {
       done(/^OpenVPN (\S+)/.exec(stdout)?.[1]);
     });
   });

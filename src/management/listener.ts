@@ -1,7 +1,7 @@
 import { chmodSync } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { AgentError, errorText } from '../errors.ts';
+import { AgentError, type AgentErrorCode, errorText } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { acceptManagement, type ManagementClient } from './client.ts';
 import type { ManagementOptions } from './options.ts';
@@ -89,7 +89,8 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
 /**
  * Listens for daemons that run with `--management-client`. A unix socket that nothing listens on is replaced.
  *
- * @throws AgentError ERR_MANAGEMENT_LISTEN if the address is in use or can't be used; ERR_ABORTED
+ * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_LISTEN if the address can't be
+ *   used, ERR_ABORTED
  */
 export async function listenManagement(
   address: ManagementAddress,
@@ -121,7 +122,7 @@ export async function listenManagement(
   } catch (error) {
     server.close();
     if (error instanceof AgentError) throw error;
-    throw cantListen(name, listenHint(error), error);
+    throw cantListen(name, listenHint(error), error, isInUse(error) ? 'ERR_MANAGEMENT_IN_USE' : undefined);
   }
   const bound = server.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
@@ -139,7 +140,7 @@ export async function removeStale(path: string): Promise<void> {
   const outcome = await dial({ kind: 'unix', path }, undefined).catch((error: unknown) => error);
   if (!(outcome instanceof Error)) {
     (outcome as Socket).destroy();
-    throw cantListen(path, 'already in use, another process listens on it');
+    throw cantListen(path, IN_USE, undefined, 'ERR_MANAGEMENT_IN_USE');
   }
   const { code } = (outcome.cause ?? {}) as NodeJS.ErrnoException;
   if (code !== 'ECONNREFUSED') throw cantListen(path, errorText(outcome), outcome);
@@ -148,16 +149,27 @@ export async function removeStale(path: string): Promise<void> {
   });
 }
 
+const IN_USE = 'already in use, another process listens on it';
+
+function isInUse(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+}
+
 export function listenHint(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return 'already in use, another process listens on it';
+  if (isInUse(error)) return IN_USE;
   if (code === 'EADDRNOTAVAIL') return 'this host has no such address';
   if (code === 'EACCES') return 'not allowed for this user';
   return errorText(error);
 }
 
-function cantListen(name: string, hint: string, cause?: unknown): AgentError {
-  return new AgentError('ERR_MANAGEMENT_LISTEN', `can't listen for OpenVPN on ${name}`, { hint, cause });
+function cantListen(
+  name: string,
+  hint: string,
+  cause?: unknown,
+  code: AgentErrorCode = 'ERR_MANAGEMENT_LISTEN',
+): AgentError {
+  return new AgentError(code, `can't listen for OpenVPN on ${name}`, { hint, cause });
 }
 
 function peerName(address: ManagementAddress, socket: Socket): string {

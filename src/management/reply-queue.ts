@@ -125,7 +125,7 @@ export class ReplyQueue {
 
 function claims(entry: Entry, line: string): boolean {
   const word = entry.drain?.[0];
-  // before 2.6 the daemon doesn't name the command
+  // before 2.7 the daemon doesn't name the command
   if (entry.drain !== undefined)
     return (
       word !== undefined &&

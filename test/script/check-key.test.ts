@@ -5,7 +5,7 @@ import { describe, expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
 import { check } from '../support/check.ts';
 import { Child } from '../support/child.ts';
-import { clientConfig } from '../support/openvpn.ts';
+import { clientConfig, OPENVPN } from '../support/openvpn.ts';
 import type { Pksigd } from '../support/pksigd.ts';
 
 const run = promisify(execFile);
@@ -48,7 +48,7 @@ describe.concurrent('the .ovpn', () => {
       ],
       server,
     );
-    const daemon = bench.adopt(new Child('openvpn client', 'openvpn', ['--config', config], { cwd: bench.folder }));
+    const daemon = bench.adopt(new Child('openvpn client', OPENVPN, ['--config', config], { cwd: bench.folder }));
     await daemon.logged(/MANAGEMENT: unix domain socket listening/);
     const { code, of } = await check(bench, '--openvpn-config', config, ...rsa(bench));
     expect(code).toBe(0);

@@ -4,7 +4,7 @@ import { describe, expect } from 'vitest';
 import { freePort, ownAddress, test, type Bench, type KeyName } from '../support/bench.ts';
 import { check, readChecked } from '../support/check.ts';
 import { Child } from '../support/child.ts';
-import { clientConfig, type OpenVpnClient, type OpenVpnServer } from '../support/openvpn.ts';
+import { clientConfig, OPENVPN, type OpenVpnClient, type OpenVpnServer } from '../support/openvpn.ts';
 import { MAIN } from '../support/pksigd.ts';
 
 function unixArgs(bench: Bench): string[] {
@@ -41,7 +41,7 @@ describe.concurrent('the printed lines connect', () => {
 
     const server = await bench.server();
     const config = await clientConfig(bench, before.lines, server);
-    const daemon = bench.adopt(new Child('openvpn client', 'openvpn', ['--config', config]));
+    const daemon = bench.adopt(new Child('openvpn client', OPENVPN, ['--config', config]));
     await bench.pksigd(['run', '--openvpn-config', config, ...key]);
     await daemon.logged(/Initialization Sequence Completed/);
 

@@ -1,8 +1,12 @@
+import { existsSync } from 'node:fs';
 import { freePort, ownAddress, type Bench, type KeyName } from './bench.ts';
 import { Child } from './child.ts';
 
-/** Another build of OpenVPN than the one in PATH can be tried: OPENVPN=/path/to/openvpn. */
-export const OPENVPN: string = process.env['OPENVPN'] ?? 'openvpn';
+/** Debian's is where only root looks. */
+const INSTALLED = ['/usr/sbin/openvpn', '/usr/local/sbin/openvpn'].find((path) => existsSync(path)) ?? 'openvpn';
+
+/** Another build of OpenVPN than the installed one can be tried: OPENVPN=/path/to/openvpn. */
+export const OPENVPN: string = process.env['OPENVPN'] ?? INSTALLED;
 
 export interface ServerOptions {
   proto?: 'udp' | 'tcp';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Child } from '../support/child.ts';
-import { clientConfig } from '../support/openvpn.ts';
+import { clientConfig, OPENVPN } from '../support/openvpn.ts';
 import { MAIN } from '../support/pksigd.ts';
 import { faultSetup, type FaultBed } from './setup/fault.ts';
 import { openScSetup } from './setup/piv.ts';
@@ -128,7 +128,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a modul
       env: { ...bed.environment },
     });
     await pksigd.listening();
-    const client = bench.adopt(new Child('openvpn client', 'openvpn', ['--config', config]));
+    const client = bench.adopt(new Child('openvpn client', OPENVPN, ['--config', config]));
     await client.logged(/Initialization Sequence Completed/);
     expect(pksigd.messages('signed')[0]?.['mechanism']).toBe('CKM_SHA256_RSA_PKCS_PSS');
   });

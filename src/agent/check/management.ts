@@ -101,7 +101,7 @@ async function checkListening(address: ManagementAddress, report: Report): Promi
     await (await listenManagement(address)).close();
     report({ outcome: 'ok', what, detail: `${name} is free` });
   } catch (error) {
-    if (error instanceof AgentError && error.hint?.startsWith('already in use') === true) {
+    if (errorCode(error) === 'ERR_MANAGEMENT_IN_USE') {
       const hint = "if that is 'pksigd run', all is well";
       report({ outcome: 'warn', what, detail: `another process listens on ${name}`, hint });
     } else {

@@ -6,6 +6,7 @@ type Step = readonly [command: string, end: RegExp];
 
 const LINE = /^(?:SUCCESS|ERROR):.*\r\n/m;
 const BLOCK = /^END\r\n/m;
+const PID = /^SUCCESS: pid=.*\r\n/m;
 const line = (command: string): Step => [command, LINE];
 const block = (command: string): Step => [command, BLOCK];
 
@@ -22,7 +23,8 @@ export const SCRIPTS: readonly (readonly Step[])[] = [
   ],
   [block('state'), block('state on all'), block('state 2'), line('state off'), block('state off 1')],
   [line('bytecount 1'), line('bytecount 3'), line('pid'), line('bytecount 0'), line('bytecount')],
-  [block('version'), line('version 2\r\npid'), block('help'), line('version 4\r\npid')],
+  // some daemons acknowledge a version, some don't
+  [block('version'), ['version 2\r\npid', PID], block('help'), ['version 4\r\npid', PID]],
   [block('echo all'), line('echo on'), line('verb'), line('mute'), line('echo off'), block('echo on all')],
   [line('no-such-command x'), line('status "2'), line('log'), line('log bogus'), line('verb 99'), line('"pid"')],
   [line('hold'), line('hold on'), line('auth-retry'), line('auth-retry none'), line('log off'), line('mute 0')],
@@ -45,7 +47,9 @@ export interface Heard {
 
 /** Asks, and takes the reply apart from the notifications before it. */
 async function ask(user: ManagementUser, [command, end]: Step): Promise<Heard> {
-  const all = await user.ask(command, end);
+  const heard = await user.ask(command, end);
+  // two commands at once: between their replies anything may come
+  const all = command.includes('\r\n') ? heard.replace(/^>.*\r\n/gm, '') : heard;
   // notifications come whole, and only before a reply's first line
   const reply = /^(?:>.*\r\n)*([^]*)$/.exec(all)?.[1] ?? '';
   if (/^>/m.test(reply)) throw new Error(`a notification inside the reply to ${command}:\n${reply}`);

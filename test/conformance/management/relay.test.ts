@@ -6,6 +6,7 @@ import { ManagementUser } from '../../support/management-user.ts';
 import { Child } from '../../support/child.ts';
 import type { Pksigd } from '../../support/pksigd.ts';
 import { Tap } from '../../support/tap.ts';
+import { OPENVPN } from '../../support/openvpn.ts';
 import { whyNoTun } from './real-daemon.ts';
 import { form, type Heard, runScript, SCRIPTS } from './relay-users.ts';
 
@@ -104,7 +105,7 @@ describe.skipIf(why !== undefined)('ten users of the relay of a server', () => {
 
   test('that one of them authenticates clients for', async ({ bench }) => {
     const inside = (args: readonly string[], name: string): Child =>
-      bench.adopt(new Child(name, 'ip', ['netns', 'exec', namespace, 'openvpn', '--verb', '3', ...args]));
+      bench.adopt(new Child(name, 'ip', ['netns', 'exec', namespace, OPENVPN, '--verb', '3', ...args]));
     const identity = (name: string): string[] => [
       '--ca',
       bench.recipe('ca.crt'),

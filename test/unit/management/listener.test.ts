@@ -95,7 +95,7 @@ test('closing ends iteration and leaves clients that were handed out', async () 
 test('a port in use', async () => {
   const first = await listen(anyPort);
   await expect(listenManagement(first.address)).rejects.toMatchObject({
-    code: 'ERR_MANAGEMENT_LISTEN',
+    code: 'ERR_MANAGEMENT_IN_USE',
     line: expect.stringMatching(
       /^can't listen for OpenVPN on 127\.0\.0\.1:\d+: already in use, another process listens on it$/,
     ) as string,
@@ -106,7 +106,7 @@ test('a unix socket: private, removed on close, stale ones replaced, others left
   const address: ManagementAddress = { kind: 'unix', path: join(folder, 'm.sock') };
   const listener = await listen(address);
   expect(statSync(address.path).mode & 0o777).toBe(0o600);
-  await expect(listenManagement(address)).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_LISTEN' });
+  await expect(listenManagement(address)).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_IN_USE' });
   const its = await daemon(address);
   its.say(GREETING);
   for await (const client of listener) {
