@@ -6,7 +6,7 @@ import { killAll, withBed } from './support/beds.ts';
 import { QUICK, TokenTunnel } from './support/tunnel.ts';
 
 /** How often a module host is killed; each time under two handshakes. */
-const KILLS = Number(process.env['HOST_KILLS'] ?? 4);
+const KILLS = Number(process.env['HOST_KILLS'] ?? 10);
 
 describe.skipIf(softHsmSetup.unavailable() !== undefined).concurrent('a module host', () => {
   test(`killed ${KILLS} times under ${2 * KILLS} handshakes: none is lost`, { timeout: 900_000 }, async () => {
