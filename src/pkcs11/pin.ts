@@ -5,6 +5,7 @@ import type { TokenEventListener } from './events.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { TokenInfo } from './protocol.ts';
 import type { RefusedPins } from './refused-pins.ts';
+import { hasPad } from './token.ts';
 
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
@@ -171,8 +172,4 @@ export class Pin {
       clearTimeout(waiting);
     }
   }
-}
-
-function hasPad({ flags }: TokenInfo): boolean {
-  return (flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0;
 }
