@@ -1,10 +1,11 @@
 import { AgentError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
+import { Secret } from '../secret.ts';
 import { CKF } from './constants.ts';
 import type { TokenEventListener } from './events.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { TokenInfo } from './protocol.ts';
 import type { RefusedPins } from './refused-pins.ts';
+import { hasPad } from './token.ts';
 
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
@@ -50,27 +51,32 @@ export class Pin {
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_LOCKED, ERR_PIN_FINAL_TRY: at every later call too, without another try
    */
   async login(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
-    if ((token.flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0) {
-      await this.#loginAtPad(host, session, token);
-      return;
-    }
     this.#checkFlags(token);
     const secret = await this.secret(token);
-    const login = async (): Promise<void> => {
-      await host.login(session, secret);
-    };
     try {
+      if (hasPad(token)) {
+        await this.#loginAtPad(host, session, token, secret);
+        return;
+      }
       this.#checkLength(secret, token);
-      await (this.#options.refused ? this.#options.refused.guard(token, secret, login) : login());
+      await this.#guard(token, secret, () => host.login(session, secret));
     } catch (error) {
       throw await this.refuse(error, token);
     }
   }
 
-  /** The PIN itself, for keys that want it with each signature. @throws AgentError ERR_PIN_* */
+  /**
+   * The PIN itself, for keys that want it with each signature; empty for a token with a keypad.
+   * @throws AgentError ERR_PIN_*
+   */
   async secret(token: TokenInfo): Promise<Secret> {
     const known = this.#of(token);
     const { refusal } = known;
+    if (hasPad(token)) {
+      // what somebody typed, or the empty PIN that the module took for one: either way not again by ourselves
+      if (refusal) throw refusal.error;
+      return new Secret('');
+    }
     if (!refusal) {
       known.secret ??= this.#options.ask(token.label, false).catch((error: unknown) => {
         known.secret = undefined; // a file that is not there yet may come
@@ -129,19 +135,38 @@ export class Pin {
     });
   }
 
-  /** pkcs11js can't pass the NULL PIN that asks for the pad (PKCS#11 section 5.6.8); most modules take an empty one for it. */
-  async #loginAtPad(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
+  async #guard(token: TokenInfo, secret: Secret, login: () => Promise<void>): Promise<void> {
+    await (this.#options.refused ? this.#options.refused.guard(token, secret, login) : login());
+  }
+
+  /**
+   * pkcs11js can't pass the NULL PIN that asks for the pad (PKCS#11 section 5.6.8); most modules take an empty one for it. One
+   * that refuses it at once has taken it for a PIN: that is remembered over restarts, as any other refused PIN is.
+   */
+  async #loginAtPad(host: ModuleHost, session: string, token: TokenInfo, empty: Secret): Promise<void> {
+    let hasWaited = false;
+    let typed: AgentError | undefined;
     // gnome-keyring claims to have a keypad, and answers at once: don't send anybody there
     const waiting = setTimeout(() => {
+      hasWaited = true;
       this.#options.onEvent?.({ type: 'pin-pad', token: token.label });
     }, PAD_NOTICE);
     try {
-      await host.loginAtPad(session, PAD_PATIENCE);
+      await this.#guard(token, empty, async () => {
+        try {
+          await host.loginAtPad(session, PAD_PATIENCE);
+        } catch (error) {
+          if (!hasWaited || !(error instanceof AgentError)) throw error;
+          typed = error;
+        }
+      });
+      if (typed) throw typed;
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       throw new AgentError(error.code, `token '${token.label}' wants its PIN on its own keypad: ${error.message}`, {
         cause: error,
         ...(error.ckr !== undefined && { ckr: error.ckr }),
+        ...(error.hint !== undefined && { hint: error.hint }),
       });
     } finally {
       clearTimeout(waiting);

@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import { CKF } from './constants.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { TokenInfo } from './protocol.ts';
 import type { Pkcs11Uri } from './uri.ts';
@@ -18,6 +19,11 @@ export function matchesToken(uri: Pkcs11Uri, token: TokenInfo): boolean {
 function slotNumber(slot: string): number {
   const bytes = Buffer.from(slot, 'hex');
   return bytes.length < 4 ? bytes.readUIntLE(0, bytes.length) : bytes.readUInt32LE(0);
+}
+
+/** Has it a keypad of its own, where somebody must type the PIN? */
+export function hasPad({ flags }: TokenInfo): boolean {
+  return (flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0;
 }
 
 /**

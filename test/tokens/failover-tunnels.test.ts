@@ -95,19 +95,23 @@ describe.concurrent('a tunnel with copies of its key', () => {
     expectNothingLost(tunnel);
   });
 
-  bedTest('on two tokens of a module, one is moved away: the other signs', softHsmSetup, async (bed) => {
-    const folder = await addToken(bed, 'copy');
-    const copy = TokenTunnel.uri(bed, { ...bed.key('p256'), uri: 'token=copy;object=p256' });
-    await using tunnel = await startWithCopy(bed, copy);
-    await tunnel.client.connected();
-    await rename(folder, bed.bench.path('away'));
-    await untilSaid(tunnel, FAILED);
-    await tunnel.again();
-    expectNothingLost(tunnel);
-  });
-
-  // SoftHSM looks for tokens at C_Initialize alone, and a token is not searched for so while the module has another open
-  test.todo('the token that was moved away comes back: it works again');
+  bedTest(
+    'on two tokens of a module, one is moved away: the other signs, later that one',
+    softHsmSetup,
+    async (bed) => {
+      const folder = await addToken(bed, 'copy');
+      const copy = TokenTunnel.uri(bed, { ...bed.key('p256'), uri: 'token=copy;object=p256' });
+      await using tunnel = await startWithCopy(bed, copy);
+      await tunnel.client.connected();
+      await rename(folder, bed.bench.path('away'));
+      await untilSaid(tunnel, FAILED);
+      await rename(bed.bench.path('away'), folder);
+      // it takes longer than alone: SoftHSM finds it at C_Initialize, which costs the other one its session
+      await tunnel.pksigd.message(WORKS);
+      await tunnel.again();
+      expectNothingLost(tunnel);
+    },
+  );
 
   bedTest('the first one is behind a server that is killed', p11KitClientSetup, async (bed) => {
     const { modulePath, environment } = await softHsm(bed.bench);

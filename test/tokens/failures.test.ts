@@ -1,42 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { MAIN } from '../support/pksigd.ts';
 import { faultSetup, type FaultBed } from './setup/fault.ts';
 import { recipeKey, run } from './setup/token-bed.ts';
-import { AgentKey, library, type AgentOptions } from './support/agent.ts';
+import { AgentKey, type AgentOptions } from './support/agent.ts';
+import { CKA, CKM, CKR, HASHING } from './support/numbers.ts';
 import { requestsFor } from './support/requests.ts';
-
-// numbers of PKCS#11 v3.1, pkcs11t.h
-const CKF = { PROTECTED_AUTHENTICATION_PATH: 0x100, COUNT_LOW: 0x10000, FINAL_TRY: 0x20000, LOCKED: 0x40000 } as const;
-const CKM = {
-  RSA_PKCS: 0x1,
-  RSA_X_509: 0x3,
-  RSA_PKCS_PSS: 0xd,
-  SHA256_RSA_PKCS: 0x40,
-  SHA256_RSA_PKCS_PSS: 0x43,
-} as const;
-/** SHAx_RSA_PKCS and SHAx_RSA_PKCS_PSS. */
-const HASHING = [0x6, 0xe, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47] as const;
-const CKR = {
-  GENERAL_ERROR: 0x5,
-  FUNCTION_FAILED: 0x6,
-  ARGUMENTS_BAD: 0x7,
-  DEVICE_ERROR: 0x30,
-  FUNCTION_NOT_SUPPORTED: 0x54,
-  KEY_TYPE_INCONSISTENT: 0x63,
-  KEY_FUNCTION_NOT_PERMITTED: 0x68,
-  MECHANISM_INVALID: 0x70,
-  MECHANISM_PARAM_INVALID: 0x71,
-  PIN_INCORRECT: 0xa0,
-  SESSION_COUNT: 0xb1,
-  SESSION_HANDLE_INVALID: 0xb3,
-  USER_ALREADY_LOGGED_IN: 0x100,
-  USER_NOT_LOGGED_IN: 0x101,
-} as const;
-const CKA = { MODULUS: 0x120, PUBLIC_EXPONENT: 0x122, EC_POINT: 0x181 } as const;
 
 const PSS = 'RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest';
 const DIGEST = Buffer.alloc(32, 7);
-const WRONG_PIN = '00000000';
 
 describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', () => {
   let bed: FaultBed;
@@ -283,105 +253,5 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       const ends = (await calls('C_Finalize')) + (await bed.processes()).length - 1;
       expect(opened - closed - ends).toBeLessThanOrEqual(1);
     });
-  });
-
-  describe('the PIN', () => {
-    test('a wrong one costs one try, whatever is asked for afterwards', async () => {
-      const refusedPins = new library.RefusedPins(bed.bench.path('state'), process.pid);
-      for (let start = 0; start < 5; start++) {
-        await expect(open('p256', { pin: WRONG_PIN, refusedPins })).rejects.toMatchObject({
-          code: 'ERR_PIN_INCORRECT',
-        });
-      }
-      expect(await bed.calls('C_Login')).toEqual(['C_Login 0xa0']);
-      await using agent = await open('p256', { refusedPins });
-      await agent.sign('ECDSA', DIGEST);
-    });
-
-    test('one that is changed while the agent runs costs one try, over all steps of recovery', async () => {
-      await using agent = await open();
-      await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR, times: 4 });
-      await bed.fault('C_Login', { rv: CKR.PIN_INCORRECT });
-      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-      expect((await bed.calls('C_Login')).filter((call) => call === 'C_Login 0xa0')).toHaveLength(1);
-    });
-
-    test('one that changes at its source is tried once as well, and then signs', async () => {
-      let pin = bed.pin ?? '';
-      await using agent = await open('p256', { pin: () => pin });
-      // as if it had been changed on the token
-      await bed.fault('C_Login', { rv: CKR.PIN_INCORRECT, times: 1 });
-      await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR, times: 1 });
-      pin = WRONG_PIN;
-      await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-      for (let round = 0; round < 3; round++) {
-        await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-      }
-      const refused = (): Promise<string[]> =>
-        bed.calls('C_Login').then((lines) => lines.filter((call) => call === 'C_Login 0xa0'));
-      expect(await refused(), 'the old one and the new one, once each').toHaveLength(2);
-      pin = bed.pin ?? '';
-      await agent.sign('ECDSA', DIGEST);
-    });
-
-    test('few tries left: a warning', async () => {
-      await bed.fault('C_GetTokenInfo', { setFlags: CKF.COUNT_LOW });
-      await using agent = await open();
-      expect(agent.events).toContainEqual({ type: 'pin-count-low', token: 'pksigd' });
-    });
-
-    test('one try left: not used unless told to', async () => {
-      await bed.fault('C_GetTokenInfo', { setFlags: CKF.FINAL_TRY });
-      await expect(open()).rejects.toMatchObject({
-        code: 'ERR_PIN_FINAL_TRY',
-        hint: expect.stringContaining('--use-final-pin-try'),
-      });
-      expect(await calls('C_Login')).toBe(0);
-      await using agent = await open('p256', { useFinalPinTry: true });
-      await agent.sign('ECDSA', DIGEST);
-    });
-
-    test('locked: said, with what to do, and not tried', async () => {
-      await bed.fault('C_GetTokenInfo', { setFlags: CKF.LOCKED });
-      await expect(open('p256', { useFinalPinTry: true })).rejects.toMatchObject({
-        code: 'ERR_PIN_LOCKED',
-        hint: expect.stringMatching(/PUK|SO PIN/),
-      });
-      expect(await calls('C_Login')).toBe(0);
-    });
-
-    test('a keypad on the token: whoever watches the log is told', async () => {
-      await bed.fault('C_GetTokenInfo', { setFlags: CKF.PROTECTED_AUTHENTICATION_PATH });
-      // SoftHSM has no keypad: the shim plays the person who types there, and takes a second for it
-      await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN, delay: 1_000 });
-      const events: AgentOptions['events'] = [];
-      await expect(open('p256', { events })).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
-      expect(events).toContainEqual({ type: 'pin-pad', token: 'pksigd' });
-      expect(await bed.calls('C_Login')).toEqual(['C_Login 0x100']);
-    });
-
-    test('somebody is logged in already: as good as done', async () => {
-      await using agent = await open();
-      await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN, times: 1, late: true });
-      await bed.fault('C_Sign', { rv: CKR.SESSION_HANDLE_INVALID, times: 1 });
-      await agent.sign('ECDSA', DIGEST);
-    });
-  });
-
-  test('ten starts of the command with a wrong PIN use up one try, as the token itself says', async () => {
-    const pin = await bed.bench.write('wrong.pin', `${WRONG_PIN}\n`);
-    const uri = `pkcs11:${bed.key('p256').uri}?module-path=${bed.modulePath}`;
-    const args = [MAIN, 'sign', '--key', uri, '--pin-source', `file:${pin}`, '--algorithm', 'ECDSA'];
-    const env = { ...bed.moduleEnvironment, STATE_DIRECTORY: bed.bench.path('service-state') };
-    for (let start = 0; start < 10; start++) {
-      const outcome = await run(process.execPath, args, { env, input: DIGEST.toString('base64') }).catch(String);
-      expect(outcome).toContain('PIN');
-    }
-    expect(await bed.calls('C_Login')).toEqual(['C_Login 0xa0']);
-    const tool = ['--module', bed.environment['FAULT_MODULE'] ?? '', '--list-slots'];
-    const slots = await run('pkcs11-tool', tool, { env: bed.environment });
-    expect(slots).toContain('user PIN count low');
-    expect(slots).not.toContain('final user PIN try');
   });
 });

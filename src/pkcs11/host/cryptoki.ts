@@ -154,11 +154,11 @@ export class Cryptoki {
     find: ({ session, class: objectClass, attributes }) => this.#find(fromHex(session), objectClass, attributes),
     attributes: ({ session, object, types }) =>
       Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
-    sign: ({ session, key, mechanism, pinLength = 0 }, payload) => {
+    sign: ({ session, key, mechanism, pinLength }, payload) => {
       const handle = fromHex(session);
       this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
-      if (pinLength > 0) this.#loginForOperation(handle, payload.subarray(0, pinLength));
-      return this.#loaded.C_Sign(handle, payload.subarray(pinLength), Buffer.alloc(MAX_SIGNATURE));
+      if (pinLength !== undefined) this.#loginForOperation(handle, payload.subarray(0, pinLength));
+      return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), Buffer.alloc(MAX_SIGNATURE));
     },
   };
 

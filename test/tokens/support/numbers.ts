@@ -1,0 +1,33 @@
+// The numbers of PKCS#11 v3.1 (pkcs11t.h) that tests tell the fault shim.
+export const CKF = {
+  PROTECTED_AUTHENTICATION_PATH: 0x100,
+  COUNT_LOW: 0x10000,
+  FINAL_TRY: 0x20000,
+  LOCKED: 0x40000,
+} as const;
+export const CKM = {
+  RSA_PKCS: 0x1,
+  RSA_X_509: 0x3,
+  RSA_PKCS_PSS: 0xd,
+  SHA256_RSA_PKCS: 0x40,
+  SHA256_RSA_PKCS_PSS: 0x43,
+} as const;
+/** SHAx_RSA_PKCS and SHAx_RSA_PKCS_PSS. */
+export const HASHING = [0x6, 0xe, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47] as const;
+export const CKR = {
+  GENERAL_ERROR: 0x5,
+  FUNCTION_FAILED: 0x6,
+  ARGUMENTS_BAD: 0x7,
+  DEVICE_ERROR: 0x30,
+  FUNCTION_NOT_SUPPORTED: 0x54,
+  KEY_TYPE_INCONSISTENT: 0x63,
+  KEY_FUNCTION_NOT_PERMITTED: 0x68,
+  MECHANISM_INVALID: 0x70,
+  MECHANISM_PARAM_INVALID: 0x71,
+  PIN_INCORRECT: 0xa0,
+  SESSION_COUNT: 0xb1,
+  SESSION_HANDLE_INVALID: 0xb3,
+  USER_ALREADY_LOGGED_IN: 0x100,
+  USER_NOT_LOGGED_IN: 0x101,
+} as const;
+export const CKA = { MODULUS: 0x120, PUBLIC_EXPONENT: 0x122, EC_POINT: 0x181 } as const;
