@@ -252,7 +252,7 @@ export class TokenSession implements AsyncDisposable {
     );
     // the further steps cost the module's other tokens their sessions: now and then nobody minds, who has not to type a PIN
     const idle = others.every((other) => other.#busy === 0 && !(other.#open && hasPad(other.#open.token)));
-    const step = others.length === 0 ? searchStep(look) : idle && look % 15 === 14 ? 2 : 0;
+    const step = others.length === 0 ? searchStep(look) : idle && look % 10 === 4 ? 2 : 0;
     await this.#climb(step);
     await this.#use();
   }
