@@ -206,7 +206,8 @@ export class Tunnel {
     try {
       await this.#respond(client, notification);
     } catch (error) {
-      log.warn(
+      // once it is to stop, why is said elsewhere
+      log[this.#options.signal.aborted ? 'debug' : 'warn'](
         { tunnel: this.name, notification: notification.type, error: errorText(error) },
         'no answer was possible',
       );
