@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -166,7 +166,17 @@ export function missing(libraries: readonly string[], tools: readonly string[], 
     ...tools.filter((tool) => findTool(tool) === undefined),
   ];
   if (absent.length > 0) return `no ${absent.join(', ')}`;
-  return asRoot && process.getuid?.() !== 0 ? 'it needs root, for namespaces of its own' : undefined;
+  return asRoot && !canMakeNamespaces() ? 'it needs root, for namespaces of its own' : undefined;
+}
+
+let namespaces: boolean | undefined;
+
+/** Root may be forbidden to, in a container. */
+function canMakeNamespaces(): boolean {
+  const script = 'ip link set lo up && mount -t tmpfs none /run';
+  const args = ['--net', '--mount', '--propagation', 'private', 'sh', '-ec', script];
+  namespaces ??= spawnSync('unshare', args, { env: toolEnvironment(), stdio: 'ignore' }).status === 0;
+  return namespaces;
 }
 
 /** A bed in a new folder; everything that was started ends if the setup fails. */
