@@ -3,17 +3,19 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 /** Both run the built command (npm run build first; scripts/test does), on the keys that one set-up makes a run. */
 const globalSetup = 'test/support/global-setup.ts';
 
+/** For what hangs, not for what is slow: no test asserts on time, and a machine may be busy with other work. In milliseconds. */
+const timeouts = { testTimeout: 300_000, hookTimeout: 300_000 };
+
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'] } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], ...timeouts } },
       {
         test: {
           name: 'script',
           include: ['test/script/**/*.test.ts'],
           globalSetup,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...timeouts,
         },
       },
       {
@@ -23,8 +25,7 @@ const config: ViteUserConfig = defineConfig({
           // an OpenVPN handshake is mostly waiting for OpenVPN's timers
           maxConcurrency: 12,
           globalSetup,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...timeouts,
         },
       },
       {
@@ -36,8 +37,7 @@ const config: ViteUserConfig = defineConfig({
           // mostly waiting, for cards and for OpenVPN's timers
           maxWorkers: 4,
           sequence: { groupOrder: 1 },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...timeouts,
         },
       },
     ],

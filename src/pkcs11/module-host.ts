@@ -36,7 +36,7 @@ export type ModuleHostEvent =
 
 interface PendingCall {
   readonly id: number;
-  readonly call: HostCall;
+  readonly call: HostCall | 'start';
   /** Milliseconds, from when the module begins with it. */
   readonly deadline: number;
   readonly resolve: (reply: { result: unknown; payload: Buffer }) => void;
@@ -44,6 +44,11 @@ interface PendingCall {
 }
 
 const HOST_PROGRAM = new URL('./host/main.js', import.meta.url);
+/**
+ * Milliseconds that the process gets until it can take calls. Not the deadline of a call: that says how long a token may
+ * take, this one how busy a machine may be.
+ */
+const START_DEADLINE = 60_000;
 /** Milliseconds that a module gets for C_Finalize before its process ends. */
 const FINALIZE_DEADLINE = 500;
 /** A line of a module's output longer than this is cut. */
@@ -59,7 +64,10 @@ export class ModuleHost {
   readonly #requests: Duplex;
   readonly #options: ModuleHostOptions;
   readonly #decoder = new FrameDecoder();
-  readonly #pending: PendingCall[] = [];
+  /** Calls that were sent and not answered, the one under way first. The host answers its own start as call 0. */
+  readonly #pending: PendingCall[] = [
+    { id: 0, call: 'start', deadline: START_DEADLINE, resolve: () => undefined, reject: () => undefined },
+  ];
   /** PINs that this host knows: cut out of whatever the module prints. */
   readonly #secrets: Secret[] = [];
   #nextId = 1;
@@ -95,6 +103,7 @@ export class ModuleHost {
     });
     const { pid } = this.#child;
     if (pid !== undefined) options.onEvent?.({ type: 'started', modulePath, pid });
+    this.#watch();
     // the agent's own work keeps it alive, not its helpers
     this.#child.unref();
     for (const stream of [requests, output, errors, replies]) (stream as unknown as { unref(): void }).unref();
@@ -210,10 +219,11 @@ export class ModuleHost {
     if (!oldest) return;
     const { call, deadline } = oldest;
     this.#timer = setTimeout(() => {
-      const error = new AgentError(
-        'ERR_MODULE_TIMEOUT',
-        `'${call}' took the PKCS#11 module ${this.modulePath} longer than ${deadline} ms`,
-      );
+      const what =
+        call === 'start'
+          ? `the host of the PKCS#11 module ${this.modulePath} took longer to start than`
+          : `'${call}' took the PKCS#11 module ${this.modulePath} longer than`;
+      const error = new AgentError('ERR_MODULE_TIMEOUT', `${what} ${deadline} ms`);
       this.#end('passed its deadline and was killed', { error });
       this.#child.kill('SIGKILL');
     }, deadline);
@@ -243,7 +253,8 @@ export class ModuleHost {
     clearTimeout(this.#timer);
     const { modulePath } = this;
     this.#death = new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
-    // a call that waited for another one's end may well succeed elsewhere
+    // a call that waited for another one's end may well succeed elsewhere; all wait for the start
+    if (this.#pending[0]?.call === 'start') this.#pending.shift();
     const [current, ...waiting] = this.#pending.splice(0);
     current?.reject(error ?? this.#death);
     for (const { reject } of waiting) reject(this.#death);

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
 /** How long a test waits for what must come, before it fails with everything that was said. */
-const DEADLINE = 40_000;
+const DEADLINE = 120_000;
 
 export interface ChildOptions {
   /** The whole environment: nothing is inherited but PATH. */
@@ -116,7 +116,7 @@ export class Child {
     this.kill();
     const hard = setTimeout(() => {
       this.kill('SIGKILL');
-    }, 5_000);
+    }, 60_000);
     const code = await this.exited;
     clearTimeout(hard);
     return code;

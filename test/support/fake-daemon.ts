@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
 /** How long the fake daemon waits for a line. */
-const PATIENCE = 20_000;
+const PATIENCE = 120_000;
 
 /** A scripted OpenVPN daemon with `--management-client`: it connects to pksigd and says what the test wants. */
 export class FakeDaemon {

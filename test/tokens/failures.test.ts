@@ -141,7 +141,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
     test.each(['C_Sign', 'C_SignInit'])(
       'a hang in %s ends with its deadline, and the next signature works',
       async (name) => {
-        await using agent = await open('p256', { deadline: 1_000 });
+        await using agent = await open('p256', { deadline: 2_000 });
         await bed.fault(name, { hang: true, times: 1 });
         await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
         await agent.sign('ECDSA', DIGEST);
@@ -153,9 +153,24 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       'a hang in %s ends the start with its deadline',
       async (name) => {
         await bed.fault(name, { hang: true });
-        await expect(open('p256', { deadline: 1_000 })).rejects.toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
+        await expect(open('p256', { deadline: 2_000 })).rejects.toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
       },
     );
+
+    test('a machine so busy that the host starts after the deadline of a call: the start has one of its own', async () => {
+      const slow = await bed.bench.write('slow-start', `#!/bin/sh\nsleep 3\nexec '${bed.launcher}' "$@"\n`, 0o700);
+      await using agent = await open('p256', { deadline: 2_000, launcher: slow });
+      await agent.sign('ECDSA', DIGEST);
+      expect(agent.hostEvents.map(({ type }) => type)).toEqual(['started']);
+    });
+
+    test('a host that ends before it takes calls fails the start', async () => {
+      const broken = await bed.bench.write('broken-start', '#!/bin/sh\nexit 7\n', 0o700);
+      await expect(open('p256', { launcher: broken })).rejects.toMatchObject({
+        code: 'ERR_MODULE_DIED',
+        message: expect.stringContaining('exited with status 7') as string,
+      });
+    });
 
     test.each(['C_Sign', 'C_SignInit'])('a crash in %s costs a new host, not the signature', async (name) => {
       await using agent = await open();

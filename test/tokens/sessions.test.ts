@@ -33,10 +33,10 @@ describe.skipIf(softHsmSetup.unavailable() !== undefined)('two tokens of one mod
       await rename(folder, bed.bench.path('away'));
       // SoftHSM goes on listing it: only a signature notices
       await expect(second.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_TOKEN_/) });
-      await expect.poll(types, { timeout: 20_000 }).toEqual(['lost']);
+      await expect.poll(types, { timeout: 120_000 }).toEqual(['lost']);
       await first.sign('ECDSA', DIGEST);
       await rename(bed.bench.path('away'), folder);
-      await expect.poll(types, { timeout: 20_000 }).toEqual(['lost', 'found']);
+      await expect.poll(types, { timeout: 120_000 }).toEqual(['lost', 'found']);
       await second.sign('ECDSA', DIGEST);
       await first.sign('ECDSA', DIGEST);
       expect(first.events.filter(({ type }) => type === 'lost')).toEqual([]);

@@ -19,6 +19,8 @@ function writeAll(bytes: Buffer): void {
 const cryptoki = new Cryptoki();
 const decoder = new FrameDecoder();
 const buffer = Buffer.alloc(64 * 1024);
+// deadlines of calls count from now on
+writeAll(encodeFrame({ id: 0, result: null }));
 for (;;) {
   const length = readSync(REQUESTS, buffer);
   if (length === 0) break;

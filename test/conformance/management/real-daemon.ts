@@ -98,7 +98,7 @@ export class RealDaemon {
 
   async stop(): Promise<void> {
     if (!this.#gone) this.#child.kill('SIGTERM');
-    const kill = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    const kill = setTimeout(() => this.#child.kill('SIGKILL'), 60_000);
     await this.#exited;
     clearTimeout(kill);
   }

@@ -15,6 +15,8 @@ export interface AgentOptions
   extends Partial<Pick<KeyOptions, 'useFinalPinTry' | 'refusedPins' | 'watchInterval' | 'certificate'>> {
   /** Milliseconds. */
   readonly deadline?: number;
+  /** What starts the module host in the bed's place. */
+  readonly launcher?: string;
   /** Where events go, for keys that don't open. */
   readonly events?: Event[];
   /** Another PIN than the token's; asked for anew when it was refused. */
@@ -46,10 +48,10 @@ export class AgentKey implements AsyncDisposable {
   }
 
   static async open(bed: TokenBed, key: BedKey, options: AgentOptions = {}): Promise<AgentKey> {
-    const { deadline = 20_000, pin = bed.pin, events = [], beside, ...rest } = options;
+    const { deadline = 20_000, pin = bed.pin, events = [], launcher = bed.launcher, beside, ...rest } = options;
     const hostEvents: ModuleHostEvent[] = beside?.hostEvents ?? [];
     const ownHosts = new library.ModuleHosts({
-      execPath: bed.launcher,
+      execPath: launcher,
       initArgs: bed.initArgs,
       environment: bed.moduleEnvironment,
       deadline,
