@@ -1,7 +1,7 @@
 import { AgentError } from '../errors.ts';
 import type { CommandOptions } from './command-queue.ts';
 import { ManagementConnection } from './connection.ts';
-import { commandLine } from './escape.ts';
+import { commandLine } from './wire/words.ts';
 import type { Reply } from './reply.ts';
 import type { ReplyShape } from './reply-shape.ts';
 

@@ -1,5 +1,5 @@
 import { AgentError } from '../errors.ts';
-import { MAX_PIPELINED_LINE } from './escape.ts';
+import { MAX_PIPELINED_LINE } from './wire/words.ts';
 import type { Reply } from './reply.ts';
 import { ReplyQueue } from './reply-queue.ts';
 import type { ReplyShape } from './reply-shape.ts';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { AgentError } from '../errors.ts';
 import { type CommandOptions, CommandQueue, type OutgoingCommand } from './command-queue.ts';
-import { checkBody, checkLine, parseLine } from './escape.ts';
+import { checkBody, checkLine, MAX_PIPELINED_LINE, parseLine } from './wire/words.ts';
 import { type DecodedLine, LINE_CUT, LINE_CUT_BEFORE_2_6, LineDecoder } from './line-decoder.ts';
 import { notificationWord } from './notification.ts';
 import { type AssembledNotification, NotificationAssembler } from './notification-assembler.ts';
@@ -159,16 +159,17 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     options: CommandOptions & { readonly body?: readonly string[]; readonly shape?: ReplyShape } = {},
   ): Promise<Reply> {
     const { body } = options;
-    if (body !== undefined) checkBody(body);
-    checkLine(line, body === undefined ? undefined : 768);
-    const [name = line, argument] = parseLine(line) ?? [];
+    const { encoding = 'utf8' } = this.#options;
+    if (body !== undefined) checkBody(body, encoding);
+    checkLine(line, body === undefined ? undefined : MAX_PIPELINED_LINE, encoding);
+    const [name = line, argument] = parseLine(line, encoding) ?? [];
     if (name === 'version' && argument !== undefined) this.#announcedVersion = Number.parseInt(argument, 10);
     const claims = ANSWERS.get(name);
     const text = body === undefined ? `${line}\n` : [line, ...body, 'END', ''].join('\n');
     return this.submit(
       {
         name,
-        bytes: Buffer.from(text, this.#options.encoding ?? 'utf8'),
+        bytes: Buffer.from(text, encoding),
         shape: options.shape ?? replyShape(line, this.daemonVersion.management),
         says: commandOf(line)?.says ?? /^/,
         urgent: claims === undefined ? undefined : { claims },

@@ -19,7 +19,15 @@ export {
 } from './challenge.ts';
 export { connectManagement, ManagementClient } from './client.ts';
 export type { CommandOptions } from './command-queue.ts';
-export { commandLine, MAX_LINE, MAX_PARAMETER, parseLine, quoteParameter } from './escape.ts';
+export {
+  commandLine,
+  MAX_LINE,
+  MAX_PARAMETER,
+  parseLine,
+  quoteParameter,
+  readWords,
+  type UnreadableLine,
+} from './wire/words.ts';
 export {
   authPendingTimeout,
   type EchoEntry,

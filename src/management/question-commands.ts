@@ -3,7 +3,7 @@ import { Secret } from '../secret.ts';
 import { accepted } from './agent-commands.ts';
 import { challengeTextResponse } from './challenge.ts';
 import type { CommandOptions } from './command-queue.ts';
-import { checkBody, commandLine, MAX_PARAMETER, quoteParameter } from './escape.ts';
+import { checkBody, commandLine, MAX_PARAMETER, quoteParameter } from './wire/words.ts';
 import { fieldsOf, readCount } from './fields.ts';
 import type { NotificationOf } from './notification-types.ts';
 import { parseNotification } from './notification.ts';

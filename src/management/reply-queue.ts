@@ -1,4 +1,4 @@
-import { parseLine } from './escape.ts';
+import { parseLine } from './wire/words.ts';
 import { type Reply, ReplyCollector } from './reply.ts';
 import type { ReplyShape } from './reply-shape.ts';
 

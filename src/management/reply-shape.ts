@@ -1,4 +1,4 @@
-import { parseLine } from './escape.ts';
+import { parseLine } from './wire/words.ts';
 
 /** How the daemon answers one command. Any of them can be one `ERROR:` line instead. */
 export type ReplyPart =

@@ -1,5 +1,5 @@
 import type { CommandOptions } from './command-queue.ts';
-import { commandLine } from './escape.ts';
+import { commandLine } from './wire/words.ts';
 import { encodeInfoMessage, type InfoMessage } from './info-message.ts';
 import { QuestionCommands } from './question-commands.ts';
 import { countOf, whole } from './session-commands.ts';

@@ -2,7 +2,7 @@ import { AgentError } from '../errors.ts';
 import { AgentCommands } from './agent-commands.ts';
 import type { CommandOptions } from './command-queue.ts';
 import type { DaemonVersion } from './options.ts';
-import { commandLine } from './escape.ts';
+import { commandLine } from './wire/words.ts';
 import { readCount } from './fields.ts';
 import {
   type EchoEntry,

@@ -1,4 +1,4 @@
-import { MAX_PIPELINED_LINE } from '../escape.ts';
+import { MAX_PIPELINED_LINE } from '../wire/words.ts';
 
 /** What a client of the relay wrote: a line without its end, or notice of one behind which a signature would have to wait. */
 export interface ClientLine {

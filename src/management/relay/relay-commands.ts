@@ -1,6 +1,6 @@
 import { errorCode, errorText } from '../../errors.ts';
 import type { ManagementClient } from '../client.ts';
-import { commandLine, MAX_PIPELINED_LINE, parseLine } from '../escape.ts';
+import { commandLine, MAX_PIPELINED_LINE, parseLine } from '../wire/words.ts';
 import type { Reply } from '../reply.ts';
 import { COMMANDS, replyShape } from '../reply-shape.ts';
 import type { Questions } from './questions.ts';
@@ -76,12 +76,11 @@ async function dispatch(text: string, client: RelayClient, context: RelayContext
 
 /** What a line is, in the form in which it is sent; an error's text if it can't be. No name: nothing to do. */
 function read(text: string): { name: string | undefined; line: string; words: readonly string[] } | string {
-  const unblanked = parseLine(text.replaceAll(NO_BREAK_SPACE, STAND_IN));
-  const words = unblanked?.map((word) => word.replaceAll(STAND_IN, NO_BREAK_SPACE));
+  const words = parseLine(text, 'latin1');
   if (words?.length === 0) return { name: undefined, line: '', words };
-  if (unblanked !== undefined && words !== undefined) {
+  if (words !== undefined) {
     try {
-      const line = commandLine(unblanked).replaceAll(STAND_IN, NO_BREAK_SPACE);
+      const line = commandLine(words, 'latin1');
       return line.length > MAX_PIPELINED_LINE ? TOO_LONG : { name: words[0], line, words };
     } catch (error) {
       return `ERROR: ${errorText(error)}`;
@@ -92,10 +91,6 @@ function read(text: string): { name: string | undefined; line: string; words: re
   if (name === undefined || FOLLOWED.has(name)) return 'ERROR: Options error: the command can not be read';
   return { name, line: text.trimStart(), words: [] };
 }
-
-/** The one byte that is a blank to JavaScript and none to the daemon; it may be a part of a UTF-8 letter. */
-const NO_BREAK_SPACE = '\xa0';
-const STAND_IN = '\u0100';
 
 function denied(name: string, rights: RelayRights): string {
   return `ERROR: The '${name}' command is not allowed on this relay (--relay-allow ${rights})`;
