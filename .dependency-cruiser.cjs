@@ -6,7 +6,7 @@ const may = (room, ...others) => ({
   from: { path: `^src/${room}/` },
   to: {
     path: '^src/',
-    pathNot: [...[room, ...others].map((other) => `^src/${other}/`), '^src/(errors|secret)\\.ts$'],
+    pathNot: [...[room, ...others].map((other) => `^src/${other}/`), '^src/(errors|read-file-limited|secret)\\.ts$'],
   },
 });
 

@@ -103,5 +103,9 @@ export function errorCode(error: unknown): AgentErrorCode | undefined {
 /** The text of whatever was thrown, on one line. */
 export function errorText(error: unknown): string {
   const text = error instanceof AgentError ? error.line : error instanceof Error ? error.message : String(error);
-  return text.replace(/\s*[\r\n]+\s*/g, ' ');
+  return text
+    .split(/[\r\n]+/)
+    .map((line) => line.trim())
+    .join(' ')
+    .trim();
 }

@@ -1,8 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { AgentError, errorText } from '../errors.ts';
+import { AgentError } from '../errors.ts';
+import { readCertificateFile } from '../keyfile/certificate-file.ts';
 import { FileKey } from '../keyfile/key-file.ts';
-import { parseCertificates } from '../keyfile/pem.ts';
 import type { TokenEvent } from '../pkcs11/events.ts';
 import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
 import { Pin } from '../pkcs11/pin.ts';
@@ -63,16 +62,6 @@ export function pinCache(
     pins.set(uriSource, pin);
     return pin;
   };
-}
-
-/** @throws AgentError ERR_CERTIFICATE_NOT_FOUND */
-export async function readCertificateFile(path: string): Promise<X509Certificate[]> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `can't read the certificate: ${errorText(error)}`, {
-      cause: error,
-    });
-  });
-  return parseCertificates(bytes, path);
 }
 
 /**

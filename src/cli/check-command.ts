@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
 import { userInfo } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { disturbance, type Directives } from '../agent/check/directives.ts';
+import { resolve } from 'node:path';
+import { disturbance } from '../agent/check/directives.ts';
 import type { ManagementCheck } from '../agent/check/management.ts';
 import { checkSetup } from '../agent/check/setup.ts';
 import { failure, formatVerdict, type Report, type Verdict } from '../agent/check/verdict.ts';
-import { readCertificateFile } from '../agent/open-key.ts';
-import { openVpnDirectives, parseOpenVpnConfig, readOpenVpnText } from '../config/openvpn-config.ts';
+import { configCertificate } from '../config/config-certificate.ts';
+import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
@@ -30,42 +29,12 @@ export interface CheckFlags extends KeyFlags {
   readonly json?: boolean;
 }
 
-/** What an .ovpn says; empty where there is none, or none that can be read. */
-interface Config {
-  readonly directives?: Directives;
-  readonly management?: readonly string[];
-  readonly managementClient?: boolean;
-  readonly certificate?: () => Promise<readonly X509Certificate[]>;
-}
-
-/** The certificate that OpenVPN presents by itself. */
-function configCertificate(directives: Directives, path: string): Pick<Config, 'certificate'> {
-  const [file, inline] = directives.get('cert') ?? [];
-  if (file === undefined) return {};
-  if (file !== '[inline]') return { certificate: () => readCertificateFile(resolve(dirname(path), file)) };
-  return {
-    certificate: () => {
-      try {
-        return Promise.resolve([new X509Certificate(inline ?? '')]);
-      } catch (cause) {
-        throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `no certificate that can be read in ${path}`, { cause });
-      }
-    },
-  };
-}
-
-async function readConfig(path: string, report: Report): Promise<Config> {
+async function readConfig(path: string, report: Report): Promise<OpenVpnConfig | undefined> {
   try {
-    const text = await readOpenVpnText(path);
-    const directives = openVpnDirectives(text, path);
-    const certificate = configCertificate(directives, path);
-    // that there is none is the verdict of the directives' own check
-    return directives.has('management')
-      ? { directives, ...certificate, ...parseOpenVpnConfig(text, path) }
-      : { directives, ...certificate };
+    return await readOpenVpnConfig(path);
   } catch (error) {
     report(failure('config', error));
-    return {};
+    return undefined;
   }
 }
 
@@ -80,7 +49,7 @@ function directiveWords([address = '', port = '', password]: readonly string[]):
 function managementCheck(
   words: readonly string[],
   listen: boolean,
-  config: Config,
+  config: OpenVpnConfig | undefined,
   asker: SecretAsker,
 ): ManagementCheck {
   const [address, port, passwordFile, ...rest] = words;
@@ -93,7 +62,7 @@ function managementCheck(
     ...(passwordFile !== undefined && {
       password: () => asker.from(passwordSource(passwordFile), `management password of ${address}`),
     }),
-    disturbs: config.directives && disturbance(config.directives),
+    disturbs: config && disturbance(config.directives),
   };
 }
 
@@ -124,11 +93,11 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
     process.stdout.write(`${lines.join('\n')}\n`);
   };
 
-  const config = flags.openvpnConfig === undefined ? {} : await readConfig(flags.openvpnConfig, report);
-  const words = flags.management ?? config.management;
+  const config = flags.openvpnConfig === undefined ? undefined : await readConfig(flags.openvpnConfig, report);
+  const words = flags.management ?? config?.management;
   let management: ManagementCheck | undefined;
   try {
-    const listen = flags.managementClient ?? config.managementClient ?? false;
+    const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
     management = words && managementCheck(words, listen, config, asker);
   } catch (error) {
     report(failure('management', error));
@@ -138,9 +107,9 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
       ...keyOptionsOf(flags, hosts, log),
       login: flags.login ?? false,
       management,
-      managementWords: management && (config.management ?? directiveWords(words ?? [])),
-      directives: config.directives,
-      configCertificate: config.certificate,
+      managementWords: management && (config?.management ?? directiveWords(words ?? [])),
+      directives: config?.directives,
+      configCertificate: config && configCertificate(config),
       installedRelease,
       user: userInfo().username,
       now: Date.now(),

@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenedKey } from '../agent/open-key.ts';
 import { Tunnel, type TokenRemovalAction } from '../agent/tunnel.ts';
-import { readOpenVpnConfig, type ManagementDirectives } from '../config/openvpn-config.ts';
+import { managementDirectives, readOpenVpnConfig, type ManagementDirectives } from '../config/openvpn-config.ts';
 import { parseSecretSource, type SecretSource } from '../config/secret-source.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
@@ -41,11 +41,13 @@ async function waitForToken(
   }
 }
 
-async function managementDirectives(flags: RunFlags): Promise<ManagementDirectives> {
+async function managementOf(flags: RunFlags): Promise<ManagementDirectives> {
   if (flags.management && flags.openvpnConfig === undefined) {
     return { management: flags.management, managementClient: flags.managementClient ?? false };
   }
-  if (flags.openvpnConfig !== undefined && !flags.management) return await readOpenVpnConfig(flags.openvpnConfig);
+  if (flags.openvpnConfig !== undefined && !flags.management) {
+    return managementDirectives(await readOpenVpnConfig(flags.openvpnConfig));
+  }
   throw new AgentError('ERR_USAGE', 'give --management ADDRESS PORT|unix or --openvpn-config FILE', {
     hint: 'one of the two',
   });
@@ -67,7 +69,7 @@ function abortOnSignals(controller: AbortController): void {
 
 /** `pksigd run`: serves a daemon until a signal comes, or until the key turns out to be of no use. */
 export async function runCommand(flags: RunFlags): Promise<void> {
-  const { management, managementClient } = await managementDirectives(flags);
+  const { management, managementClient } = await managementOf(flags);
   const [address, port, passwordFile, ...rest] = management;
   if (address === undefined || port === undefined || rest.length > 0) {
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');

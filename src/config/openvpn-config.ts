@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { AgentError, errorText } from '../errors.ts';
+import { AgentError } from '../errors.ts';
+import { readFileLimited } from '../read-file-limited.ts';
+import { readLines, type ConfigLine } from './openvpn-lines.ts';
 
 /** The management directives of an OpenVPN configuration, as --management takes them. */
 export interface ManagementDirectives {
@@ -10,120 +11,135 @@ export interface ManagementDirectives {
   readonly managementClient: boolean;
 }
 
-function refuse(path: string, line: number, why: string): never {
-  throw new AgentError('ERR_CONFIG', `${path}:${line}: ${why}`);
+/** What OpenVPN reads in a configuration and in those that it includes (`config FILE`). */
+export interface OpenVpnConfig {
+  readonly path: string;
+  /** Each directive's words behind its name, where it stood last; of an inline block (`<cert>` …): `[inline]`. */
+  readonly directives: ReadonlyMap<string, readonly string[]>;
+  /** The text of inline blocks. */
+  readonly inline: ReadonlyMap<string, string>;
+  /** The folder from which relative paths count: the configuration's own, where distributions' units start OpenVPN, or `cd`'s. */
+  readonly folder: string;
+  /** As several directives make it together, its paths absolute; undefined if there is none. */
+  readonly management: readonly string[] | undefined;
 }
 
-/**
- * One line of a configuration as words (OpenVPN's options_util.c, parse_line): `#` and `;` start a comment at a word's
- * start, double quotes keep blanks, single quotes keep everything, a backslash takes the next character as it is.
- */
-export function splitWords(line: string): string[] | undefined {
-  const words: string[] = [];
-  let word: string | undefined;
-  let quote: '"' | "'" | undefined;
-  for (let index = 0; index < line.length; index++) {
-    const character = line[index] ?? '';
-    if (character === '\\' && quote !== "'") {
-      word = (word ?? '') + (line[++index] ?? '');
-    } else if (quote) {
-      if (character === quote) quote = undefined;
-      else word = (word ?? '') + character;
-    } else if (word === undefined && (character === '#' || character === ';')) {
-      break;
-    } else if (character === '"' || character === "'") {
-      quote = character;
-      word ??= '';
-    } else if (/\s/.test(character)) {
-      if (word !== undefined) words.push(word);
-      word = undefined;
-    } else {
-      word = (word ?? '') + character;
+/** Gets an included configuration. @throws AgentError ERR_CONFIG */
+export type ReadConfig = (path: string) => Promise<Buffer>;
+
+/** With inline certificates and revocation lists. */
+const MAX_BYTES = 8 * 1024 * 1024;
+/** max_recursive_levels in options_parse.c. */
+const MAX_LEVELS = 10;
+/** Ten levels of files that each include several would never end. */
+const MAX_FILES = 100;
+
+/** How many words these take, at least and at most; with another number OpenVPN refuses the configuration (options.c). */
+const WORDS: ReadonlyMap<string, readonly [least: number, most: number, synopsis: string]> = new Map([
+  ['management', [2, 3, 'ADDRESS PORT|unix [PASSWORD-FILE]']],
+  ['management-client', [0, 0, 'nothing']],
+  ['management-hold', [0, 0, 'nothing']],
+  ['management-signal', [0, 0, 'nothing']],
+  ['management-forget-disconnect', [0, 0, 'nothing']],
+  ['management-query-passwords', [0, 0, 'nothing']],
+  ['management-client-user', [1, 1, 'USER']],
+  ['management-client-group', [1, 1, 'GROUP']],
+  ['management-external-cert', [1, 1, 'HINT']],
+  ['cert', [1, 1, 'FILE']],
+  ['config', [1, 1, 'FILE']],
+  ['cd', [1, 1, 'FOLDER']],
+] as const);
+
+/** Reads directives in their order, as add_option in options.c does. */
+class ConfigReader {
+  readonly directives = new Map<string, readonly string[]>();
+  readonly inline = new Map<string, string>();
+  folder: string;
+  readonly #read: ReadConfig;
+  #files = 0;
+  #address: string | undefined;
+  #port = '';
+  #isUnix = false;
+  #passwordFile: string | undefined;
+
+  constructor(folder: string, read: ReadConfig) {
+    this.folder = folder;
+    this.#read = read;
+  }
+
+  async readFile(path: string, level = 1): Promise<void> {
+    if (++this.#files > MAX_FILES) throw new AgentError('ERR_CONFIG', `${path} is one of more than ${MAX_FILES} files`);
+    for (const line of readLines(await this.#read(path), path)) await this.#take(line, path, level);
+  }
+
+  async #take(line: ConfigLine, path: string, level: number): Promise<void> {
+    const [name, words] = withoutPrefix(line.words);
+    const isInline = line.inline !== undefined;
+    const refuse = (why: string, hint?: string): never => {
+      throw new AgentError('ERR_CONFIG', `${path}:${line.number}: ${why}`, hint === undefined ? {} : { hint });
+    };
+    const [least, most, synopsis] = WORDS.get(name) ?? [0, Infinity, ''];
+    if (isInline ? most !== Infinity && name !== 'cert' : words.length < least || words.length > most) {
+      refuse(`${name} takes ${synopsis}`);
+    }
+    // its flags add up
+    const before = name === 'management-external-key' ? (this.directives.get(name) ?? []) : [];
+    this.directives.set(name, isInline ? ['[inline]'] : [...before, ...words]);
+    if (isInline) this.inline.set(name, line.inline);
+    else this.inline.delete(name);
+
+    const [first = '', port = '', passwordFile] = words;
+    if (name === 'cd') this.folder = resolve(this.folder, first);
+    if (name === 'config') {
+      if (first === 'stdin') refuse("what OpenVPN reads from its standard input can't be read", 'give --management');
+      if (level === MAX_LEVELS) refuse(`${first} is included ${MAX_LEVELS} levels deep`, 'does it include itself?');
+      await this.readFile(resolve(this.folder, first), level + 1);
+    }
+    if (name === 'management') {
+      // `unix` and the password file stay from one line to the next
+      [this.#address, this.#port] = [first, port];
+      this.#isUnix ||= port === 'unix';
+      this.#passwordFile = passwordFile ?? this.#passwordFile;
     }
   }
-  if (quote) return undefined;
-  return word === undefined ? words : [...words, word];
-}
 
-/** One directive: its name, the words behind it, and where it stands. */
-interface Directive {
-  readonly name: string;
-  /** Of an inline block (`<cert>` …): `[inline]`, and its text. */
-  readonly values: readonly string[];
-  readonly line: number;
-}
-
-/** The directives of a configuration. @throws AgentError ERR_CONFIG */
-function parseDirectives(text: string, path: string): Directive[] {
-  const directives: Directive[] = [];
-  let inline: { readonly name: string; readonly line: number; readonly text: string[] } | undefined;
-  for (const [index, line] of text
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .entries()) {
-    if (inline) {
-      if (line.trim() === `</${inline.name}>`) {
-        directives.push({ name: inline.name, values: ['[inline]', inline.text.join('\n')], line: inline.line });
-        inline = undefined;
-      } else {
-        inline.text.push(line);
-      }
-      continue;
-    }
-    const block = /^\s*<([a-z0-9-]+)>\s*$/i.exec(line)?.[1];
-    if (block !== undefined) {
-      inline = { name: block, line: index + 1, text: [] };
-      continue;
-    }
-    const [name, ...values] = splitWords(line) ?? refuse(path, index + 1, 'a quote that does not end');
-    if (name !== undefined) directives.push({ name, values, line: index + 1 });
-  }
-  return directives;
-}
-
-/** All directives of a configuration, each with the words of its last occurrence. @throws AgentError ERR_CONFIG */
-export function openVpnDirectives(text: string, path: string): Map<string, readonly string[]> {
-  return new Map(parseDirectives(text, path).map(({ name, values }) => [name, values]));
-}
-
-/**
- * Reads the management directives of a configuration; inline blocks (`<ca>` …) are passed over. Relative paths count
- * from the configuration's folder, where distributions' units start OpenVPN (`--cd`).
- * @throws AgentError ERR_CONFIG
- */
-export function parseOpenVpnConfig(text: string, path: string): ManagementDirectives {
-  let management: string[] | undefined;
-  let managementClient = false;
-  for (const { name, values, line } of parseDirectives(text, path)) {
-    if (name === 'management-client') managementClient = true;
-    if (name !== 'management') continue;
-    const [address, port, passwordFile, ...rest] = values;
-    if (address === undefined || port === undefined || rest.length > 0) {
-      refuse(path, line, 'management takes ADDRESS PORT|unix [PASSWORD-FILE]');
-    }
-    const fromConfig = (file: string): string => resolve(dirname(path), file);
-    management = [
-      port === 'unix' ? fromConfig(address) : address,
-      port,
-      ...(passwordFile === undefined ? [] : [passwordFile === 'stdin' ? passwordFile : fromConfig(passwordFile)]),
+  /** The directives together; a relative path counts from the folder that OpenVPN is in at last. */
+  get management(): readonly string[] | undefined {
+    if (this.#address === undefined) return undefined;
+    const file = this.#passwordFile;
+    return [
+      ...(this.#isUnix ? [resolve(this.folder, this.#address), 'unix'] : [this.#address, this.#port]),
+      ...(file === undefined ? [] : [file === 'stdin' ? file : resolve(this.folder, file)]),
     ];
   }
-  if (!management) {
-    throw new AgentError('ERR_CONFIG', `${path} has no management directive`, {
-      hint: "add 'management /run/openvpn/NAME.sock unix' and 'management-hold'",
-    });
-  }
-  return { management, managementClient };
 }
 
-/** The text of a configuration file. @throws AgentError ERR_CONFIG */
-export async function readOpenVpnText(path: string): Promise<string> {
-  return await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new AgentError('ERR_CONFIG', `can't read the OpenVPN configuration: ${errorText(error)}`, { cause: error });
+/** `setenv opt NAME …` is NAME to releases that know it. */
+function withoutPrefix(all: readonly string[]): [name: string, words: readonly string[]] {
+  const [name = '', ...words] = all[0] === 'setenv' && all[1] === 'opt' ? all.slice(2) : all;
+  return [name, words];
+}
+
+async function readConfigFile(path: string): Promise<Buffer> {
+  return await readFileLimited(path, { what: 'the OpenVPN configuration', code: 'ERR_CONFIG', maxBytes: MAX_BYTES });
+}
+
+/**
+ * Reads a configuration as OpenVPN does, as far as the management interface, key and certificate go: what it refuses for
+ * its form is refused, unknown directives are not judged.
+ * @throws AgentError ERR_CONFIG
+ */
+export async function readOpenVpnConfig(path: string, read: ReadConfig = readConfigFile): Promise<OpenVpnConfig> {
+  const reader = new ConfigReader(dirname(resolve(path)), read);
+  await reader.readFile(path);
+  const { directives, inline, folder, management } = reader;
+  return { path, directives, inline, folder, management };
+}
+
+/** The management directives of a configuration. @throws AgentError ERR_CONFIG if it has none */
+export function managementDirectives({ path, directives, management }: OpenVpnConfig): ManagementDirectives {
+  if (management) return { management, managementClient: directives.has('management-client') };
+  throw new AgentError('ERR_CONFIG', `${path} has no management directive`, {
+    hint: "add 'management /run/openvpn/NAME.sock unix' and 'management-hold'",
   });
-}
-
-/** Reads the management directives of a configuration file. @throws AgentError ERR_CONFIG */
-export async function readOpenVpnConfig(path: string): Promise<ManagementDirectives> {
-  return parseOpenVpnConfig(await readOpenVpnText(path), path);
 }

@@ -7,11 +7,25 @@ export interface PemBlock {
   readonly text: string;
 }
 
-const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g;
+/** A boundary; no two overlap, so that looking for all of them takes one walk. */
+const BOUNDARY = /-----(BEGIN|END) ([A-Z0-9 ]+)-----/g;
 
-/** All blocks of a text in order; none if it is no PEM. Whatever stands between them (`Bag Attributes`…) is left out. */
+/**
+ * All blocks of a text in order; none if it is no PEM. Whatever stands between them (`Bag Attributes`…) is left out, and
+ * so is a block that another one's beginning cuts.
+ */
 export function pemBlocks(text: string): PemBlock[] {
-  return Array.from(text.matchAll(BLOCK), ([block, label = '']) => ({ label, text: block }));
+  const blocks: PemBlock[] = [];
+  let open: { readonly label: string; readonly at: number } | undefined;
+  for (const { index, 0: boundary, 1: side, 2: label = '' } of text.matchAll(BOUNDARY)) {
+    if (side === 'BEGIN') {
+      open = { label, at: index };
+    } else if (open?.label === label) {
+      blocks.push({ label, text: text.slice(open.at, index + boundary.length) });
+      open = undefined;
+    }
+  }
+  return blocks;
 }
 
 /** PEM of one certificate, with a line end. */

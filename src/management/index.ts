@@ -25,6 +25,7 @@ export {
   MAX_PARAMETER,
   parseLine,
   quoteParameter,
+  quoteWord,
   readWords,
   type UnreadableLine,
 } from './wire/words.ts';

@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { readFileLimited } from '../read-file-limited.ts';
 
 /** Where p11-kit's configuration lies. */
 export interface P11KitFolders {
@@ -40,14 +41,20 @@ function p11KitFolders(): P11KitFolders {
   };
 }
 
+const MAX_SETTINGS_BYTES = 1024 * 1024;
+
 /** A file's settings, `name: value` a line; none where there is no such file. */
 async function readSettings(path: string): Promise<Settings> {
-  const text = await readFile(path, 'utf8').catch(() => '');
+  const limits = { what: 'the settings of p11-kit', code: 'ERR_CONFIG', maxBytes: MAX_SETTINGS_BYTES } as const;
+  const text = await readFileLimited(path, limits).catch(() => '');
   return new Map(
-    text.split('\n').flatMap((line): [string, string][] => {
-      const [, name, value] = /^\s*([A-Za-z0-9._-]+)\s*:(.*)$/.exec(line) ?? [];
-      return name === undefined || value === undefined ? [] : [[name, value.trim()]];
-    }),
+    text
+      .toString()
+      .split('\n')
+      .flatMap((line): [string, string][] => {
+        const [, name, value] = /^\s*([A-Za-z0-9._-]+)\s*:(.*)$/.exec(line) ?? [];
+        return name === undefined || value === undefined ? [] : [[name, value.trim()]];
+      }),
   );
 }
 

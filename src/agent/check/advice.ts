@@ -98,8 +98,3 @@ export function advise(kind: KeyKind, release: Release, canSign: CanSign): Advic
     ? { keyArguments: [] }
     : impossible(`the token does no ${kind.type} signatures`);
 }
-
-/** A word of a configuration, quoted where OpenVPN's parser needs it. */
-export function quoteWord(word: string): string {
-  return /^[^\s"'\\#;]+$/.test(word) ? word : `"${word.replace(/["\\]/g, '\\$&')}"`;
-}

@@ -1,6 +1,7 @@
 import type { KeyKind } from '../../signing/public-key.ts';
 import { keyKindName } from '../../signing/public-key.ts';
-import { quoteWord, type Advice, type Release } from './advice.ts';
+import { quoteWord } from '../../management/index.ts';
+import type { Advice, Release } from './advice.ts';
 import type { Report } from './verdict.ts';
 
 /** What the .ovpn says beside the key's arguments. */

@@ -1,11 +1,13 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import { AgentError } from '../../errors.ts';
+import { readCertificateFile } from '../../keyfile/certificate-file.ts';
 import { FileKey } from '../../keyfile/key-file.ts';
+import { quoteWord } from '../../management/index.ts';
 import { isPkcs11Uri } from '../../pkcs11/uri.ts';
 import { keyKind, keyKindName, type KeyKind } from '../../signing/public-key.ts';
-import { pinCache, readCertificateFile, type KeyOptions } from '../open-key.ts';
-import { advise, parseRelease, quoteWord, type CanSign } from './advice.ts';
+import { pinCache, type KeyOptions } from '../open-key.ts';
+import { advise, parseRelease, type CanSign } from './advice.ts';
 import { checkCertificate } from './certificate.ts';
 import { checkDirectives, type Directives } from './directives.ts';
 import { reportLines } from './lines.ts';

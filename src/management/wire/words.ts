@@ -23,7 +23,7 @@ const BLANK = /[ \t\n\v\f\r]/;
 
 /**
  * A word as the daemon reads it (parse_line in options_parse.c): bare where that is safe, else in double quotes with `\`
- * before each double quote and backslash. For commands and for configurations.
+ * before each double quote and backslash.
  *
  * @throws AgentError ERR_MANAGEMENT_ARGUMENT for control characters, which the daemon would drop, and for more than
  *   256 bytes, which it would refuse
@@ -36,8 +36,13 @@ export function quoteParameter(word: string, encoding: Encoding = 'utf8'): strin
       'ERR_MANAGEMENT_ARGUMENT',
       `a parameter has ${length} bytes: OpenVPN takes up to ${MAX_PARAMETER}`,
     );
+  return quoteWord(word);
+}
+
+/** A word quoted as OpenVPN's parser needs it, for a configuration: nothing is refused. */
+export function quoteWord(word: string): string {
   // ; and # start a comment, but only where a word begins
-  if (/^[^ ;#'"\\][^ '"\\]*$/.test(word)) return word;
+  if (/^[^ \t\n\v\f\r;#'"\\][^ \t\n\v\f\r'"\\]*$/.test(word)) return word;
   return `"${word.replace(/[\\"]/g, '\\$&')}"`;
 }
 
@@ -79,6 +84,7 @@ export function checkBody(lines: readonly string[], encoding: Encoding = 'utf8')
 /** A line that the daemon can't read, and why: OpenVPN's own words for it. */
 export interface UnreadableLine {
   readonly fault: string;
+  readonly hint?: string;
 }
 
 /**
@@ -114,7 +120,7 @@ export function readWords(line: string, encoding: Encoding = 'utf8'): readonly s
       [state, word, out] = ['between', '', ''];
     }
     if (!isEnd && out !== '') {
-      if (isEscaped && out !== '\\' && out !== '"' && !isBlank) return { fault: "Bad backslash ('\\') usage" };
+      if (isEscaped && out !== '\\' && out !== '"' && !isBlank) return BAD_BACKSLASH;
       word += out;
       // the length in characters is never more than in bytes
       if (word.length > MAX_PARAMETER / 4 && Buffer.byteLength(word, encoding) > MAX_PARAMETER)
@@ -125,6 +131,8 @@ export function readWords(line: string, encoding: Encoding = 'utf8'): readonly s
   if (state === 'between') return words;
   return { fault: OPEN_ENDS[state] };
 }
+
+const BAD_BACKSLASH: UnreadableLine = { fault: "Bad backslash ('\\') usage", hint: 'write two backslashes for one' };
 
 const OPEN_ENDS = {
   double: 'No closing quotation (")',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { commandLine, parseLine, quoteParameter } from '../../../src/management/index.ts';
+import { commandLine, parseLine, quoteParameter, quoteWord, readWords } from '../../../src/management/index.ts';
 
 describe('quoting', () => {
   test.each([
@@ -43,9 +43,41 @@ test.each<[string, string[] | undefined]>([
   ['a "b', undefined],
   ["a 'b", undefined],
   ['a\\b', undefined],
+  ['a \\# b', ['a']],
   ['a\\', undefined],
   ['a \\', ['a']],
   ['a"b"', ['a"b"']],
 ])('the daemon reads %j', (line, words) => {
   expect(parseLine(line)).toEqual(words);
+});
+
+test('a letter that JavaScript takes for a blank', () => {
+  expect(parseLine('password Auth a\u00a0b\u2003c\ufeff')).toEqual(['password', 'Auth', 'a\u00a0b\u2003c\ufeff']);
+  expect(quoteParameter('a\u00a0b')).toBe('a\u00a0b');
+});
+
+test('a byte is a byte to whoever passes bytes on', () => {
+  expect(parseLine('\xe4'.repeat(256), 'latin1')).toEqual(['\xe4'.repeat(256)]);
+  expect(parseLine('\xe4'.repeat(256))).toBeUndefined();
+  expect(commandLine(['echo', '\xe4'.repeat(256)], 'latin1')).toHaveLength(261);
+});
+
+test.each([
+  ['a "b', /closing quotation/],
+  ['a\\b', /Bad backslash/],
+  ["'", /single/],
+  ['a\\', /Residual/],
+  ['x'.repeat(257), /too long/],
+])('says what is wrong with %j', (line, fault) => {
+  expect(readWords(line)).toMatchObject({ fault: expect.stringMatching(fault) });
+});
+
+test.each([
+  ['', '""'],
+  ['a b', '"a b"'],
+  ['a\tb', '"a\tb"'],
+  ['a\u00a0b', 'a\u00a0b'],
+  ['C:\\x', '"C:\\\\x"'],
+])('a configuration quotes %j', (word, quoted) => {
+  expect(quoteWord(word)).toBe(quoted);
 });

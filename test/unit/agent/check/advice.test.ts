@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { advise, isBefore, parseRelease, quoteWord, type CanSign } from '../../../../src/agent/check/advice.ts';
+import { advise, isBefore, parseRelease, type CanSign } from '../../../../src/agent/check/advice.ts';
 import type { KeyKind } from '../../../../src/signing/public-key.ts';
 
 const RSA: KeyKind = { type: 'RSA', modulusBits: 2048, modulusBytes: 256 };
@@ -83,13 +83,4 @@ describe('releases', () => {
     expect(isBefore({ major: 2, minor: 5 }, 2, 6)).toBe(true);
     expect(isBefore({ major: 3, minor: 0 }, 2, 6)).toBe(false);
   });
-});
-
-it.each([
-  ['/run/x.sock', '/run/x.sock'],
-  ['/run/my vpn.sock', '"/run/my vpn.sock"'],
-  ['a"b\\c', '"a\\"b\\\\c"'],
-  ['', '""'],
-])('quotes %j', (word, quoted) => {
-  expect(quoteWord(word)).toBe(quoted);
 });

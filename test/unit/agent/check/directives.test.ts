@@ -1,15 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { Advice } from '../../../../src/agent/check/advice.ts';
-import { checkDirectives, disturbance } from '../../../../src/agent/check/directives.ts';
+import { checkDirectives, disturbance, type Directives } from '../../../../src/agent/check/directives.ts';
 import type { Verdict } from '../../../../src/agent/check/verdict.ts';
-import { openVpnDirectives } from '../../../../src/config/openvpn-config.ts';
+import { readOpenVpnConfig } from '../../../../src/config/openvpn-config.ts';
 
 const PSS: Advice = { keyArguments: ['nopadding', 'pkcs1', 'pss'] };
 const GOOD = 'management 127.0.0.1 7505\nmanagement-hold\ncert client.crt\n';
 
-function check(text: string, advice: Advice | undefined = PSS, minor = 6): string[] {
+async function directivesOf(text: string): Promise<Directives> {
+  return (await readOpenVpnConfig('x.ovpn', () => Promise.resolve(Buffer.from(text)))).directives;
+}
+
+async function check(text: string, advice: Advice | undefined = PSS, minor = 6): Promise<string[]> {
   const verdicts: Verdict[] = [];
-  const directives = openVpnDirectives(text, 'x.ovpn');
+  const directives = await directivesOf(text);
   checkDirectives(directives, advice, { major: 2, minor }, 'vpn', (verdict) => verdicts.push(verdict));
   return verdicts.map(({ outcome, detail, code }) =>
     [outcome, detail, ...(code === undefined ? [] : [code])].join(' '),
@@ -49,8 +53,8 @@ describe('checkDirectives', () => {
     ['arguments that an Ed25519 key does not need', 'management-external-key pss', { keyArguments: [] }, 6, /^ok /],
     ['a word that is none', 'management-external-key psss', PSS, 6, /^fail .*refuses .*psss/],
     ['none', '', PSS, 6, /^fail no management-external-key/],
-  ] as const)('%s', (_, line, advice, minor, expected) => {
-    expect(check(GOOD + line, advice, minor)).toEqual([expect.stringMatching(expected)]);
+  ] as const)('%s', async (_, line, advice, minor, expected) => {
+    expect(await check(GOOD + line, advice, minor)).toEqual([expect.stringMatching(expected)]);
   });
 
   const KEY = 'management-external-key nopadding pkcs1 pss\n';
@@ -65,26 +69,26 @@ describe('checkDirectives', () => {
     [`${GOOD}management-client-user root`, 'only user root', 'warn'],
     [`${GOOD}management-client-group vpn`, 'only group vpn', 'ok'],
     [`${GOOD}management-query-passwords`, 'no passwords', 'warn'],
-  ] as const)('%j', (text, detail, outcome) => {
-    const [first, ...more] = check(`${KEY}${text}`).filter((line) => line !== `ok ${KEY.trim()}`);
+  ] as const)('%j', async (text, detail, outcome) => {
+    const [first, ...more] = (await check(`${KEY}${text}`)).filter((line) => line !== `ok ${KEY.trim()}`);
     expect(first).toContain(detail);
     expect(first?.startsWith(outcome)).toBe(true);
     expect(more).toEqual([]);
   });
 
-  it('takes the user that it is', () => {
-    expect(check(`${KEY}${GOOD}management-client-user vpn`)).toHaveLength(1);
+  it('takes the user that it is', async () => {
+    expect(await check(`${KEY}${GOOD}management-client-user vpn`)).toHaveLength(1);
   });
 
-  it('wants tls-version-max where TLS 1.3 can not work', () => {
+  it('wants tls-version-max where TLS 1.3 can not work', async () => {
     const advice: Advice = { keyArguments: ['pkcs1'], tlsVersionMax: '1.2' };
     const text = `${GOOD}management-external-key pkcs1\n`;
-    expect(check(text, advice)).toContainEqual(expect.stringContaining('TLS 1.3 asks'));
-    expect(check(`${text}tls-version-max 1.2`, advice)).toHaveLength(1);
+    expect(await check(text, advice)).toContainEqual(expect.stringContaining('TLS 1.3 asks'));
+    expect(await check(`${text}tls-version-max 1.2`, advice)).toHaveLength(1);
   });
 
-  it('without a key looks at the rest', () => {
-    expect(check('management-external-key pss\n', { keyArguments: [], impossible: 'x' })).toHaveLength(3);
+  it('without a key looks at the rest', async () => {
+    expect(await check('management-external-key pss\n', { keyArguments: [], impossible: 'x' })).toHaveLength(3);
   });
 });
 
@@ -92,6 +96,6 @@ it.each([
   ['management-signal', true],
   ['management-forget-disconnect', true],
   ['management-hold', false],
-])('connecting with %s would disturb: %s', (line, expected) => {
-  expect(disturbance(openVpnDirectives(line, 'x.ovpn')) !== undefined).toBe(expected);
+])('connecting with %s would disturb: %s', async (line, expected) => {
+  expect(disturbance(await directivesOf(line)) !== undefined).toBe(expected);
 });
