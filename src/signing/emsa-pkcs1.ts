@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import { CONSTRUCTED_OCTET_STRING, OCTET_STRING, readBer, SEQUENCE } from './ber.ts';
 import { HASHES, type Hash } from './hashes.ts';
 
 /** A DigestInfo (or MD5-SHA1's bare 36 bytes), taken apart. */
@@ -15,6 +16,29 @@ export function encodeDigestInfo(hash: Hash, digest: Uint8Array): DigestInfo {
 }
 
 /**
+ * MD5-SHA1 has no DigestInfo around it: whoever asks for the signature of a bare digest could choose 36 bytes that a lax
+ * verifier takes for another hash's DigestInfo in BER, such as MD5's, whose 34 bytes a longer length makes 36. What spans
+ * all bytes as a SEQUENCE or an OCTET STRING is refused, and a SEQUENCE of any length that starts as a DigestInfo does.
+ * One in some 16,000 true digests looks like that: the next handshake has another one.
+ * @throws AgentError ERR_REQUEST_DIGEST_INFO
+ */
+function refuseAsn1(bytes: Buffer): void {
+  const element = readBer(bytes);
+  const isWhole = element?.length === bytes.length && WRAPPERS.has(element.tag);
+  // whatever length it claims
+  const [tag, length = 0] = bytes;
+  const isDigestInfo = tag === SEQUENCE && bytes[length > 0x80 ? 2 + (length & 0x7f) : 2] === SEQUENCE;
+  if (!isWhole && !isDigestInfo) return;
+  throw new AgentError(
+    'ERR_REQUEST_DIGEST_INFO',
+    'not an MD5-SHA1 digest: 36 bytes that could be read as another hash',
+    { hint: 'the next handshake has another digest' },
+  );
+}
+
+const WRAPPERS: ReadonlySet<number> = new Set([SEQUENCE, OCTET_STRING, CONSTRUCTED_OCTET_STRING]);
+
+/**
  * Reads a DigestInfo, the inverse of {@link encodeDigestInfo}. It must be exact: DER, a known hash, NULL parameters, the
  * digest's length, no byte more. Anything else under RSA would make the agent sign what nobody hashed.
  * @throws AgentError ERR_REQUEST_DIGEST_INFO
@@ -24,6 +48,7 @@ export function parseDigestInfo(encoded: Uint8Array): DigestInfo {
   for (const hash of Object.values(HASHES)) {
     const { digestInfoPrefix: prefix, length } = hash;
     if (bytes.length === prefix.length + length && bytes.subarray(0, prefix.length).equals(prefix)) {
+      if (prefix.length === 0) refuseAsn1(bytes);
       return { hash, digest: bytes.subarray(prefix.length), encoded: bytes };
     }
   }

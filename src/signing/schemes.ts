@@ -36,9 +36,9 @@ function digestOf(tbs: Buffer, hash: Hash, dataKind: Algorithm['dataKind']): Buf
 }
 
 function digestInfoOf(tbs: Buffer, { hash, dataKind }: Algorithm): DigestInfo {
-  if (hash && (dataKind === 'message' || tbs.length === hash.length)) {
-    return encodeDigestInfo(hash, digestOf(tbs, hash, dataKind));
-  }
+  // a bare digest of MD5-SHA1 is its own DigestInfo, and looked at as such
+  const isBare = tbs.length === hash?.length && hash.digestInfoPrefix.length > 0;
+  if (hash && (dataKind === 'message' || isBare)) return encodeDigestInfo(hash, digestOf(tbs, hash, dataKind));
   const digestInfo = parseDigestInfo(tbs);
   if (hash && digestInfo.hash !== hash) {
     throw new AgentError(
