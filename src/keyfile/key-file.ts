@@ -15,7 +15,8 @@ import { encodeEmsaPss } from '../signing/emsa-pss.ts';
 import { keyKind, type KeyKind } from '../signing/public-key.ts';
 import type { EcdsaRequest, SignatureRequest } from '../signing/request.ts';
 import type { RawSignature, Signer } from '../signing/signer.ts';
-import { parseCertificates, pemBlocks } from './pem.ts';
+import { checkDerivationCost } from './derivation-cost.ts';
+import { parseCertificates, pemBlocks, pemContent } from './pem.ts';
 import { isPkcs12, parsePkcs12, type Pkcs12Contents } from './pkcs12.ts';
 import { readPrivateFile } from './read-private-file.ts';
 
@@ -35,7 +36,8 @@ const FOREIGN_LABELS = new Map([
   ['TSS2 PRIVATE KEY', 'a TPM key: use the tpm2-pkcs11 module'],
 ]);
 
-function parseDer(bytes: Buffer, passphrase: Buffer | undefined): KeyObject {
+function parseDer(bytes: Buffer, path: string, passphrase: Buffer | undefined): KeyObject {
+  checkDerivationCost(bytes, path);
   let failure: unknown;
   for (const type of ['pkcs8', 'pkcs1', 'sec1'] as const) {
     try {
@@ -49,7 +51,7 @@ function parseDer(bytes: Buffer, passphrase: Buffer | undefined): KeyObject {
 
 function parsePlain(bytes: Buffer, path: string, passphrase: Buffer | undefined): ParsedKey {
   const blocks = pemBlocks(bytes.toString('latin1'));
-  if (blocks.length === 0) return { privateKey: parseDer(bytes, passphrase), certificates: [] };
+  if (blocks.length === 0) return { privateKey: parseDer(bytes, path, passphrase), certificates: [] };
   const keys = blocks.filter(({ label }) => label.endsWith('PRIVATE KEY'));
   const [key] = keys;
   if (!key) throw new AgentError('ERR_KEY_FILE', `no private key in ${path}`);
@@ -58,7 +60,11 @@ function parsePlain(bytes: Buffer, path: string, passphrase: Buffer | undefined)
   if (foreign !== undefined) throw new AgentError('ERR_KEY_UNSUPPORTED', `${path} is ${foreign}`);
   const hasCertificate = blocks.some(({ label }) => label.endsWith('CERTIFICATE'));
   return {
-    privateKey: createPrivateKey({ key: key.text, format: 'pem', ...(passphrase && { passphrase }) }),
+    // what was looked at is what is opened
+    privateKey:
+      key.label === 'ENCRYPTED PRIVATE KEY'
+        ? parseDer(pemContent(key), path, passphrase)
+        : createPrivateKey({ key: key.text, format: 'pem', ...(passphrase && { passphrase }) }),
     certificates: hasCertificate ? parseCertificates(bytes, path) : [],
   };
 }

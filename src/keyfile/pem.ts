@@ -28,6 +28,11 @@ export function pemBlocks(text: string): PemBlock[] {
   return blocks;
 }
 
+/** The bytes in a block that has no headers. */
+export function pemContent({ text }: PemBlock): Buffer {
+  return Buffer.from(text.split('\n').slice(1, -1).join(''), 'base64');
+}
+
 /** PEM of one certificate, with a line end. */
 export function certificatePem(certificate: X509Certificate): string {
   return certificate.toString().trimEnd() + '\n';

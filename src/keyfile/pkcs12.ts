@@ -1,6 +1,8 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import type { asn1, pkcs12 } from 'node-forge';
 import { AgentError } from '../errors.ts';
+import { DerivationBudget } from './derivation-cost.ts';
+import { withBudget } from './forge-derivation.ts';
 
 /** What a PKCS#12 file holds, as far as we need it. */
 export interface Pkcs12Contents {
@@ -30,8 +32,12 @@ export async function parsePkcs12(bytes: Buffer, passphrase: string, path: strin
 
   let pfx: pkcs12.Pkcs12Pfx;
   try {
-    pfx = forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(bytes.toString('latin1')), false, passphrase);
+    // what is nested in encrypted parts shows its cost only on the way
+    pfx = withBudget(forge, new DerivationBudget(path), () =>
+      forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(bytes.toString('latin1')), false, passphrase),
+    );
   } catch (error) {
+    if (error instanceof AgentError) throw error;
     const text = error instanceof Error ? error.message : '';
     if (/MAC could not be verified|wrong password/i.test(text)) {
       throw new AgentError('ERR_PIN_INCORRECT', `wrong passphrase for ${path}`, { cause: error });
