@@ -113,6 +113,11 @@ export class FailoverKey implements Signer {
     });
   }
 
+  /** Whichever of the copies that are open signs. */
+  canSign(request: SignatureRequest): boolean {
+    return this.#copies.every(({ signer }) => signer?.canSign(request) ?? true);
+  }
+
   /** Ready when any copy is. */
   async ready(): Promise<void> {
     for (let isReady = false; !isReady; ) {

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { disturbance } from '../agent/check/directives.ts';
@@ -10,6 +9,7 @@ import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.
 import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
+import { installedRelease } from './installed-release.ts';
 import { passwordSource } from './run-command.ts';
 import {
   forbidCoreDumps,
@@ -64,17 +64,6 @@ function managementCheck(
     }),
     disturbs: config && disturbance(config.directives),
   };
-}
-
-/** The release of the openvpn that is installed, if there is one: also where only root looks. */
-async function installedRelease(): Promise<string | undefined> {
-  return await new Promise((done) => {
-    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin` };
-    // up to 2.5 it ends with status 1 all the same
-    execFile('openvpn', ['--version'], { env }, (_, stdout) => {
-      done(/^OpenVPN (\S+)/.exec(stdout)?.[1]);
-    });
-  });
 }
 
 /** `pksigd check`: a verdict a line on standard output; the exit code is that of the first failure. */

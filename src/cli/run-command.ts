@@ -2,11 +2,17 @@ import type { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenedKey } from '../agent/open-key.ts';
 import { Tunnel, type TokenRemovalAction } from '../agent/tunnel.ts';
-import { managementDirectives, readOpenVpnConfig, type ManagementDirectives } from '../config/openvpn-config.ts';
+import {
+  managementDirectives,
+  readOpenVpnConfig,
+  type ManagementDirectives,
+  type OpenVpnConfig,
+} from '../config/openvpn-config.ts';
 import { parseSecretSource, type SecretSource } from '../config/secret-source.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { openRelay, type RelayFlags } from './relay-flags.ts';
+import { logStartCheck } from './start-check.ts';
 import { forbidCoreDumps, moduleHosts, openKeyOf, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
 
 export interface RunFlags extends KeyFlags, RelayFlags {
@@ -41,12 +47,18 @@ async function waitForToken(
   }
 }
 
-async function managementOf(flags: RunFlags): Promise<ManagementDirectives> {
+/** The management interface to serve, and the configuration that names it, if one does. */
+interface Served extends ManagementDirectives {
+  readonly config?: OpenVpnConfig;
+}
+
+async function served(flags: RunFlags): Promise<Served> {
   if (flags.management && flags.openvpnConfig === undefined) {
     return { management: flags.management, managementClient: flags.managementClient ?? false };
   }
   if (flags.openvpnConfig !== undefined && !flags.management) {
-    return managementDirectives(await readOpenVpnConfig(flags.openvpnConfig));
+    const config = await readOpenVpnConfig(flags.openvpnConfig);
+    return { ...managementDirectives(config), config };
   }
   throw new AgentError('ERR_USAGE', 'give --management ADDRESS PORT|unix or --openvpn-config FILE', {
     hint: 'one of the two',
@@ -69,7 +81,7 @@ function abortOnSignals(controller: AbortController): void {
 
 /** `pksigd run`: serves a daemon until a signal comes, or until the key turns out to be of no use. */
 export async function runCommand(flags: RunFlags): Promise<void> {
-  const { management, managementClient } = await managementOf(flags);
+  const { management, managementClient, config } = await served(flags);
   const [address, port, passwordFile, ...rest] = management;
   if (address === undefined || port === undefined || rest.length > 0) {
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
@@ -107,6 +119,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     log,
   });
   const serving = tunnel.run();
+  void logStartCheck(config, key(), log);
   key().then(
     ({ signer, certificates }) => {
       log.info({ key: signer.name, ...certificateFields(certificates[0]) }, 'key ready');

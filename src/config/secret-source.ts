@@ -37,7 +37,7 @@ function usage(text: string, hint: string): never {
  */
 export function parseSecretSource(text: string): SecretSource {
   if (text === 'prompt') return { kind: 'prompt' };
-  const command = /^(?:\||command:)\s*(.*)$/s.exec(text)?.[1];
+  const command = /^(?:\||command:)(.*)$/s.exec(text)?.[1]?.trimStart();
   if (command !== undefined) {
     return command === ''
       ? usage('a PIN source without a command', "say 'command:COMMAND'")

@@ -153,6 +153,10 @@ export class FileKey implements Signer {
     return Promise.resolve({ bytes: this.#sign(request), mechanism: 'file' });
   }
 
+  canSign(): boolean {
+    return true;
+  }
+
   /** A key in memory is always ready. */
   ready(): Promise<void> {
     return Promise.resolve();

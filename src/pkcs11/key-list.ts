@@ -2,6 +2,7 @@ import { X509Certificate, type KeyObject } from 'node:crypto';
 import { CKA, CKO } from './constants.ts';
 import { find, read, readPublicKey, type Session } from './objects.ts';
 import type { Pkcs11Uri } from './uri.ts';
+import { withoutPadding } from './padding.ts';
 
 /** A key as far as its token shows it. */
 export interface ListedKey {
@@ -39,7 +40,7 @@ async function list(at: Session, objectClass: number): Promise<ListedObject[]> {
     objects.push({
       handle,
       id: value(CKA.ID) ?? Buffer.alloc(0),
-      label: value(CKA.LABEL)?.toString('utf8').replace(/\0+$/, '') ?? '',
+      label: withoutPadding(value(CKA.LABEL)?.toString('utf8') ?? '', '\0'),
     });
   }
   return objects;

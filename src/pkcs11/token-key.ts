@@ -92,6 +92,12 @@ export class TokenKey implements Signer {
     return signature;
   }
 
+  /** By the mechanisms that the token lists. */
+  canSign(request: SignatureRequest): boolean {
+    const { mechanisms } = this.#found.at;
+    return signingWays(request, keyKind(this.publicKey)).some((way) => mechanisms.has(way.mechanism.type));
+  }
+
   async ready(): Promise<void> {
     await this.#session.ready();
   }

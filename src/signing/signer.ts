@@ -24,6 +24,8 @@ export interface Signer extends AsyncDisposable {
    * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_SCHEME_UNSUPPORTED
    */
   sign(request: SignatureRequest): Promise<RawSignature>;
+  /** Can it sign such a request, as far as is known without trying? */
+  canSign(request: SignatureRequest): boolean;
   /** Resolves when the key can sign: at once, unless its token is away. */
   ready(): Promise<void>;
   /** Calls whenever the key's token goes away. */

@@ -2,7 +2,7 @@ import type { KeyKind } from '../../signing/public-key.ts';
 import { keyKindName } from '../../signing/public-key.ts';
 import { quoteWord } from '../../management/index.ts';
 import type { Advice, Release } from './advice.ts';
-import type { Report } from './verdict.ts';
+import type { Report, Verdict } from './verdict.ts';
 
 /** What the .ovpn says beside the key's arguments. */
 export interface LineOptions {
@@ -30,6 +30,11 @@ function linesOf(advice: Advice, { management, listen, certificate }: LineOption
   ];
 }
 
+/** @param target the kind of key, and the OpenVPN */
+export function impossible(target: string, why: string): Verdict {
+  return { outcome: 'fail', what: 'lines', detail: `none for ${target}: ${why}`, code: 'ERR_SCHEME_UNSUPPORTED' };
+}
+
 /** Reports the lines to write for a key. */
 export function reportLines(
   advice: Advice,
@@ -42,12 +47,7 @@ export function reportLines(
 ): void {
   const target = `${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor} (${source})`;
   if (advice.impossible !== undefined) {
-    report({
-      outcome: 'fail',
-      what: 'lines',
-      detail: `none for ${target}: ${advice.impossible}`,
-      code: 'ERR_SCHEME_UNSUPPORTED',
-    });
+    report(impossible(target, advice.impossible));
     return;
   }
   const note = advice.note ?? (options.wasTried ? undefined : 'if the token can do what it lists');

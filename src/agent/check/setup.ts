@@ -9,7 +9,7 @@ import { keyKind, keyKindName, type KeyKind } from '../../signing/public-key.ts'
 import { pinCache, type KeyOptions } from '../open-key.ts';
 import { advise, parseRelease, type CanSign } from './advice.ts';
 import { checkCertificate } from './certificate.ts';
-import { checkDirectives, type Directives } from './directives.ts';
+import { checkDirectives, checkKeyDirectives, type Directives } from './directives.ts';
 import { reportLines } from './lines.ts';
 import { checkManagement, type ManagementCheck } from './management.ts';
 import { abilities, reportTrials, trySignatures } from './signatures.ts';
@@ -35,7 +35,7 @@ export interface SetupOptions extends KeyOptions {
 }
 
 /** What lines are written for where nobody tells a release. */
-const USUAL_RELEASE = { major: 2, minor: 6 };
+export const USUAL_RELEASE = { major: 2, minor: 6 };
 
 async function checkFileKey(path: string, options: SetupOptions, report: Report): Promise<FoundKey | undefined> {
   try {
@@ -121,7 +121,11 @@ async function checkKeys(
 }
 
 /** Nobody has a certificate: only after a login can that be told for sure. */
-function reportNoCertificate(keys: readonly FoundKey[], { directives }: SetupOptions, report: Report): void {
+export function reportNoCertificate(
+  keys: readonly Pick<FoundKey, 'signer'>[],
+  directives: Directives | undefined,
+  report: Report,
+): void {
   const what = 'certificate';
   const hint = 'give --cert, or have the .ovpn name it by cert';
   if (keys.some(({ signer }) => signer) && directives?.has('management-external-cert') === true) {
@@ -169,7 +173,7 @@ export async function checkSetup(options: SetupOptions, report: Report): Promise
   const certificates = named.length > 0 ? named : withKey.map((certificate) => ({ what: 'certificate', certificate }));
   const publicKey = keys.find((key) => key.publicKey)?.publicKey;
   for (const { what, certificate } of certificates) checkCertificate(what, certificate, publicKey, options.now, report);
-  if (certificates.length === 0 && keys.length > 0) reportNoCertificate(keys, options, report);
+  if (certificates.length === 0 && keys.length > 0) reportNoCertificate(keys, options.directives, report);
 
   const canSign: (CanSign | undefined)[] = [];
   for (const key of keys) {
@@ -188,7 +192,8 @@ export async function checkSetup(options: SetupOptions, report: Report): Promise
   const isKnown = canSign.length > 0 && canSign.every((each) => each);
   // the first copy that works signs: each must be able to
   const advice = kind && isKnown ? advise(kind, release, (name) => canSign.every((can) => can?.(name))) : undefined;
-  if (directives) checkDirectives(directives, advice, release, user, report);
+  if (directives) checkDirectives(directives, user, report);
+  if (directives && advice) checkKeyDirectives(directives, advice, release, report);
   if (kind && advice) {
     const { managementWords } = options;
     const certificate = certificateLine(options, certificates[0]?.certificate);

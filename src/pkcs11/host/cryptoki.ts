@@ -3,6 +3,7 @@
 import type * as Pkcs11js from 'pkcs11js';
 import { CKA, CKF } from '../constants.ts';
 import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, TokenInfo } from '../protocol.ts';
+import { withoutPadding } from '../padding.ts';
 
 type Handlers = {
   [Call in HostCall]: (params: HostCalls[Call]['params'], payload: Buffer) => HostCalls[Call]['result'] | Buffer;
@@ -31,8 +32,6 @@ class HostError extends Error {
 
 const fromHex = (handle: string): Buffer => Buffer.from(handle, 'hex');
 const toHex = (bytes: Buffer): string => bytes.toString('hex');
-/** Fixed-length strings are padded with blanks (PKCS#11 section 3.1), by some modules with NULs. */
-const unpadded = (text: string): string => text.replace(/[\0 ]+$/, '');
 
 async function loadAddon(): Promise<typeof Pkcs11js> {
   try {
@@ -179,11 +178,11 @@ export class Cryptoki {
       if ((info.flags & CKF.TOKEN_INITIALIZED) === 0) return undefined;
       return {
         slot: toHex(slot),
-        slotDescription: unpadded(slotDescription),
-        label: unpadded(info.label),
-        manufacturer: unpadded(info.manufacturerID),
-        model: unpadded(info.model),
-        serial: unpadded(info.serialNumber),
+        slotDescription: withoutPadding(slotDescription),
+        label: withoutPadding(info.label),
+        manufacturer: withoutPadding(info.manufacturerID),
+        model: withoutPadding(info.model),
+        serial: withoutPadding(info.serialNumber),
         flags: info.flags,
         minPinLength: info.minPinLen,
         maxPinLength: info.maxPinLen,

@@ -28,6 +28,10 @@ class FakeSigner implements Signer {
     this.publicKey = publicKey;
   }
 
+  canSign(): boolean {
+    return true;
+  }
+
   async sign({ tbs }: SignatureRequest): Promise<RawSignature> {
     this.signatures++;
     return this.trouble ? await this.trouble() : { bytes: sign(null, tbs, PAIR.privateKey), mechanism: this.name };

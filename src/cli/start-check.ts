@@ -1,0 +1,31 @@
+import { userInfo } from 'node:os';
+import type { Logger } from 'pino';
+import { checkStart } from '../agent/check/start.ts';
+import type { OpenedKey } from '../agent/open-key.ts';
+import { configCertificate } from '../config/config-certificate.ts';
+import type { OpenVpnConfig } from '../config/openvpn-config.ts';
+import { installedRelease } from './installed-release.ts';
+
+/**
+ * Logs once what `check` says of a set-up. `run` goes on whatever it is: the .ovpn may be mended and OpenVPN restarted
+ * meanwhile, and the openvpn that is installed here may not be the one that is served.
+ */
+export async function logStartCheck(
+  config: OpenVpnConfig | undefined,
+  key: Promise<OpenedKey>,
+  log: Logger,
+): Promise<void> {
+  const options = {
+    directives: config?.directives,
+    configCertificate: config && configCertificate(config),
+    key,
+    installedRelease,
+    user: userInfo().username,
+    now: Date.now(),
+  };
+  await checkStart(options, ({ outcome, what, detail, hint, code }) => {
+    const level = outcome === 'fail' ? 'error' : outcome === 'warn' ? 'warn' : 'debug';
+    const line = hint === undefined ? detail : `${detail}: ${hint}`;
+    log[level]({ ...(code !== undefined && { code }) }, `${what}: ${line}`);
+  });
+}
