@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ const limits = { what: 'the thing', code: 'ERR_CONFIG', maxBytes: 100_000, pipeT
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pksigd-read-'));
-  execFileSync('mkfifo', [at('silent'), at('said'), at('endless')]);
+  execFileSync('sh', ['-c', 'mkfifo silent said endless'], { cwd: folder });
 });
 afterAll(() => {
   rmSync(folder, { recursive: true });
@@ -60,6 +60,6 @@ test.each([
   ['key', 'ERR_KEY_FILE', (path: string) => FileKey.open(path, { allowReadableByOthers: true })],
 ] as const)('every kind of file: %s', async (_, code, read) => {
   writeFileSync(at('huge'), '');
-  execFileSync('truncate', ['-s', '100M', at('huge')]);
+  truncateSync(at('huge'), 100 * 1024 * 1024);
   for (const path of ['/dev/zero', folder, at('huge')]) await expect(read(path)).rejects.toMatchObject({ code });
 });

@@ -9,6 +9,7 @@ export type Directives = ReadonlyMap<string, readonly string[]>;
 const RIVALS_OF_KEY = ['key', 'pkcs12', 'pkcs11-id', 'pkcs11-id-management', 'pkcs11-providers', 'cryptoapicert'];
 
 const WHAT = 'config';
+const SEE_CHECK = "'pksigd check' prints the lines for it";
 
 /** Why connecting to the daemon for a moment would do more than that; undefined if it would not. */
 export function disturbance(directives: Directives): string | undefined {
@@ -55,24 +56,47 @@ function checkRivals(directives: Directives, report: Report): void {
   if (certificates.length === 2) {
     refuse(report, 'cert contradicts management-external-cert', 'remove one of them');
   } else if (certificates.length === 0) {
-    refuse(report, 'no certificate: neither cert nor management-external-cert', "'pksigd check' prints the lines");
+    refuse(report, 'no certificate: neither cert nor management-external-cert', SEE_CHECK);
   }
 }
 
+function checkKeyLine(directives: Directives, advice: Advice, release: Release, report: Report): void {
+  const keyArguments = directives.get('management-external-key');
+  if (keyArguments && advice.impossible === undefined) checkKeyArguments(keyArguments, advice, release, report);
+}
+
+function checkTlsVersion(directives: Directives, { tlsVersionMax }: Advice, report: Report): void {
+  if (tlsVersionMax === undefined || directives.get('tls-version-max')?.[0] === tlsVersionMax) return;
+  refuse(report, 'TLS 1.3 asks for what the key cannot sign', `add 'tls-version-max ${tlsVersionMax}'`);
+}
+
+/** Does the .ovpn have OpenVPN ask for what this key can sign? */
+export function checkKeyDirectives(directives: Directives, advice: Advice, release: Release, report: Report): void {
+  checkKeyLine(directives, advice, release, report);
+  checkTlsVersion(directives, advice, report);
+}
+
 /**
- * Does the .ovpn say what pksigd needs, whatever the key, and nothing that contradicts?
+ * Does the .ovpn say what this key needs, and nothing that contradicts?
+ * @param advice undefined where nothing is known of the key: {@link checkKeyDirectives} says the rest
  * @param user who runs this, for management-client-user
  */
-export function checkDirectives(directives: Directives, user: string, report: Report): void {
-  if (!directives.has('management')) refuse(report, 'no management directive', "'pksigd check' prints the lines");
+export function checkDirectives(
+  directives: Directives,
+  advice: Advice | undefined,
+  release: Release,
+  user: string,
+  report: Report,
+): void {
+  if (!directives.has('management')) refuse(report, 'no management directive', SEE_CHECK);
   if (!directives.has('management-hold')) {
     const hint = 'add it, so that the daemon waits for pksigd';
     report({ outcome: 'warn', what: WHAT, detail: 'no management-hold', hint });
   }
-  if (!directives.has('management-external-key')) {
-    refuse(report, 'no management-external-key', "'pksigd check' prints the lines");
-  }
+  if (!directives.has('management-external-key')) refuse(report, 'no management-external-key', SEE_CHECK);
+  if (advice) checkKeyLine(directives, advice, release, report);
   checkRivals(directives, report);
+  if (advice) checkTlsVersion(directives, advice, report);
   const only = directives.get('management-client-user')?.[0];
   if (only !== undefined && only !== user) {
     const detail = `only user ${only} may connect (management-client-user), and this is ${user}`;
@@ -86,14 +110,5 @@ export function checkDirectives(directives: Directives, user: string, report: Re
   if (directives.has('management-query-passwords')) {
     const hint = 'remove it, unless another management client gives them';
     report({ outcome: 'warn', what: WHAT, detail: 'management-query-passwords: pksigd has no passwords', hint });
-  }
-}
-
-/** Does the .ovpn have OpenVPN ask for what this key can sign? */
-export function checkKeyDirectives(directives: Directives, advice: Advice, release: Release, report: Report): void {
-  const keyArguments = directives.get('management-external-key');
-  if (keyArguments && advice.impossible === undefined) checkKeyArguments(keyArguments, advice, release, report);
-  if (advice.tlsVersionMax !== undefined && directives.get('tls-version-max')?.[0] !== advice.tlsVersionMax) {
-    refuse(report, 'TLS 1.3 asks for what the key cannot sign', `add 'tls-version-max ${advice.tlsVersionMax}'`);
   }
 }

@@ -9,7 +9,7 @@ import { keyKind, keyKindName, type KeyKind } from '../../signing/public-key.ts'
 import { pinCache, type KeyOptions } from '../open-key.ts';
 import { advise, parseRelease, type CanSign } from './advice.ts';
 import { checkCertificate } from './certificate.ts';
-import { checkDirectives, checkKeyDirectives, type Directives } from './directives.ts';
+import { checkDirectives, type Directives } from './directives.ts';
 import { reportLines } from './lines.ts';
 import { checkManagement, type ManagementCheck } from './management.ts';
 import { abilities, reportTrials, trySignatures } from './signatures.ts';
@@ -192,8 +192,7 @@ export async function checkSetup(options: SetupOptions, report: Report): Promise
   const isKnown = canSign.length > 0 && canSign.every((each) => each);
   // the first copy that works signs: each must be able to
   const advice = kind && isKnown ? advise(kind, release, (name) => canSign.every((can) => can?.(name))) : undefined;
-  if (directives) checkDirectives(directives, user, report);
-  if (directives && advice) checkKeyDirectives(directives, advice, release, report);
+  if (directives) checkDirectives(directives, advice, release, user, report);
   if (kind && advice) {
     const { managementWords } = options;
     const certificate = certificateLine(options, certificates[0]?.certificate);

@@ -49,7 +49,7 @@ async function checkCertificates(opened: OpenedKey, options: StartOptions, repor
  */
 export async function checkStart(options: StartOptions, report: Report): Promise<void> {
   const { directives, user } = options;
-  if (directives) checkDirectives(directives, user, report);
+  if (directives) checkDirectives(directives, undefined, USUAL_RELEASE, user, report);
   const opened = await options.key.catch(() => undefined);
   if (!opened) return;
   await checkCertificates(opened, options, report);

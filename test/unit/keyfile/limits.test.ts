@@ -89,13 +89,17 @@ test('a PKCS #8 key with scrypt', () => {
   writeFileSync(at('ec.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
   const der = (words: readonly string[]) =>
     openssl('pkcs8', '-topk8', '-in', 'ec.pem', '-passout', 'pass:horse', '-outform', 'DER', ...words);
-  expect(() => checkDerivationCost(der(['-scrypt']), 'x')).not.toThrow();
+  expect(() => {
+    checkDerivationCost(der(['-scrypt']), 'x');
+  }).not.toThrow();
   const parallel = der(['-scrypt', '-scrypt_N', '1024', '-scrypt_r', '8', '-scrypt_p', '2']);
   const index = parallel.indexOf(Buffer.from([0x02, 0x01, 0x08, 0x02, 0x01, 0x02]));
   // OpenSSL writes N, r, p; 1024 * 8 * 2 are few, 1024 * 127 * 127 are many
   parallel[index + 2] = 127;
   parallel[index + 5] = 127;
-  expect(() => checkDerivationCost(parallel, 'x')).toThrow(expect.objectContaining(REFUSED));
+  expect(() => {
+    checkDerivationCost(parallel, 'x');
+  }).toThrow(expect.objectContaining(REFUSED));
 });
 
 test.each([
@@ -147,5 +151,7 @@ test('no bytes make the look at an encryption fail otherwise than with an error 
       }
     }),
   );
-  expect(() => checkDerivationCost(Buffer.from('3080'.repeat(100_000), 'hex'), 'x')).not.toThrow(RangeError);
+  expect(() => {
+    checkDerivationCost(Buffer.from('3080'.repeat(100_000), 'hex'), 'x');
+  }).not.toThrow(RangeError);
 });

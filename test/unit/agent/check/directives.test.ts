@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Advice } from '../../../../src/agent/check/advice.ts';
-import {
-  checkDirectives,
-  checkKeyDirectives,
-  disturbance,
-  type Directives,
-} from '../../../../src/agent/check/directives.ts';
+import { checkDirectives, disturbance, type Directives } from '../../../../src/agent/check/directives.ts';
 import type { Verdict } from '../../../../src/agent/check/verdict.ts';
 import { readOpenVpnConfig } from '../../../../src/config/openvpn-config.ts';
 
@@ -16,12 +11,10 @@ async function directivesOf(text: string): Promise<Directives> {
   return (await readOpenVpnConfig('x.ovpn', () => Promise.resolve(Buffer.from(text)))).directives;
 }
 
-async function check(text: string, advice: Advice = PSS, minor = 6): Promise<string[]> {
+async function check(text: string, advice: Advice | undefined = PSS, minor = 6): Promise<string[]> {
   const verdicts: Verdict[] = [];
   const directives = await directivesOf(text);
-  const report = (verdict: Verdict) => verdicts.push(verdict);
-  checkDirectives(directives, 'vpn', report);
-  checkKeyDirectives(directives, advice, { major: 2, minor }, report);
+  checkDirectives(directives, advice, { major: 2, minor }, 'vpn', (verdict) => verdicts.push(verdict));
   return verdicts.map(({ outcome, detail, code }) =>
     [outcome, detail, ...(code === undefined ? [] : [code])].join(' '),
   );
