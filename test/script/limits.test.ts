@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process';
+import { truncate } from 'node:fs/promises';
+import { describe, expect } from 'vitest';
+import { test, type Bench } from '../support/bench.ts';
+
+const config = (path: string) => ['run', '--openvpn-config', path, '--key', 'x'];
+const key = (path: string) => ['sign', '--key', path];
+
+/** Files that are more than a file should be, and the line that says so. */
+const FILES: [string, (bench: Bench) => string[] | Promise<string[]>, RegExp][] = [
+  [
+    'an endless configuration',
+    () => config('/dev/zero'),
+    /can't read the OpenVPN configuration: \/dev\/zero is a device/,
+  ],
+  ['a folder as configuration', (bench) => config(bench.folder), /is a directory/],
+  ['a line of 100 MB', async (bench) => config(await huge(bench)), /has more than \d+ bytes/],
+  ['an endless key', () => key('/dev/zero'), /can't read the key file: \/dev\/zero is a device/],
+  ['a key of 100 MB', async (bench) => key(await huge(bench)), /has more than \d+ bytes/],
+];
+
+async function huge(bench: Bench): Promise<string> {
+  const path = await bench.write('huge', '# ');
+  await truncate(path, 100 * 1024 * 1024);
+  return path;
+}
+
+describe.concurrent('one line and exit code 2', () => {
+  test.for(FILES)('%s', async ([, args, line], { bench }) => {
+    const pksigd = await bench.pksigd(await args(bench), { input: 'eA==' });
+    expect(await pksigd.exited).toBe(2);
+    expect(pksigd.stderr.filter((text) => !text.startsWith('{"level":"info"'))).toEqual([expect.stringMatching(line)]);
+  });
+});
+
+test('a key through a pipe', async ({ bench }) => {
+  const fifo = bench.path('pipe');
+  execFileSync('sh', ['-c', 'umask 077; mkfifo "$1"', 'sh', fifo]);
+  const pksigd = await bench.pksigd(['sign', '--key', fifo, '--algorithm', 'ED25519,data=message'], { input: 'eA==' });
+  execFileSync('sh', ['-c', 'cat "$1" > "$2"', 'sh', bench.recipe('ed25519.pem'), fifo]);
+  expect(await pksigd.exited).toBe(0);
+});
