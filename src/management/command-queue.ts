@@ -41,7 +41,7 @@ interface Waiting {
  * more than the write before it: such answers go out at once, each in one write and never inside another block.
  */
 export class CommandQueue {
-  readonly replies: ReplyQueue = new ReplyQueue();
+  readonly replies: ReplyQueue;
   readonly #write: (bytes: Buffer, written: () => void) => void;
   readonly #changed: () => void;
   readonly #defaultTimeout: number;
@@ -50,7 +50,14 @@ export class CommandQueue {
   #current: Waiting | undefined;
   #closed: AgentError | undefined;
 
-  constructor(write: (bytes: Buffer, written: () => void) => void, changed: () => void, defaultTimeout: number) {
+  /** @param maxHeld bytes of memory that one reply may take */
+  constructor(
+    write: (bytes: Buffer, written: () => void) => void,
+    changed: () => void,
+    defaultTimeout: number,
+    maxHeld?: number,
+  ) {
+    this.replies = new ReplyQueue(maxHeld);
     this.#write = write;
     this.#changed = changed;
     this.#defaultTimeout = defaultTimeout;

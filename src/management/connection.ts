@@ -3,6 +3,7 @@ import { AgentError } from '../errors.ts';
 import { type CommandOptions, CommandQueue, type OutgoingCommand } from './command-queue.ts';
 import { checkBody, checkLine, MAX_PIPELINED_LINE, parseLine } from './wire/words.ts';
 import { type DecodedLine, LINE_CUT, LINE_CUT_BEFORE_2_6, LineDecoder } from './line-decoder.ts';
+import { DEFAULT_MAX_HELD } from './held-bytes.ts';
 import { notificationWord } from './notification.ts';
 import { type AssembledNotification, NotificationAssembler } from './notification-assembler.ts';
 import { NotificationHub, type NotificationListener } from './notification-hub.ts';
@@ -16,6 +17,11 @@ interface Deferred {
   readonly resolve: () => void;
   readonly reject: (error: AgentError) => void;
 }
+
+/** Bytes that may wait for a daemon which does not read, before anything more is written. */
+const MAX_UNREAD = 1024 * 1024;
+/** Replies that may be due at once: beyond it the daemon answers nothing any more. */
+const MAX_DUE = 1024;
 
 const GREETING = /^>INFO:OpenVPN Management Interface Version ([0-9]+)/;
 
@@ -49,10 +55,11 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     this.#hub = new NotificationHub(changed);
     this.#commands = new CommandQueue(
       (bytes, written) => {
-        socket.write(bytes, written);
+        this.#write(bytes, written);
       },
       changed,
       options.commandTimeout ?? 60_000,
+      options.maxHeld,
     );
     this.#greeted = deferred();
     // whoever doesn't wait for the greeting learns of its failure through `closed`
@@ -288,7 +295,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     } else {
       this.#passwordSent = true;
       const bytes = Buffer.concat([password.bytes, Buffer.from('\n')]);
-      this.#socket.write(bytes, () => {
+      this.#write(bytes, () => {
         bytes.fill(0);
       });
       this.#announce();
@@ -305,7 +312,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     const { clientVersion } = this.#options;
     if (clientVersion === undefined || this.#announcedVersion !== undefined) return;
     this.#announcedVersion = clientVersion;
-    this.#socket.write(`version ${clientVersion}\n`);
+    this.#write(Buffer.from(`version ${clientVersion}\n`));
   }
 
   #learnVersion(lines: readonly string[]): void {
@@ -317,16 +324,27 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   /** Holds the daemon back while readers lag, but never while a reply is awaited: it may stand behind what waits. */
   #regulate(): void {
     if (this.#socket.destroyed) return;
-    const { highWaterMark = 1024, maxQueued = 1_048_576 } = this.#options;
-    const { queued } = this.#hub;
-    if (queued > maxQueued) {
-      const text = `more than ${maxQueued} notifications of ${this.peer} wait for their reader`;
+    const { highWaterMark = 1024, maxQueued = 1_048_576, maxHeld = DEFAULT_MAX_HELD } = this.#options;
+    const { queued, held } = this.#hub;
+    const lags = queued > highWaterMark || held > maxHeld / 8;
+    if (queued > maxQueued || held > maxHeld) {
+      const text = `${queued} notifications of ${this.peer} wait for their reader: too much to hold`;
       this.fail(new AgentError('ERR_MANAGEMENT_LIMIT', text));
-    } else if (queued > highWaterMark && this.#commands.size === 0 && this.#daemon !== undefined) {
+    } else if (lags && this.#commands.size === 0 && this.#daemon !== undefined) {
       this.#socket.pause();
     } else if (this.#socket.isPaused()) {
       this.#socket.resume();
     }
+  }
+
+  /** Whoever asks on and on, and neither reads nor answers, is not served on. */
+  #write(bytes: Buffer, written?: () => void): void {
+    if (this.#socket.writableLength <= MAX_UNREAD && this.#commands.replies.due <= MAX_DUE) {
+      this.#socket.write(bytes, written);
+      return;
+    }
+    written?.();
+    this.fail(new AgentError('ERR_MANAGEMENT_LIMIT', `${this.peer} does not take or answer what it is sent`));
   }
 
   #finish(reason: CloseReason): void {

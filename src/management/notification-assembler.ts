@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import { heldLine } from './held-bytes.ts';
 import { hasEnvironment, notificationWord, parseNotification } from './notification.ts';
 import type { Notification } from './notification-types.ts';
 
@@ -8,18 +9,18 @@ export interface AssembledNotification {
   readonly lines: readonly string[];
 }
 
-/** How much of one ENV block is kept: far more than a daemon's own limits allow. */
+/** How much of one ENV block is kept: far more than a daemon's own limits allow. In bytes as they are held. */
 const MAX_BLOCK_LINES = 4096;
-const MAX_BLOCK_CHARACTERS = 4 * 1024 * 1024;
+const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
 
 /** Lines that start with `>` to notifications; joins those that span lines, whatever comes between their lines. */
 export class NotificationAssembler {
-  readonly #open = new Map<string, { lines: string[]; characters: number }>();
+  readonly #open = new Map<string, { lines: string[]; held: number }>();
 
   /**
    * Takes one line and hands out the notifications that it completes.
    *
-   * @throws AgentError ERR_MANAGEMENT_LIMIT if an ENV block has more than 4,096 lines or 4 MiB
+   * @throws AgentError ERR_MANAGEMENT_LIMIT if an ENV block has more than 4,096 lines or takes more than 4 MiB
    */
   push(line: string, truncated: boolean, sink: (assembled: AssembledNotification) => void): void {
     const word = notificationWord(line);
@@ -34,8 +35,8 @@ export class NotificationAssembler {
     if (block !== undefined && line.startsWith(prefix)) {
       // a variable that the daemon cut is kept as far as it came
       block.lines.push(line);
-      block.characters += line.length;
-      if (block.lines.length > MAX_BLOCK_LINES || block.characters > MAX_BLOCK_CHARACTERS)
+      block.held += heldLine(line);
+      if (block.lines.length > MAX_BLOCK_LINES || block.held > MAX_BLOCK_BYTES)
         throw new AgentError('ERR_MANAGEMENT_LIMIT', `a ${word} notification is too long to be held`);
       if (line === `${prefix}END`) this.#finish(word, sink);
       return;
@@ -45,7 +46,7 @@ export class NotificationAssembler {
     if (truncated) {
       sink({ notification: { type: 'TRUNCATED', of: word, line: line.slice(1) }, lines: [line] });
     } else if (hasEnvironment(line)) {
-      this.#open.set(word, { lines: [line], characters: line.length });
+      this.#open.set(word, { lines: [line], held: heldLine(line) });
     } else {
       sink({ notification: parseNotification([line]), lines: [line] });
     }

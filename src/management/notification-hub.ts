@@ -1,3 +1,4 @@
+import { heldNotification } from './held-bytes.ts';
 import type { AssembledNotification } from './notification-assembler.ts';
 import type { Notification, NotificationOf, NotificationType } from './notification-types.ts';
 
@@ -19,6 +20,8 @@ export class NotificationHub {
   readonly #atEnd = new Set<(error: Error | undefined) => void>();
   readonly #changed: () => void;
   #backlog: AssembledNotification[] | undefined = [];
+  /** Bytes that the backlog takes. */
+  #backlogHeld = 0;
   #draining = false;
   #ended: { readonly error: Error | undefined } | undefined;
 
@@ -33,9 +36,20 @@ export class NotificationHub {
     return most;
   }
 
+  /** The most bytes that notifications take which anybody has yet to take. */
+  get held(): number {
+    let most = this.#backlogHeld;
+    for (const stream of this.#streams) most = Math.max(most, stream.held);
+    return most;
+  }
+
   push(assembled: AssembledNotification): void {
-    if (this.#backlog !== undefined) this.#backlog.push(assembled);
-    else this.#deliver(assembled);
+    if (this.#backlog === undefined) {
+      this.#deliver(assembled);
+    } else {
+      this.#backlog.push(assembled);
+      this.#backlogHeld += heldNotification(assembled.lines);
+    }
   }
 
   /** Nothing more comes. Streams end once they are read, with the error if there is one. */
@@ -86,6 +100,7 @@ export class NotificationHub {
     queueMicrotask(() => {
       const backlog = this.#backlog ?? [];
       this.#backlog = undefined;
+      this.#backlogHeld = 0;
       this.#draining = false;
       for (const assembled of backlog) this.#deliver(assembled);
       if (this.#ended !== undefined) this.end(this.#ended.error);
@@ -94,7 +109,7 @@ export class NotificationHub {
   }
 
   #deliver({ notification, lines }: AssembledNotification): void {
-    for (const stream of this.#streams) stream.push(notification);
+    for (const stream of this.#streams) stream.push(notification, lines);
     for (const key of [notification.type, '*'] as const) {
       for (const listener of this.#listeners.get(key) ?? []) {
         try {
@@ -112,8 +127,9 @@ export class NotificationHub {
 
 /** One reader's notifications, in order. Ends (or throws) when the connection does, after what came before. */
 export class NotificationStream implements AsyncIterableIterator<Notification> {
-  #queue: Notification[] = [];
+  #queue: { readonly notification: Notification; readonly held: number }[] = [];
   #head = 0;
+  #held = 0;
   #readers: { resolve: (result: IteratorResult<Notification>) => void; reject: (error: Error) => void }[] = [];
   #ended: { error: Error | undefined } | undefined;
   readonly #changed: () => void;
@@ -129,11 +145,21 @@ export class NotificationStream implements AsyncIterableIterator<Notification> {
     return this.#queue.length - this.#head;
   }
 
-  push(notification: Notification): void {
+  /** Bytes that they take. */
+  get held(): number {
+    return this.#held;
+  }
+
+  push(notification: Notification, lines: readonly string[]): void {
     if (this.#ended !== undefined) return;
     const reader = this.#readers.shift();
-    if (reader !== undefined) reader.resolve({ done: false, value: notification });
-    else this.#queue.push(notification);
+    if (reader !== undefined) {
+      reader.resolve({ done: false, value: notification });
+    } else {
+      const held = heldNotification(lines);
+      this.#queue.push({ notification, held });
+      this.#held += held;
+    }
   }
 
   end(error: Error | undefined): void {
@@ -148,15 +174,16 @@ export class NotificationStream implements AsyncIterableIterator<Notification> {
   }
 
   next(): Promise<IteratorResult<Notification>> {
-    const notification = this.#queue[this.#head];
-    if (notification !== undefined) {
+    const next = this.#queue[this.#head];
+    if (next !== undefined) {
       this.#head += 1;
+      this.#held -= next.held;
       if (this.#head > 512 && this.#head * 2 > this.#queue.length) {
         this.#queue = this.#queue.slice(this.#head);
         this.#head = 0;
       }
       this.#changed();
-      return Promise.resolve({ done: false, value: notification });
+      return Promise.resolve({ done: false, value: next.notification });
     }
     if (this.#ended !== undefined) {
       const { error } = this.#ended;
@@ -171,6 +198,7 @@ export class NotificationStream implements AsyncIterableIterator<Notification> {
     this.#detach();
     this.#queue = [];
     this.#head = 0;
+    this.#held = 0;
     this.end(undefined);
     this.#changed();
     return Promise.resolve({ done: true, value: undefined });

@@ -17,12 +17,17 @@ export interface ManagementOptions {
   /** Milliseconds for each command that names no timeout of its own. 0 waits for ever. Default 60,000. */
   readonly commandTimeout?: number | undefined;
   /**
-   * How many notifications may wait for their reader before the daemon is held back. While it is, its leaving is not
+   * How many notifications may wait for their reader before the daemon is held back (and an eighth of `maxHeld`). While it is, its leaving is not
    * noticed either: whoever wants none must listen all the same, or send commands. Default 1,024.
    */
   readonly highWaterMark?: number | undefined;
   /** How many may wait while replies are awaited too: beyond it the connection fails. Default 1,048,576. */
   readonly maxQueued?: number | undefined;
+  /**
+   * Bytes of memory that what the daemon sent may take in one place: notifications that wait for their reader, the lines of
+   * one reply. Beyond it the connection fails with ERR_MANAGEMENT_LIMIT. Default 256 MiB.
+   */
+  readonly maxHeld?: number | undefined;
   /** `latin1` keeps each byte as it is, for a relay. Default `utf8`. */
   readonly encoding?: 'utf8' | 'latin1' | undefined;
 }

@@ -27,6 +27,9 @@ interface Entry {
 const REFUSED_BEFORE_BODY =
   /is not currently available|^ERROR: cannot parse|' command requires |^ERROR: unknown command|^ERROR: Options |^ERROR: no password is currently needed|we need one of type/;
 
+/** Acknowledgements of pk-sig, rsa-sig and certificate that may be due while nobody awaits them. */
+const MAX_STALE_ANSWERS = 16;
+
 /** `version N` is acknowledged by some daemons only; an acknowledgement that nobody awaits is no news. */
 const VERSION_ACKNOWLEDGED = 'SUCCESS: Management client version set to ';
 
@@ -37,23 +40,36 @@ const VERSION_ACKNOWLEDGED = 'SUCCESS: Management client version set to ';
  */
 export class ReplyQueue {
   #entries: Entry[] = [];
+  readonly #maxHeld: number | undefined;
+
+  /** @param maxHeld bytes of memory that one reply may take */
+  constructor(maxHeld?: number) {
+    this.#maxHeld = maxHeld;
+  }
 
   /** Replies that somebody still waits for. */
   get size(): number {
     return this.#entries.filter((entry) => !entry.abandoned && entry.drain === undefined).length;
   }
 
+  /** Replies that the daemon owes, whether anybody still waits for them or not. */
+  get due(): number {
+    return this.#entries.length;
+  }
+
   /** The command was sent: its reply is awaited from now on. Returns how to stop waiting for it. */
   push(awaited: AwaitedReply): () => void {
+    if (awaited.claims !== undefined) this.#forgetAnswers();
     const entry: Entry = {
       awaited,
-      collector: new ReplyCollector(awaited.shape),
+      collector: new ReplyCollector(awaited.shape, this.#maxHeld),
       abandoned: false,
       drain: undefined,
     };
     this.#entries.push(entry);
     return () => {
       entry.abandoned = true;
+      entry.collector.discard();
     };
   }
 
@@ -108,6 +124,14 @@ export class ReplyQueue {
       this.#remove(entry);
     }
     if (!entry.abandoned) entry.awaited.done(reply);
+  }
+
+  /** Acknowledgements that nobody awaits, of a daemon that asked again since, are kept only while they are few. */
+  #forgetAnswers(): void {
+    const isStale = ({ awaited, abandoned, drain }: Entry): boolean =>
+      awaited.claims !== undefined && (abandoned || drain !== undefined);
+    let excess = this.#entries.filter(isStale).length - MAX_STALE_ANSWERS;
+    if (excess > 0) this.#entries = this.#entries.filter((entry) => !(isStale(entry) && excess-- > 0));
   }
 
   #remove(entry: Entry): void {

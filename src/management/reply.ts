@@ -1,3 +1,5 @@
+import { AgentError } from '../errors.ts';
+import { DEFAULT_MAX_HELD, heldLine } from './held-bytes.ts';
 import type { ReplyPart, ReplyShape } from './reply-shape.ts';
 
 /** What the daemon answered to one command. */
@@ -12,9 +14,6 @@ export interface Reply {
   readonly error: string | undefined;
 }
 
-/** How much of one reply is held: `log all` of a cache of a million lines is still below. */
-const MAX_REPLY_CHARACTERS = 256 * 1024 * 1024;
-
 /** Errors about the command itself, with no verdict to follow. */
 const REFUSED = /^ERROR: (?:unknown command|Options |The '|the '|push-update-cid fail)/;
 
@@ -26,12 +25,16 @@ export class ReplyCollector {
   #part = 0;
   #count = 0;
   #started = false;
-  #characters = 0;
+  #held = 0;
+  #discards = false;
+  readonly #maxHeld: number;
   #text: string | undefined;
   #error: string | undefined;
 
-  constructor(shape: ReplyShape) {
+  /** @param maxHeld bytes of memory that the reply may take */
+  constructor(shape: ReplyShape, maxHeld: number = DEFAULT_MAX_HELD) {
     this.#parts = shape.parts;
+    this.#maxHeld = maxHeld;
   }
 
   get done(): boolean {
@@ -41,11 +44,6 @@ export class ReplyCollector {
   /** Inside a block: whatever comes belongs to it. */
   get open(): boolean {
     return this.#started;
-  }
-
-  /** Too much was gathered; the rest is dropped. */
-  get overflown(): boolean {
-    return this.#characters > MAX_REPLY_CHARACTERS;
   }
 
   /** The word of the notification that is awaited as a reply. */
@@ -58,12 +56,22 @@ export class ReplyCollector {
     return { text: this.#text, lines: this.#lines, raw: this.#raw, error: this.#error };
   }
 
-  /** Takes the next line. */
+  /** Nobody wants the reply any more: only its end is still looked for. */
+  discard(): void {
+    this.#discards = true;
+    this.#lines.length = 0;
+    this.#raw.length = 0;
+  }
+
+  /**
+   * Takes the next line.
+   *
+   * @throws AgentError ERR_MANAGEMENT_LIMIT if the reply takes more memory than it may
+   */
   push(line: string): void {
     const part = this.#parts[this.#part];
     if (part === undefined) return;
-    this.#characters += line.length;
-    if (!this.overflown) this.#raw.push(line);
+    this.#hold(line);
     if (part.kind === 'verdict') {
       this.#pushVerdict(part.command, line);
       return;
@@ -85,16 +93,16 @@ export class ReplyCollector {
           return;
         }
         this.#started = true;
-        if (!this.overflown) this.#lines.push(line);
+        this.#keep(line);
         return;
       case 'lines':
         this.#started = true;
-        if (!this.overflown) this.#lines.push(line);
+        this.#keep(line);
         this.#count += 1;
         if (this.#count === part.count) this.#next();
         return;
       case 'notification':
-        if (!this.overflown) this.#lines.push(line);
+        this.#keep(line);
         this.#next();
     }
   }
@@ -109,8 +117,21 @@ export class ReplyCollector {
       this.#fail(line);
     } else {
       if (line.startsWith('ERROR:')) this.#error ??= line.replace(/^ERROR: ?/, '');
-      if (!this.overflown) this.#lines.push(line);
+      this.#keep(line);
     }
+  }
+
+  #hold(line: string): void {
+    if (this.#discards) return;
+    this.#held += heldLine(line);
+    if (this.#held > this.#maxHeld)
+      throw new AgentError('ERR_MANAGEMENT_LIMIT', `a reply takes more than ${this.#maxHeld} bytes`);
+    this.#raw.push(line);
+  }
+
+  /** Keeps a line of the reply's block. */
+  #keep(line: string): void {
+    if (!this.#discards) this.#lines.push(line);
   }
 
   #next(): void {
