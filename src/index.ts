@@ -3,7 +3,8 @@
  * daemon. The management interface alone is `pksigd/management`.
  */
 export { openKey, type KeyOptions, type OpenedKey } from './agent/open-key.ts';
-export { Tunnel, type Log, type TokenRemovalAction, type TunnelOptions } from './agent/tunnel.ts';
+export type { Log } from './agent/log.ts';
+export { Tunnel, type TokenRemovalAction, type TunnelOptions } from './agent/tunnel.ts';
 export { AgentError, type AgentErrorCode, type AgentErrorOptions } from './errors.ts';
 export { FileKey, type KeyFileOptions } from './keyfile/key-file.ts';
 export type { ModuleHostEvent, ModuleHostOptions } from './pkcs11/module-host.ts';

@@ -37,9 +37,10 @@ interface Copy {
 const FIRST_PAUSE = 5_000;
 const LAST_PAUSE = 300_000;
 
-/** Requests that no copy can answer: asking the next one is of no use. */
+/** Requests that no copy can answer, or that nobody wants answered any more: asking the next one is of no use. */
 function isRequestsFault(error: unknown): boolean {
-  return errorCode(error)?.startsWith('ERR_REQUEST_') === true;
+  const code = errorCode(error);
+  return code === 'ERR_ABORTED' || code?.startsWith('ERR_REQUEST_') === true;
 }
 
 /** One key in several places (tokens, HSMs, remotes, files): the first copy that works signs. */
@@ -89,7 +90,7 @@ export class FailoverKey implements Signer {
     return failover;
   }
 
-  async sign(request: SignatureRequest): Promise<RawSignature> {
+  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
     const now = Date.now();
     // those that are away or paused come last: when nothing else works, anything is worth a try
     const turn = ({ isLost, pausedUntil }: Copy): number => (isLost ? Infinity : Math.max(pausedUntil, now));
@@ -97,7 +98,7 @@ export class FailoverKey implements Signer {
     const attempts: Promise<RawSignature>[] = [];
     let failure: unknown;
     for (const copy of order) {
-      const attempt = this.#signWith(copy, request);
+      const attempt = this.#signWith(copy, request, signal);
       attempt.catch(() => undefined); // whoever loses the race may fail unheard
       try {
         return await this.#patiently(attempt, attempts);
@@ -187,10 +188,10 @@ export class FailoverKey implements Signer {
     }
   }
 
-  async #signWith(copy: Copy, request: SignatureRequest): Promise<RawSignature> {
+  async #signWith(copy: Copy, request: SignatureRequest, signal: AbortSignal | undefined): Promise<RawSignature> {
     try {
       const signer = await this.#signerOf(copy);
-      const signature = await signer.sign(request);
+      const signature = await signer.sign(request, signal);
       verifySignature(signer, request, signature); // a copy that glitches is a copy that fails
       this.#works(copy);
       return signature;

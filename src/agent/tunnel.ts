@@ -1,28 +1,22 @@
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AgentError, errorCode, errorText } from '../errors.ts';
-import { certificatePem } from '../keyfile/pem.ts';
+import { errorCode, errorText } from '../errors.ts';
 import {
+  type CloseReason,
   connectManagement,
   formatManagementAddress,
   listenManagement,
   type ManagementAddress,
   type ManagementClient,
   type ManagementListener,
-  type Notification,
   type Relay,
 } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
-import { answer } from './answer.ts';
+import { connectComplaint, NO_GREETING, NOBODY_CONNECTS, shortLived } from './connect-complaint.ts';
+import { limitedLog, type Log } from './log.ts';
 import type { OpenedKey } from './open-key.ts';
-
-/** The logger that a tunnel writes to; pino's fits. */
-export interface Log {
-  debug(fields: object, text: string): void;
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-  error(fields: object, text: string): void;
-}
+import { ServedDaemon } from './served-daemon.ts';
+import { type Complaint, SYSTEM_CLOCK, Trouble } from './trouble.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** One OpenVPN daemon to serve. */
 export interface TunnelOptions {
@@ -52,25 +46,36 @@ const REMOVAL_SIGNALS = { restart: 'SIGUSR1', disconnect: 'SIGTERM' } as const;
 const CLIENT_VERSION = 3;
 const FIRST_RETRY = 100;
 const LAST_RETRY = 5_000;
-/** connect-retry's default upper limit, in milliseconds. */
-const LONGEST_HOLD = 300_000;
+/** Where a person must help first, there is no hurry; a wrong password takes the daemon's only seat for a moment. */
+const LAST_RETRY_OF_MISTAKES = 15_000;
 /** A connection that lived so long was no failed try. */
 const STABLE = 10_000;
+/**
+ * Bytes that may be held of what a daemon sends: without a relay nothing of it is long. With one, all of its log may be
+ * asked for.
+ */
+const MAX_HELD = 4 * 1024 * 1024;
+const MAX_HELD_WITH_RELAY = 64 * 1024 * 1024;
 
 /** Serves one daemon, for as long as it is told to, over any number of connections. */
 export class Tunnel {
   readonly name: string;
   readonly #options: TunnelOptions;
-  /** Requests under way: a stop waits for them. */
-  readonly #busy = new Set<Promise<void>>();
-
-  readonly #serving = new Set<Promise<void>>();
-  readonly #clients = new Set<ManagementClient>();
+  readonly #log: Log;
+  readonly #serving = new Set<Promise<unknown>>();
+  readonly #daemons = new Set<ServedDaemon>();
+  /** No connection to the daemon can be made, or none that lasts. */
+  readonly #connecting: Trouble;
+  /** Nobody connects to us. */
+  readonly #lonely: Trouble;
   #listener: ManagementListener | undefined;
 
   private constructor(options: TunnelOptions) {
     this.name = formatManagementAddress(options.address);
     this.#options = options;
+    this.#log = limitedLog(options.log, () => SYSTEM_CLOCK.now());
+    this.#connecting = new Trouble(this.#log, { tunnel: this.name }, 'the daemon is served again');
+    this.#lonely = new Trouble(this.#log, { tunnel: this.name }, 'a daemon is connected');
   }
 
   /**
@@ -83,7 +88,7 @@ export class Tunnel {
       tunnel.#listener = await listenManagement(options.address, {
         ...(await tunnel.#clientOptions()),
         onRejected: (error) => {
-          options.log.error({ tunnel: tunnel.name, error: errorText(error) }, 'a daemon was turned away');
+          tunnel.#log.error({ tunnel: tunnel.name, error: errorText(error) }, 'a daemon was turned away');
         },
       });
       options.log.info({ tunnel: tunnel.name }, 'listening for the daemon');
@@ -100,13 +105,21 @@ export class Tunnel {
     } else {
       await this.#connect(signal);
     }
-    await Promise.all([...this.#serving, ...this.#busy]);
+    await Promise.all(this.#serving);
+    this.#connecting.stop();
+    this.#lonely.stop();
   }
 
-  async #clientOptions(): Promise<{ clientVersion: number; password?: Secret; encoding?: 'latin1' }> {
+  async #clientOptions(): Promise<{
+    clientVersion: number;
+    maxHeld: number;
+    password?: Secret;
+    encoding?: 'latin1';
+  }> {
     const password = await this.#options.password?.();
     return {
       clientVersion: CLIENT_VERSION,
+      maxHeld: this.#options.relay ? MAX_HELD_WITH_RELAY : MAX_HELD,
       ...(password && { password }),
       ...(this.#options.relay && { encoding: 'latin1' }),
     };
@@ -118,6 +131,7 @@ export class Tunnel {
     };
     if (signal.aborted) close();
     signal.addEventListener('abort', close);
+    this.#lonely.set(NOBODY_CONNECTS);
     for await (const client of listener) {
       const served = this.#serve(client);
       this.#serving.add(served);
@@ -131,9 +145,9 @@ export class Tunnel {
     const name = REMOVAL_SIGNALS[onTokenRemoval];
     const opened = await key().catch(() => undefined);
     opened?.signer.onLost(() => {
-      for (const client of this.#clients) {
+      for (const daemon of this.#daemons) {
         log.warn({ tunnel: this.name, signal: name }, 'token lost: the daemon gets a signal');
-        client.signal(name).catch((error: unknown) => {
+        daemon.signal(name).catch((error: unknown) => {
           log.warn({ tunnel: this.name, error: errorText(error) }, 'the daemon took no signal');
         });
       }
@@ -141,152 +155,84 @@ export class Tunnel {
   }
 
   async #connect(signal: AbortSignal): Promise<void> {
-    const { log, address } = this.#options;
-    let delay = FIRST_RETRY;
-    let said = '';
     const isStopped = (): boolean => signal.aborted;
-    while (!isStopped()) {
-      const started = Date.now();
-      try {
-        // no limit of time: a daemon serves one client, and another may have the seat for hours
-        const options = { ...(await this.#clientOptions()), connectTimeout: 0 };
-        await this.#serve(await abortable(connectManagement(address, options), signal));
-      } catch (error) {
-        if (isStopped()) return;
-        const text = errorText(error);
-        if (text !== said) log.info({ tunnel: this.name, error: text }, 'waiting for the daemon');
-        said = text;
+    let said: unknown;
+    for (let delay = FIRST_RETRY; !isStopped(); ) {
+      const complaint = await this.#serveOnce(signal);
+      if (isStopped()) return;
+      if (complaint === undefined) {
+        delay = FIRST_RETRY;
+      } else {
+        const { error } = (complaint.fields ?? {}) as { error?: unknown };
+        if (error !== said && complaint.patience !== undefined)
+          this.#log.info({ tunnel: this.name, error }, 'waiting for the daemon');
+        said = error;
+        this.#connecting.set(complaint);
       }
-      if (Date.now() - started > STABLE) delay = FIRST_RETRY;
       await sleep(delay, undefined, { signal }).catch(() => undefined);
-      delay = Math.min(2 * delay, LAST_RETRY);
+      const isMistake = complaint?.level === 'error';
+      delay = Math.min(2 * delay, isMistake ? LAST_RETRY_OF_MISTAKES : LAST_RETRY);
+    }
+  }
+
+  /** One connection, from the try to its end. @returns what kept it from being made, or from lasting */
+  async #serveOnce(signal: AbortSignal): Promise<Complaint | undefined> {
+    const greeting = new Trouble(this.#log, { tunnel: this.name }, 'OpenVPN answers');
+    const onConnected = (): void => {
+      this.#connecting.hush();
+      greeting.set(NO_GREETING);
+    };
+    try {
+      // no limit of time: a daemon serves one client, and another may have the seat for hours
+      const options = { ...(await this.#clientOptions()), connectTimeout: 0, onConnected };
+      const client = await abortable(connectManagement(this.#options.address, options), signal);
+      greeting.clear();
+      const stopWaiting = SYSTEM_CLOCK.after(STABLE, () => {
+        this.#connecting.clear();
+      });
+      const started = SYSTEM_CLOCK.now();
+      const reason = await this.#serve(client);
+      stopWaiting();
+      return SYSTEM_CLOCK.now() - started < STABLE ? shortLived(reasonText(reason)) : undefined;
+    } catch (error) {
+      return connectComplaint(error);
+    } finally {
+      greeting.stop();
     }
   }
 
   /** Serves one connection until it ends; never throws. */
-  async #serve(client: ManagementClient): Promise<void> {
-    const { log, signal } = this.#options;
-    log.info({ tunnel: this.name }, 'connected to the daemon');
-    const stop = (): void => {
-      void Promise.all(this.#busy).then(() => {
-        void client.close();
-      });
-    };
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop);
-    this.#clients.add(client);
-    this.#options.relay?.attach(client);
-    try {
-      for await (const notification of client) {
-        const handled = this.#handle(client, notification);
-        // a stop waits for signatures, not for a key that may never be ready
-        if (notification.type.endsWith('_SIGN') || notification.type === 'TRUNCATED') this.#track(handled);
-      }
-    } catch {
-      // a daemon that broke the protocol: `closed` says how
-    }
-    this.#clients.delete(client);
-    signal.removeEventListener('abort', stop);
-    const { by, error } = await client.closed;
+  async #serve(client: ManagementClient): Promise<CloseReason> {
+    const { key, deadline, relay, signal, log } = this.#options;
+    this.#lonely.clear();
+    this.#log.info({ tunnel: this.name }, 'connected to the daemon');
+    const daemon = new ServedDaemon(client, {
+      ...{ tunnel: this.name, key, deadline, relay, signal, log },
+      limitedLog: this.#log,
+      clock: SYSTEM_CLOCK,
+    });
+    this.#daemons.add(daemon);
+    const reason = await daemon.serve();
+    this.#daemons.delete(daemon);
+    const { error } = reason;
     const level = error && errorCode(error) !== 'ERR_MANAGEMENT_CLOSED' ? 'error' : 'info';
-    log[level](
-      { tunnel: this.name, reason: error ? errorText(error) : `closed by the ${by}` },
-      'disconnected from the daemon',
-    );
+    this.#log[level]({ tunnel: this.name, reason: reasonText(reason) }, 'disconnected from the daemon');
+    if (this.#listener && this.#daemons.size === 0 && !signal.aborted) this.#lonely.set(NOBODY_CONNECTS);
+    return reason;
   }
+}
 
-  #track(work: Promise<void>): void {
-    this.#busy.add(work);
-    void work.finally(() => this.#busy.delete(work));
-  }
-
-  /** Never throws: what goes wrong with one notification concerns no other. */
-  async #handle(client: ManagementClient, notification: Notification): Promise<void> {
-    const { log } = this.#options;
-    try {
-      await this.#respond(client, notification);
-    } catch (error) {
-      // once it is to stop, why is said elsewhere
-      log[this.#options.signal.aborted ? 'debug' : 'warn'](
-        { tunnel: this.name, notification: notification.type, error: errorText(error) },
-        'no answer was possible',
-      );
-    }
-  }
-
-  async #respond(client: ManagementClient, notification: Notification): Promise<void> {
-    const { key, log, deadline, signal, relay } = this.#options;
-    const tunnel = this.name;
-    switch (notification.type) {
-      case 'PK_SIGN':
-      case 'RSA_SIGN': {
-        const request = { data: notification.data, algorithmText: notification.algorithm };
-        const signer = key().then((opened) => opened.signer);
-        const signature = await answer(request, signer, deadline, (level, fields, text) => {
-          log[level]({ tunnel, ...fields }, text);
-        });
-        await reply(client, notification.type, signature);
-        return;
-      }
-      case 'TRUNCATED':
-        log.error(
-          {
-            tunnel,
-            outcome: 'refused',
-            code: 'ERR_REQUEST_TRUNCATED',
-            error: `the daemon cut its request off at ${notification.line.length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`,
-          },
-          'refused',
-        );
-        await reply(client, notification.of, undefined);
-        return;
-      case 'HOLD':
-        log.debug({ tunnel }, 'the daemon is held');
-        // the hold takes the place of the daemon's own pause between tries: released at once it would hammer the server
-        await sleep(Math.min((notification.waitSeconds ?? 0) * 1000, LONGEST_HOLD), undefined, { signal });
-        // after the pause, in which a token may go away
-        await (await key()).signer.ready();
-        if (relay?.takeHold(client) === false) return;
-        await client.holdRelease();
-        log.info({ tunnel }, 'hold released');
-        return;
-      case 'NEED-CERTIFICATE': {
-        const { certificates } = await key();
-        if (certificates.length === 0 && relay?.askForCertificate(client) === true) return;
-        if (certificates.length === 0)
-          log.error({ tunnel }, 'the daemon wants a certificate and there is none: give --cert');
-        await client.certificate(certificates.map(certificatePem).join(''));
-        return;
-      }
-      case 'PASSWORD':
-        // only the questions: other texts may hold an Auth-Token
-        if (notification.form === 'need' && relay === undefined)
-          log.warn({ tunnel, name: notification.name }, 'the daemon asks for a password, which pksigd does not have');
-        return;
-      case 'FATAL':
-        log.error({ tunnel, text: notification.text }, 'the daemon ended');
-        return;
-      default:
-        log.debug({ tunnel, type: notification.type }, 'notification');
-    }
-  }
+function reasonText({ by, error }: CloseReason): string {
+  return error ? errorText(error) : `closed by the ${by}`;
 }
 
 /** Gives up waiting at the signal; a connection that comes all the same is closed. */
 async function abortable(connecting: Promise<ManagementClient>, signal: AbortSignal): Promise<ManagementClient> {
-  const aborted = once(signal, 'abort').then(() => {
-    throw new AgentError('ERR_ABORTED', 'stopped');
-  });
   void connecting.then(
     (client) => {
       if (signal.aborted) void client.close();
     },
     () => undefined,
   );
-  return await Promise.race([connecting, aborted]);
-}
-
-async function reply(client: ManagementClient, of: string, signature: Buffer | undefined): Promise<void> {
-  if (of === 'RSA_SIGN') await client.rsaSig(signature ?? null);
-  else await client.pkSig(signature ?? null);
+  return await unlessAborted(connecting, signal);
 }

@@ -26,6 +26,7 @@ export async function connectManagement(
   const limit = deadline(name, options);
   try {
     const socket = await dial(address, limit.signal);
+    options.onConnected?.();
     return await greet(socket, name, options, limit.signal);
   } catch (error) {
     throw limit.explain(error);

@@ -12,6 +12,8 @@ export interface ManagementOptions {
   readonly clientVersion?: number | undefined;
   /** Closes the connection when aborted; before it stands, connecting fails with ERR_ABORTED. */
   readonly signal?: AbortSignal | undefined;
+  /** Called when the connection stands and the greeting is awaited, which comes at once unless another client has the seat. */
+  readonly onConnected?: (() => void) | undefined;
   /** Milliseconds from the start to the daemon's greeting. 0 waits for ever. Default 10,000. */
   readonly connectTimeout?: number | undefined;
   /** Milliseconds for each command that names no timeout of its own. 0 waits for ever. Default 60,000. */

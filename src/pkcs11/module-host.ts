@@ -39,6 +39,8 @@ interface PendingCall {
   readonly call: HostCall | 'start';
   /** Milliseconds, from when the module begins with it. */
   readonly deadline: number;
+  /** What is written when its turn comes; nothing for the start. */
+  readonly frame?: Buffer;
   readonly resolve: (reply: { result: unknown; payload: Buffer }) => void;
   readonly reject: (error: Error) => void;
 }
@@ -64,7 +66,7 @@ export class ModuleHost {
   readonly #requests: Duplex;
   readonly #options: ModuleHostOptions;
   readonly #decoder = new FrameDecoder();
-  /** Calls that were sent and not answered, the one under way first. The host answers its own start as call 0. */
+  /** Calls that were not answered: the one under way, and those that wait behind it. The host answers its own start as call 0. */
   readonly #pending: PendingCall[] = [
     { id: 0, call: 'start', deadline: START_DEADLINE, resolve: () => undefined, reject: () => undefined },
   ];
@@ -161,16 +163,19 @@ export class ModuleHost {
   /**
    * C_SignInit and C_Sign; resolves to the raw signature.
    * @param pin for a key with CKA_ALWAYS_AUTHENTICATE
+   * @param signal gives up a call that still waits for the module: ERR_ABORTED
    */
-  async sign(params: HostCalls['sign']['params'], data: Buffer, pin?: Secret): Promise<Buffer> {
-    if (!pin) return (await this.#send('sign', params, { data })).payload;
+  async sign(params: HostCalls['sign']['params'], data: Buffer, pin?: Secret, signal?: AbortSignal): Promise<Buffer> {
+    if (!pin) return (await this.#send('sign', params, { data, signal })).payload;
     this.#conceal(pin);
     const withPin = Buffer.concat([pin.bytes, data]);
-    const { payload } = await this.#send('sign', { ...params, pinLength: pin.length }, { data: withPin }).finally(
-      () => {
-        withPin.fill(0);
-      },
-    );
+    const { payload } = await this.#send(
+      'sign',
+      { ...params, pinLength: pin.length },
+      { data: withPin, signal },
+    ).finally(() => {
+      withPin.fill(0);
+    });
     return payload;
   }
 
@@ -200,16 +205,39 @@ export class ModuleHost {
   #send<Call extends HostCall>(
     call: Call,
     params: HostCalls[Call]['params'],
-    { data, deadline = this.#options.deadline }: { data?: Uint8Array; deadline?: number } = {},
+    {
+      data,
+      deadline = this.#options.deadline,
+      signal,
+    }: { data?: Uint8Array; deadline?: number; signal?: AbortSignal | undefined } = {},
   ): Promise<{ result: unknown; payload: Buffer }> {
     if (this.#death) return Promise.reject(this.#death);
+    if (signal?.aborted === true) return Promise.reject(givenUp(call, signal));
     const id = this.#nextId++;
+    let onAbort = (): void => undefined;
     const frame = encodeFrame({ id, call, params } satisfies HostRequest<Call>, data);
-    return new Promise((resolve, reject) => {
-      this.#pending.push({ id, call, deadline, resolve, reject });
-      if (this.#pending.length === 1) this.#watch();
-      this.#requests.write(frame, () => frame.fill(0)); // it may have been a PIN
+    return new Promise<{ result: unknown; payload: Buffer }>((resolve, reject) => {
+      const pending: PendingCall = { id, call, deadline, frame, resolve, reject };
+      onAbort = () => {
+        const at = this.#pending.indexOf(pending);
+        if (at < 1) return; // the module is at it
+        this.#pending.splice(at, 1);
+        frame.fill(0);
+        reject(givenUp(call, signal));
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#pending.push(pending);
+      if (this.#pending.length === 1) this.#begin();
+    }).finally(() => {
+      signal?.removeEventListener('abort', onAbort);
     });
+  }
+
+  /** Hands the oldest call to the module. The others wait here, where they can be given up. */
+  #begin(): void {
+    this.#watch();
+    const frame = this.#pending[0]?.frame;
+    if (frame) this.#requests.write(frame, () => frame.fill(0)); // it may have been a PIN
   }
 
   /** The deadline of the oldest call under way, the one that the module is busy with. */
@@ -240,8 +268,8 @@ export class ModuleHost {
         }
         if ('failure' in reply) pending.reject(hostFailure(reply.failure, this.modulePath));
         else pending.resolve({ result: reply.result, payload });
+        this.#begin();
       }
-      this.#watch();
     } catch {
       this.#end('sent garbage and was killed');
       this.#child.kill('SIGKILL');
@@ -255,9 +283,11 @@ export class ModuleHost {
     this.#death = new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
     // a call that waited for another one's end may well succeed elsewhere; all wait for the start
     if (this.#pending[0]?.call === 'start') this.#pending.shift();
-    const [current, ...waiting] = this.#pending.splice(0);
-    current?.reject(error ?? this.#death);
-    for (const { reject } of waiting) reject(this.#death);
+    const calls = this.#pending.splice(0);
+    for (const [index, { frame, reject }] of calls.entries()) {
+      frame?.fill(0); // a PIN that was never sent
+      reject(index === 0 ? (error ?? this.#death) : this.#death);
+    }
     const { pid } = this.#child;
     if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
   }
@@ -270,4 +300,8 @@ export class ModuleHost {
       this.#options.onEvent?.({ type: 'output', modulePath: this.modulePath, text });
     });
   }
+}
+
+function givenUp(call: HostCall, signal: AbortSignal | undefined): AgentError {
+  return new AgentError('ERR_ABORTED', `'${call}' was given up before its turn`, { cause: signal?.reason });
 }

@@ -1,5 +1,5 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorCode } from '../errors.ts';
 import { keyKind } from '../signing/public-key.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import type { RawSignature, Signer } from '../signing/signer.ts';
@@ -85,9 +85,9 @@ export class TokenKey implements Signer {
     }
   }
 
-  async sign(request: SignatureRequest): Promise<RawSignature> {
+  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
     const refused = new Set<string>();
-    const signature = await this.#session.run((at) => this.#signAt(at, request, refused));
+    const signature = await this.#session.run((at) => this.#signAt(at, request, refused, signal));
     for (const way of refused) this.#unsuited.add(way);
     return signature;
   }
@@ -107,7 +107,12 @@ export class TokenKey implements Signer {
   }
 
   /** @param refused is told what the key refused, over all tries: some modules leave an operation active that they refused */
-  async #signAt(at: OpenSession, request: SignatureRequest, refused: Set<string>): Promise<RawSignature> {
+  async #signAt(
+    at: OpenSession,
+    request: SignatureRequest,
+    refused: Set<string>,
+    signal: AbortSignal | undefined,
+  ): Promise<RawSignature> {
     const { host, session, mechanisms, token } = at;
     const { pin } = this.#options;
     const { handle, alwaysAuthenticate } = await this.#objectsAt(at);
@@ -118,8 +123,11 @@ export class TokenKey implements Signer {
       const id = wayId(way);
       if (!mechanisms.has(mechanism.type) || this.#unsuited.has(id) || refused.has(id)) continue;
       try {
-        return { bytes: await host.sign({ session, key: handle, mechanism }, data(), secret), mechanism: name };
+        const bytes = await host.sign({ session, key: handle, mechanism }, data(), secret, signal);
+        return { bytes, mechanism: name };
       } catch (error) {
+        // it never reached the token
+        if (errorCode(error) === 'ERR_ABORTED') throw error;
         if (!isMechanismUnsuited(error)) throw await pin.refuse(error, token);
         refused.add(id);
       }

@@ -21,9 +21,10 @@ export interface Signer extends AsyncDisposable {
   readonly certificates: readonly X509Certificate[];
   /**
    * Signs; the caller verifies.
-   * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_SCHEME_UNSUPPORTED
+   * @param signal nobody wants the signature any more: a request that still waits for its turn gives it up
+   * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_SCHEME_UNSUPPORTED, ERR_ABORTED
    */
-  sign(request: SignatureRequest): Promise<RawSignature>;
+  sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature>;
   /** Can it sign such a request, as far as is known without trying? */
   canSign(request: SignatureRequest): boolean;
   /** Resolves when the key can sign: at once, unless its token is away. */
@@ -55,8 +56,12 @@ export function verifySignature(signer: Signer, request: SignatureRequest, { byt
  * Signs, checks, and encodes for OpenVPN.
  * @throws AgentError ERR_SIGNATURE_INVALID, and what {@link Signer.sign} throws
  */
-export async function createSignature(signer: Signer, request: SignatureRequest): Promise<Signature> {
-  const signature = await signer.sign(request);
+export async function createSignature(
+  signer: Signer,
+  request: SignatureRequest,
+  signal?: AbortSignal,
+): Promise<Signature> {
+  const signature = await signer.sign(request, signal);
   verifySignature(signer, request, signature);
   const { bytes, mechanism } = signature;
   return { bytes: request.scheme === 'ECDSA' ? encodeEcdsaDer(bytes) : bytes, mechanism };
