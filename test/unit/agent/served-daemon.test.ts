@@ -1,0 +1,288 @@
+import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import type { Level, Log } from '../../../src/agent/log.ts';
+import type { OpenedKey } from '../../../src/agent/open-key.ts';
+import { ServedDaemon } from '../../../src/agent/served-daemon.ts';
+import type { CloseReason } from '../../../src/management/index.ts';
+import type { SignatureRequest } from '../../../src/signing/request.ts';
+import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
+import type { FakeDaemon } from '../management/fake-daemon.ts';
+import { setUp } from '../management/pair.ts';
+import { FakeClock } from './fake-clock.ts';
+import { CERTIFICATE } from './certificate.ts';
+
+const { pair } = setUp();
+const PAIR = generateKeyPairSync('ed25519');
+const HOLD = '>HOLD:Waiting for hold release:0\r\n';
+const ACKNOWLEDGED = 'SUCCESS: pk-sign command succeeded\r\n';
+/** How often a flooding daemon says a thing: enough for whatever takes quadratic time. */
+const MANY = 40_000;
+
+/** What is told at once, so that the test knows that all before it was taken. */
+const LAST_OF_ALL = ">PASSWORD:Need 'Auth' username/password\r\n";
+const PATIENTLY = { timeout: 30_000 };
+
+const data = (text: string): string => Buffer.from(text).toString('base64');
+const request = (text: string): string => `>PK_SIGN:${data(text)},ED25519,data=message\r\n`;
+const block = (text: string): string =>
+  `pk-sig\n${(
+    sign(null, Buffer.from(text), PAIR.privateKey)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
+  ).join('\n')}\nEND\n`;
+
+interface Call {
+  readonly text: string;
+  readonly signal: AbortSignal | undefined;
+  readonly finish: () => void;
+}
+
+/** A token that signs when the test says so. */
+class SlowSigner implements Signer {
+  readonly name = 'slow';
+  readonly publicKey: KeyObject = PAIR.publicKey;
+  readonly certificates: readonly [] = [];
+  readonly calls: Call[] = [];
+  #heard: () => void = () => undefined;
+
+  sign({ tbs }: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        resolve({ bytes: sign(null, tbs, PAIR.privateKey), mechanism: 'test' });
+      };
+      this.calls.push({ text: tbs.toString(), signal, finish });
+      this.#heard();
+    });
+  }
+
+  /** Waits for the call of that number, from 0 on. */
+  async call(index: number): Promise<Call> {
+    for (;;) {
+      const call = this.calls[index];
+      if (call !== undefined) return call;
+      await new Promise<void>((resolve) => (this.#heard = resolve));
+    }
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  onLost(): void {
+    // it never is
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // nothing to let go of
+  }
+}
+
+interface Bed {
+  readonly daemon: FakeDaemon;
+  readonly signer: SlowSigner;
+  readonly clock: FakeClock;
+  readonly served: Promise<CloseReason>;
+  readonly logged: { readonly level: Level; readonly text: string; readonly fields: object }[];
+  /** Makes the key ready. */
+  readonly openKey: () => void;
+  readonly stop: AbortController;
+}
+
+/** A daemon that is served with a key that is not ready. */
+async function bed(): Promise<Bed> {
+  const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
+  const signer = new SlowSigner();
+  const clock = new FakeClock();
+  const logged: { level: Level; text: string; fields: object }[] = [];
+  const write =
+    (level: Level) =>
+    (fields: object, text: string): void => {
+      logged.push({ level, text, fields });
+    };
+  const log: Log = { debug: () => undefined, info: write('info'), warn: write('warn'), error: write('error') };
+  const stop = new AbortController();
+  let openKey = (): void => undefined;
+  const key = new Promise<OpenedKey>((resolve) => {
+    openKey = () => {
+      const certificates = [new X509Certificate(CERTIFICATE)];
+      resolve({ signer, certificates, [Symbol.asyncDispose]: () => Promise.resolve() });
+    };
+  });
+  const daemonOptions = { tunnel: 't', key: () => key, deadline: 60_000, signal: stop.signal, log, limitedLog: log };
+  const served = new ServedDaemon(client, { ...daemonOptions, clock }).serve();
+  return { daemon, signer, clock, served, logged, openKey, stop };
+}
+
+describe('requests of one connection', () => {
+  test('are answered one after the other, in order, however many come at once', async () => {
+    const { daemon, signer, openKey } = await bed();
+    openKey();
+    const texts = Array.from({ length: 50 }, (_, index) => `request ${index}`);
+    daemon.say(texts.map(request).join(''));
+    for (const [index, text] of texts.entries()) {
+      const call = await signer.call(index);
+      expect(signer.calls).toHaveLength(index + 1);
+      call.finish();
+      await daemon.hear(block(text));
+    }
+  });
+
+  test('are dropped with it: of a thousand that wait none reaches the key', async () => {
+    const { daemon, signer, openKey, served, logged } = await bed();
+    openKey();
+    daemon.say(Array.from({ length: 1000 }, (_, index) => request(`request ${index}`)).join(''));
+    const { signal, finish } = await signer.call(0);
+    daemon.socket.destroy();
+    await served;
+    expect(signal?.aborted).toBe(true);
+    finish();
+    expect(signer.calls).toHaveLength(1);
+    expect(logged.filter(({ text }) => text.startsWith('dropped'))).toHaveLength(1);
+  });
+
+  test('of a daemon that was restarted while it waited: the new one is answered, the old one is not', async () => {
+    const { daemon, signer, openKey, clock } = await bed();
+    openKey();
+    daemon.say(request('old'));
+    const old = await signer.call(0);
+    clock.pass(1);
+    daemon.say(request('new'));
+    const renewed = await signer.call(1);
+    expect(old.signal?.aborted).toBe(true);
+    old.finish();
+    renewed.finish();
+    expect(await daemon.hear('END\n')).toBe(block('new'));
+    daemon.say(ACKNOWLEDGED);
+  });
+
+  test('an answer that is never acknowledged is no reason not to give the next', async () => {
+    const { daemon, signer, openKey } = await bed();
+    openKey();
+    for (let index = 0; index < 100; index += 1) {
+      daemon.say(request(`request ${index}`));
+      (await signer.call(index)).finish();
+      await daemon.hear(block(`request ${index}`));
+    }
+  });
+
+  test('what is being signed when the agent is to stop is still answered', async () => {
+    const { daemon, signer, openKey, stop, served } = await bed();
+    openKey();
+    daemon.say(request('last'));
+    const last = await signer.call(0);
+    stop.abort();
+    last.finish();
+    await daemon.hear(block('last'));
+    daemon.say(ACKNOWLEDGED);
+    expect((await served).by).toBe('client');
+  });
+
+  test('a line that was cut and is no request gets no answer', async () => {
+    const { daemon, signer, openKey } = await bed();
+    openKey();
+    daemon.say('>LOG:1,I,'.padEnd(10_239, 'x'));
+    daemon.say(request('next'));
+    (await signer.call(0)).finish();
+    expect(await daemon.hear('END\n')).toBe(block('next'));
+  });
+});
+
+describe('a flood', { timeout: 30_000 }, () => {
+  test('of holds is one hold', async () => {
+    const { daemon, openKey, signer } = await bed();
+    daemon.say('>HOLD:Waiting for hold release:300\r\n'.repeat(MANY));
+    daemon.say(HOLD);
+    daemon.say(request('behind them'));
+    openKey();
+    (await signer.call(0)).finish();
+    await daemon.hear('END\n');
+    // the release may come before or behind the signature
+    expect(`${daemon.received}hold release\n`.match(/hold release/g)?.length).toBeLessThanOrEqual(2);
+  });
+
+  test('of holds while the key is not ready is released once', async () => {
+    const { daemon, openKey, logged } = await bed();
+    daemon.say(HOLD.repeat(MANY));
+    daemon.say(LAST_OF_ALL);
+    await expect.poll(() => logged.length, PATIENTLY).toBeGreaterThan(0);
+    openKey();
+    await daemon.hear('hold release\n');
+    daemon.say('>NEED-CERTIFICATE:x\r\n');
+    expect(await daemon.hear('certificate\n')).toBe('certificate\n');
+  });
+
+  test('of questions for the certificate gets one answer', async () => {
+    const { daemon, openKey, logged } = await bed();
+    daemon.say('>NEED-CERTIFICATE:x\r\n'.repeat(MANY));
+    daemon.say(HOLD);
+    daemon.say(LAST_OF_ALL);
+    await expect.poll(() => logged.length, PATIENTLY).toBeGreaterThan(0);
+    openKey();
+    const heard = await daemon.hear('hold release\n');
+    expect(heard.match(/certificate\n/g)).toHaveLength(1);
+  });
+});
+
+describe('what keeps the daemon from being served is told', () => {
+  test('a key that is not ready', async () => {
+    const { daemon, clock, logged, openKey } = await bed();
+    daemon.say(HOLD);
+    daemon.say(LAST_OF_ALL);
+    await expect.poll(() => logged.length, PATIENTLY).toBe(1);
+    clock.pass(20);
+    const waits = logged.filter(({ text }) => text.includes('waits for the key'));
+    expect(waits.map(({ level }) => level)).toEqual(['warn', 'warn', 'warn']);
+    openKey();
+    await daemon.hear('hold release\n');
+    expect(logged.at(-1)?.text).toContain('the key is ready');
+  });
+
+  test.each([
+    [">PASSWORD:Need 'Auth' username/password\r\n", 'asks for a password'],
+    [">NEED-OK:Need 'token-insertion-request' confirmation MSG:x\r\n", 'asks a question'],
+    [">NEED-STR:Need 'name' input MSG:x\r\n", 'asks a question'],
+    ['>REMOTE:vpn.example.com,1194,udp\r\n', 'asks a question'],
+    ['>PROXY:1,UDP,vpn.example.com\r\n', 'asks a question'],
+  ])('a question that nobody answers: %j', async (question, text) => {
+    const { daemon, clock, logged } = await bed();
+    daemon.say(question);
+    await expect.poll(() => logged.length, PATIENTLY).toBe(1);
+    clock.pass(20);
+    expect(logged.map((line) => [line.level, line.text.includes(text)])).toEqual([
+      ['warn', true],
+      ['warn', true],
+      ['warn', true],
+    ]);
+  });
+
+  test('a hold that is released again and again, and no signature asked for', async () => {
+    const { daemon, openKey, logged } = await bed();
+    openKey();
+    for (let times = 0; times < 3; times += 1) {
+      daemon.say(HOLD);
+      await daemon.hear('hold release\n');
+      daemon.say('SUCCESS: hold release succeeded\r\n');
+    }
+    const warnings = logged.filter(({ level }) => level === 'warn');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]?.fields).toMatchObject({ hint: expect.stringContaining('pksigd check') as string });
+  });
+
+  test('a long pause in the hold', async () => {
+    const { daemon, logged } = await bed();
+    daemon.say('>HOLD:Waiting for hold release:30\r\n');
+    await expect.poll(() => logged[0], PATIENTLY).toMatchObject({ level: 'warn', fields: { waitSeconds: 30 } });
+  });
+
+  test('a daemon that takes no signature until it is restarted', async () => {
+    const { daemon, openKey, signer, logged } = await bed();
+    openKey();
+    daemon.say(request('x'));
+    (await signer.call(0)).finish();
+    await daemon.hear('END\n');
+    daemon.say('ERROR: The pk-sig command is not currently available\r\n');
+    await expect
+      .poll(() => logged.at(-1), PATIENTLY)
+      .toMatchObject({ level: 'error', text: 'the daemon takes no signature' });
+  });
+});
