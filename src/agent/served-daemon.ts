@@ -42,8 +42,10 @@ const KEY_PATIENCE = 5_000;
 const RESTART_PAUSE = 500;
 /** Milliseconds in which a daemon acknowledges an answer: it does so at once. */
 const ACKNOWLEDGED_WITHIN = 10_000;
-/** Releases of the hold in a row without a request for a signature, from which on it is told. */
-const FRUITLESS_RELEASES = 2;
+/** Milliseconds in which a daemon whose hold was released in vain may yet ask for a signature, before a word is said. */
+const FRUITLESS_PATIENCE = 5_000;
+/** Notifications of one connection that are taken in one turn of the event loop: then the others have theirs. */
+const NOTIFICATIONS_A_TURN = 64;
 
 /** One connection to a daemon, served until it ends: at most one request, one hold and one certificate under way. */
 export class ServedDaemon {
@@ -90,7 +92,12 @@ export class ServedDaemon {
       this.#leave();
     });
     try {
-      for await (const notification of client) await this.#take(notification);
+      let taken = 0;
+      for await (const notification of client) {
+        await this.#take(notification);
+        taken += 1;
+        if (taken % NOTIFICATIONS_A_TURN === 0) await nextTurn();
+      }
     } catch {
       // a daemon that broke the protocol: `closed` says how
     }
@@ -165,6 +172,7 @@ export class ServedDaemon {
     this.#question.clear();
     this.#fruitless.clear();
     this.#releases = 0;
+    this.#options.limitedLog.debug({ tunnel: this.#options.tunnel, notification: type }, 'a signature is asked for');
     const signal = this.#request.renew();
     const current = { since, done: this.#answer(type, sign, signal) };
     this.#current = current;
@@ -219,7 +227,7 @@ export class ServedDaemon {
     const { limitedLog, tunnel, clock } = this.#options;
     this.#question.clear();
     limitedLog.debug({ tunnel }, 'the daemon is held');
-    if (this.#releases >= FRUITLESS_RELEASES) this.#tellFruitless();
+    if (this.#releases > 0) this.#tellFruitless();
     const pause = Math.min((waitSeconds ?? 0) * 1000, LONGEST_HOLD);
     if (pause >= LONG_HOLD) {
       const hint = "its last tries failed, so it makes a pause: see the daemon's log";
@@ -250,8 +258,9 @@ export class ServedDaemon {
   #tellFruitless(): void {
     const hint =
       "the handshake fails before it needs the key (management-external-key without 'pss'?), or the server does not answer: see the daemon's log, and ask 'pksigd check'";
-    const text = 'the hold is released again and again, and no signature is asked for';
-    this.#fruitless.set({ level: 'warn', text, fields: { releases: this.#releases, hint } });
+    const text = 'the daemon is back in its hold, and asked for no signature since it was released';
+    const fields = { releases: this.#releases, hint };
+    this.#fruitless.set({ level: 'warn', text, fields, patience: FRUITLESS_PATIENCE });
   }
 
   async #sendCertificates(signal: AbortSignal): Promise<void> {
