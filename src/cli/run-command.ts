@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenedKey } from '../agent/open-key.ts';
+import { Trouble } from '../agent/trouble.ts';
 import { Tunnel, type TokenRemovalAction } from '../agent/tunnel.ts';
 import {
   managementDirectives,
@@ -36,12 +37,18 @@ async function waitForToken(
   log: ReturnType<typeof stderrLog>,
   open: () => Promise<OpenedKey>,
 ): Promise<OpenedKey> {
-  for (let said = false; ; said = true) {
+  const waiting = new Trouble(log, {}, 'the token is there');
+  for (;;) {
     try {
-      return await open();
+      const opened = await open();
+      waiting.clear();
+      return opened;
     } catch (error) {
-      if (flags.waitForToken !== true || errorCode(error) !== 'ERR_TOKEN_ABSENT') throw error;
-      if (!said) log.warn({ error: errorText(error) }, 'waiting for the token');
+      if (flags.waitForToken !== true || errorCode(error) !== 'ERR_TOKEN_ABSENT') {
+        waiting.stop();
+        throw error;
+      }
+      waiting.set({ level: 'warn', text: 'waiting for the token', fields: { error: errorText(error) } });
       await sleep(WATCH_INTERVAL, undefined, { signal });
     }
   }

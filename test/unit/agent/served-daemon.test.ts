@@ -64,6 +64,10 @@ class SlowSigner implements Signer {
     }
   }
 
+  canSign(): boolean {
+    return true;
+  }
+
   ready(): Promise<void> {
     return Promise.resolve();
   }
