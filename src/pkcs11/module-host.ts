@@ -39,6 +39,8 @@ interface PendingCall {
   readonly call: HostCall | 'start';
   /** Milliseconds, from when the module begins with it. */
   readonly deadline: number;
+  /** Told when the token accepted the PIN in the middle of the call. */
+  readonly onLogin?: (() => void) | undefined;
   readonly resolve: (reply: { result: unknown; payload: Buffer }) => void;
   readonly reject: (error: Error) => void;
 }
@@ -147,34 +149,37 @@ export class ModuleHost {
     return result as HostCalls[Call]['result'];
   }
 
-  /** C_Login. The PIN's bytes go over the private channel and nowhere else. */
-  async login(session: string, pin: Secret): Promise<void> {
+  /**
+   * C_Login. The PIN's bytes go over the private channel and nowhere else.
+   * @param patience milliseconds that it may take at least: a person types at the token's keypad
+   * @returns false if somebody was logged in already, so that the token did not look at the PIN
+   */
+  async login(session: string, pin: Secret, patience = 0): Promise<boolean> {
     this.#conceal(pin);
-    await this.#send('login', { session }, { data: pin.bytes });
-  }
-
-  /** C_Login for a token with a PIN pad, where a person has `patience` milliseconds at least. */
-  async loginAtPad(session: string, patience: number): Promise<void> {
-    await this.#send('login', { session }, { deadline: Math.max(patience, this.#options.deadline) });
+    const deadline = Math.max(patience, this.#options.deadline);
+    return (await this.#send('login', { session }, { data: pin.bytes, deadline })).result === true;
   }
 
   /**
    * C_SignInit and C_Sign; resolves to the raw signature.
-   * @param pin for a key with CKA_ALWAYS_AUTHENTICATE
+   * @param login for a key with CKA_ALWAYS_AUTHENTICATE: the PIN, told when it was accepted, and the patience of `login`
    */
-  async sign(params: HostCalls['sign']['params'], data: Buffer, pin?: Secret): Promise<Buffer> {
-    if (!pin) return (await this.#send('sign', params, { data })).payload;
+  async sign(
+    params: HostCalls['sign']['params'],
+    data: Buffer,
+    login?: { readonly pin: Secret; readonly patience: number; readonly onLogin: () => void },
+  ): Promise<Buffer> {
+    if (!login) return (await this.#send('sign', params, { data })).payload;
+    const { pin, patience, onLogin } = login;
     this.#conceal(pin);
     const withPin = Buffer.concat([pin.bytes, data]);
-    const { payload } = await this.#send('sign', { ...params, pinLength: pin.length }, { data: withPin }).finally(
-      () => {
-        withPin.fill(0);
-      },
-    );
-    return payload;
+    const deadline = Math.max(patience, this.#options.deadline);
+    const sent = this.#send('sign', { ...params, pinLength: pin.length }, { data: withPin, deadline, onLogin });
+    return (await sent.finally(() => withPin.fill(0))).payload;
   }
 
   #conceal(secret: Secret): void {
+    if (secret.length === 0) return; // a keypad's
     // a copy: the module may print it when the PIN's owner has zeroed it already
     if (!this.#secrets.some(({ bytes }) => bytes.equals(secret.bytes))) this.#secrets.push(new Secret(secret.bytes));
   }
@@ -200,13 +205,17 @@ export class ModuleHost {
   #send<Call extends HostCall>(
     call: Call,
     params: HostCalls[Call]['params'],
-    { data, deadline = this.#options.deadline }: { data?: Uint8Array; deadline?: number } = {},
+    {
+      data,
+      deadline = this.#options.deadline,
+      onLogin,
+    }: { data?: Uint8Array; deadline?: number; onLogin?: () => void } = {},
   ): Promise<{ result: unknown; payload: Buffer }> {
     if (this.#death) return Promise.reject(this.#death);
     const id = this.#nextId++;
     const frame = encodeFrame({ id, call, params } satisfies HostRequest<Call>, data);
     return new Promise((resolve, reject) => {
-      this.#pending.push({ id, call, deadline, resolve, reject });
+      this.#pending.push({ id, call, deadline, onLogin, resolve, reject });
       if (this.#pending.length === 1) this.#watch();
       this.#requests.write(frame, () => frame.fill(0)); // it may have been a PIN
     });
@@ -234,6 +243,10 @@ export class ModuleHost {
     try {
       for (const { header, payload } of this.#decoder.push(chunk)) {
         const reply = header as HostReply;
+        if ('loggedIn' in reply) {
+          this.#pending[0]?.onLogin?.();
+          continue;
+        }
         const pending = this.#pending.shift();
         if (pending?.id !== reply.id) {
           throw new AgentError('ERR_MODULE_DIED', `reply ${reply.id} from the module host was not expected`);

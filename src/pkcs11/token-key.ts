@@ -111,16 +111,19 @@ export class TokenKey implements Signer {
     const { host, session, mechanisms, token } = at;
     const { pin } = this.#options;
     const { handle, alwaysAuthenticate } = await this.#objectsAt(at);
-    const secret = alwaysAuthenticate ? await pin.secret(token) : undefined;
     const ways = signingWays(request, keyKind(this.publicKey));
     for (const way of ways) {
       const { name, mechanism, data } = way;
       const id = wayId(way);
       if (!mechanisms.has(mechanism.type) || this.#unsuited.has(id) || refused.has(id)) continue;
       try {
-        return { bytes: await host.sign({ session, key: handle, mechanism }, data(), secret), mechanism: name };
+        const params = { session, key: handle, mechanism };
+        const bytes = alwaysAuthenticate
+          ? await pin.sign(host, token, params, data())
+          : await host.sign(params, data());
+        return { bytes, mechanism: name };
       } catch (error) {
-        if (!isMechanismUnsuited(error)) throw await pin.refuse(error, token);
+        if (!isMechanismUnsuited(error)) throw error;
         refused.add(id);
       }
     }
