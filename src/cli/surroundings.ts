@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { FailoverEvent } from '../agent/failover-key.ts';
 import { openKey, type KeyOptions, type OpenedKey } from '../agent/open-key.ts';
@@ -83,14 +83,16 @@ export function moduleHosts(flags: TokenFlags, log: Logger): ModuleHosts {
 /** systemd's folder for the service's state, else the user's (XDG Base Directory Specification). */
 function stateDirectory(): string {
   const home = (): string => {
+    let cause: unknown;
     try {
-      return homedir();
-    } catch (cause) {
-      throw new AgentError('ERR_STATE_DIRECTORY', 'this user has no home for the state directory', {
-        cause,
-        hint: 'give --state-directory, or set HOME',
-      });
+      // HOME may be empty
+      const path = homedir();
+      return isAbsolute(path) ? path : userInfo().homedir;
+    } catch (error) {
+      cause = error; // a user whom the system does not know
     }
+    const hint = 'give --state-directory, or set HOME';
+    throw new AgentError('ERR_STATE_DIRECTORY', 'this user has no home for the state directory', { cause, hint });
   };
   const [systemd] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
   if (systemd !== undefined && systemd !== '') return systemd;
