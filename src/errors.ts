@@ -11,6 +11,7 @@ export type AgentErrorCode =
   | 'ERR_USAGE'
   | 'ERR_CONFIG'
   | 'ERR_ABORTED'
+  | 'ERR_STATE_DIRECTORY'
   // the request
   | 'ERR_REQUEST_BASE64'
   | 'ERR_REQUEST_EMPTY'
@@ -39,6 +40,8 @@ export type AgentErrorCode =
   | 'ERR_PIN_FINAL_TRY'
   | 'ERR_PIN_REQUIRED'
   | 'ERR_PIN_SOURCE'
+  /** The token never told what became of a login; see docs/PIN.md. */
+  | 'ERR_PIN_UNSETTLED'
   // the token
   | 'ERR_URI'
   | 'ERR_TOKEN_ABSENT'

@@ -10,6 +10,7 @@ export { FileKey, type KeyFileOptions } from './keyfile/key-file.ts';
 export type { ModuleHostEvent, ModuleHostOptions } from './pkcs11/module-host.ts';
 export { ModuleHosts } from './pkcs11/module-hosts.ts';
 export { Pin, type PinOptions } from './pkcs11/pin.ts';
+export type { PinMemory } from './pkcs11/pin-memory.ts';
 export { RefusedPins } from './pkcs11/refused-pins.ts';
 export type { TokenEvent } from './pkcs11/events.ts';
 export type { FailoverEvent } from './agent/failover-key.ts';

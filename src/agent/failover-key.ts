@@ -43,6 +43,10 @@ function isRequestsFault(error: unknown): boolean {
   return code === 'ERR_ABORTED' || code?.startsWith('ERR_REQUEST_') === true;
 }
 
+function worst(errors: readonly unknown[]): unknown {
+  return errors.find((error) => errorCode(error)?.startsWith('ERR_PIN_') === true) ?? errors[0];
+}
+
 /** One key in several places (tokens, HSMs, remotes, files): the first copy that works signs. */
 export class FailoverKey implements Signer {
   readonly name: string;
@@ -65,7 +69,8 @@ export class FailoverKey implements Signer {
 
   /**
    * Opens all copies; those that can't be opened now are tried again later.
-   * @throws AgentError ERR_CERTIFICATE_MISMATCH if two are not the same key; the first one's error if none opens
+   * @throws AgentError ERR_CERTIFICATE_MISMATCH if two are not the same key; if none opens what a PIN's trouble says, since
+   *   that needs a person, else the first one's error
    */
   static async open(
     keys: readonly { readonly key: string; readonly open: () => Promise<Signer> }[],
@@ -74,7 +79,8 @@ export class FailoverKey implements Signer {
     const results = await Promise.allSettled(keys.map(({ open }) => open()));
     const open = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const [first, ...others] = open;
-    if (!first) throw results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))[0];
+    if (!first)
+      throw worst(results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : [])));
     const stranger = others.find(({ publicKey }) => !publicKey.equals(first.publicKey));
     if (stranger) {
       await Promise.all(open.map((signer) => signer[Symbol.asyncDispose]()));

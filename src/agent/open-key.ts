@@ -5,7 +5,8 @@ import { FileKey } from '../keyfile/key-file.ts';
 import type { TokenEvent } from '../pkcs11/events.ts';
 import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
 import { Pin } from '../pkcs11/pin.ts';
-import type { RefusedPins } from '../pkcs11/refused-pins.ts';
+import type { PinMemory } from '../pkcs11/pin-memory.ts';
+import { processMemory } from '../pkcs11/refused-pins.ts';
 import { readTokenCertificate } from '../pkcs11/token-certificate.ts';
 import { TokenKey } from '../pkcs11/token-key.ts';
 import { isPkcs11Uri, parsePkcs11Uri, pkcs11UriName } from '../pkcs11/uri.ts';
@@ -30,8 +31,8 @@ export interface KeyOptions {
    * @param again a token refused what came last time: get it anew without troubling a person, or reject
    */
   readonly askSecret: (what: string, uriSource: string | undefined, again: boolean) => Promise<Secret>;
-  /** The memory of refused PINs over restarts. */
-  readonly refusedPins?: RefusedPins | undefined;
+  /** The memory of refused PINs over restarts; without it, for as long as `hosts` are used. */
+  readonly refusedPins?: PinMemory | undefined;
   readonly useFinalPinTry?: boolean | undefined;
   /** Milliseconds between looks at a token; without it, its removal is noticed by the next signature only. */
   readonly watchInterval?: number | undefined;
@@ -49,16 +50,21 @@ export interface OpenedKey extends AsyncDisposable {
 /** Milliseconds after which the next copy is asked as well: the daemon stands still meanwhile. */
 const LONGEST_PATIENCE = 5_000;
 
+/** What was refused, where there is no memory over restarts: for as long as the hosts are used. */
+const memories = new WeakMap<ModuleHosts, PinMemory>();
+
 /** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */
 export function pinCache(
-  options: Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry' | 'onEvent'>,
+  options: Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry' | 'onEvent' | 'hosts'>,
 ): (uriSource: string | undefined) => Pin {
-  const { askSecret, refusedPins, useFinalPinTry, onEvent } = options;
+  const { askSecret, refusedPins, useFinalPinTry, onEvent, hosts } = options;
+  const refused = refusedPins ?? memories.get(hosts) ?? processMemory();
+  if (!refusedPins) memories.set(hosts, refused);
   const pins = new Map<string | undefined, Pin>();
   return (uriSource) => {
     const ask = (token: string, again: boolean): Promise<Secret> =>
       askSecret(`PIN of token '${token}'`, uriSource, again);
-    const pin = pins.get(uriSource) ?? new Pin({ ask, refused: refusedPins, useFinalTry: useFinalPinTry, onEvent });
+    const pin = pins.get(uriSource) ?? new Pin({ ask, refused, useFinalTry: useFinalPinTry, onEvent });
     pins.set(uriSource, pin);
     return pin;
   };

@@ -6,6 +6,7 @@ export const EXIT = { done: 0, failed: 1, usage: 2, absent: 3, pin: 4 } as const
 const BY_CODE: Partial<Record<AgentErrorCode, number>> = {
   ERR_USAGE: EXIT.usage,
   ERR_CONFIG: EXIT.usage,
+  ERR_STATE_DIRECTORY: EXIT.usage,
   ERR_URI: EXIT.usage,
   ERR_KEY_FILE: EXIT.usage,
   ERR_KEY_PERMISSIONS: EXIT.usage,
@@ -27,6 +28,7 @@ const BY_CODE: Partial<Record<AgentErrorCode, number>> = {
   ERR_PIN_FINAL_TRY: EXIT.pin,
   ERR_PIN_REQUIRED: EXIT.pin,
   ERR_PIN_SOURCE: EXIT.pin,
+  ERR_PIN_UNSETTLED: EXIT.pin,
 };
 
 /** The exit code for an error's code; for errors without one too. */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { FailoverEvent } from '../agent/failover-key.ts';
 import { openKey, type KeyOptions, type OpenedKey } from '../agent/open-key.ts';
@@ -82,14 +82,26 @@ export function moduleHosts(flags: TokenFlags, log: Logger): ModuleHosts {
 
 /** systemd's folder for the service's state, else the user's (XDG Base Directory Specification). */
 function stateDirectory(): string {
+  const home = (): string => {
+    let cause: unknown;
+    try {
+      // HOME may be empty
+      const path = homedir();
+      return isAbsolute(path) ? path : userInfo().homedir;
+    } catch (error) {
+      cause = error; // a user whom the system does not know
+    }
+    const hint = 'give --state-directory, or set HOME';
+    throw new AgentError('ERR_STATE_DIRECTORY', 'this user has no home for the state directory', { cause, hint });
+  };
   const [systemd] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
   if (systemd !== undefined && systemd !== '') return systemd;
   const xdg = process.env['XDG_STATE_HOME'] ?? '';
-  return join(isAbsolute(xdg) ? xdg : join(homedir(), '.local', 'state'), 'pksigd');
+  return join(isAbsolute(xdg) ? xdg : join(home(), '.local', 'state'), 'pksigd');
 }
 
 function refusedPins(flags: TokenFlags): RefusedPins {
-  return new RefusedPins(flags.stateDirectory ?? stateDirectory(), process.pid);
+  return new RefusedPins(() => flags.stateDirectory ?? stateDirectory(), process.pid, process.geteuid?.());
 }
 
 /** What the log says of tokens and copies of keys. */
@@ -107,6 +119,12 @@ function logKeyEvent(log: Logger, event: TokenEvent | FailoverEvent): void {
       return;
     case 'pin-count-low':
       log.warn(fields, 'a wrong PIN was entered since the last login: few tries are left');
+      return;
+    case 'pin-wait':
+      log.warn(fields, 'waiting for another login with this PIN to end');
+      return;
+    case 'pin-record-failed':
+      log.error(fields, 'what the token said of the PIN could not be written down');
       return;
     case 'pin-pad':
       log.warn(fields, "enter the PIN on the token's own keypad");

@@ -1,10 +1,12 @@
-import { AgentError, type AgentErrorCode } from '../errors.ts';
+import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
+import { UnsettledLogin } from './login-outcome.ts';
 import type { HostFailure } from './protocol.ts';
 
 const CODES: Readonly<Record<string, AgentErrorCode>> = {
   CKR_PIN_INCORRECT: 'ERR_PIN_INCORRECT',
   CKR_PIN_INVALID: 'ERR_PIN_INCORRECT',
   CKR_PIN_LEN_RANGE: 'ERR_PIN_INCORRECT',
+  CKR_PIN_TOO_WEAK: 'ERR_PIN_INCORRECT',
   CKR_PIN_LOCKED: 'ERR_PIN_LOCKED',
   CKR_PIN_EXPIRED: 'ERR_PIN_LOCKED',
   CKR_TOKEN_NOT_PRESENT: 'ERR_TOKEN_ABSENT',
@@ -29,6 +31,8 @@ const UNSUITED = new Set([
 
 export function isMechanismUnsuited(error: unknown): boolean {
   if (!(error instanceof AgentError) || error.ckr === undefined) return false;
+  // said of the PIN, not of the mechanism: the next way of signing would try the PIN again
+  if (error.ckrFunction === 'C_Login') return false;
   // tpm2-pkcs11 says so of curves that its TPM does not have
   if (error.ckr === 'CKR_HOST_MEMORY') return error.ckrFunction === 'C_SignInit';
   return UNSUITED.has(error.ckr);
@@ -37,6 +41,8 @@ export function isMechanismUnsuited(error: unknown): boolean {
 /** Is this the token's (or its module's) trouble, so that opening it anew may help? */
 export function isWorthReopening(error: unknown): boolean {
   if (!(error instanceof AgentError)) return false;
+  // a login that hung has taken the request's whole time: the next one may try
+  if (error instanceof UnsettledLogin) return error.mayTryAgain && errorCode(error.cause) !== 'ERR_MODULE_TIMEOUT';
   return error.code === 'ERR_MODULE_DIED' || error.code === 'ERR_TOKEN_ABSENT' || error.code === 'ERR_TOKEN_FAILED';
 }
 

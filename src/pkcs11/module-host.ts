@@ -4,6 +4,7 @@ import { Duplex, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { AgentError } from '../errors.ts';
 import { Secret } from '../secret.ts';
+import { CallNotSent } from './call-not-sent.ts';
 import { hostFailure } from './failures.ts';
 import { encodeFrame, FrameDecoder } from './frames.ts';
 import type { HostCall, HostCalls, HostReply, HostRequest } from './protocol.ts';
@@ -34,6 +35,12 @@ export type ModuleHostEvent =
     }
   | { readonly type: 'output'; readonly modulePath: string; readonly text: string };
 
+/** What a signature may want beside its data. */
+interface SignOptions {
+  readonly login?: { readonly pin: Secret; readonly patience: number; readonly onLogin: () => void } | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 interface PendingCall {
   readonly id: number;
   readonly call: HostCall | 'start';
@@ -41,6 +48,8 @@ interface PendingCall {
   readonly deadline: number;
   /** What is written when its turn comes; nothing for the start. */
   readonly frame?: Buffer;
+  /** Told when the token accepted the PIN in the middle of the call. */
+  readonly onLogin?: (() => void) | undefined;
   readonly resolve: (reply: { result: unknown; payload: Buffer }) => void;
   readonly reject: (error: Error) => void;
 }
@@ -149,37 +158,34 @@ export class ModuleHost {
     return result as HostCalls[Call]['result'];
   }
 
-  /** C_Login. The PIN's bytes go over the private channel and nowhere else. */
-  async login(session: string, pin: Secret): Promise<void> {
+  /**
+   * C_Login. The PIN's bytes go over the private channel and nowhere else.
+   * @param patience milliseconds that it may take at least: a person types at the token's keypad
+   * @returns false if somebody was logged in already, so that the token did not look at the PIN
+   */
+  async login(session: string, pin: Secret, patience = 0): Promise<boolean> {
     this.#conceal(pin);
-    await this.#send('login', { session }, { data: pin.bytes });
-  }
-
-  /** C_Login for a token with a PIN pad, where a person has `patience` milliseconds at least. */
-  async loginAtPad(session: string, patience: number): Promise<void> {
-    await this.#send('login', { session }, { deadline: Math.max(patience, this.#options.deadline) });
+    const deadline = Math.max(patience, this.#options.deadline);
+    return (await this.#send('login', { session }, { data: pin.bytes, deadline })).result === true;
   }
 
   /**
    * C_SignInit and C_Sign; resolves to the raw signature.
-   * @param pin for a key with CKA_ALWAYS_AUTHENTICATE
+   * @param login for a key with CKA_ALWAYS_AUTHENTICATE: the PIN, told when it was accepted, and the patience of `login`
    * @param signal gives up a call that still waits for the module: ERR_ABORTED
    */
-  async sign(params: HostCalls['sign']['params'], data: Buffer, pin?: Secret, signal?: AbortSignal): Promise<Buffer> {
-    if (!pin) return (await this.#send('sign', params, { data, signal })).payload;
+  async sign(params: HostCalls['sign']['params'], data: Buffer, { login, signal }: SignOptions = {}): Promise<Buffer> {
+    if (!login) return (await this.#send('sign', params, { data, signal })).payload;
+    const { pin, patience, onLogin } = login;
     this.#conceal(pin);
     const withPin = Buffer.concat([pin.bytes, data]);
-    const { payload } = await this.#send(
-      'sign',
-      { ...params, pinLength: pin.length },
-      { data: withPin, signal },
-    ).finally(() => {
-      withPin.fill(0);
-    });
-    return payload;
+    const deadline = Math.max(patience, this.#options.deadline);
+    const sent = this.#send('sign', { ...params, pinLength: pin.length }, { data: withPin, deadline, onLogin, signal });
+    return (await sent.finally(() => withPin.fill(0))).payload;
   }
 
   #conceal(secret: Secret): void {
+    if (secret.length === 0) return; // a keypad's
     // a copy: the module may print it when the PIN's owner has zeroed it already
     if (!this.#secrets.some(({ bytes }) => bytes.equals(secret.bytes))) this.#secrets.push(new Secret(secret.bytes));
   }
@@ -209,15 +215,21 @@ export class ModuleHost {
       data,
       deadline = this.#options.deadline,
       signal,
-    }: { data?: Uint8Array; deadline?: number; signal?: AbortSignal | undefined } = {},
+      onLogin,
+    }: {
+      data?: Uint8Array;
+      deadline?: number;
+      signal?: AbortSignal | undefined;
+      onLogin?: () => void;
+    } = {},
   ): Promise<{ result: unknown; payload: Buffer }> {
-    if (this.#death) return Promise.reject(this.#death);
+    if (this.#death) return Promise.reject(new CallNotSent(this.#death.code, this.#death.message));
     if (signal?.aborted === true) return Promise.reject(givenUp(call, signal));
     const id = this.#nextId++;
     let onAbort = (): void => undefined;
     const frame = encodeFrame({ id, call, params } satisfies HostRequest<Call>, data);
     return new Promise<{ result: unknown; payload: Buffer }>((resolve, reject) => {
-      const pending: PendingCall = { id, call, deadline, frame, resolve, reject };
+      const pending: PendingCall = { id, call, deadline, frame, onLogin, resolve, reject };
       onAbort = () => {
         const at = this.#pending.indexOf(pending);
         if (at < 1) return; // the module is at it
@@ -262,6 +274,10 @@ export class ModuleHost {
     try {
       for (const { header, payload } of this.#decoder.push(chunk)) {
         const reply = header as HostReply;
+        if ('loggedIn' in reply) {
+          this.#pending[0]?.onLogin?.();
+          continue;
+        }
         const pending = this.#pending.shift();
         if (pending?.id !== reply.id) {
           throw new AgentError('ERR_MODULE_DIED', `reply ${reply.id} from the module host was not expected`);
@@ -282,11 +298,12 @@ export class ModuleHost {
     const { modulePath } = this;
     this.#death = new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
     // a call that waited for another one's end may well succeed elsewhere; all wait for the start
-    if (this.#pending[0]?.call === 'start') this.#pending.shift();
-    const calls = this.#pending.splice(0);
-    for (const [index, { frame, reject }] of calls.entries()) {
+    const hasStarted = this.#pending[0]?.call !== 'start';
+    if (!hasStarted) this.#pending.shift();
+    for (const [index, { frame, reject }] of this.#pending.splice(0).entries()) {
       frame?.fill(0); // a PIN that was never sent
-      reject(index === 0 ? (error ?? this.#death) : this.#death);
+      const reasonOf = index === 0 ? (error ?? this.#death) : this.#death;
+      reject(index === 0 && hasStarted ? reasonOf : new CallNotSent(reasonOf.code, reasonOf.message));
     }
     const { pid } = this.#child;
     if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
@@ -303,5 +320,5 @@ export class ModuleHost {
 }
 
 function givenUp(call: HostCall, signal: AbortSignal | undefined): AgentError {
-  return new AgentError('ERR_ABORTED', `'${call}' was given up before its turn`, { cause: signal?.reason });
+  return new CallNotSent('ERR_ABORTED', `'${call}' was given up before its turn`, { cause: signal?.reason });
 }

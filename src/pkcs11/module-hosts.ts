@@ -1,3 +1,4 @@
+import { AgentError } from '../errors.ts';
 import { ModuleHost, type ModuleHostOptions } from './module-host.ts';
 
 interface Entry {
@@ -9,6 +10,7 @@ interface Entry {
 export class ModuleHosts implements AsyncDisposable {
   readonly #options: ModuleHostOptions;
   readonly #entries = new Map<string, Entry>();
+  #isDisposed = false;
 
   constructor(options: ModuleHostOptions) {
     this.#options = options;
@@ -16,9 +18,11 @@ export class ModuleHosts implements AsyncDisposable {
 
   /**
    * The host of a module: the one that lives, or a new one.
-   * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED
+   * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED; ERR_ABORTED once they were ended
    */
   async get(modulePath: string): Promise<ModuleHost> {
+    // a login that this cut short must not be tried again behind the end
+    if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the module hosts were ended');
     let entry = this.#entries.get(modulePath);
     if (entry?.host.isAlive !== true) {
       const host = new ModuleHost(modulePath, this.#options);
@@ -31,6 +35,7 @@ export class ModuleHosts implements AsyncDisposable {
 
   /** Ends them all, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     const entries = [...this.#entries.values()];
     this.#entries.clear();
     await Promise.all(entries.map(({ host }) => host.stop()));

@@ -44,8 +44,11 @@ export interface HostCalls {
   mechanisms: { params: { slot: string }; result: number[] };
   openSession: { params: { slot: string }; result: string };
   closeSession: { params: { session: string }; result: null };
-  /** C_Login as the user; payload: the PIN, empty for a token with a PIN pad. Done already is as good as done. */
-  login: { params: { session: string }; result: null };
+  /**
+   * C_Login as the user; payload: the PIN, empty for a token with a PIN pad. Done already is as good as done: false then,
+   * since the token did not look at the PIN.
+   */
+  login: { params: { session: string }; result: boolean };
   logout: { params: { session: string }; result: null };
   /** C_GetSessionInfo: does the session still live? */
   sessionInfo: { params: { session: string }; result: null };
@@ -54,7 +57,8 @@ export interface HostCalls {
   attributes: { params: { session: string; object: string; types: number[] }; result: Attributes };
   /**
    * C_SignInit and C_Sign; payload: the data, and in the reply the signature. For a key with CKA_ALWAYS_AUTHENTICATE the
-   * payload's first `pinLength` bytes are the PIN, and C_Login as CKU_CONTEXT_SPECIFIC comes in between.
+   * payload's first `pinLength` bytes are the PIN, and C_Login as CKU_CONTEXT_SPECIFIC comes in between; once the token has
+   * accepted it, that is told ahead of the reply: what C_Sign does is no word on the PIN.
    */
   sign: { params: { session: string; key: string; mechanism: Mechanism; pinLength?: number }; result: null };
 }
@@ -77,5 +81,6 @@ export type HostFailure =
   | { readonly kind: 'internal'; readonly text: string };
 
 export type HostReply =
+  | { readonly id: number; readonly loggedIn: true }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly failure: HostFailure };

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorText } from '../errors.ts';
+import { onceMore } from './login-outcome.ts';
 import { findModule } from './module-path.ts';
 import { findCertificate } from './objects.ts';
 import type { TokenOptions } from './token-key.ts';
@@ -14,7 +15,17 @@ export async function readTokenCertificate(uri: Pkcs11Uri, options: TokenOptions
   if (uri.type !== undefined && uri.type !== 'cert') {
     throw new AgentError('ERR_URI', `${pkcs11UriName(uri)} names no certificate`, { hint: 'say type=cert' });
   }
-  const host = await options.hosts.get(await findModule(uri, options.defaultModule));
+  const modulePath = await findModule(uri, options.defaultModule);
+  return await onceMore(
+    () => readAt(modulePath, uri, options),
+    async (error) => {
+      await (await options.hosts.get(modulePath)).stop(`was replaced: ${errorText(error)}`);
+    },
+  );
+}
+
+async function readAt(modulePath: string, uri: Pkcs11Uri, options: TokenOptions): Promise<X509Certificate> {
+  const host = await options.hosts.get(modulePath);
   const token = await findToken(host, uri);
   const session = await host.call('openSession', { slot: token.slot });
   try {

@@ -1,5 +1,5 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { AgentError, errorCode } from '../errors.ts';
+import { AgentError } from '../errors.ts';
 import { keyKind } from '../signing/public-key.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import type { RawSignature, Signer } from '../signing/signer.ts';
@@ -116,19 +116,19 @@ export class TokenKey implements Signer {
     const { host, session, mechanisms, token } = at;
     const { pin } = this.#options;
     const { handle, alwaysAuthenticate } = await this.#objectsAt(at);
-    const secret = alwaysAuthenticate ? await pin.secret(token) : undefined;
     const ways = signingWays(request, keyKind(this.publicKey));
     for (const way of ways) {
       const { name, mechanism, data } = way;
       const id = wayId(way);
       if (!mechanisms.has(mechanism.type) || this.#unsuited.has(id) || refused.has(id)) continue;
       try {
-        const bytes = await host.sign({ session, key: handle, mechanism }, data(), secret, signal);
+        const params = { session, key: handle, mechanism };
+        const bytes = alwaysAuthenticate
+          ? await pin.sign(host, token, params, data(), signal)
+          : await host.sign(params, data(), { signal });
         return { bytes, mechanism: name };
       } catch (error) {
-        // it never reached the token
-        if (errorCode(error) === 'ERR_ABORTED') throw error;
-        if (!isMechanismUnsuited(error)) throw await pin.refuse(error, token);
+        if (!isMechanismUnsuited(error)) throw error;
         refused.add(id);
       }
     }

@@ -2,6 +2,7 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { CKF } from './constants.ts';
 import type { TokenEventListener } from './events.ts';
 import { isWorthReopening } from './failures.ts';
+import { onceMore, UnsettledLogin } from './login-outcome.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { ModuleHosts } from './module-hosts.ts';
 import type { Session } from './objects.ts';
@@ -140,17 +141,17 @@ export class TokenSession implements AsyncDisposable {
       } catch (error) {
         if (step === LADDER.length || !isWorthReopening(error)) throw error;
         // a host that died leaves nothing but a new one to try
-        if (errorCode(error) === 'ERR_MODULE_DIED') step = LADDER.length - 1;
+        if (errorCode(error) === 'ERR_MODULE_DIED' || error instanceof UnsettledLogin) step = LADDER.length - 1;
         if (before !== undefined && this.#open !== before) continue; // another request has climbed in the meantime
-        this.#options.onEvent?.({
-          type: 'recovering',
-          token: this.#label,
-          step: LADDER[step] ?? '',
-          error: errorText(error),
-        });
+        this.#report(step, error);
         await this.#climb(step, error);
       }
     }
+  }
+
+  #report(step: number, error: unknown): void {
+    const { onEvent } = this.#options;
+    onEvent?.({ type: 'recovering', token: this.#label, step: LADDER[step] ?? '', error: errorText(error) });
   }
 
   get #isOpen(): boolean {
@@ -160,7 +161,13 @@ export class TokenSession implements AsyncDisposable {
   /** The session as it is open, or opened anew. */
   async #use(): Promise<OpenSession> {
     if (this.#open && this.#isOpen) return this.#open;
-    this.#opening ??= this.#reopen()
+    this.#opening ??= onceMore(
+      () => this.#reopen(),
+      async (error) => {
+        this.#report(LADDER.length - 1, error);
+        await this.#climb(LADDER.length - 1, error);
+      },
+    )
       .catch((error: unknown) => {
         this.#openingError = error;
         throw error;

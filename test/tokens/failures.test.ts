@@ -149,7 +149,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       },
     );
 
-    test.each(['C_Initialize', 'C_GetSlotList', 'C_Login', 'C_FindObjects'])(
+    test.each(['C_Initialize', 'C_GetSlotList', 'C_FindObjects'])(
       'a hang in %s ends the start with its deadline',
       async (name) => {
         await bed.fault(name, { hang: true });

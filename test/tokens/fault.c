@@ -5,10 +5,11 @@
  *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
  *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [grow=MIB] [hang] [crash]
  *                            [print=TEXT] [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
- *                 late: the real function is called all the same, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
+ *                 late: the real function is called first, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
  *                 them), attributes of C_GetAttributeValue. mech: only while signing with that mechanism.
- *   FAULT_LOG     a file that gets a line for each call: "pid FUNCTION 0xRV"
+ *   FAULT_LOG     a file that gets a line for each call when it returns: "pid FUNCTION 0xRV"
+ *   FAULT_LOGINS  a file that gets a line for each C_Login before anything else is done: "pid"
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -133,6 +134,18 @@ static CK_RV logged(const char *function, CK_RV rv) {
   return rv;
 }
 
+/* A hang or a crash writes nothing behind it. */
+static void entered(const char *function) {
+  const char *path = getenv("FAULT_LOGINS");
+  char line[16];
+  if (!path || strcmp(function, "C_Login")) return;
+  int fd = open(path, O_CREAT | O_APPEND | O_WRONLY, 0600);
+  if (fd < 0) return;
+  int length = snprintf(line, sizeof line, "%d\n", (int)getpid());
+  if (write(fd, line, length) < 0) perror("fault: logins");
+  close(fd);
+}
+
 static int hides(const struct rule *r, unsigned long what) {
   for (int i = 0; i < r->hides; i++)
     if (r->hide[i] == what) return 1;
@@ -141,13 +154,14 @@ static int hides(const struct rule *r, unsigned long what) {
 
 #define WRAP(name, parameters, arguments)                                     \
   static CK_RV my_##name parameters {                                         \
-    struct rule r;                                                            \
-    CK_RV rv;                                                                 \
-    if (find(#name, &r) && before(&r, &rv)) {                                 \
-      if (r.late) real->name arguments;                                       \
-      return logged(#name, rv);                                               \
-    }                                                                         \
-    return logged(#name, real->name arguments);                               \
+    struct rule r = {0};                                                      \
+    CK_RV rv, done = CKR_OK;                                                  \
+    entered(#name);                                                           \
+    int hit = find(#name, &r);                                                \
+    if (hit && r.late) done = real->name arguments;                           \
+    if (hit && before(&r, &rv)) return logged(#name, rv);                     \
+    if (!hit || !r.late) done = real->name arguments;                         \
+    return logged(#name, done);                                               \
   }
 
 WRAP(C_Initialize, (CK_VOID_PTR a), (a))

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MAIN } from '../support/pksigd.ts';
 import { faultSetup, type FaultBed } from './setup/fault.ts';
@@ -44,7 +45,8 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the PIN', () => {
 
   test('one that changes at its source is tried once as well, and then signs', async () => {
     let pin = bed.pin ?? '';
-    await using agent = await open('p256', { pin: () => pin });
+    const refusedPins = new library.RefusedPins(bed.bench.path('state'), process.pid);
+    await using agent = await open('p256', { pin: () => pin, refusedPins });
     // as if it had been changed on the token
     await bed.fault('C_Login', { rv: CKR.PIN_INCORRECT, times: 1 });
     await bed.fault('C_Sign', { rv: CKR.DEVICE_ERROR, times: 1 });
@@ -56,6 +58,13 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the PIN', () => {
     const refused = (): Promise<string[]> =>
       bed.calls('C_Login').then((lines) => lines.filter((call) => call === 'C_Login 0xa0'));
     expect(await refused(), 'the old one and the new one, once each').toHaveLength(2);
+    // the old one is right after all, and the person says so
+    pin = bed.pin ?? '';
+    await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ hint: expect.stringContaining('remove /') });
+    expect(await refused(), 'not again by itself').toHaveLength(2);
+    await rm(bed.bench.path('state'), { recursive: true });
+    pin = WRONG_PIN;
+    await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
     pin = bed.pin ?? '';
     await agent.sign('ECDSA', DIGEST);
   });

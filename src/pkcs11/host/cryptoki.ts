@@ -6,7 +6,11 @@ import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, TokenInfo
 import { withoutPadding } from '../padding.ts';
 
 type Handlers = {
-  [Call in HostCall]: (params: HostCalls[Call]['params'], payload: Buffer) => HostCalls[Call]['result'] | Buffer;
+  [Call in HostCall]: (
+    params: HostCalls[Call]['params'],
+    payload: Buffer,
+    onLogin: () => void,
+  ) => HostCalls[Call]['result'] | Buffer;
 };
 
 const CKF_SERIAL_SESSION = 0x4;
@@ -60,19 +64,20 @@ export class Cryptoki {
   #module: Pkcs11js.PKCS11 | undefined;
   #initArgs: string | undefined;
 
-  /** Carries out one call; never throws. */
+  /** Carries out one call; never throws. @param onLogin called when C_Login succeeded and C_Sign is yet to come */
   async call(
     call: HostCall,
     params: unknown,
     payload: Buffer,
+    onLogin: () => void,
   ): Promise<{ result: unknown } | { failure: HostFailure }> {
     try {
       if (call === 'load') {
         await this.#load(params as HostCalls['load']['params']);
         return { result: null };
       }
-      const handler = this.#handlers[call] as (params: unknown, payload: Buffer) => unknown;
-      return { result: handler(params, payload) };
+      const handler = this.#handlers[call] as (params: unknown, payload: Buffer, onLogin: () => void) => unknown;
+      return { result: handler(params, payload, onLogin) };
     } catch (error) {
       return { failure: describeFailure(error, UNNAMED[call]) };
     }
@@ -135,12 +140,13 @@ export class Cryptoki {
     login: ({ session }, pin) => {
       try {
         this.#loaded.C_Login(fromHex(session), CKU_USER, pin.toString('utf8'));
+        return true;
       } catch (error) {
         if (describeCkr(error) !== 'CKR_USER_ALREADY_LOGGED_IN') throw error;
+        return false;
       } finally {
         pin.fill(0);
       }
-      return null;
     },
     logout: ({ session }) => {
       this.#loaded.C_Logout(fromHex(session));
@@ -153,10 +159,13 @@ export class Cryptoki {
     find: ({ session, class: objectClass, attributes }) => this.#find(fromHex(session), objectClass, attributes),
     attributes: ({ session, object, types }) =>
       Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
-    sign: ({ session, key, mechanism, pinLength }, payload) => {
+    sign: ({ session, key, mechanism, pinLength }, payload, onLogin) => {
       const handle = fromHex(session);
       this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
-      if (pinLength !== undefined) this.#loginForOperation(handle, payload.subarray(0, pinLength));
+      if (pinLength !== undefined) {
+        this.#loginForOperation(handle, payload.subarray(0, pinLength));
+        onLogin();
+      }
       return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), Buffer.alloc(MAX_SIGNATURE));
     },
   };

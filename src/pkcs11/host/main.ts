@@ -29,7 +29,9 @@ for (;;) {
   chunk.fill(0); // it may have been a PIN
   for (const { header, payload } of frames) {
     const { id, call, params } = header as HostRequest;
-    const answer = await cryptoki.call(call, params, payload);
+    const answer = await cryptoki.call(call, params, payload, () => {
+      writeAll(encodeFrame({ id, loggedIn: true }));
+    });
     const signature = 'result' in answer && Buffer.isBuffer(answer.result) ? answer.result : undefined;
     writeAll(signature ? encodeFrame({ id, result: null }, signature) : encodeFrame({ id, ...answer }));
   }

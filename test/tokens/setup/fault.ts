@@ -16,7 +16,7 @@ export interface FaultRule {
   readonly mechanism?: number;
   /** What the function returns. */
   readonly rv?: number;
-  /** The module does its work first: a failed C_Sign has ended the operation, as the standard has it. */
+  /** The module does its work first: a failed C_Sign has ended the operation, as the standard has it; a token has seen the PIN. */
   readonly late?: boolean;
   readonly delay?: number;
   /** MiB that the module takes and never gives back. */
@@ -73,6 +73,12 @@ export class FaultBed extends TokenBed {
     return functionName === undefined ? calls : calls.filter((call) => call.startsWith(`${functionName} `));
   }
 
+  /** How often C_Login was called, returned or not. */
+  async logins(): Promise<number> {
+    const text = await readFile(this.bench.path('fault.logins'), 'utf8').catch(() => '');
+    return text.split('\n').filter(Boolean).length;
+  }
+
   /** The processes that made calls. */
   async processes(): Promise<number[]> {
     const text = await readFile(this.bench.path('fault.log'), 'utf8').catch(() => '');
@@ -104,6 +110,7 @@ async function startFaultBed(build: (bench: TokenBed['bench']) => Promise<BedPar
       FAULT_MODULE: inner.modulePath,
       FAULT_RULES: bench.path('fault.rules'),
       FAULT_LOG: bench.path('fault.log'),
+      FAULT_LOGINS: bench.path('fault.logins'),
     };
     return { ...inner, modulePath, environment };
   });

@@ -1,0 +1,98 @@
+import type { Stats } from 'node:fs';
+import { lstat, mkdir, readlink } from 'node:fs/promises';
+import { resolve, sep } from 'node:path';
+import { errnoOf, stateError } from './state-error.ts';
+
+/** As many as the kernel follows. */
+const MAX_LINKS = 40;
+
+const WRITABLE_BY_GROUP = 0o020;
+const WRITABLE_BY_OTHERS = 0o002;
+const STICKY = 0o1000;
+
+/** Users who could change the state directory anyway. */
+type Trusted = (uid: number) => boolean;
+
+/** Throws unless nobody but trusted users can put something else in the place of what a folder on the way holds. */
+function checkAncestor(path: string, { uid, mode }: Stats, isTrusted: Trusted): void {
+  if (!isTrusted(uid))
+    throw stateError(`the state directory is not safe: ${path} belongs to another user (uid ${uid})`);
+  // a group's folder on the way (/var/local, or a home under umask 002) is common, and its group is trusted with more
+  if ((mode & WRITABLE_BY_OTHERS) === 0 || (mode & STICKY) !== 0) return;
+  throw stateError(`the state directory is not safe: others can write ${path}`, undefined, `chmod o-w ${path}`);
+}
+
+function checkFolder(path: string, { uid, mode }: Stats, isTrusted: Trusted): void {
+  if (!isTrusted(uid)) throw stateError(`the state directory ${path} belongs to another user (uid ${uid})`);
+  if ((mode & (WRITABLE_BY_GROUP | WRITABLE_BY_OTHERS)) === 0) return;
+  throw stateError(
+    `others can write the state directory ${path}`,
+    undefined,
+    `chmod go-w ${path}, or give another one`,
+  );
+}
+
+async function statOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw stateError("can't look at the state directory", error);
+  }
+}
+
+/** One level, never recursive: that loops for ever where the kernel refuses a folder with ENOENT, as in /proc. */
+async function makeFolder(path: string): Promise<Stats> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw stateError("can't make the state directory", error);
+  }
+  const made = await statOf(path);
+  if (!made) throw stateError(`can't make the state directory ${path}: it is gone as soon as it is made`);
+  return made;
+}
+
+/**
+ * Follows the way to the state directory, link by link: nobody but this user, root and the owner of `/` may be able to put
+ * something else into its place.
+ * @param uid this process's effective user; undefined where it is not known: then any owner will do
+ * @param create makes what is missing, closed to others
+ * @returns the folder's path without symbolic links; undefined if it is not there
+ * @throws AgentError ERR_STATE_DIRECTORY
+ */
+export async function safeStateFolder(
+  folder: string,
+  uid: number | undefined,
+  create: boolean,
+): Promise<string | undefined> {
+  const wanted = resolve(folder);
+  const root = await lstat(sep);
+  const isTrusted: Trusted = (owner) => uid === undefined || owner === uid || owner === 0 || owner === root.uid;
+  const rest = wanted.split(sep).filter(Boolean);
+  let path: string = sep;
+  let stats = root;
+  for (let links = 0; ; ) {
+    if (!stats.isDirectory()) throw stateError(`the state directory ${wanted} can't be used: ${path} is not a folder`);
+    const name = rest.shift();
+    if (name === undefined) break;
+    checkAncestor(path, stats, isTrusted);
+    const next = resolve(path, name);
+    let found = await statOf(next);
+    if (!found && !create) return undefined;
+    found ??= await makeFolder(next);
+    if (!found.isSymbolicLink()) {
+      path = next;
+      stats = found;
+      continue;
+    }
+    if (!isTrusted(found.uid)) throw stateError(`the state directory is not safe: ${next} is another user's link`);
+    if (++links > MAX_LINKS) throw stateError(`the state directory ${wanted} has too many symbolic links`);
+    const target = resolve(path, await readlink(next));
+    rest.unshift(...target.split(sep).filter(Boolean));
+    path = sep;
+    stats = root;
+  }
+  checkFolder(path, stats, isTrusted);
+  return path;
+}
