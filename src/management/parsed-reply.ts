@@ -28,6 +28,14 @@ const notification: Reader = ({ lines }, name) => {
   return read.type === 'UNKNOWN' || read.type === 'STRAY' ? refuse(name, lines[0] ?? '') : read;
 };
 
+/** What this kind of daemon has. END goes with the lines: without, they would not be known to be whole. */
+function statusOf(raw: readonly string[]): unknown {
+  const { kind, title, updated, updatedTime, clients, routes, globals, counters } = parseStatus(raw);
+  return kind === 'client'
+    ? { kind, updated, counters }
+    : { kind, title, updated, updatedTime, clients, routes, globals };
+}
+
 const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ...['auth-retry', 'hold', 'load-stats', 'mute', 'nclients', 'pid', 'verb', 'env-filter'].map(
     (name) => [name, values] as const,
@@ -36,8 +44,7 @@ const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   // some of the daemon's own log texts span lines
   ['log', ({ lines }) => lines.map((line) => parseLogEntry(line) ?? { text: line })],
   ['state', entries(parseStateEntry)],
-  // END with it: without, it would not be known to be whole
-  ['status', ({ raw }) => parseStatus(raw)],
+  ['status', ({ raw }) => statusOf(raw)],
   ['version', ({ lines }, name) => parseVersion(lines) ?? refuse(name, lines.join(' '))],
   ['remote-entry-count', ({ lines }, name) => readCount(lines[0]) ?? refuse(name, lines[0] ?? '')],
   ['remote-entry-get', entries(parseRemoteEntry)],
