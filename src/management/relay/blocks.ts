@@ -68,7 +68,7 @@ async function dispatchClientBlock(
   const { name } = command;
   const ids = command.words.slice(1, 1 + block.ids.length);
   const wrong = ids.findIndex((id) => !/^\d{1,9}$/.test(id));
-  const line = commandLine([name, ...ids]);
+  const line = commandLine([name, ...ids], 'latin1');
   if (ids.length < block.ids.length) {
     await relay({ ...command, line }, client, context, plainReply(client));
     return;

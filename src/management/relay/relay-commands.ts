@@ -104,7 +104,7 @@ async function followTopic(
   const others = [...context.clients].some((each) => each !== client && each.subscriptions.wanted.has(topic));
   if (others || last === 'on') context.asked.add(topic);
   else if (last === 'off') context.asked.delete(topic);
-  const line = commandLine(forwardedWords(words, others));
+  const line = commandLine(forwardedWords(words, others), 'latin1');
   await relay({ name: topic, line, words }, client, context, (reply) => {
     const { lines, on } = outcome(topic, words, reply);
     client.reply(lines);
