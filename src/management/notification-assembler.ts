@@ -38,11 +38,11 @@ export class NotificationAssembler {
       block.held += heldLine(line);
       if (block.lines.length > MAX_BLOCK_LINES || block.held > MAX_BLOCK_BYTES)
         throw new AgentError('ERR_MANAGEMENT_LIMIT', `a ${word} notification is too long to be held`);
-      if (line === `${prefix}END`) this.#finish(word, sink);
+      // cut there by the stream's end, it may have been the beginning of a variable's name
+      if (line === `${prefix}END` && !truncated) this.#finish(word, sink);
       return;
     }
-    // a block that never ended: rather with what came than not at all
-    if (block !== undefined && hasEnvironment(line)) this.#finish(word, sink);
+    if (block !== undefined && hasEnvironment(line)) this.#giveUp(word, sink);
     if (truncated) {
       sink({ notification: { type: 'TRUNCATED', of: word, line: line.slice(1) }, lines: [line] });
     } else if (hasEnvironment(line)) {
@@ -52,9 +52,16 @@ export class NotificationAssembler {
     }
   }
 
-  /** The connection has ended: hands out what was begun. */
+  /** The connection has ended: what was begun is TRUNCATED. */
   end(sink: (assembled: AssembledNotification) => void): void {
-    for (const word of this.#open.keys()) this.#finish(word, sink);
+    for (const word of this.#open.keys()) this.#giveUp(word, sink);
+  }
+
+  /** A block whose END never came says nothing that one could act upon: variables may be missing. */
+  #giveUp(word: string, sink: (assembled: AssembledNotification) => void): void {
+    const lines = this.#open.get(word)?.lines ?? [];
+    this.#open.delete(word);
+    sink({ notification: { type: 'TRUNCATED', of: word, line: lines[0]?.slice(1) ?? '' }, lines });
   }
 
   #finish(word: string, sink: (assembled: AssembledNotification) => void): void {

@@ -128,14 +128,15 @@ export type Notification =
   /** Anything else: the line behind its `>`, as it came. */
   | { readonly type: 'UNKNOWN'; readonly line: string }
   /**
-   * A notification that the daemon cut (see {@link LINE_CUT}): its rest never comes. A PK_SIGN or RSA_SIGN among them
-   * can't be signed, yet must be answered (with an empty block), as the daemon stands still until then.
+   * A notification that the daemon cut (see {@link LINE_CUT}), or the connection's end: its rest never comes. So is a
+   * CLIENT or UPDOWN whose block had no END. A PK_SIGN or RSA_SIGN among them can't be signed, yet must be answered
+   * (with an empty block), as the daemon stands still until then.
    */
   | {
       readonly type: 'TRUNCATED';
       /** The word before the colon: `PK_SIGN`, `LOG`… */
       readonly of: string;
-      /** What came, behind the `>`. */
+      /** What came, behind the `>`; of a block its first line. */
       readonly line: string;
     }
   /** A line that is neither a notification nor part of a reply that was awaited. */

@@ -4,7 +4,7 @@ import { accepted } from './agent-commands.ts';
 import { challengeTextResponse } from './challenge.ts';
 import type { CommandOptions } from './command-queue.ts';
 import { checkBody, commandLine, MAX_PARAMETER, quoteParameter } from './wire/words.ts';
-import { fieldsOf, readCount } from './fields.ts';
+import { readCount } from './fields.ts';
 import type { NotificationOf } from './notification-types.ts';
 import { parseNotification } from './notification.ts';
 import { COMMANDS, replyShape } from './reply-shape.ts';
@@ -29,6 +29,15 @@ export interface RemoteEntry {
   readonly protocol: string;
   /** Not disabled by restrictions on protocol or proxy. */
   readonly enabled: boolean;
+}
+
+/** A line of the `remote-entry-get` command's reply (man_remote_entry_get in manage.c). */
+export function parseRemoteEntry(line: string): RemoteEntry | undefined {
+  const [indexText, host, port, protocol, status] = line.split(',');
+  const index = readCount(indexText);
+  if (index === undefined || host === undefined || port === undefined || protocol === undefined) return undefined;
+  if (status !== 'enabled' && status !== 'disabled') return undefined;
+  return { index, host, port, protocol, enabled: status === 'enabled' };
 }
 
 /** The commands by which a daemon's questions are answered. All throw as {@link AgentCommands.raw} does. */
@@ -105,13 +114,7 @@ export class QuestionCommands extends SessionCommands {
   async remoteEntries(start: number | 'all', end?: number, options?: CommandOptions): Promise<RemoteEntry[]> {
     const words = [start === 'all' ? start : whole(start), ...(end === undefined ? [] : [whole(end)])];
     const reply = await this.raw(commandLine(['remote-entry-get', ...words]), options);
-    return reply.lines.map((line) => {
-      const [indexText, host, port, protocol, status] = fieldsOf(line, 5) ?? [];
-      const index = readCount(indexText);
-      if (index === undefined || host === undefined || port === undefined || protocol === undefined)
-        return refuse('remote-entry-get', line);
-      return { index, host, port, protocol, enabled: status === 'enabled' };
-    });
+    return reply.lines.map((line) => parseRemoteEntry(line) ?? refuse('remote-entry-get', line));
   }
 
   /**

@@ -149,11 +149,11 @@ export class SessionCommands extends AgentCommands {
   }
 
   /**
-   * The tunnel's counters, or a server's clients and routes. Formats 1 and 2 are for daemons or logs that need them;
+   * The tunnel's counters, or a server's clients and routes (none where the daemon is no server). Formats 1 and 2 are for daemons or logs that need them;
    * a daemon in client mode answers in its one format.
    */
   async status(format: 1 | 2 | 3 = 3, options?: CommandOptions): Promise<DaemonStatus> {
-    return parseStatus((await this.raw(commandLine(['status', format]), options)).lines);
+    return parseStatus((await this.raw(commandLine(['status', format]), options)).raw);
   }
 
   /** That many lines of nothing, for tests. */
@@ -173,7 +173,8 @@ export class SessionCommands extends AgentCommands {
 
   /** What the daemon says of itself; kept as {@link ManagementClient.daemonVersion}. */
   async version(options?: CommandOptions): Promise<DaemonVersion> {
-    await this.raw('version', options);
+    const { lines } = await this.raw('version', options);
+    if (parseVersion(lines) === undefined) return refuse('version', lines.join(' '));
     return this.daemonVersion;
   }
 
@@ -200,6 +201,15 @@ function historyLine(name: string, count: number | 'all', options: HistoryOption
 export function whole(value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value;
   throw new AgentError('ERR_MANAGEMENT_ARGUMENT', `${value} is not a whole number from 0 to 2147483647`);
+}
+
+/** The lines of the `version` command's reply. */
+export function parseVersion(
+  lines: readonly string[],
+): { readonly title: string; readonly management: number } | undefined {
+  const title = /^OpenVPN Version: (.*)$/.exec(lines[0] ?? '')?.[1];
+  const management = readCount(/^Management (?:Interface )?Version: (\d+)$/.exec(lines[1] ?? '')?.[1]);
+  return title === undefined || management === undefined ? undefined : { title, management };
 }
 
 /** What `pattern` captures in a reply's SUCCESS line. */

@@ -1,5 +1,5 @@
 import { AgentError } from '../errors.ts';
-import { optional, readCount } from './fields.ts';
+import { cut, optional, readCount } from './fields.ts';
 
 /** A client of a server, as `status` shows it. What a format or a release doesn't tell is undefined. */
 export interface StatusClient {
@@ -35,103 +35,159 @@ export interface StatusRoute {
   readonly lastReferenceTime: number | undefined;
 }
 
-/** The reply of `status`: a server's (multi_print_status in multi.c) or a client's (print_status in sig.c). */
-export type DaemonStatus =
-  | {
-      readonly kind: 'server';
-      /** Formats 2 and 3. */
-      readonly title: string | undefined;
-      readonly updated: string;
-      /** Unix time in seconds. Formats 2 and 3. */
-      readonly updatedTime: number | undefined;
-      readonly clients: readonly StatusClient[];
-      readonly routes: readonly StatusRoute[];
-      /** By the daemon's own names, for example `Max bcast/mcast queue length`. */
-      readonly globals: Readonly<Record<string, number>>;
-    }
-  | {
-      readonly kind: 'client';
-      readonly updated: string;
-      /** By the daemon's own names, for example `TUN/TAP read bytes`. */
-      readonly counters: Readonly<Record<string, number>>;
-    };
+/**
+ * The reply of `status`, a server's (multi_print_status in multi.c) or a client's (print_status in sig.c). What only the
+ * other one has is empty, so that a program for servers needn't ask which one it is.
+ */
+export interface DaemonStatus {
+  /** `client` is every daemon that isn't in server mode. */
+  readonly kind: 'server' | 'client';
+  /**
+   * Its END was there. Without it the text may have been cut behind its last line: numbers, rows and counters may be
+   * missing. What `status` returns is always complete.
+   */
+  readonly complete: boolean;
+  /** A server's, formats 2 and 3. */
+  readonly title: string | undefined;
+  /** In the daemon's own words and time zone. */
+  readonly updated: string;
+  /** Unix time in seconds. A server's, formats 2 and 3. */
+  readonly updatedTime: number | undefined;
+  readonly clients: readonly StatusClient[];
+  readonly routes: readonly StatusRoute[];
+  /** A server's, by the daemon's own names, for example `Max bcast/mcast queue length`. */
+  readonly globals: Readonly<Record<string, number>>;
+  /** A client's, by the daemon's own names, for example `TUN/TAP read bytes`. */
+  readonly counters: Readonly<Record<string, number>>;
+}
 
 /**
- * Reads the lines of a `status` reply in any of its formats, END left out or not. Format 3 is the one to ask for: its
- * tabs, unlike the commas of 1 and 2, can't occur in a name.
+ * Reads the lines of a `status` reply, or of a `--status` file, in any of the formats. Format 3 is the one to ask for:
+ * its tabs, unlike the commas of 1 and 2, can't occur in a name. Without END the text must be whole up to there, and the
+ * result says that it may not be.
  *
- * @throws AgentError ERR_MANAGEMENT_PROTOCOL for a line that doesn't have the form of its section
+ * @throws AgentError ERR_MANAGEMENT_PROTOCOL for a missing section, a line that doesn't have the form of its section, and
+ *   anything behind END
  */
 export function parseStatus(lines: readonly string[]): DaemonStatus {
-  const body = lines.filter((line) => line !== 'END');
-  const first = body[0] ?? '';
-  if (first === 'OpenVPN STATISTICS') return parseStatistics(body);
-  if (first === 'OpenVPN CLIENT LIST') return parseFormat1(body);
-  if (first.startsWith('TITLE\t')) return parseTable(body, '\t');
-  if (first.startsWith('TITLE,')) return parseTable(body, ',');
+  const end = lines.indexOf('END');
+  // a text that was split at its line ends has an empty line behind the last
+  const behind = end === -1 ? undefined : lines.slice(end + 1).find((line) => line !== '');
+  if (behind !== undefined) throw malformed(behind);
+  const body = new Lines(end === -1 ? lines : lines.slice(0, end));
+  const first = body.next();
+  const whole = { complete: end !== -1 };
+  if (first === 'OpenVPN STATISTICS') return { ...parseStatistics(body), ...whole };
+  if (first === 'OpenVPN CLIENT LIST') return { ...parseFormat1(body), ...whole };
+  if (first.startsWith('TITLE\t')) return { ...parseTable(first, body, '\t'), ...whole };
+  if (first.startsWith('TITLE,')) return { ...parseTable(first, body, ','), ...whole };
   throw malformed(first);
 }
 
-function parseStatistics(lines: readonly string[]): DaemonStatus {
-  const counters = record<number>();
-  let updated = '';
-  for (const line of lines.slice(1)) {
-    const [name = '', value] = split(line, ',', 2);
-    if (name === 'Updated') updated = value ?? '';
-    else counters[name] = number(value, line);
+type Read = Omit<DaemonStatus, 'complete'>;
+
+type Row = ReadonlyMap<string, string>;
+
+const NOTHING = { title: undefined, updatedTime: undefined, clients: [], routes: [] } as const;
+
+/** Lines in order: each section is read up to the next one's first line. */
+class Lines {
+  readonly #lines: readonly string[];
+  #at = 0;
+
+  constructor(lines: readonly string[]) {
+    this.#lines = lines;
   }
-  return { kind: 'client', updated, counters };
+
+  /** @throws AgentError ERR_MANAGEMENT_PROTOCOL if there are no more */
+  next(): string {
+    const line = this.#lines[this.#at];
+    if (line === undefined) throw cutShort(this.#lines.at(-1));
+    this.#at += 1;
+    return line;
+  }
+
+  /** The lines before the next one that starts so. */
+  until(start: string): readonly string[] {
+    const from = this.#at;
+    while (!this.next().startsWith(start)) continue;
+    this.#at -= 1;
+    return this.#lines.slice(from, this.#at);
+  }
+
+  /** All that is left: one line at least. */
+  rest(): readonly string[] {
+    const rest = [this.next(), ...this.#lines.slice(this.#at)];
+    this.#at = this.#lines.length;
+    return rest;
+  }
+
+  expect(line: string): void {
+    const found = this.next();
+    if (found !== line) throw malformed(found);
+  }
 }
 
-function parseFormat1(lines: readonly string[]): DaemonStatus {
-  const clients: StatusClient[] = [];
-  const routes: StatusRoute[] = [];
-  const globals = record<number>();
-  let updated = '';
-  let section = 'clients';
-  for (const line of lines.slice(1)) {
-    if (line === 'ROUTING TABLE') section = 'routes';
-    else if (line === 'GLOBAL STATS') section = 'globals';
-    else if (line.startsWith('Updated,') && updated === '') updated = line.slice('Updated,'.length);
-    else if (/^(?:Common Name,Real Address|Virtual Address,Common Name),/.test(line)) continue;
-    else if (section === 'clients') clients.push(clientOf(zip(CLIENT_1, split(line, ',', 5)), line));
-    else if (section === 'routes') routes.push(routeOf(zip(ROUTE_1, split(line, ',', 4)), line));
-    else {
-      const [name = '', value] = split(line, ',', 2);
-      globals[name] = number(value, line);
-    }
-  }
-  return { kind: 'server', title: undefined, updated, updatedTime: undefined, clients, routes, globals };
+function parseStatistics(lines: Lines): Read {
+  const updated = updatedOf(lines.next());
+  return { ...NOTHING, kind: 'client', updated, globals: record(), counters: counts(lines.rest(), ',') };
+}
+
+function parseFormat1(lines: Lines): Read {
+  const updated = updatedOf(lines.next());
+  lines.expect(CLIENT_1.join(','));
+  const clients = lines
+    .until('ROUTING TABLE')
+    .map((line) => clientOf(zip(CLIENT_1, split(line, ',', CLIENT_1.length)), line));
+  lines.expect('ROUTING TABLE');
+  lines.expect(ROUTE_1.join(','));
+  const routes = lines
+    .until('GLOBAL STATS')
+    .map((line) => routeOf(zip(ROUTE_1, split(line, ',', ROUTE_1.length)), line));
+  lines.expect('GLOBAL STATS');
+  const globals = counts(lines.rest(), ',');
+  return { ...NOTHING, kind: 'server', updated, clients, routes, globals, counters: record() };
 }
 
 const CLIENT_1 = ['Common Name', 'Real Address', 'Bytes Received', 'Bytes Sent', 'Connected Since'];
 const ROUTE_1 = ['Virtual Address', 'Common Name', 'Real Address', 'Last Ref'];
 
 /** Formats 2 and 3 name their columns, of which later releases have more. */
-function parseTable(lines: readonly string[], separator: string): DaemonStatus {
-  const clients: StatusClient[] = [];
-  const routes: StatusRoute[] = [];
-  const globals = record<number>();
-  const columns = new Map<string, readonly string[]>();
-  let title: string | undefined;
-  let updated = '';
-  let updatedTime: number | undefined;
-  for (const line of lines) {
-    const [word = '', ...fields] = line.split(separator);
-    const named = columns.get(word);
-    if (word === 'TITLE') title = fields.join(separator);
-    else if (word === 'TIME') [updated, updatedTime] = [fields[0] ?? '', readCount(fields[1])];
-    else if (word === 'HEADER') columns.set(fields[0] ?? '', fields.slice(1));
-    else if (word === 'GLOBAL_STATS') globals[fields[0] ?? ''] = number(fields[1], line);
-    else if (named?.length !== fields.length) throw malformed(line);
-    else if (word === 'CLIENT_LIST') clients.push(clientOf(zip(named, fields), line));
-    else if (word === 'ROUTING_TABLE') routes.push(routeOf(zip(named, fields), line));
-  }
-  return { kind: 'server', title, updated, updatedTime, clients, routes, globals };
+function parseTable(first: string, lines: Lines, separator: string): Read {
+  const time = lines.next();
+  const [word, updated = '', seconds] = split(time, separator, 3);
+  if (word !== 'TIME') throw malformed(time);
+  const header = (section: string): readonly string[] => {
+    const line = lines.next();
+    const prefix = ['HEADER', section, ''].join(separator);
+    if (!line.startsWith(prefix)) throw malformed(line);
+    return line.slice(prefix.length).split(separator);
+  };
+  const rows = <T>(section: string, upTo: string, read: (row: Row, line: string) => T): T[] => {
+    const columns = header(section);
+    return lines.until(upTo + separator).map((line) => {
+      const [name, ...fields] = split(line, separator, columns.length + 1);
+      if (name !== section) throw malformed(line);
+      return read(zip(columns, fields), line);
+    });
+  };
+  const clients = rows('CLIENT_LIST', 'HEADER', clientOf);
+  const routes = rows('ROUTING_TABLE', 'GLOBAL_STATS', routeOf);
+  const globals = counts(lines.rest(), separator, 'GLOBAL_STATS');
+  return {
+    kind: 'server',
+    title: first.slice('TITLE'.length + 1),
+    updated,
+    updatedTime: number(seconds, time),
+    clients,
+    routes,
+    globals,
+    counters: record(),
+  };
 }
 
-function clientOf(row: ReadonlyMap<string, string>, line: string): StatusClient {
-  const count = (name: string): number | undefined => readCount(row.get(name));
+function clientOf(row: Row, line: string): StatusClient {
+  const count = (name: string): number | undefined => (row.has(name) ? number(row.get(name), line) : undefined);
   return {
     commonName: text(row, 'Common Name', line),
     realAddress: text(row, 'Real Address', line),
@@ -148,18 +204,38 @@ function clientOf(row: ReadonlyMap<string, string>, line: string): StatusClient 
   };
 }
 
-function routeOf(row: ReadonlyMap<string, string>, line: string): StatusRoute {
+const LAST_REF_TIME = 'Last Ref (time_t)';
+
+function routeOf(row: Row, line: string): StatusRoute {
   return {
     virtualAddress: text(row, 'Virtual Address', line),
     commonName: text(row, 'Common Name', line),
     realAddress: text(row, 'Real Address', line),
     lastReference: text(row, 'Last Ref', line),
-    lastReferenceTime: readCount(row.get('Last Ref (time_t)')),
+    lastReferenceTime: row.has(LAST_REF_TIME) ? number(row.get(LAST_REF_TIME), line) : undefined,
   };
 }
 
-function record<T>(): Record<string, T> {
-  return Object.create(null) as Record<string, T>;
+function record(): Record<string, number> {
+  return Object.create(null) as Record<string, number>;
+}
+
+/** `Updated,…` of format 1 and of clients. */
+function updatedOf(line: string): string {
+  const [name, updated] = cut(line, ',') ?? [];
+  if (name !== 'Updated' || updated === undefined || updated === '') throw malformed(line);
+  return updated;
+}
+
+/** Lines of a name and a number, behind `word` where the format has one. */
+function counts(lines: readonly string[], separator: string, word?: string): Record<string, number> {
+  const all = record();
+  for (const line of lines) {
+    const fields = split(line, separator, word === undefined ? 2 : 3);
+    if (word !== undefined && fields.shift() !== word) throw malformed(line);
+    all[fields[0] ?? ''] = number(fields[1], line);
+  }
+  return all;
 }
 
 function split(line: string, separator: string, count: number): string[] {
@@ -172,7 +248,7 @@ function zip(names: readonly string[], fields: readonly string[]): Map<string, s
   return new Map(names.map((name, index) => [name, fields[index] ?? '']));
 }
 
-function text(row: ReadonlyMap<string, string>, name: string, line: string): string {
+function text(row: Row, name: string, line: string): string {
   const value = row.get(name);
   if (value === undefined) throw malformed(line);
   return value;
@@ -182,6 +258,12 @@ function number(value: string | undefined, line: string): number {
   const count = readCount(value);
   if (count === undefined) throw malformed(line);
   return count;
+}
+
+function cutShort(last: string | undefined): AgentError {
+  return new AgentError('ERR_MANAGEMENT_PROTOCOL', "OpenVPN's status is not whole", {
+    hint: last === undefined ? 'it is empty' : `it ends behind ${JSON.stringify(last.slice(0, 200))}`,
+  });
 }
 
 function malformed(line: string): AgentError {

@@ -82,8 +82,13 @@ test('monitor.mjs: clients and their traffic, behind a password', async () => {
   await answer(daemon, 'version', 'OpenVPN Version: OpenVPN 2.6.14 x\r\nManagement Version: 5\r\nEND');
   await answer(daemon, 'nclients', 'SUCCESS: nclients=1');
   const columns = 'Common Name\tReal Address\tVirtual Address\tBytes Received\tBytes Sent\tConnected Since\tClient ID';
+  const rest = [
+    'HEADER\tROUTING_TABLE\tVirtual Address\tCommon Name\tReal Address\tLast Ref',
+    'GLOBAL_STATS\tx\t0',
+    'END',
+  ];
   const table = (rows: string[]): string =>
-    ['TITLE\tx', 'TIME\tx\t1', `HEADER\tCLIENT_LIST\t${columns}`, ...rows, 'END'].join('\r\n');
+    ['TITLE\tx', 'TIME\tx\t1', `HEADER\tCLIENT_LIST\t${columns}`, ...rows, ...rest].join('\r\n');
   const alice = 'CLIENT_LIST\talice\t203.0.113.1:5\t10.8.0.2\t1\t2\tx\t0';
   await answer(daemon, 'status 3', table([alice]));
   await answer(daemon, 'bytecount 5', 'SUCCESS: bytecount interval changed');

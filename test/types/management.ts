@@ -58,6 +58,14 @@ export async function api(address: ManagementAddress, client: ManagementClient):
   expectTypeOf<Awaited<ReturnType<ManagementClient['raw']>>>().toEqualTypeOf<Reply>();
   const status = await client.status();
   if (status.kind === 'server') expectTypeOf<(typeof status.clients)[number]['commonName']>().toEqualTypeOf<string>();
+  // as the monitor in docs/examples does, without asking what the daemon is
+  const { clients } = await client.status(3);
+  for (const { cid, commonName } of clients) {
+    expectTypeOf(cid).toEqualTypeOf<number | undefined>();
+    expectTypeOf(commonName).toEqualTypeOf<string>();
+  }
+  expectTypeOf(status.counters['TUN/TAP read bytes']).toEqualTypeOf<number | undefined>();
+  expectTypeOf(status.complete).toEqualTypeOf<boolean>();
   // @ts-expect-error -- formats are 1, 2 and 3
   await client.status(4);
   // @ts-expect-error -- a daemon knows four signals

@@ -1,22 +1,28 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
-import type { Secret } from '../../secret.ts';
 import { type ClientLine, CommandLines } from './command-lines.ts';
+import type { PasswordGate, RelayClock } from './password-gate.ts';
 import { Subscriptions } from './subscriptions.ts';
 
-/** Lines of a client that may wait for their turn, before no more is read of it. */
-const MAX_WAITING_LINES = 64;
+/**
+ * Characters of a client's lines that may wait for their turn, before no more is read of it. What wasn't read when it
+ * breaks its connection off is lost: enough for whoever writes all its commands at once and leaves.
+ */
+const MAX_WAITING = 64 * 1024;
 /** A client that has taken nothing of a reply for so long, in milliseconds, is gone. */
 const STALLED = 60_000;
 /** As the daemon (MANAGEMENT_N_PASSWORD_RETRIES in manage.h). */
 const PASSWORD_TRIES = 3;
+/** How long a client may take, in milliseconds, to give the password. */
+const LOGIN_GRACE = 30_000;
 /** How long a client may take, in milliseconds, to read what was written before its connection ends. */
 const LAST_READ = 1_000;
 
 /** What a client needs to know of its relay. */
 export interface RelayClientOptions {
   readonly name: string;
-  readonly password: Secret | undefined;
+  /** Undefined if no password is needed. */
+  readonly gate: PasswordGate | undefined;
+  readonly clock: RelayClock;
   /** Bytes of notifications that may wait for a client that doesn't read. */
   readonly maxBuffered: number;
   /** Why a client was thrown out. */
@@ -29,15 +35,21 @@ export class RelayClient {
   readonly subscriptions: Subscriptions = new Subscriptions();
   /** It was greeted: notifications are for it. */
   greeted = false;
+  /** It gave a password, and wasn't told yet whether that is right. */
+  awaitsAnswer = false;
   /** Settles when its connection is closed. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #options: RelayClientOptions;
   readonly #input = new CommandLines();
-  readonly #lines: ClientLine[] = [];
+  #lines: ClientLine[] = [];
+  /** Characters in those. */
+  #waiting = 0;
   #reader: ((line: ClientLine | undefined) => void) | undefined;
   /** It sends nothing more; what it sent is still carried out. */
   #inputEnded = false;
+  /** We ended the connection. */
+  #discarded = false;
   /** Bytes of replies that it hasn't taken yet. */
   #replyBytes = 0;
 
@@ -47,8 +59,8 @@ export class RelayClient {
     this.#socket = socket;
     this.#options = options;
     this.closed = new Promise((resolve) => {
+      // what it wrote before it left is still carried out, as by the daemon itself
       socket.once('close', () => {
-        this.#lines.length = 0;
         this.#endInput();
         resolve();
       });
@@ -65,11 +77,16 @@ export class RelayClient {
       this.#input.push(chunk, (line) => {
         const reader = this.#reader;
         this.#reader = undefined;
-        if (reader === undefined) this.#lines.push(line);
+        if (reader === undefined) this.#keep(line);
         else reader(line);
       });
-      if (this.#lines.length > MAX_WAITING_LINES) socket.pause();
+      if (this.#waiting > MAX_WAITING) socket.pause();
     });
+  }
+
+  /** We ended its connection. */
+  get wasDiscarded(): boolean {
+    return this.#discarded;
   }
 
   get gone(): boolean {
@@ -79,7 +96,8 @@ export class RelayClient {
   /** The next line; undefined when there are no more. */
   next(): Promise<ClientLine | undefined> {
     const line = this.#lines.shift();
-    if (this.#lines.length < MAX_WAITING_LINES / 2) this.#socket.resume();
+    if (line !== undefined) this.#waiting -= costOf(line);
+    if (this.#waiting < MAX_WAITING / 2) this.#socket.resume();
     if (line !== undefined || this.#inputEnded) return Promise.resolve(line);
     return new Promise((resolve) => {
       this.#reader = resolve;
@@ -88,18 +106,42 @@ export class RelayClient {
 
   /** Asks for the password as a daemon does: only the prompt again after a wrong one, and the end after the third. */
   async authenticate(): Promise<boolean> {
-    const { password } = this.#options;
-    if (password === undefined) return true;
-    for (let tries = 0; tries < PASSWORD_TRIES; tries += 1) {
-      this.#socket.write('ENTER PASSWORD:');
-      const line = await this.next();
-      if (line === undefined) return false;
-      if (!line.tooLong && isEqual(Buffer.from(line.text, 'latin1'), password.bytes)) {
-        this.#socket.write('SUCCESS: password is correct\r\n');
-        return true;
+    const { gate, clock } = this.#options;
+    if (gate === undefined) return true;
+    const stopWaiting = clock.after(LOGIN_GRACE, () => {
+      this.#drop(`it gave no password within ${LOGIN_GRACE / 1000} s`);
+    });
+    try {
+      for (let tries = 0; tries < PASSWORD_TRIES; tries += 1) {
+        this.#socket.write('ENTER PASSWORD:');
+        const line = await this.next();
+        if (line === undefined) return false;
+        if (await this.#isRight(line, gate)) {
+          this.#socket.write('SUCCESS: password is correct\r\n');
+          return true;
+        }
+        if (this.#discarded) return false;
       }
+      return false;
+    } finally {
+      stopWaiting();
     }
-    return false;
+  }
+
+  /** The answer comes late where many guessed wrong. */
+  async #isRight(line: ClientLine, gate: PasswordGate): Promise<boolean> {
+    const { right, delay } = gate.check(Buffer.from(line.text, 'latin1'));
+    if (delay > 0) {
+      this.awaitsAnswer = true;
+      let callOff: () => void = () => undefined;
+      const waited = new Promise<void>((resolve) => {
+        callOff = this.#options.clock.after(delay, resolve);
+      });
+      await Promise.race([waited, this.closed]);
+      callOff();
+      this.awaitsAnswer = false;
+    }
+    return right && !line.tooLong && !this.#discarded;
   }
 
   /** Whatever comes unasked: never waits, and ends the connection of a client that doesn't read. */
@@ -144,12 +186,27 @@ export class RelayClient {
     void this.closed.then(() => {
       clearTimeout(last);
     });
-    this.#lines.length = 0;
+    this.#discard();
+  }
+
+  /** Ends the connection at once. */
+  destroy(): void {
+    this.#discard();
+    this.#socket.destroy();
+  }
+
+  /** Nothing more of it is carried out. */
+  #discard(): void {
+    this.#discarded = true;
+    this.#lines = [];
+    this.#waiting = 0;
     this.#endInput();
   }
 
-  destroy(): void {
-    this.#socket.destroy();
+  #keep(line: ClientLine): void {
+    if (this.#discarded) return;
+    this.#lines.push(line);
+    this.#waiting += costOf(line);
   }
 
   #endInput(): void {
@@ -165,8 +222,7 @@ export class RelayClient {
   }
 }
 
-/** In a time that tells nothing of either. */
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
-  return timingSafeEqual(digest(a), digest(b));
+/** An empty line costs memory too. */
+function costOf(line: ClientLine): number {
+  return line.text.length + 64;
 }

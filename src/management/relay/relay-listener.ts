@@ -4,9 +4,6 @@ import { AgentError, errorText } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from '../address.ts';
 import { listenHint, removeStale } from '../listener.ts';
 
-/** More at once are turned away: descriptors that they hold would be missing for the daemon. */
-const MAX_CLIENTS = 500;
-
 /** Who may use a unix socket. */
 export interface SocketAccess {
   readonly mode: number;
@@ -27,7 +24,6 @@ export async function listenForClients(
   if (address.kind === 'unix') await removeStale(address.path);
   // a client that ends its side (`echo status | nc`) still gets its replies
   const server = createServer({ allowHalfOpen: true, noDelay: true }, onClient);
-  server.maxConnections = MAX_CLIENTS;
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

@@ -3,13 +3,17 @@ import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import { formatManagementAddress, type ManagementAddress } from '../address.ts';
 import type { ManagementClient } from '../client.ts';
-import { notificationWord } from '../notification.ts';
+import { LINE_CUT_BEFORE_2_6 } from '../line-decoder.ts';
+import { hasEnvironment, notificationWord } from '../notification.ts';
 import type { Notification } from '../notification-types.ts';
+import { PasswordGate, type RelayClock, SYSTEM_CLOCK } from './password-gate.ts';
+import { Places } from './places.ts';
 import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
-import { carryOut, type RelayContext, adjust } from './relay-commands.ts';
+import { adjust, carryOut } from './relay-commands.ts';
+import type { RelayContext } from './relay-exchange.ts';
 import { isLocal, listenForClients } from './relay-listener.ts';
-import { isSecret, type RelayRights } from './rights.ts';
+import { type RelayRights, visible } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 
 /** How a relay is set up. */
@@ -27,6 +31,8 @@ export interface RelayOptions {
   readonly keep?: boolean | undefined;
   /** Bytes that may wait for a client that doesn't read, before it is dropped. Default 1 MiB. */
   readonly maxBuffered?: number | undefined;
+  /** Default: the system's. */
+  readonly clock?: RelayClock | undefined;
   /** Told of clients that come and go. */
   readonly onEvent?: ((event: RelayEvent) => void) | undefined;
 }
@@ -36,6 +42,10 @@ export interface RelayEvent {
   readonly client: string;
   readonly reason?: string;
 }
+
+const FULL = 'too many clients';
+/** Milliseconds between two events that say that there is no place. */
+const QUIET = 10_000;
 
 const GREETING = '>INFO:OpenVPN Management Interface Version ';
 const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', ECHO: 'echo' };
@@ -47,20 +57,26 @@ const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', 
 export class Relay implements AsyncDisposable {
   readonly #options: RelayOptions;
   readonly #context: RelayContext;
-  readonly #clients = new Set<RelayClient>();
+  readonly #clock: RelayClock;
+  readonly #gate: PasswordGate | undefined;
+  readonly #places = new Places();
   /** Clients that wait for a daemon to greet them. */
   #waiting: (() => void)[] = [];
   #server: Server | undefined;
   #greeting: string | undefined;
   #withheld: readonly string[] = [];
   #count = 0;
+  /** When it was last told that there was no place. */
+  #fullSince = Number.NEGATIVE_INFINITY;
 
   private constructor(options: RelayOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#gate = options.password && new PasswordGate(options.password, this.#clock);
     this.#context = {
       rights: options.rights ?? 'read',
       questions: new Questions(),
-      clients: this.#clients,
+      clients: this.#places.clients,
       keep: options.keep ?? false,
       upstream: undefined,
       asked: new Set(),
@@ -137,8 +153,9 @@ export class Relay implements AsyncDisposable {
   /** Stops listening and ends all connections. */
   async close(): Promise<void> {
     this.#server?.close();
-    for (const client of this.#clients) client.close();
-    await Promise.all([...this.#clients].map((client) => client.closed));
+    const { all } = this.#places;
+    for (const client of all) client.close();
+    await Promise.all(all.map((client) => client.closed));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -156,7 +173,7 @@ export class Relay implements AsyncDisposable {
     this.#withheld = [];
     if (this.#options.keep === true) return;
     // those that were never greeted know nothing of this daemon: they wait for the next
-    for (const client of this.#clients) if (client.greeted) client.close();
+    for (const client of this.#places.clients) if (client.greeted) client.close();
   }
 
   #pass(notification: Notification, lines: readonly string[]): void {
@@ -171,7 +188,11 @@ export class Relay implements AsyncDisposable {
     questions.note(notification, lines);
     if (type === 'PK_SIGN' || type === 'RSA_SIGN') return;
     if (type === 'TRUNCATED') {
-      if (!notification.of.endsWith('_SIGN')) this.#broadcast(lines, false);
+      // not what began with a block: more lines would be taken for its rest
+      const line = lines[0] ?? '';
+      if (lines.length === 1 && !hasEnvironment(line) && !notification.of.endsWith('_SIGN'))
+        // what the daemon cut has no line end, but what the end of its connection cut gets one: clients may be kept
+        this.#broadcast(lines, line.length < LINE_CUT_BEFORE_2_6);
     } else if (type === 'NEED-CERTIFICATE') {
       this.#withheld = lines;
     } else if (this.#greeting === undefined && (lines[0] ?? '').startsWith(GREETING)) {
@@ -183,7 +204,7 @@ export class Relay implements AsyncDisposable {
 
   #greet(line: string): void {
     this.#greeting = line;
-    for (const client of this.#clients) if (client.greeted) this.#welcome(client);
+    for (const client of this.#places.clients) if (client.greeted) this.#welcome(client);
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
@@ -193,14 +214,14 @@ export class Relay implements AsyncDisposable {
   }
 
   #broadcast(lines: readonly string[], ended: boolean): void {
-    const seen = this.#context.rights === 'read' ? lines.filter((line) => !isSecret(line)) : lines;
+    const seen = visible(lines, this.#context.rights);
     if (seen.length === 0) return;
     const text = textOf(seen, ended);
     const word = notificationWord(seen[0] ?? '');
     const topic = TOPIC_OF[word];
     const counted = word === 'BYTECOUNT' ? '' : /^>BYTECOUNT_CLI:(\d+),/.exec(seen[0] ?? '')?.[1];
     const now = performance.now();
-    for (const client of this.#clients) {
+    for (const client of this.#places.clients) {
       if (!client.greeted) continue;
       if (topic !== undefined && !client.subscriptions.active.has(topic)) continue;
       if (counted !== undefined && !client.subscriptions.takesByteCount(counted, now, this.#context.interval)) continue;
@@ -212,32 +233,48 @@ export class Relay implements AsyncDisposable {
     this.#count += 1;
     const client = new RelayClient(socket, {
       name: `#${this.#count}`,
-      password: this.#options.password,
+      gate: this.#gate,
+      clock: this.#clock,
       maxBuffered: this.#options.maxBuffered ?? 1024 * 1024,
       onDropped: ({ name }, reason) => this.#options.onEvent?.({ type: 'dropped', client: name, reason }),
     });
-    this.#clients.add(client);
-    void this.#serve(client);
+    const isStranger = this.#gate !== undefined;
+    const out = isStranger ? this.#places.takeStranger(client) : this.#places.admit(client) ? undefined : client;
+    if (out !== undefined) this.#turnAway(out, isStranger ? 'too many others have not given the password' : FULL);
+    if (out !== client) void this.#serve(client);
+  }
+
+  /** There is no place for it. */
+  #turnAway(client: RelayClient, reason: string): void {
+    client.destroy();
+    // whoever floods us with connections need not flood the log too
+    const now = this.#clock.now();
+    if (now - this.#fullSince < QUIET) return;
+    this.#fullSince = now;
+    this.#options.onEvent?.({ type: 'refused', client: client.name, reason });
   }
 
   /** One client's life; never throws. */
   async #serve(client: RelayClient): Promise<void> {
     const { onEvent } = this.#options;
     try {
-      if (await client.authenticate()) {
+      if (!(await client.authenticate())) {
+        if (!client.wasDiscarded)
+          onEvent?.({ type: 'refused', client: client.name, reason: 'no password, or a wrong one' });
+      } else if (this.#gate !== undefined && !this.#places.admit(client)) {
+        this.#turnAway(client, FULL);
+      } else {
         onEvent?.({ type: 'connected', client: client.name });
         while (this.#greeting === undefined && !client.gone) await this.#daemon(client);
         if (!client.gone) this.#welcome(client);
         await carryOut(client, this.#context);
         onEvent?.({ type: 'disconnected', client: client.name });
-      } else {
-        onEvent?.({ type: 'refused', client: client.name, reason: 'no password, or a wrong one' });
       }
     } catch (error) {
       client.destroy();
       onEvent?.({ type: 'dropped', client: client.name, reason: errorText(error) });
     } finally {
-      this.#clients.delete(client);
+      this.#places.leave(client);
       client.close();
       adjust(this.#context);
     }

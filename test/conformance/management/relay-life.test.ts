@@ -89,4 +89,49 @@ describe.concurrent('a relay and its daemon', () => {
     expect(await late.ask('password Auth other')).toBe('ERROR: no password is currently needed at this time\r\n');
     await client.logged(/Control Channel: TLSv1/);
   });
+
+  test('nothing in a block becomes a command, whatever the daemon takes', async ({ bench }) => {
+    const server = await bench.server();
+    await agent(bench, bench.key('p256', 'file'), '--relay-allow', 'all');
+    const client = daemon(bench, server);
+    await client.connected();
+    const one = await user(bench);
+    await one.hear(GREETING);
+    const before = client.count(/MANAGEMENT: CMD '/);
+    for (const head of ['client-pf 1', 'client-auth 1 2', 'client-auth 1 2 3'])
+      for (const line of ['pk-sig', '"pk-sig"', 'verb 9', 'signal SIGTERM'])
+        expect(await one.ask(`${head}\n${line}\nAAAA\nEND`)).toMatch(
+          /^ERROR: (?:unknown command|a line of the block)/m,
+        );
+    // it answers for itself, takes the block as one, and nothing of it shows in its log as a command
+    await one.ask('client-auth 1 2\npid\npush "route 10.0.0.0"\nEND');
+    await one.ask('pid');
+    expect(client.count(/MANAGEMENT: CMD '/) - before).toBe(2);
+    expect(client.count(/MANAGEMENT: CMD '(?:client-auth 1 2|pid)'/)).toBe(2);
+  });
+
+  test('a client that leaves right behind its commands has them all done', async ({ bench }) => {
+    const server = await bench.server();
+    await agent(bench, bench.key('p256', 'file'), '--relay-allow', 'all');
+    const client = daemon(bench, server);
+    await client.connected();
+    const two = await user(bench);
+    await two.hear(GREETING);
+    for (const [index, leave] of [
+      (one: ManagementUser) => one.socket.end(),
+      (one: ManagementUser) => one.socket.destroy(),
+    ].entries()) {
+      const one = await user(bench);
+      await one.hear(GREETING);
+      const mute = 9005 + index;
+      await new Promise<void>((resolve) => {
+        one.socket.write(`status 3\nload-stats\nversion\nmute ${mute}\nquit\n`, () => {
+          resolve();
+        });
+      });
+      leave(one);
+      await client.logged(new RegExp(`MANAGEMENT: CMD 'mute ${mute}'`));
+      expect(await two.ask('mute')).toContain(`SUCCESS: mute=${mute}\r\n`);
+    }
+  });
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseReply } from '../../../src/management/index.ts';
 import { Secret } from '../../../src/secret.ts';
 import { coded, greeting, setUp } from './pair.ts';
 
@@ -86,9 +87,26 @@ test('replies in no known form are errors, not guesses', async () => {
     [client.state(), 'x\r\nEND'],
     [client.loadStats(), 'SUCCESS: fine'],
     [client.status(), 'x\r\nEND'],
+    [client.status(), 'TITLE\tx\r\nEND'],
+    [client.remoteEntries('all'), '0,vpn.example.com,1194,udp,enab\r\nEND'],
+    [client.version(), 'OpenVPN Version: OpenVPN 2.6.14\r\nEND'],
   ] as const) {
     await daemon.hear('\n');
     daemon.say(`${answer}\r\n`);
     await expect(call).rejects.toEqual(wrong);
   }
+});
+
+test.each([
+  ['load-stats', { text: 'nclients=1,bytesin=', lines: [] }],
+  ['state', { text: undefined, lines: ['x'] }],
+  ['echo', { text: undefined, lines: ['1,x', '2'] }],
+  ['status', { text: undefined, lines: ['OpenVPN STATISTICS', 'Updated,now'] }],
+  ['version', { text: undefined, lines: ['OpenVPN Version: x'] }],
+  ['remote-entry-count', { text: undefined, lines: [''] }],
+  ['remote-entry-get', { text: undefined, lines: ['0,vpn.example.com,1194,udp'] }],
+  ['pkcs11-id-count', { text: undefined, lines: ['>PKCS11ID-COUNT:'] }],
+])('a reply to %s that is not whole is an error as data too', (name, { text, lines }) => {
+  const reply = { text, lines, raw: [...lines, 'END'], error: undefined };
+  expect(() => parseReply(name, reply)).toThrow(expect.objectContaining({ code: 'ERR_MANAGEMENT_PROTOCOL' }));
 });

@@ -253,11 +253,33 @@ describe('assembling', () => {
     ]);
   });
 
-  test('a block that never ends is delivered when the next begins, and at the end', () => {
+  test('a block that never ends is cut: by the next one, or by the end of the stream', () => {
     expect(assemble(['>CLIENT:CONNECT,1,0', '>CLIENT:ENV,a=1', '>CLIENT:CONNECT,2,0', '>CLIENT:ENV,b=1'])).toEqual([
-      { type: 'CLIENT', mode: 'CONNECT', cid: 1, kid: 0, env: env({ a: '1' }) },
-      { type: 'CLIENT', mode: 'CONNECT', cid: 2, kid: 0, env: env({ b: '1' }) },
+      { type: 'TRUNCATED', of: 'CLIENT', line: 'CLIENT:CONNECT,1,0' },
+      { type: 'TRUNCATED', of: 'CLIENT', line: 'CLIENT:CONNECT,2,0' },
     ]);
+  });
+
+  test.each([
+    ['>CLIENT:CONNECT,1,0'],
+    ['>CLIENT:REAUTH,1,0'],
+    ['>CLIENT:ESTABLISHED,1'],
+    ['>CLIENT:DISCONNECT,1'],
+    ['>CLIENT:CR_RESPONSE,1,0,YQ=='],
+    ['>UPDOWN:UP'],
+  ])('%s comes whole or as TRUNCATED, wherever the stream ends', (first) => {
+    const word = first.slice(1, first.indexOf(':'));
+    const whole = [first, `>${word}:ENV,ENDED=1`, `>${word}:ENV,END`];
+    const text = whole.map((line) => `${line}\n`).join('');
+    for (let length = first.length + 1; length < text.length; length += 1) {
+      const lines = text.slice(0, length).split('\n');
+      // what is behind the last line end was cut in the middle
+      const rest = lines.pop() ?? '';
+      const found = assemble(rest === '' ? lines : [...lines, rest], rest === '' ? [] : [lines.length]);
+      // only of the second block's beginning, `>CLIEN`, no more is known
+      expect(found[0]?.type === 'TRUNCATED' && found.every(({ type }) => type === 'TRUNCATED')).toBe(true);
+    }
+    expect(assemble(whole)).toEqual([expect.objectContaining({ type: word, env: env({ ENDED: '1' }) })]);
   });
 
   test('a variable that the daemon cut stays in its block', () => {

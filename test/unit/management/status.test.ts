@@ -83,7 +83,84 @@ test('a client', () => {
   expect(status.kind === 'client' && { ...status.counters }).toEqual({ 'TUN/TAP read bytes': 5, 'Auth read bytes': 6 });
 });
 
+const tabs = (lines: readonly string[]): string[] => lines.map((line) => line.replaceAll(',', '\t'));
+const FORMAT_1 = [
+  'OpenVPN CLIENT LIST',
+  'Updated,2026-11-23 11:00:00',
+  'Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since',
+  'alice,203.0.113.1:51234,100,200,2026-11-23 10:00:00',
+  'ROUTING TABLE',
+  'Virtual Address,Common Name,Real Address,Last Ref',
+  '10.8.0.6,alice,203.0.113.1:51234,2026-11-23 10:59:00',
+  'GLOBAL STATS',
+  'Max bcast/mcast queue length,0',
+  'END',
+];
+const STATISTICS = [
+  'OpenVPN STATISTICS',
+  'Updated,2026-11-23 11:00:00',
+  'TUN/TAP read bytes,50',
+  'TUN/TAP write bytes,0',
+  'TCP/UDP read bytes,3041',
+  'TCP/UDP write bytes,3110',
+  'Auth read bytes,160',
+  'END',
+];
+const WHOLE: [string, string[]][] = [
+  ['a client', STATISTICS],
+  ['format 1', FORMAT_1],
+  ['format 2', table('2.3')],
+  ['format 3 of 2.4', tabs(table('2.4'))],
+  ['format 3 of 2.6', tabs(table('2.6').toSpliced(-1, 0, 'GLOBAL_STATS,dco_enabled,0'))],
+];
+
+describe.each(WHOLE)('%s', (_, lines) => {
+  const text = lines.join('\n');
+  const read = (each: string): boolean | 'error' => {
+    try {
+      return parseStatus(each.split('\n')).complete;
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ERR_MANAGEMENT_PROTOCOL' });
+      return 'error';
+    }
+  };
+
+  test('is complete with its END, as a reply or a file', () => {
+    expect(read(text)).toBe(true);
+    expect(read(`${text}\n`)).toBe(true);
+  });
+
+  test('is an error, or says that it is not complete, wherever it is cut', () => {
+    for (let length = 0; length < text.length; length += 1)
+      expect([length, read(text.slice(0, length))]).not.toEqual([length, true]);
+    // only among the last numbers can it look whole
+    for (const last of [1, 2]) expect(read(lines.slice(0, last).join('\n'))).toBe('error');
+  });
+
+  test('is an error with a line left out, twice or out of place', () => {
+    // but for rows and numbers, of which there may be any
+    const free = /^(?:CLIENT_LIST|ROUTING_TABLE|GLOBAL_STATS|alice,|10\.8|Max |TUN|TCP|Auth|END)/;
+    for (const [index, line] of lines.entries()) {
+      if (!free.test(line)) expect([line, read(lines.toSpliced(index, 1).join('\n'))]).toEqual([line, 'error']);
+      expect([line, read([...lines, line].join('\n'))]).toEqual([line, 'error']);
+    }
+  });
+});
+
 test.each([
+  [['TITLE\tx']],
+  [['TITLE\tx', 'END']],
+  [['OpenVPN CLIENT LIST', 'END']],
+  [['OpenVPN STATISTICS', 'END']],
+  [['OpenVPN STATISTICS', 'Updated,', 'TUN/TAP read bytes,1', 'END']],
+  [tabs(table('2.6')).with(1, 'TIME\tfoo\tbar')],
+  [tabs(table('2.6')).with(1, 'TIME\tfoo')],
+  [tabs(table('2.6')).toSpliced(2, 0, 'HEADER\tUNKNOWN\tx')],
+  [tabs(table('2.6')).toSpliced(3, 0, 'SOMETHING\tx')],
+  [tabs(table('2.6')).map((line) => line.replace('1795428000', 'soon'))],
+  [tabs(table('2.6')).map((line) => line.replace('1795431540', ''))],
+  [[...table('2.6'), 'CLIENT_LIST,x']],
+  [[...FORMAT_1, 'END']],
   [[]],
   [['something']],
   [['TITLE,x', 'CLIENT_LIST,a']],

@@ -39,6 +39,40 @@ describe('clients that come and go', () => {
     await relay.close();
   });
 
+  test.each(['ends its side', 'closes', 'breaks off'] as const)(
+    'what one wrote that then %s is carried out to the last line',
+    async (how) => {
+      const { daemon, user } = await relayed({ rights: 'all' });
+      const a = await user();
+      const lines = [
+        'status 3',
+        'load-stats',
+        'version',
+        'mute 9005',
+        ...Array.from({ length: 200 }, (_, n) => `mute ${n}`),
+      ];
+      const text = `${lines.join('\n')}\nquit\n`;
+      if (how === 'ends its side') a.socket.end(text);
+      else {
+        // all of it has left for the relay
+        await new Promise<void>((resolve) =>
+          a.socket.write(text, () => {
+            resolve();
+          }),
+        );
+        if (how === 'closes') a.socket.destroy();
+        else {
+          await daemon.hear('status 3\n');
+          a.socket.resetAndDestroy();
+        }
+      }
+      for (const line of lines) {
+        if (how !== 'breaks off' || line !== 'status 3') await daemon.hear(`${line}\n`);
+        daemon.say(line === 'status 3' || line === 'version' ? 'x\r\nEND\r\n' : 'SUCCESS: mute level changed\r\n');
+      }
+    },
+  );
+
   test('a line that no daemon could read is refused', async () => {
     const { user } = await relayed();
     const a = await user();
@@ -59,6 +93,17 @@ describe('clients that come and go', () => {
     const next = await again();
     await answer(next, 'pid', PID);
     expect(await b.hear(PID)).toBe(GREETING + PID);
+  });
+
+  test('a block that the daemon did not end is not passed on, nor what it did not end of a line glued to the next', async () => {
+    const { daemon, user, again } = await relayed({ keep: true, rights: 'all' });
+    const a = await user();
+    daemon.say('>CLIENT:CONNECT,0,0\r\n>CLIENT:ENV,a=1\r\n>NOTIFY:info,half');
+    daemon.socket.end();
+    await a.hear('>NOTIFY:info,half\r\n');
+    const next = await again();
+    next.say('>INFO:x\r\n');
+    expect(await a.hear('>INFO:x\r\n')).toBe(`${GREETING}>INFO:x\r\n`);
   });
 
   test('or stay, if they are to be kept, and get what they had asked for', async () => {

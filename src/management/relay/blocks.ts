@@ -1,0 +1,166 @@
+import type { ManagementClient } from '../client.ts';
+import { commandLine } from '../wire/words.ts';
+import { COMMANDS } from '../reply-shape.ts';
+import type { RelayClient } from './relay-client.ts';
+import {
+  denied,
+  NEWEST_MANAGEMENT,
+  type Outgoing,
+  plainReply,
+  relay,
+  type RelayContext,
+  unknown,
+} from './relay-exchange.ts';
+
+/** The block behind one command may have so many characters. */
+const MAX_BODY = 256 * 1024;
+
+/** What is known of a command that clients may send with a block. */
+interface BlockCommand {
+  /** Numbers that the daemon must be able to read: it would take the block behind a line that it refuses for commands. */
+  readonly ids: readonly string[];
+  /** The newest management interface that has it. */
+  readonly until: number;
+  /** Whether a line can stand in its block. */
+  readonly takes: (line: string) => boolean;
+}
+
+const BLOCKS: ReadonlyMap<string, BlockCommand> = new Map<string, BlockCommand>([
+  // directives for a client, of any kind
+  ['client-auth', { ids: ['CID', 'KID'], until: Number.POSITIVE_INFINITY, takes: isNoCommand }],
+  // pf_init in pf.c; 2.6 (management interface 5) dropped it
+  ['client-pf', { ids: ['CID'], until: 3, takes: (line) => /^(?:[+#-].*|\[[a-z ]*\] *| *)$/i.test(line) }],
+]);
+
+/** Commands that show something and change nothing. A block may have lines that look like them. */
+const HARMLESS = new Set(['echo', 'help', 'load-stats', 'nclients', 'pid', 'state', 'status']);
+
+/**
+ * Whether a line would do no harm as a command. A daemon that takes the block never reads it as one; should it not take
+ * it, for whatever reason, nothing comes of it. Stricter than the daemon's own reading: quotes are ignored.
+ */
+function isNoCommand(line: string): boolean {
+  const first =
+    line
+      .replace(/["'\\]/g, '')
+      .trim()
+      .split(/\s/, 1)[0] ?? '';
+  return HARMLESS.has(first) || COMMANDS[first] === undefined;
+}
+
+/** A command with a block: all of it goes to the daemon at once, or nothing does. */
+export async function dispatchBlock(command: Outgoing, client: RelayClient, context: RelayContext): Promise<void> {
+  const { name } = command;
+  const block = BLOCKS.get(name);
+  if (block === undefined) await dispatchAnswer(command, client, context);
+  else if (context.rights !== 'all') {
+    if ((await readBlock(client)) !== undefined) client.reply([denied(name, context.rights)]);
+  } else await dispatchClientBlock(block, command, client, context);
+}
+
+/** `client-auth`, `client-pf`. */
+async function dispatchClientBlock(
+  block: BlockCommand,
+  command: Outgoing,
+  client: RelayClient,
+  context: RelayContext,
+): Promise<void> {
+  const { name } = command;
+  const ids = command.words.slice(1, 1 + block.ids.length);
+  const wrong = ids.findIndex((id) => !/^\d{1,9}$/.test(id));
+  const line = commandLine([name, ...ids], 'latin1');
+  if (ids.length < block.ids.length) {
+    await relay({ ...command, line }, client, context, plainReply(client));
+    return;
+  }
+  if (wrong !== -1) {
+    client.reply([`ERROR: cannot parse ${block.ids[wrong] ?? ''}`]);
+    return;
+  }
+  const lines = await readBlock(client);
+  if (lines === undefined) return;
+  const { upstream } = context;
+  const refused = lines.find((each) => !block.takes(each));
+  if (upstream !== undefined && !(await takesBlock(name, block, upstream))) client.reply([unknown(name, context)]);
+  else if (refused !== undefined) client.reply([`ERROR: a line of the block can't stand in it: ${refused}`]);
+  // while we asked it may have gone, and another one come
+  else if (context.upstream !== upstream) client.reply(['ERROR: the daemon is away']);
+  else await relay({ ...command, line }, client, context, plainReply(client), lines);
+}
+
+/** Whether this daemon's release takes a block behind that command. */
+async function takesBlock(name: string, block: BlockCommand, upstream: ManagementClient): Promise<boolean> {
+  const { management } = upstream.daemonVersion;
+  if (management <= NEWEST_MANAGEMENT) return management >= 1 && management <= block.until;
+  // a release that came after us says so itself
+  const help = await upstream.exchange('help').catch(() => undefined);
+  return help?.lines.some((line) => line.startsWith(`${name} `) && line.includes('(MULTILINE)')) ?? false;
+}
+
+/** `pk-sig`, `rsa-sig`, `certificate`: answers to what the daemon asks the agent. */
+async function dispatchAnswer(command: Outgoing, client: RelayClient, context: RelayContext): Promise<void> {
+  const { name } = command;
+  const { questions, rights } = context;
+  const isAsked = (): boolean => questions.type === 'NEED-CERTIFICATE';
+  if (name !== 'certificate' || rights !== 'all' || !isAsked()) {
+    // what the daemon says to whom it hasn't asked; the block's lines are then commands to it
+    client.reply([notAvailable(name)]);
+    return;
+  }
+  const body = await readBlock(client);
+  if (body === undefined) return;
+  const lines = pemLines(body);
+  if (lines === undefined) {
+    client.reply(['ERROR: the block holds no PEM certificate']);
+    return;
+  }
+  // somebody else's came first
+  if (!isAsked()) {
+    client.reply([notAvailable(name)]);
+    return;
+  }
+  questions.clear();
+  await relay({ ...command, line: name }, client, context, plainReply(client), lines);
+}
+
+function notAvailable(name: string): string {
+  return `ERROR: The ${name} command is not currently available`;
+}
+
+/** The lines up to END; undefined if the client left before it, or never comes to it. */
+async function readBlock(client: RelayClient): Promise<string[] | undefined> {
+  const lines: string[] = [];
+  let length = 0;
+  for (let line = await client.next(); line !== undefined; line = await client.next()) {
+    if (line.text === 'END') return lines;
+    // an empty line costs memory too
+    length += line.text.length + 16;
+    if (line.tooLong || length > MAX_BODY) {
+      client.reply(['ERROR: the block is too long']);
+      client.close();
+      return undefined;
+    }
+    lines.push(line.text);
+  }
+  return undefined;
+}
+
+/** The certificates, without the text around them; undefined if there are none, or a line in one is no base64. */
+function pemLines(body: readonly string[]): string[] | undefined {
+  const [begin, end] = ['-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----'];
+  const lines: string[] = [];
+  let inside = false;
+  for (const line of body.map((each) => each.trim())) {
+    // twice begun, or nothing between
+    if ((line === begin && inside) || (line === end && lines.at(-1) === begin)) return undefined;
+    if (line === begin) inside = true;
+    if (inside) {
+      // base64 has words of its own: `quit`, `help`
+      if (line !== begin && line !== end && (!/^[A-Za-z0-9+/]{1,76}={0,2}$/.test(line) || !isNoCommand(line)))
+        return undefined;
+      lines.push(line);
+    }
+    if (line === end) inside = false;
+  }
+  return inside || lines.length === 0 ? undefined : lines;
+}

@@ -1,0 +1,66 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Secret } from '../../secret.ts';
+
+/** Time, as a process has it. */
+export interface RelayClock {
+  /** Milliseconds that only ever grow. */
+  readonly now: () => number;
+  /** Calls after so many milliseconds; returns how to call that off. */
+  readonly after: (milliseconds: number, call: () => void) => () => void;
+}
+
+export const SYSTEM_CLOCK: RelayClock = {
+  now: () => performance.now(),
+  after: (milliseconds, call) => {
+    // a client that is waited for is no reason to go on living
+    const timer = setTimeout(call, milliseconds).unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+/** Before the second guess after a wrong one is answered; it doubles with each. Milliseconds, as all below. */
+const FIRST_DELAY = 250;
+const LONGEST_DELAY = 8_000;
+/** After so long without a wrong password one of them is forgotten. */
+const FORGET_AFTER = 10_000;
+
+/**
+ * Compares passwords for all clients of one relay. Each wrong one makes all further answers later, right or wrong ones,
+ * whichever connection they come from: on one machine all guessers have the same address.
+ */
+export class PasswordGate {
+  readonly #password: Secret;
+  readonly #clock: RelayClock;
+  #wrong = 0;
+  #last = 0;
+
+  constructor(password: Secret, clock: RelayClock) {
+    this.#password = password;
+    this.#clock = clock;
+  }
+
+  /** Whether a guess is right, and in how many milliseconds whoever made it may learn that. */
+  check(guess: Uint8Array): { readonly right: boolean; readonly delay: number } {
+    const now = this.#clock.now();
+    const forgotten = Math.floor((now - this.#last) / FORGET_AFTER);
+    if (forgotten > 0) {
+      this.#wrong = Math.max(0, this.#wrong - forgotten);
+      this.#last = now;
+    }
+    const delay = this.#wrong === 0 ? 0 : Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (this.#wrong - 1));
+    const right = isEqual(guess, this.#password.bytes);
+    if (!right) {
+      this.#wrong = Math.min(this.#wrong + 1, 32);
+      this.#last = now;
+    }
+    return { right, delay };
+  }
+}
+
+/** In a time that tells nothing of either. */
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

@@ -1,0 +1,52 @@
+import type { RelayClient } from './relay-client.ts';
+
+/** More at once are turned away: descriptors that they hold would be missing for the daemon. */
+const MAX_CLIENTS = 500;
+/** Clients that haven't given the password yet, beside those. */
+const MAX_STRANGERS = 32;
+
+/**
+ * Who may be connected. Those that still owe the password have few places, all of their own: however many there are,
+ * they keep nobody out who knows it.
+ */
+export class Places {
+  readonly clients: Set<RelayClient> = new Set<RelayClient>();
+  /** In the order in which they came. */
+  readonly #strangers = new Set<RelayClient>();
+
+  /** Everybody. */
+  get all(): readonly RelayClient[] {
+    return [...this.#strangers, ...this.clients];
+  }
+
+  /**
+   * A place for one that owes the password. If there is none, the one that has kept its place longest without a word
+   * goes; one that awaits its answer stays.
+   *
+   * @returns who has to go: possibly the new one itself
+   */
+  takeStranger(client: RelayClient): RelayClient | undefined {
+    if (this.#strangers.size < MAX_STRANGERS) {
+      this.#strangers.add(client);
+      return undefined;
+    }
+    const oldest = [...this.#strangers].find((each) => !each.awaitsAnswer);
+    if (oldest === undefined) return client;
+    this.#strangers.delete(oldest);
+    this.#strangers.add(client);
+    return oldest;
+  }
+
+  /** It has given the password, or needn't. False if there is no place for it. */
+  admit(client: RelayClient): boolean {
+    this.#strangers.delete(client);
+    if (this.clients.size >= MAX_CLIENTS) return false;
+    this.clients.add(client);
+    return true;
+  }
+
+  leave(client: RelayClient): void {
+    this.#strangers.delete(client);
+    this.clients.delete(client);
+  }
+}

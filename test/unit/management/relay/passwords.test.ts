@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest';
+import { Secret } from '../../../../src/management/index.ts';
+import type { RelayClock } from '../../../../src/management/relay/password-gate.ts';
+import { ManagementUser } from '../../../support/management-user.ts';
+import { GREETING } from '../fake-daemon.ts';
+import { relays } from './relayed.ts';
+
+const relayed = relays();
+const PROMPT = 'ENTER PASSWORD:';
+
+/** A clock that stands still until it is turned on. */
+class TestClock implements RelayClock {
+  #now = 0;
+  #due: { readonly at: number; readonly milliseconds: number; readonly call: () => void }[] = [];
+  #wake: () => void = () => undefined;
+  readonly delays: number[] = [];
+
+  readonly now = (): number => this.#now;
+  readonly after = (milliseconds: number, call: () => void): (() => void) => {
+    const entry = { at: this.#now + milliseconds, milliseconds, call };
+    this.#due.push(entry);
+    this.delays.push(milliseconds);
+    this.#wake();
+    return () => {
+      this.#due = this.#due.filter((each) => each !== entry);
+    };
+  };
+
+  turn(milliseconds: number): void {
+    this.#now += milliseconds;
+    const due = this.#due.filter(({ at }) => at <= this.#now);
+    this.#due = this.#due.filter(({ at }) => at > this.#now);
+    for (const { call } of due) call();
+  }
+
+  /** Settles when `count` answers, the waits of 30 s for a password left out, are waited for. */
+  async waits(count: number): Promise<void> {
+    while (this.#due.filter(({ milliseconds }) => milliseconds < 30_000).length < count)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+  }
+}
+
+function withPassword(clock: RelayClock): ReturnType<typeof relayed> {
+  return relayed({ password: new Secret('sesame'), clock });
+}
+
+describe('who does not know the password', () => {
+  test('is sent away after 30 s', async () => {
+    const clock = new TestClock();
+    const { user, events } = await withPassword(clock);
+    const a = await user(PROMPT);
+    const b = await user(PROMPT);
+    b.say('sesame\n');
+    await b.hear(GREETING);
+    clock.turn(29_999);
+    expect(events.map(({ type }) => type)).toEqual(['connected']);
+    clock.turn(1);
+    await a.gone();
+    expect(events.at(-1)).toEqual({ type: 'dropped', client: '#1', reason: 'it gave no password within 30 s' });
+    // who gave it stays
+    b.say('exit\n');
+    await b.gone();
+    expect(events.at(-1)).toEqual({ type: 'disconnected', client: '#2' });
+  });
+
+  test('waits longer for each answer, on whatever connection, and so does who knows it', async () => {
+    const clock = new TestClock();
+    const { user } = await withPassword(clock);
+    const delays: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      const a = await user(PROMPT);
+      for (const end of [PROMPT, PROMPT, undefined]) {
+        a.say('guess\n');
+        if (delays.length > 0 || round > 0 || a.all !== PROMPT) {
+          await clock.waits(1);
+          delays.push(clock.delays.at(-1) ?? 0);
+          clock.turn(8_000);
+        }
+        if (end === undefined) await a.gone();
+        else await a.hear(end);
+      }
+    }
+    expect(delays.slice(0, 6)).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000]);
+    expect(new Set(delays.slice(6))).toEqual(new Set([8_000]));
+    const right = await user(PROMPT);
+    right.say('sesame\n');
+    await clock.waits(1);
+    expect(right.received).toBe('');
+    clock.turn(8_000);
+    await right.hear(`SUCCESS: password is correct\r\n${GREETING}`);
+    // all is forgotten in time
+    clock.turn(400_000);
+    const later = await user(PROMPT);
+    later.say('sesame\n');
+    await later.hear(GREETING);
+  });
+
+  test('has no place of those who know it, however many there are', async () => {
+    const { relay, user, events } = await withPassword(new TestClock());
+    const early = await user(PROMPT);
+    early.say('sesame\n');
+    await early.hear(GREETING);
+    const strangers: ManagementUser[] = [];
+    for (let index = 0; index < 600; index += 1) strangers.push(await ManagementUser.open(relay.address));
+    const late = await user(PROMPT);
+    late.say('sesame\n');
+    await late.hear(GREETING);
+    expect(early.ended).toBe(false);
+    // the first of them had to go, with one line in the log
+    await strangers[0]?.gone();
+    expect(events.filter(({ type }) => type === 'refused')).toHaveLength(1);
+    for (const each of strangers) each.close();
+  });
+
+  test('can not push out who awaits the answer', async () => {
+    const clock = new TestClock();
+    const { relay, user } = await withPassword(clock);
+    const wrong = await user(PROMPT);
+    wrong.say('guess\n');
+    await wrong.hear(PROMPT);
+    const right = await user(PROMPT);
+    right.say('sesame\n');
+    await clock.waits(1);
+    const strangers: ManagementUser[] = [];
+    for (let index = 0; index < 100; index += 1) strangers.push(await ManagementUser.open(relay.address));
+    await wrong.gone();
+    clock.turn(8_000);
+    await right.hear(GREETING);
+    for (const each of strangers) each.close();
+  });
+});
