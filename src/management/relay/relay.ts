@@ -5,10 +5,11 @@ import { formatManagementAddress, type ManagementAddress } from '../address.ts';
 import type { ManagementClient } from '../client.ts';
 import { notificationWord } from '../notification.ts';
 import type { Notification } from '../notification-types.ts';
+import { isLocal } from '../reach.ts';
 import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
 import { carryOut, type RelayContext, adjust } from './relay-commands.ts';
-import { isLocal, listenForClients } from './relay-listener.ts';
+import { listenForClients } from './relay-listener.ts';
 import { isSecret, type RelayRights } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 
