@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, type Stats } from 'node:fs';
 import type { Socket } from 'node:net';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
-import { type Connection, readTcpTable, rowsToListener, rowToPeer, type TcpRow } from './tcp-table.ts';
+import { type Connection, readTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
+import { isUnmapped } from './user-namespace.ts';
 
 /** Which user the daemon's end of a management connection must belong to, wherever the kernel tells. */
 export interface DaemonOwner {
@@ -73,14 +74,15 @@ export interface Approach {
 export async function approach(address: ManagementAddress, owner: DaemonOwner): Promise<Approach> {
   const name = formatManagementAddress(address);
   if (address.kind === 'tcp') {
-    const before = await readTcpTable(address.port);
+    const before = await readTcpTable();
     return { arrived: (socket) => judgeListener(name, socket, before, owner) };
   }
   const before = await judgeSocket(address.path, owner);
   return {
     arrived: async () => {
       const after = await judgeSocket(address.path, owner);
-      if (before.inode !== after.inode) throw changed(name);
+      // nothing there before or after: then it was somebody's for a moment
+      if (before === undefined || after === undefined || !isSameFile(before.end, after.end)) throw changed(name);
       return after.verdict;
     },
   };
@@ -94,54 +96,60 @@ export async function approach(address: ManagementAddress, owner: DaemonOwner): 
 export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner): Promise<OwnerVerdict> {
   const ends = endsOf(socket);
   if (ends === undefined) throw gone(name);
-  const rows = await readTcpTable(ends.remotePort);
-  const row = rows && rowToPeer(rows, ends);
+  const table = await readTcpTable();
+  const row = table?.peer(ends);
   if (row !== undefined) return judge(name, row, owner);
   // its end is on this host, and isn't there any more: nobody can say whose it was
-  if (rows !== undefined && isLocal({ kind: 'tcp', host: ends.remoteAddress, port: ends.remotePort })) throw gone(name);
+  if (table !== undefined && isLocal({ kind: 'tcp', host: ends.remoteAddress, port: ends.remotePort }))
+    throw gone(name);
   return unknown(name, owner);
+}
+
+function isSameFile(one: Stats, other: Stats): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 async function judgeListener(
   name: string,
   socket: Socket,
-  before: readonly TcpRow[] | undefined,
+  before: TcpTable | undefined,
   owner: DaemonOwner,
 ): Promise<OwnerVerdict> {
   const ends = endsOf(socket);
-  const rows = await readTcpTable(ends?.remotePort ?? 0);
+  const after = await readTcpTable();
   if (ends === undefined || socket.destroyed) throw gone(name);
-  if (rows === undefined || before === undefined) return unknown(name, owner);
+  if (after === undefined || before === undefined) return unknown(name, owner);
   // whoever accepted us may have changed its user since it listens (OpenVPN's --user): who listens is what counts
-  const listeners = rowsToListener(rows, ends);
+  const listeners = after.listeners(ends);
+  const known = new Set(before.listeners(ends).map(({ inode }) => inode));
   for (const row of listeners) {
-    if (!before.some(({ inode }) => inode === row.inode)) throw changed(name);
-    judge(name, row, owner);
+    if (!known.has(row.inode)) throw changed(name);
+    judgeUser(name, row.user, owner);
   }
   if (listeners.length > 0) return 'known';
-  const row = rowToPeer(rows, ends);
+  const row = after.peer(ends);
   return row === undefined ? unknown(name, owner) : judge(name, row, owner);
 }
 
 async function judgeSocket(
   path: string,
   owner: DaemonOwner,
-): Promise<{ readonly inode: number | undefined; readonly verdict: OwnerVerdict }> {
+): Promise<{ readonly end: Stats; readonly verdict: OwnerVerdict } | undefined> {
   const { user, self } = owner;
   const mayOwn = (uid: number): boolean =>
     uid === 0 || uid === self || uid === user || (user === undefined && isUnmapped(uid));
   const { end, replacers } = await walk(path, mayOwn).catch(() => ({ end: undefined, replacers: [] }));
   // nothing there, or out of reach: connecting says so
-  if (end === undefined) return { inode: undefined, verdict: 'unknown' };
+  if (end === undefined) return undefined;
   // the owner of a folder has chosen its group; who insists on one user wants no other
   const replacer = replacers.find(({ who }) => user !== undefined || typeof who === 'string' || !('group' in who));
   if (replacer !== undefined) throw replaceable(path, replacer);
-  return { inode: end.ino, verdict: judgeUser(path, end.uid, owner) };
+  return { end, verdict: judgeUser(path, end.uid, owner) };
 }
 
 function judge(name: string, row: TcpRow, owner: DaemonOwner): OwnerVerdict {
-  // an end that no process holds has no owner, and is shown as root's
-  if (row.inode === 0) throw gone(name);
+  // an end that is closed, even if only for writing, or that no process holds, is shown as root's
+  if (row.state !== 'established' || row.inode === 0) throw gone(name);
   return judgeUser(name, row.user, owner);
 }
 
@@ -189,23 +197,4 @@ function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket):
   if (localAddress === undefined || localPort === undefined || remoteAddress === undefined || remotePort === undefined)
     return undefined;
   return { localAddress, localPort, remoteAddress, remotePort };
-}
-
-/** What user IDs the kernel has no number for in this user namespace look like; all users of the outside are that one. */
-let overflowUser: { readonly id: number | undefined } | undefined;
-
-function isUnmapped(uid: number): boolean {
-  overflowUser ??= { id: readOverflowUser() };
-  return uid === overflowUser.id;
-}
-
-/** @returns undefined where every user has a number: outside of user namespaces, and on systems without them */
-function readOverflowUser(): number | undefined {
-  try {
-    // one range from 0 on, of all numbers (user_namespaces(7))
-    if (/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'))) return undefined;
-    return Number(readFileSync('/proc/sys/kernel/overflowuid', 'utf8'));
-  } catch {
-    return undefined;
-  }
 }

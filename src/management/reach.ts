@@ -2,6 +2,7 @@ import { lstat, readlink, stat } from 'node:fs/promises';
 import { dirname, join, parse, resolve, sep } from 'node:path';
 import type { Stats } from 'node:fs';
 import type { ManagementAddress } from './address.ts';
+import { isUnmapped } from './user-namespace.ts';
 
 const OTHERS_WRITE = 0o002;
 const OTHERS_PASS = 0o001;
@@ -41,7 +42,7 @@ export interface Replacer {
 
 /** @returns for a person: who beside this user and root could put another socket where one of ours is, and by what */
 export async function whoReplaces(path: string, self: number): Promise<string | undefined> {
-  const { replacers } = await walk(dirname(resolve(path)), (user) => user === 0 || user === self);
+  const { replacers } = await walk(dirname(resolve(path)), (user) => user === 0 || user === self || isUnmapped(user));
   const [first] = replacers;
   if (first === undefined) return undefined;
   return `${nameOf(first.who)} can put another socket in the place of ${path}, by ${first.path}`;

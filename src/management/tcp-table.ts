@@ -5,7 +5,6 @@ import { endianness } from 'node:os';
 export interface TcpRow {
   /** IPv4 in dots, also where the socket is an IPv6 one; IPv6 as eight groups without leading zeros. */
   readonly localAddress: string;
-  readonly localPort: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly state: 'established' | 'listen' | 'other';
@@ -30,57 +29,81 @@ const STATES: ReadonlyMap<string, TcpRow['state']> = new Map([
 const ANY_IPV4 = '0.0.0.0';
 const ANY_IPV6 = '0:0:0:0:0:0:0:0';
 
-/** The sockets whose local port is `port`; undefined where the system doesn't tell. */
-export async function readTcpTable(port: number): Promise<readonly TcpRow[] | undefined> {
-  const ending = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+/** The kernel's table of TCP sockets, as it was at one moment. */
+export class TcpTable {
+  readonly #lines: readonly string[];
+
+  /** @param text the content of /proc/net/tcp, of tcp6, or of both */
+  constructor(text: string) {
+    this.#lines = text.split('\n');
+  }
+
+  /** The other end of a connection, in whatever state it is, if it is on this host. */
+  peer(ends: Connection): TcpRow | undefined {
+    const [here, there] = [canonical(ends.localAddress), canonical(ends.remoteAddress)];
+    return this.#rows(ends.remotePort).find(
+      ({ localAddress, remoteAddress, remotePort }) =>
+        localAddress === there && remoteAddress === here && remotePort === ends.localPort,
+    );
+  }
+
+  /** The sockets that a connection can have been made to: the kernel gives it to the one whose address says most. */
+  listeners(ends: Connection): readonly TcpRow[] {
+    const there = canonical(ends.remoteAddress);
+    const listening = this.#rows(ends.remotePort).filter(({ state }) => state === 'listen');
+    const wildcards = there.includes(':') ? [ANY_IPV6] : [ANY_IPV4, ANY_IPV6];
+    return (
+      [there, ...wildcards]
+        .map((address) => listening.filter(({ localAddress }) => localAddress === address))
+        .find((found) => found.length > 0) ?? []
+    );
+  }
+
+  #rows(localPort: number): TcpRow[] {
+    const ending = `:${localPort.toString(16).toUpperCase().padStart(4, '0')}`;
+    return this.#lines.filter((line) => line.includes(ending)).flatMap((line) => parseRow(line, ending));
+  }
+}
+
+let running: Promise<TcpTable | undefined> | undefined;
+let next: Promise<TcpTable | undefined> | undefined;
+
+/**
+ * The table as it is at some moment from now on; undefined where the system doesn't tell. However many ask at a time, it
+ * is read once for all of them: reading it takes the longer the more connections there are.
+ */
+export function readTcpTable(): Promise<TcpTable | undefined> {
+  // the one that is being read may be older than the question
+  next ??= (running ?? Promise.resolve()).then(() => {
+    running = next;
+    next = undefined;
+    return readNow();
+  });
+  return next;
+}
+
+async function readNow(): Promise<TcpTable | undefined> {
   const text = await readFile('/proc/self/net/tcp', 'latin1').catch(() => undefined);
   if (text === undefined) return undefined;
   // not there where the kernel has no IPv6
-  const text6 = await readFile('/proc/self/net/tcp6', 'latin1').catch(() => '');
-  return parseTcpTable(`${text}\n${text6}`, ending);
+  return new TcpTable(`${text}\n${await readFile('/proc/self/net/tcp6', 'latin1').catch(() => '')}`);
 }
 
-/** The rows of a table whose local end is written with that ending. */
-export function parseTcpTable(text: string, ending: string): TcpRow[] {
-  return text.split('\n').flatMap((line) => {
-    const [, local = '', remote = '', state = '', , , , user, , inode] = line.trim().split(/\s+/);
-    const [localAddress, remoteAddress] = [parseAddress(local), parseAddress(remote)];
-    if (!local.endsWith(ending) || localAddress === undefined || remoteAddress === undefined) return [];
-    return {
+/** None for another local port than the one that `ending` stands for. */
+function parseRow(line: string, ending: string): TcpRow[] {
+  const [, local = '', remote = '', state = '', , , , user, , inode] = line.trim().split(/\s+/);
+  const [localAddress, remoteAddress] = [parseAddress(local), parseAddress(remote)];
+  if (!local.endsWith(ending) || localAddress === undefined || remoteAddress === undefined) return [];
+  return [
+    {
       localAddress,
-      localPort: Number.parseInt(local.slice(-4), 16),
       remoteAddress,
       remotePort: Number.parseInt(remote.slice(-4), 16),
       state: STATES.get(state) ?? 'other',
       user: Number(user),
       inode: Number(inode),
-    };
-  });
-}
-
-/** The other end of a connection, if it is on this host and stands. */
-export function rowToPeer(rows: readonly TcpRow[], ends: Connection): TcpRow | undefined {
-  const [here, there] = [canonical(ends.localAddress), canonical(ends.remoteAddress)];
-  return rows.find(
-    (row) =>
-      row.state === 'established' &&
-      row.localAddress === there &&
-      row.localPort === ends.remotePort &&
-      row.remoteAddress === here &&
-      row.remotePort === ends.localPort,
-  );
-}
-
-/** The sockets that a connection can have been made to: the kernel gives it to the one whose address says most. */
-export function rowsToListener(rows: readonly TcpRow[], ends: Connection): readonly TcpRow[] {
-  const there = canonical(ends.remoteAddress);
-  const listeners = rows.filter(({ state, localPort }) => state === 'listen' && localPort === ends.remotePort);
-  const wildcards = there.includes(':') ? [ANY_IPV6] : [ANY_IPV4, ANY_IPV6];
-  return (
-    [there, ...wildcards]
-      .map((address) => listeners.filter(({ localAddress }) => localAddress === address))
-      .find((found) => found.length > 0) ?? []
-  );
+    },
+  ];
 }
 
 /** `0100007F:1D51`: 32-bit words in the host's byte order, in hexadecimal digits. */
