@@ -83,9 +83,10 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
     try {
       if (this.#closing !== undefined) throw gone(peer);
       this.#refuseTooMany(peer);
+      const options = await this.#optionsFor(socket, peer);
+      // only now: those who may not be the daemon can't push it out
       this.#makeRoom();
       this.#silent.add(turn);
-      const options = await this.#optionsFor(socket, peer);
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEP_ALIVE);
       const client = await acceptManagement(socket, peer, options, turn.signal);

@@ -241,6 +241,19 @@ describe.runIf(canBeOther).concurrent('a second user', () => {
     daemon.close();
   });
 
+  test('does not push the daemon out, however often it comes', async ({ bench }) => {
+    const place = await freePlace();
+    const pksigd = await listen(bench, place);
+    const other = bench.adopt(otherConnects(place, GREETING + REQUEST, 1_000));
+    await pksigd.message('a daemon was turned away');
+    const daemon = await daemonAt(place);
+    await isSigned(daemon);
+    await other.logged(/all closed/);
+    expect(other.transcript).not.toContain('got');
+    await isSigned(daemon);
+    daemon.close();
+  });
+
   test('is served if named', async ({ bench }) => {
     const place = await freePlace();
     await listen(bench, place, '--management-user', 'nobody');

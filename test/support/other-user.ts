@@ -13,7 +13,7 @@ if (!canBeOther)
   console.warn('left out: tests with a second user, which need root, setpriv and a node that all can run');
 
 /** A script in a process of the other user; what comes on its stdin it may use as it likes. */
-export function asOther(script: string): Child {
+function asOther(script: string): Child {
   return new Child('other user', 'setpriv', [...AS_OTHER, '-e', script], { interactive: true });
 }
 
