@@ -119,7 +119,7 @@ function parseAddress(text: string): string | undefined {
 
 /** An address in one spelling: see {@link TcpRow.localAddress}. */
 function canonical(address: string): string {
-  const plain = address.toLowerCase().replace(/%.*$/, '');
+  const [plain = ''] = address.toLowerCase().split('%');
   const mapped = /^(?:0:0:0:0:0|:):ffff:(?:([\d.]+)|([0-9a-f]+):([0-9a-f]+))$/.exec(plain);
   if (mapped?.[1] !== undefined) return mapped[1];
   if (mapped !== null) {

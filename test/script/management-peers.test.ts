@@ -167,7 +167,7 @@ describe.concurrent('--management-user', () => {
     const said = new Set<string>();
     const server = await daemonListens(path, said);
     const pksigd = await run(bench, [path, 'unix'], '--management-user', `${OTHER_USER}`);
-    expect(await pksigd.message('waiting for the daemon')).toMatchObject({
+    expect(await pksigd.message('the daemon is not served')).toMatchObject({
       error: expect.stringMatching(/belongs to user \d+, not user 65534: .*--management-user/),
     });
     expect([...said]).toEqual([]);
@@ -179,7 +179,7 @@ describe.concurrent('--management-user', () => {
     const server = createServer((socket) => socket.on('error', () => undefined));
     await once(server.listen(place), 'listening');
     const pksigd = await run(bench, [place.host, `${place.port}`], '--management-user', `${OTHER_USER}`);
-    expect(await pksigd.message('waiting for the daemon')).toMatchObject({
+    expect(await pksigd.message('the daemon is not served')).toMatchObject({
       error: expect.stringContaining('not user 65534'),
     });
     server.close();
@@ -210,7 +210,7 @@ describe.concurrent('a folder in which others can write', () => {
     const said = new Set<string>();
     const server = await daemonListens(bench.path(name), said);
     const pksigd = await run(bench, [bench.path(name), 'unix']);
-    expect(await pksigd.message('waiting for the daemon')).toMatchObject({
+    expect(await pksigd.message('the daemon is not served')).toMatchObject({
       error: expect.stringMatching(/^everybody can put another socket in the place of .*, by .*open: /),
     });
     expect([...said]).toEqual([]);
@@ -283,7 +283,7 @@ describe.runIf(canBeOther).concurrent('a second user', () => {
     const other = bench.adopt(otherListens(kind === 'unix' ? path : place, `ENTER PASSWORD:${GREETING}${REQUEST}`));
     await other.logged(/listening/);
     const pksigd = await run(bench, [...words, await bench.write('pw', `${SECRET}\n`)]);
-    expect(await pksigd.message('waiting for the daemon')).toMatchObject({
+    expect(await pksigd.message('the daemon is not served')).toMatchObject({
       error: expect.stringContaining('--management-user 65534'),
     });
     await pksigd.stop();
@@ -304,7 +304,7 @@ describe.runIf(canBeOther).concurrent('a second user', () => {
     const other = bench.adopt(otherListens(path, GREETING + REQUEST));
     await other.logged(/listening/);
     const pksigd = await run(bench, [path, 'unix'], '--management-user', 'nobody');
-    await pksigd.message('waiting for the daemon');
+    await pksigd.message('the daemon is not served');
     await pksigd.stop();
     expect(other.transcript).not.toContain('got');
     chmodSync(bench.folder, 0o700);
