@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCode, errorText } from '../errors.ts';
+import { type AgentErrorCode, errorCode, errorText } from '../errors.ts';
 import {
   type CloseReason,
   connectManagement,
   formatManagementAddress,
+  type DaemonOwner,
   listenManagement,
   type ManagementAddress,
   type ManagementClient,
   type ManagementListener,
   type Relay,
+  whoReaches,
+  whoReplaces,
 } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
 import { connectComplaint, NO_GREETING, NOBODY_CONNECTS, shortLived } from './connect-complaint.ts';
@@ -23,6 +26,10 @@ export interface TunnelOptions {
   readonly address: ManagementAddress;
   /** The daemon connects to us (`--management-client`). */
   readonly listen: boolean;
+  /** Whose the daemon's end must be, wherever the kernel tells. */
+  readonly owner: DaemonOwner;
+  /** How many daemons that connect to us may be there at a time. */
+  readonly maxDaemons: number;
   /** Gets the management password, anew at each connection. */
   readonly password?: (() => Promise<Secret>) | undefined;
   /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
@@ -48,6 +55,16 @@ const FIRST_RETRY = 100;
 const LAST_RETRY = 5_000;
 /** Where a person must help first, there is no hurry; a wrong password takes the daemon's only seat for a moment. */
 const LAST_RETRY_OF_MISTAKES = 15_000;
+/** Of the socket that daemons connect to: private. */
+const LISTENER_MODE = 0o600;
+/** How those are turned away who need not be the daemon. */
+const STRANGERS: ReadonlySet<AgentErrorCode> = new Set([
+  'ERR_MANAGEMENT_LIMIT',
+  'ERR_MANAGEMENT_PEER',
+  'ERR_MANAGEMENT_CLOSED',
+  'ERR_MANAGEMENT_TIMEOUT',
+  'ERR_ABORTED',
+]);
 /** A connection that lived so long was no failed try. */
 const STABLE = 10_000;
 /**
@@ -87,11 +104,16 @@ export class Tunnel {
     if (options.listen) {
       tunnel.#listener = await listenManagement(options.address, {
         ...(await tunnel.#clientOptions()),
-        onRejected: (error) => {
-          tunnel.#log.error({ tunnel: tunnel.name, error: errorText(error) }, 'a daemon was turned away');
+        mode: LISTENER_MODE,
+        maxDaemons: options.maxDaemons,
+        onRejected: (error, _, count) => {
+          const fields = { tunnel: tunnel.name, code: error.code, error: errorText(error) };
+          const level = STRANGERS.has(error.code) ? 'warn' : 'error';
+          tunnel.#log[level](count === 1 ? fields : { ...fields, count }, 'a daemon was turned away');
         },
       });
       options.log.info({ tunnel: tunnel.name }, 'listening for the daemon');
+      await warnOfReach(options, tunnel.name);
     }
     return tunnel;
   }
@@ -113,6 +135,7 @@ export class Tunnel {
   async #clientOptions(): Promise<{
     clientVersion: number;
     maxHeld: number;
+    owner: DaemonOwner;
     password?: Secret;
     encoding?: 'latin1';
   }> {
@@ -120,6 +143,7 @@ export class Tunnel {
     return {
       clientVersion: CLIENT_VERSION,
       maxHeld: this.#options.relay ? MAX_HELD_WITH_RELAY : MAX_HELD,
+      owner: this.#options.owner,
       ...(password && { password }),
       ...(this.#options.relay && { encoding: 'latin1' }),
     };
@@ -224,6 +248,22 @@ export class Tunnel {
 
 function reasonText({ by, error }: CloseReason): string {
   return error ? errorText(error) : `closed by the ${by}`;
+}
+
+/** Says who else than this user and root can come to a listener, or pass for it. */
+async function warnOfReach({ address, owner, log }: TunnelOptions, tunnel: string): Promise<void> {
+  const reach = owner.user === undefined ? await whoReaches(address, LISTENER_MODE) : 'nobody';
+  if (reach === 'network')
+    log.warn({ tunnel }, 'whoever reaches this address can pass for the daemon: use a unix socket');
+  if (reach === 'users')
+    log.warn(
+      { tunnel },
+      'every user of this host can connect here, or take the port first: name --management-user, or use a unix socket',
+    );
+  if (address.kind === 'unix') {
+    const replaced = await whoReplaces(address.path, owner.self).catch(() => undefined);
+    if (replaced !== undefined) log.warn({ tunnel }, replaced);
+  }
 }
 
 /** Gives up waiting at the signal; a connection that comes all the same is closed. */

@@ -9,6 +9,7 @@ import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.
 import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
+import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { installedRelease } from './installed-release.ts';
 import { passwordSource } from './run-command.ts';
 import {
@@ -21,7 +22,8 @@ import {
   type SecretAsker,
 } from './surroundings.ts';
 
-export interface CheckFlags extends KeyFlags {
+export interface CheckFlags extends KeyFlags, PeerFlags {
+  readonly relay?: readonly string[];
   readonly management?: readonly string[];
   readonly managementClient?: boolean;
   readonly openvpnConfig?: string;
@@ -46,18 +48,22 @@ function directiveWords([address = '', port = '', password]: readonly string[]):
   return [...words, source.kind === 'file' ? resolve(source.path) : 'PASSWORD-FILE'];
 }
 
-function managementCheck(
+async function managementCheck(
+  flags: CheckFlags,
   words: readonly string[],
   listen: boolean,
   config: OpenVpnConfig | undefined,
   asker: SecretAsker,
-): ManagementCheck {
+): Promise<ManagementCheck> {
   const [address, port, passwordFile, ...rest] = words;
   if (address === undefined || port === undefined || rest.length > 0) {
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
   }
+  const parsed = parseManagementAddress(address, port);
+  maxDaemons(flags, parsed, { listens: listen, relays: flags.relay !== undefined });
   return {
-    address: parseManagementAddress(address, port),
+    address: parsed,
+    owner: await daemonOwner(flags, parsed, { listens: listen, password: passwordFile !== undefined }),
     listen,
     ...(passwordFile !== undefined && {
       password: () => asker.from(passwordSource(passwordFile), `management password of ${address}`),
@@ -87,7 +93,7 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   let management: ManagementCheck | undefined;
   try {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
-    management = words && managementCheck(words, listen, config, asker);
+    management = words && (await managementCheck(flags, words, listen, config, asker));
   } catch (error) {
     report(failure('management', error));
   }

@@ -21,6 +21,19 @@ function seconds(text: string): number {
   return value * 1000;
 }
 
+function count(text: string): number {
+  const value = Number(text);
+  if (!(Number.isSafeInteger(value) && value > 0)) throw new InvalidArgumentError('give a number, 1 or more.');
+  return value;
+}
+
+function managementUserOption(): Option {
+  return new Option(
+    '--management-user <user>',
+    "insist that OpenVPN's end of the management connection belongs to this user: a name or a number",
+  );
+}
+
 function keyOption(): Option {
   return new Option('--key <key>', 'the private key: a file or a pkcs11: URI; give copies of it by further --key')
     .argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key])
@@ -60,6 +73,13 @@ function withTunnelOptions(command: Command): Command {
       "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
     )
     .option('--management-client', 'listen there for a daemon that has --management-client')
+    .addOption(managementUserOption())
+    .addOption(
+      new Option(
+        '--max-daemons <number>',
+        'how many daemons with --management-client may be connected at a time (default: over TCP 1, on a unix socket any)',
+      ).argParser(count),
+    )
     .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration')
     .addOption(keyOption())
     .option('--cert <cert>', 'its certificate, for --management-external-cert: a file or a pkcs11: URI')
@@ -150,6 +170,7 @@ program
     "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
   )
   .option('--management-client', 'listen there for a daemon that has --management-client')
+  .addOption(managementUserOption())
   .option('--json', 'print parsed replies and notifications, one JSON object a line')
   .argument('[command...]', 'the command, behind --')
   .action(async (command: string[], flags: ManagementFlags) => {

@@ -6,6 +6,7 @@ import {
   commandLine,
   commandOf,
   connectManagement,
+  type DaemonOwner,
   encodeNotification,
   listenManagement,
   type ManagementAddress,
@@ -21,6 +22,8 @@ import { completeCommand } from './management-completion.ts';
 /** `pksigd management`'s options, parsed. */
 export interface ManagementCommandOptions {
   readonly address: ManagementAddress;
+  /** Whose the daemon's end must be. Default: anybody's. */
+  readonly owner?: DaemonOwner | undefined;
   /** From the password file that `--management` names. */
   readonly password?: Secret | undefined;
   /** `--management-client`: the daemon connects to us. */
@@ -64,10 +67,16 @@ export async function runManagementCommand(options: ManagementCommandOptions, io
 }
 
 async function connect(options: ManagementCommandOptions, io: ManagementCommandIo): Promise<ManagementClient> {
-  const { password, clientVersion } = options;
+  const { password, clientVersion, owner } = options;
   const { signal } = io;
-  if (options.listen !== true) return connectManagement(options.address, { password, clientVersion, signal });
-  await using listener = await listenManagement(options.address, { password, clientVersion, signal });
+  if (options.listen !== true) return connectManagement(options.address, { password, clientVersion, owner, signal });
+  await using listener = await listenManagement(options.address, {
+    ...{ password, clientVersion, owner, signal },
+    maxDaemons: 1,
+    onRejected: (error, _, count) => {
+      io.stderr.write(`${printable(errorText(error))}${count > 1 ? ` (${count} times)` : ''}\n`);
+    },
+  });
   for await (const client of listener) {
     // the listener's signal is only its own
     signal?.addEventListener('abort', () => void client.close(), { once: true });

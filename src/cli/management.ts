@@ -1,10 +1,11 @@
 import { parseSecretSource, readSecret } from '../config/secret-source.ts';
 import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
+import { daemonOwner, type PeerFlags } from './daemon-peers.ts';
 import { runManagementCommand } from './management-command.ts';
 import { promptSecret } from './prompt.ts';
 
-export interface ManagementFlags {
+export interface ManagementFlags extends Omit<PeerFlags, 'maxDaemons'> {
   readonly management: readonly string[];
   readonly managementClient?: boolean;
   readonly json?: boolean;
@@ -16,6 +17,11 @@ export async function managementCommand(command: readonly string[], flags: Manag
   if (address === undefined || port === undefined || rest.length > 0) {
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
   }
+  const parsedAddress = parseManagementAddress(address, port);
+  const owner = await daemonOwner(flags, parsedAddress, {
+    listens: flags.managementClient ?? false,
+    password: passwordFile !== undefined,
+  });
   const password =
     passwordFile === undefined
       ? undefined
@@ -28,7 +34,8 @@ export async function managementCommand(command: readonly string[], flags: Manag
         });
   await runManagementCommand(
     {
-      address: parseManagementAddress(address, port),
+      address: parsedAddress,
+      owner,
       password,
       listen: flags.managementClient,
       json: flags.json,

@@ -1,5 +1,3 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { AgentError } from '../errors.ts';
 import {
   formatManagementAddress,
@@ -7,8 +5,10 @@ import {
   Relay,
   type RelayEvent,
   type RelayRights,
+  whoReaches,
 } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
+import { groupId } from './account-id.ts';
 import type { stderrLog } from './surroundings.ts';
 
 /** The options of `run` about other management clients. */
@@ -48,19 +48,20 @@ export async function openRelay(
     throw new AgentError('ERR_USAGE', '--relay-mode and --relay-group are for unix sockets');
   const name = formatManagementAddress(address);
   const password = passwordFile === undefined ? undefined : await askPassword(passwordFile);
+  const mode = modeOf(flags);
   const relay = await Relay.listen({
     address,
     password,
     rights: flags.relayAllow,
-    mode: modeOf(flags),
-    ...(flags.relayGroup !== undefined && { group: await groupId(flags.relayGroup) }),
+    mode,
+    ...(flags.relayGroup !== undefined && { group: await groupId(flags.relayGroup, '--relay-group') }),
     keep: flags.relayKeep,
     onEvent: (event) => {
       logEvent(log, name, event);
     },
   });
   log.info({ relay: name, allow: flags.relayAllow }, 'listening for management clients');
-  if (address.kind === 'tcp' && password === undefined)
+  if (password === undefined && (await whoReaches(address, mode)) !== 'nobody')
     log.warn({ relay: name }, 'every user of this host can use the relay: name a password file, or use a unix socket');
   return relay;
 }
@@ -69,15 +70,6 @@ function modeOf(flags: RelayFlags): number {
   if (flags.relayMode === undefined) return flags.relayGroup === undefined ? OWN_MODE : GROUP_MODE;
   if (/^0?[0-7]{3}$/.test(flags.relayMode)) return Number.parseInt(flags.relayMode, 8);
   throw new AgentError('ERR_USAGE', `--relay-mode '${flags.relayMode}' is not an octal mode`, { hint: 'such as 0660' });
-}
-
-/** A group's number; names as the system's own getent knows them. */
-async function groupId(group: string): Promise<number> {
-  if (/^\d+$/.test(group)) return Number(group);
-  const found = await promisify(execFile)('getent', ['group', '--', group]).catch(() => undefined);
-  const id = found?.stdout.split(':')[2];
-  if (id !== undefined && id !== '') return Number(id);
-  throw new AgentError('ERR_USAGE', `there is no group '${group}'`, { hint: 'see --relay-group' });
 }
 
 function logEvent(log: ReturnType<typeof stderrLog>, relay: string, event: RelayEvent): void {

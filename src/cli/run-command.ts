@@ -12,11 +12,12 @@ import {
 import { parseSecretSource, type SecretSource } from '../config/secret-source.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
+import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { openRelay, type RelayFlags } from './relay-flags.ts';
 import { logStartCheck } from './start-check.ts';
 import { forbidCoreDumps, moduleHosts, openKeyOf, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
 
-export interface RunFlags extends KeyFlags, RelayFlags {
+export interface RunFlags extends KeyFlags, RelayFlags, PeerFlags {
   readonly management?: readonly string[];
   readonly managementClient?: boolean;
   readonly openvpnConfig?: string;
@@ -94,6 +95,13 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
   }
   const parsedAddress = parseManagementAddress(address, port);
+  const peers = {
+    owner: await daemonOwner(flags, parsedAddress, {
+      listens: managementClient,
+      password: passwordFile !== undefined,
+    }),
+    maxDaemons: maxDaemons(flags, parsedAddress, { listens: managementClient, relays: flags.relay !== undefined }),
+  };
   const log = stderrLog(flags.logLevel);
   const askSecret = secretAsker(flags, log);
   await forbidCoreDumps();
@@ -115,6 +123,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const tunnel = await Tunnel.open({
     address: parsedAddress,
     listen: managementClient,
+    ...peers,
     ...(passwordFile !== undefined && {
       password: () => askSecret.from(passwordSource(passwordFile), `management password of ${address}`),
     }),

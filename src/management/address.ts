@@ -18,7 +18,7 @@ export type ManagementAddress =
     };
 
 /** `sun_path` less its final NUL: 108 bytes on Linux, 104 on macOS and the BSDs. */
-const MAX_UNIX_PATH = platform() === 'linux' ? 107 : 103;
+export const MAX_UNIX_PATH: number = platform() === 'linux' ? 107 : 103;
 
 /**
  * Reads the words of `--management ADDRESS PORT` and `--management PATH unix`.

@@ -16,7 +16,7 @@ export class ManagementClient extends ServerCommands {}
  *
  * @throws AgentError ERR_MANAGEMENT_CONNECT if nothing listens there, ERR_MANAGEMENT_PASSWORD, ERR_MANAGEMENT_PROTOCOL
  *   if it isn't OpenVPN, ERR_MANAGEMENT_TIMEOUT if no greeting comes (a daemon serves one management client at a time:
- *   others wait), ERR_MANAGEMENT_CLOSED, ERR_ABORTED
+ *   others wait), ERR_MANAGEMENT_PEER if it is another user's than `owner` says, ERR_MANAGEMENT_CLOSED, ERR_ABORTED
  */
 export async function connectManagement(
   address: ManagementAddress,
@@ -25,7 +25,7 @@ export async function connectManagement(
   const name = formatManagementAddress(address);
   const limit = deadline(name, options);
   try {
-    const socket = await dial(address, limit.signal);
+    const socket = await dial(address, limit.signal, options.owner);
     options.onConnected?.();
     return await greet(socket, name, options, limit.signal);
   } catch (error) {
@@ -52,6 +52,9 @@ export async function acceptManagement(
   }
 }
 
+/** Bytes: a daemon that speaks the protocol says two lines until then. */
+const MAX_BEFORE_GREETING = 65_536;
+
 async function greet(
   socket: Socket,
   name: string,
@@ -62,11 +65,18 @@ async function greet(
   const giveUp = (): void => {
     client.fail(new AgentError('ERR_ABORTED', `connecting to the management interface ${name} was given up`));
   };
+  const notTooMuch = (): void => {
+    if (socket.bytesRead <= MAX_BEFORE_GREETING) return;
+    const text = `${name} sent ${MAX_BEFORE_GREETING} bytes and did not greet us`;
+    client.fail(new AgentError('ERR_MANAGEMENT_PROTOCOL', text));
+  };
+  socket.on('data', notTooMuch);
   if (limit.aborted) giveUp();
   limit.addEventListener('abort', giveUp, { once: true });
   try {
     await client.greeted();
   } finally {
+    socket.removeListener('data', notTooMuch);
     limit.removeEventListener('abort', giveUp);
   }
   const { signal } = options;

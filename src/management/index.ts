@@ -19,6 +19,7 @@ export {
 } from './challenge.ts';
 export { connectManagement, ManagementClient } from './client.ts';
 export type { CommandOptions } from './command-queue.ts';
+export { approach, checkOwnerIsKnowable, type DaemonOwner } from './daemon-owner.ts';
 export {
   commandLine,
   MAX_LINE,
@@ -71,6 +72,8 @@ export type { ProxyChoice, RemoteEntry } from './question-commands.ts';
 export type { AuthRetry, HistoryOptions, LoadStats } from './session-commands.ts';
 export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './status.ts';
 export { parseReply } from './parsed-reply.ts';
+export { whoReaches, whoReplaces } from './reach.ts';
+export type { OnRejected } from './rejections.ts';
 export { Relay, type RelayEvent, type RelayOptions } from './relay/relay.ts';
 export { RELAY_RIGHTS, type RelayRights } from './relay/rights.ts';
 export { AgentError, type AgentErrorCode, errorCode } from '../errors.ts';

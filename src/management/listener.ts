@@ -1,40 +1,53 @@
-import { chmodSync } from 'node:fs';
-import { lstat, unlink } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
-import { AgentError, type AgentErrorCode, errorText } from '../errors.ts';
+import type { Socket } from 'node:net';
+import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
+import { BoundServer } from './bound-server.ts';
 import { acceptManagement, type ManagementClient } from './client.ts';
+import { gone, judgePeer } from './daemon-owner.ts';
 import type { ManagementOptions } from './options.ts';
-import { dial } from './transport.ts';
+import { type OnRejected, Rejections } from './rejections.ts';
 
 /** How to listen for daemons that connect by themselves (`--management-client`). */
 export interface ListenOptions extends Omit<ManagementOptions, 'signal'> {
   /** Stops listening when aborted. Clients that were handed out stay; close them apart. */
   readonly signal?: AbortSignal | undefined;
-  /** Mode of a unix socket. Default 0o600: only this user's (and root's) daemons. */
+  /** Mode of a unix socket. Default 0o600: only the daemons of this user, or of `owner.user`, and of root. */
   readonly mode?: number | undefined;
-  /** Told of daemons that connected and failed before they were handed out (a wrong password…). */
-  readonly onRejected?: ((error: AgentError, peer: string) => void) | undefined;
+  /** How many daemons may be connected at a time: others are turned away. Default: any number. */
+  readonly maxDaemons?: number | undefined;
+  /**
+   * Told of daemons that connected and failed before they were handed out (a wrong password…). Many that fail for one
+   * reason are told together.
+   */
+  readonly onRejected?: OnRejected | undefined;
 }
+
+/** Peers that have not greeted us yet. The one that waits longest makes room: a daemon greets at once. */
+const MAX_SILENT = 64;
+/** Milliseconds of silence on a TCP connection before its other end is asked whether it is still there. */
+const KEEP_ALIVE = 30_000;
 
 /** Where daemons connect. Iterate for them, one after the other as they come. */
 export class ManagementListener implements AsyncIterable<ManagementClient>, AsyncDisposable {
   /** The address in use: with the port that the system picked, if 0 was asked for. */
   readonly address: ManagementAddress;
-  readonly #server: Server;
   readonly #options: ListenOptions;
+  readonly #server: BoundServer;
   readonly #ready: ManagementClient[] = [];
   readonly #readers: ((result: IteratorResult<ManagementClient>) => void)[] = [];
-  readonly #stop = new AbortController();
+  readonly #silent = new Set<AbortController>();
+  readonly #rejections: Rejections;
   readonly #onAbort = (): void => void this.close();
+  /** Daemons that have greeted us and are still connected. */
+  #daemons = 0;
   #closing: Promise<void> | undefined;
 
-  /** @internal `server` listens. */
-  constructor(server: Server, address: ManagementAddress, options: ListenOptions) {
+  /** @internal `server` listens; whoever it accepts must come to {@link ManagementListener.accept}. */
+  constructor(server: BoundServer, address: ManagementAddress, options: ListenOptions) {
     this.#server = server;
     this.#options = options;
-    this.address = address;
-    server.on('connection', (socket) => void this.#accept(socket));
+    this.address = server.addressOf(address);
+    this.#rejections = new Rejections((error, peer, count) => options.onRejected?.(error, peer, count));
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -61,33 +74,94 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
     return this.close();
   }
 
+  /** @internal Takes a connection; never throws for what its other end does. */
+  async accept(socket: Socket): Promise<void> {
+    const peer = peerName(this.address, socket);
+    // until there is a client, who hears them
+    socket.on('error', () => undefined);
+    const turn = new AbortController();
+    try {
+      if (this.#closing !== undefined) throw gone(peer);
+      this.#refuseTooMany(peer);
+      const options = await this.#optionsFor(socket, peer);
+      // only now: those who may not be the daemon can't push it out
+      this.#makeRoom();
+      this.#silent.add(turn);
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE);
+      const client = await acceptManagement(socket, peer, options, turn.signal);
+      await this.#handOut(client, peer);
+    } catch (error) {
+      socket.destroy();
+      if (!(error instanceof AgentError)) throw error;
+      if (this.#closing === undefined) this.#rejections.add(error, peer);
+    } finally {
+      this.#silent.delete(turn);
+    }
+  }
+
   async #close(): Promise<void> {
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
-    // closes at once, and libuv removes a unix socket with it; its callback waits for the clients that were handed out
+    // closes at once; its callback waits for the clients that were handed out
     this.#server.close();
-    this.#stop.abort();
+    for (const turn of this.#silent) turn.abort();
+    this.#rejections.flush();
     for (const reader of this.#readers.splice(0)) reader({ done: true, value: undefined });
     await Promise.all(this.#ready.splice(0).map((client) => client.close()));
   }
 
-  async #accept(socket: Socket): Promise<void> {
-    const peer = peerName(this.address, socket);
-    socket.setNoDelay(true);
+  #refuseTooMany(peer: string): void {
+    const { maxDaemons = Infinity } = this.#options;
+    if (this.#daemons < maxDaemons) return;
+    const served = maxDaemons === 1 ? 'another daemon is' : `${this.#daemons} daemons are`;
+    throw new AgentError('ERR_MANAGEMENT_LIMIT', `${peer} was turned away: ${served} connected already`, {
+      hint: 'give --max-daemons for more',
+    });
+  }
+
+  #makeRoom(): void {
+    if (this.#silent.size < MAX_SILENT) return;
+    const [oldest] = this.#silent;
+    if (oldest === undefined) return;
+    this.#silent.delete(oldest);
+    oldest.abort();
+  }
+
+  /** What this peer is to get. Nothing was sent to it so far, and nothing read of it. */
+  async #optionsFor(socket: Socket, peer: string): Promise<ListenOptions> {
+    const { owner, password } = this.#options;
+    // a unix socket lets nobody else in
+    if (owner === undefined || this.address.kind === 'unix') return this.#options;
+    const verdict = await judgePeer(peer, socket, owner);
+    if (socket.destroyed || this.#closing !== undefined) throw gone(peer);
+    if (verdict === 'known' || password === undefined) return this.#options;
+    throw new AgentError('ERR_MANAGEMENT_PEER', `whose end ${peer} is can't be told: it doesn't get the password`);
+  }
+
+  async #handOut(client: ManagementClient, peer: string): Promise<void> {
     try {
-      const client = await acceptManagement(socket, peer, this.#options, this.#stop.signal);
-      const reader = this.#readers.shift();
-      if (reader !== undefined) reader({ done: false, value: client });
-      else if (this.#closing === undefined) this.#ready.push(client);
-      else await client.close();
+      // another one may have been faster
+      this.#refuseTooMany(peer);
     } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      if (this.#closing === undefined) this.#options.onRejected?.(error, peer);
+      await client.close();
+      throw error;
     }
+    this.#daemons += 1;
+    void client.closed.then(() => {
+      this.#daemons -= 1;
+    });
+    const reader = this.#readers.shift();
+    if (reader !== undefined) reader({ done: false, value: client });
+    else if (this.#closing === undefined) this.#ready.push(client);
+    else await client.close();
   }
 }
 
 /**
  * Listens for daemons that run with `--management-client`. A unix socket that nothing listens on is replaced.
+ *
+ * Over TCP anybody who reaches the address can connect and pass for a daemon, who gets the password, and whatever is
+ * signed for it: give `owner`, which keeps out other users of this host.
  *
  * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_LISTEN if the address can't be
  *   used, ERR_ABORTED
@@ -96,80 +170,38 @@ export async function listenManagement(
   address: ManagementAddress,
   options: ListenOptions = {},
 ): Promise<ManagementListener> {
-  const name = formatManagementAddress(address);
-  const { signal, mode = 0o600 } = options;
+  const { signal, mode = 0o600, owner } = options;
   const refuseAborted = (): void => {
     if (signal?.aborted !== true) return;
-    throw new AgentError('ERR_ABORTED', `listening on ${name} was given up`, { cause: signal.reason });
+    const text = `listening on ${formatManagementAddress(address)} was given up`;
+    throw new AgentError('ERR_ABORTED', text, { cause: signal.reason });
   };
   refuseAborted();
-  if (address.kind === 'unix') await removeStale(address.path);
-  const server = createServer({ allowHalfOpen: false });
+  const early: Socket[] = [];
+  let accept = (socket: Socket): unknown => early.push(socket);
+  const server = await BoundServer.listen(
+    address,
+    { mode, user: socketUser(owner) },
+    { allowHalfOpen: false },
+    (socket) => void accept(socket),
+    'OpenVPN',
+  );
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(
-        address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, exclusive: true },
-        () => {
-          server.removeListener('error', reject);
-          resolve();
-        },
-      );
-      // bound by now: so that nobody else gets in between
-      if (address.kind === 'unix' && server.listening) chmodSync(address.path, mode);
-    });
     refuseAborted();
   } catch (error) {
     server.close();
-    if (error instanceof AgentError) throw error;
-    throw cantListen(name, listenHint(error), error, isInUse(error) ? 'ERR_MANAGEMENT_IN_USE' : undefined);
+    for (const socket of early) socket.destroy();
+    throw error;
   }
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
-  return new ManagementListener(server, address.kind === 'tcp' ? { ...address, port } : address, options);
+  const listener = new ManagementListener(server, address, options);
+  accept = (socket) => listener.accept(socket);
+  for (const socket of early) void listener.accept(socket);
+  return listener;
 }
 
-/** Removes a socket that a process left behind; refuses to touch anything else. */
-export async function removeStale(path: string): Promise<void> {
-  const stats = await lstat(path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw cantListen(path, errorText(error), error);
-  });
-  if (stats === undefined) return;
-  if (!stats.isSocket()) throw cantListen(path, 'there is something that is not a socket');
-  const outcome = await dial({ kind: 'unix', path }, undefined).catch((error: unknown) => error);
-  if (!(outcome instanceof Error)) {
-    (outcome as Socket).destroy();
-    throw cantListen(path, IN_USE, undefined, 'ERR_MANAGEMENT_IN_USE');
-  }
-  const { code } = (outcome.cause ?? {}) as NodeJS.ErrnoException;
-  if (code !== 'ECONNREFUSED') throw cantListen(path, errorText(outcome), outcome);
-  await unlink(path).catch((error: unknown) => {
-    throw cantListen(path, errorText(error), error);
-  });
-}
-
-const IN_USE = 'already in use, another process listens on it';
-
-function isInUse(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-}
-
-export function listenHint(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
-  if (isInUse(error)) return IN_USE;
-  if (code === 'EADDRNOTAVAIL') return 'this host has no such address';
-  if (code === 'EACCES') return 'not allowed for this user';
-  return errorText(error);
-}
-
-function cantListen(
-  name: string,
-  hint: string,
-  cause?: unknown,
-  code: AgentErrorCode = 'ERR_MANAGEMENT_LISTEN',
-): AgentError {
-  return new AgentError(code, `can't listen for OpenVPN on ${name}`, { hint, cause });
+/** Who is to own the socket: root gets in anyhow. */
+function socketUser(owner: ListenOptions['owner']): number | undefined {
+  return owner?.user === undefined || owner.user === owner.self || owner.user === 0 ? undefined : owner.user;
 }
 
 function peerName(address: ManagementAddress, socket: Socket): string {

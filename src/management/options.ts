@@ -1,5 +1,6 @@
 import type { AgentError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
+import type { DaemonOwner } from './daemon-owner.ts';
 
 /** How a management client behaves. Everything is optional. */
 export interface ManagementOptions {
@@ -18,6 +19,11 @@ export interface ManagementOptions {
   readonly connectTimeout?: number | undefined;
   /** Milliseconds for each command that names no timeout of its own. 0 waits for ever. Default 60,000. */
   readonly commandTimeout?: number | undefined;
+  /**
+   * Whose the daemon's end of the connection must be, wherever the kernel tells: checked before anything is sent. A unix
+   * socket that we make is for that user only. Default: anybody's.
+   */
+  readonly owner?: DaemonOwner | undefined;
   /**
    * How many notifications may wait for their reader before the daemon is held back (and an eighth of `maxHeld`). While it is, its leaving is not
    * noticed either: whoever wants none must listen all the same, or send commands. Default 1,024.

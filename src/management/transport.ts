@@ -1,13 +1,38 @@
 import { connect, type Socket } from 'node:net';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
+import { approach, type DaemonOwner, gone } from './daemon-owner.ts';
 
 /**
- * Opens a stream to `address`.
+ * Opens a stream to `address`. Nothing is sent on it before it is known whose its other end is.
  *
- * @throws AgentError ERR_MANAGEMENT_CONNECT if nothing listens there or it may not be used; ERR_ABORTED
+ * @throws AgentError ERR_MANAGEMENT_CONNECT if nothing listens there or it may not be used; ERR_MANAGEMENT_PEER if it is
+ *   another user's than `owner` says; ERR_ABORTED
  */
-export function dial(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
+export async function dial(
+  address: ManagementAddress,
+  signal: AbortSignal | undefined,
+  owner?: DaemonOwner,
+): Promise<Socket> {
+  const approached = owner && (await approach(address, owner));
+  const socket = await open(address, signal);
+  if (approached === undefined) return socket;
+  // whoever uses it hears them; until then it is closed by them
+  const ignore = (): void => undefined;
+  socket.on('error', ignore);
+  try {
+    await approached.arrived(socket);
+    if (signal?.aborted === true) throw connectAborted(formatManagementAddress(address), signal);
+    if (socket.destroyed) throw gone(formatManagementAddress(address));
+    socket.removeListener('error', ignore);
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+function open(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const name = formatManagementAddress(address);
     if (signal?.aborted === true) {

@@ -1,11 +1,14 @@
-import { lstat, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { lstat } from 'node:fs/promises';
 import { AgentError, errorCode } from '../../errors.ts';
 import {
+  approach,
   connectManagement,
+  type DaemonOwner,
   formatManagementAddress,
   listenManagement,
   type ManagementAddress,
+  whoReaches,
+  whoReplaces,
 } from '../../management/index.ts';
 import type { Secret } from '../../secret.ts';
 import { failure, type Report } from './verdict.ts';
@@ -13,6 +16,8 @@ import { failure, type Report } from './verdict.ts';
 /** The management interface to check. */
 export interface ManagementCheck {
   readonly address: ManagementAddress;
+  /** Whose the daemon's end must be. */
+  readonly owner: DaemonOwner;
   /** `--management-client`: the daemon connects to us. */
   readonly listen: boolean;
   readonly password?: (() => Promise<Secret>) | undefined;
@@ -22,18 +27,7 @@ export interface ManagementCheck {
 
 /** Milliseconds: a daemon that is free greets at once. */
 const PATIENCE = 3_000;
-const MAY_WRITE = 0o002;
-const MAY_PASS = 0o001;
-
-/** May everybody walk through all folders above? */
-async function isOpenToAll(path: string): Promise<boolean> {
-  const folder = dirname(path);
-  const { mode } = await stat(folder);
-  if ((mode & MAY_PASS) === 0) return false;
-  return folder === dirname(folder) || (await isOpenToAll(folder));
-}
-
-async function checkSocket(path: string, report: Report): Promise<boolean> {
+async function checkSocket(path: string, owner: DaemonOwner, report: Report): Promise<boolean> {
   const what = 'socket';
   try {
     const status = await lstat(path);
@@ -42,14 +36,19 @@ async function checkSocket(path: string, report: Report): Promise<boolean> {
       return false;
     }
     const detail = `${path} has mode ${(status.mode & 0o777).toString(8).padStart(4, '0')}`;
-    if ((status.mode & MAY_WRITE) !== 0 && (await isOpenToAll(path))) {
+    if ((await whoReaches({ kind: 'unix', path }, status.mode)) === 'users') {
       const hint = 'put it into a folder of mode 0750, or give the daemon management-client-user';
       report({ outcome: 'warn', what, detail: `${detail}: everybody on this machine can command the daemon`, hint });
     } else {
       report({ outcome: 'ok', what, detail });
     }
+    await approach({ kind: 'unix', path }, owner);
     return true;
   } catch (error) {
+    if (error instanceof AgentError) {
+      report(failure(what, error));
+      return false;
+    }
     const { code } = error as NodeJS.ErrnoException;
     const hint =
       code === 'ENOENT'
@@ -66,13 +65,13 @@ function isBusy(error: unknown): boolean {
   return errorCode(error) === 'ERR_MANAGEMENT_TIMEOUT' || cause?.code === 'EAGAIN';
 }
 
-async function checkDaemon({ address, password }: ManagementCheck, report: Report): Promise<string | undefined> {
+async function checkDaemon({ address, owner, password }: ManagementCheck, report: Report): Promise<string | undefined> {
   const what = 'daemon';
   const name = formatManagementAddress(address);
   try {
     const secret = await password?.();
     // no version is announced: what the daemon asks of the next client stays as it is. Nothing that comes is answered
-    await using client = await connectManagement(address, { password: secret, connectTimeout: PATIENCE });
+    await using client = await connectManagement(address, { password: secret, owner, connectTimeout: PATIENCE });
     client.on('*', () => undefined);
     const { management, title, release } = await client.version({ timeout: PATIENCE });
     const accepted = secret ? ', accepts the password' : '';
@@ -94,12 +93,32 @@ async function checkDaemon({ address, password }: ManagementCheck, report: Repor
   }
 }
 
-async function checkListening(address: ManagementAddress, report: Report): Promise<void> {
+/** Who could come to the listener beside the daemon, or be there in its place. */
+async function checkReach(address: ManagementAddress, owner: DaemonOwner, report: Report): Promise<void> {
+  const what = 'listen';
+  if (address.kind === 'unix') {
+    const detail = await whoReplaces(address.path, owner.self);
+    if (detail !== undefined) report({ outcome: 'warn', what, detail, hint: 'put it into a folder of mode 0755' });
+  } else if (owner.user === undefined) {
+    const isLocal = (await whoReaches(address, 0)) === 'users';
+    report({
+      outcome: 'warn',
+      what,
+      detail: isLocal
+        ? 'every user of this host can connect there, or take the port first'
+        : 'whoever reaches that address can pass for the daemon',
+      hint: isLocal ? 'give --management-user, or use a unix socket' : 'use a unix socket',
+    });
+  }
+}
+
+async function checkListening({ address, owner }: ManagementCheck, report: Report): Promise<void> {
   const what = 'listen';
   const name = formatManagementAddress(address);
   try {
-    await (await listenManagement(address)).close();
+    await (await listenManagement(address, { owner })).close();
     report({ outcome: 'ok', what, detail: `${name} is free` });
+    await checkReach(address, owner, report);
   } catch (error) {
     if (errorCode(error) === 'ERR_MANAGEMENT_IN_USE') {
       const hint = "if that is 'pksigd run', all is well";
@@ -116,12 +135,12 @@ async function checkListening(address: ManagementAddress, report: Report): Promi
  * @returns the daemon's release, such as `2.6.14`, if it told
  */
 export async function checkManagement(options: ManagementCheck, report: Report): Promise<string | undefined> {
-  const { address, listen, disturbs } = options;
+  const { address, owner, listen, disturbs } = options;
   if (listen) {
-    await checkListening(address, report);
+    await checkListening(options, report);
     return undefined;
   }
-  if (address.kind === 'unix' && !(await checkSocket(address.path, report))) return undefined;
+  if (address.kind === 'unix' && !(await checkSocket(address.path, owner, report))) return undefined;
   if (disturbs !== undefined) {
     report({ outcome: 'skip', what: 'daemon', detail: `not connected to: ${disturbs}` });
     return undefined;

@@ -6,13 +6,14 @@ import type { ManagementClient } from '../client.ts';
 import { LINE_CUT_BEFORE_2_6 } from '../line-decoder.ts';
 import { hasEnvironment, notificationWord } from '../notification.ts';
 import type { Notification } from '../notification-types.ts';
+import { isLocal } from '../reach.ts';
 import { PasswordGate, type RelayClock, SYSTEM_CLOCK } from './password-gate.ts';
 import { Places } from './places.ts';
 import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
 import { adjust, carryOut } from './relay-commands.ts';
 import type { RelayContext } from './relay-exchange.ts';
-import { isLocal, listenForClients } from './relay-listener.ts';
+import { listenForClients } from './relay-listener.ts';
 import { type RelayRights, visible } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 

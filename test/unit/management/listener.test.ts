@@ -143,3 +143,40 @@ test('where it can’t listen, and aborted', async () => {
     code: 'ERR_ABORTED',
   });
 });
+
+test('so many daemons at a time; the one that was faster with its greeting counts', async () => {
+  const rejected: string[] = [];
+  const listener = await listen(anyPort, { maxDaemons: 1, onRejected: ({ code }) => rejected.push(code) });
+  const [slow, fast] = [await daemon(listener.address), await daemon(listener.address)];
+  fast.say(GREETING);
+  const iterator = listener[Symbol.asyncIterator]();
+  const client = (await iterator.next()).value as { close(): Promise<unknown> };
+  slow.say(GREETING);
+  await slow.gone();
+  await (await daemon(listener.address)).gone();
+  expect(rejected[0]).toBe('ERR_MANAGEMENT_LIMIT');
+  await client.close();
+  (await daemon(listener.address)).say(GREETING);
+  expect((await iterator.next()).done).toBe(false);
+});
+
+test('the peer that is silent longest makes room for the next', async () => {
+  const listener = await listen(anyPort, { connectTimeout: 0 });
+  const silent = await Promise.all(Array.from({ length: 72 }, () => daemon(listener.address)));
+  await Promise.all(silent.slice(0, 8).map((each) => each.gone()));
+  silent.at(-1)?.say(GREETING);
+  for await (const client of listener) {
+    expect(client.daemonVersion.management).toBe(5);
+    break;
+  }
+});
+
+test.each(['\r\n', '>NOTE:x\r\n', '>'])('endless %j is no greeting', async (text) => {
+  const rejected: string[] = [];
+  const listener = await listen(anyPort, { connectTimeout: 0, onRejected: ({ code }) => rejected.push(code) });
+  const its = await daemon(listener.address);
+  its.say(text.repeat(200_000 / text.length));
+  await its.gone();
+  await listener.close();
+  expect(rejected.length).toBeLessThanOrEqual(1);
+});

@@ -1,0 +1,31 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { AgentError } from '../errors.ts';
+
+/** A user's number: given as such, or looked up as the system does. */
+export async function userId(user: string, option: string): Promise<number> {
+  return numberOf(user) ?? (await lookUp('id', ['-u', '--', user])) ?? refuse('user', user, option);
+}
+
+/** A group's number: given as such, or looked up as the system does. */
+export async function groupId(group: string, option: string): Promise<number> {
+  return numberOf(group) ?? (await lookUp('getent', ['group', '--', group])) ?? refuse('group', group, option);
+}
+
+/** -1 and the number before it stand for nobody (chown(2)). */
+const LAST_ID = 0xff_ff_ff_fd;
+
+function numberOf(text: string): number | undefined {
+  return /^\d{1,10}$/.test(text) && Number(text) <= LAST_ID ? Number(text) : undefined;
+}
+
+/** What the program prints: a number, or a group's line, whose third field it is. */
+async function lookUp(program: string, args: readonly string[]): Promise<number | undefined> {
+  const found = await promisify(execFile)(program, [...args]).catch(() => undefined);
+  const fields = found?.stdout.trim().split(':') ?? [];
+  return numberOf(fields[2] ?? fields[0] ?? '');
+}
+
+function refuse(kind: string, name: string, option: string): never {
+  throw new AgentError('ERR_USAGE', `there is no ${kind} '${name}'`, { hint: `see ${option}` });
+}

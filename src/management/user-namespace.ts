@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+
+let overflowUser: { readonly id: number | undefined } | undefined;
+
+/** Whether a user ID says nothing: in a user namespace, all users of the outside have the same one. */
+export function isUnmapped(user: number): boolean {
+  overflowUser ??= { id: readOverflowUser() };
+  return user === overflowUser.id;
+}
+
+/** @returns undefined where every user has a number: outside of user namespaces, and on systems without them */
+function readOverflowUser(): number | undefined {
+  try {
+    // one range from 0 on, of all numbers (user_namespaces(7))
+    if (/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'))) return undefined;
+    return Number(readFileSync('/proc/sys/kernel/overflowuid', 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
