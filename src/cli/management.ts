@@ -3,6 +3,7 @@ import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { runManagementCommand } from './management-command.ts';
 import { promptSecret } from './prompt.ts';
+import { complain, stdoutFailed } from './standard-streams.ts';
 
 export interface ManagementFlags {
   readonly management: readonly string[];
@@ -23,9 +24,11 @@ export async function managementCommand(command: readonly string[], flags: Manag
           credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
           prompt: promptSecret,
           warn: (text) => {
-            process.stderr.write(`pksigd: ${text}\n`);
+            complain(text);
           },
         });
+  process.stdout.on('error', stdoutFailed);
+  process.stderr.on('error', () => undefined);
   await runManagementCommand(
     {
       address: parseManagementAddress(address, port),
@@ -36,4 +39,6 @@ export async function managementCommand(command: readonly string[], flags: Manag
     },
     { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr },
   );
+  // a pipe may be full
+  await new Promise((done) => process.stdout.write('', done));
 }
