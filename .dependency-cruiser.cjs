@@ -6,7 +6,10 @@ const may = (room, ...others) => ({
   from: { path: `^src/${room}/` },
   to: {
     path: '^src/',
-    pathNot: [...[room, ...others].map((other) => `^src/${other}/`), '^src/(errors|read-file-limited|secret|signals)\\.ts$'],
+    pathNot: [
+      ...[room, ...others].map((other) => `^src/${other}/`),
+      '^src/(errors|read-file-limited|secret|signals)\\.ts$',
+    ],
   },
 });
 
