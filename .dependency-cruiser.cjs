@@ -6,7 +6,10 @@ const may = (room, ...others) => ({
   from: { path: `^src/${room}/` },
   to: {
     path: '^src/',
-    pathNot: [...[room, ...others].map((other) => `^src/${other}/`), '^src/(errors|read-file-limited|secret)\\.ts$'],
+    pathNot: [
+      ...[room, ...others].map((other) => `^src/${other}/`),
+      '^src/(errors|read-file-limited|secret|signals)\\.ts$',
+    ],
   },
 });
 
@@ -20,7 +23,7 @@ module.exports = {
     may('keyfile', 'signing'),
     may('config', 'management', 'pkcs11', 'keyfile', 'signing'),
     may('telemetry'),
-    may('agent', 'management', 'pkcs11', 'keyfile', 'signing'),
+    may('agent', 'management', 'pkcs11', 'keyfile', 'signing', 'telemetry'),
     {
       name: 'no-import-of-cli',
       severity: 'error',

@@ -8,16 +8,17 @@ import { configCertificate } from '../config/config-certificate.ts';
 import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
+import { printableJson } from '../telemetry/printable.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { installedRelease } from './installed-release.ts';
 import { passwordSource } from './run-command.ts';
+import { print, stderrLog } from './standard-streams.ts';
 import {
   forbidCoreDumps,
   keyOptionsOf,
   moduleHosts,
   secretAsker,
-  stderrLog,
   type KeyFlags,
   type SecretAsker,
 } from './surroundings.ts';
@@ -84,8 +85,8 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   let failed: Verdict | undefined;
   const report: Report = (verdict) => {
     if (verdict.outcome === 'fail') failed ??= verdict;
-    const lines = flags.json === true ? [JSON.stringify(verdict)] : formatVerdict(verdict);
-    process.stdout.write(`${lines.join('\n')}\n`);
+    const lines = flags.json === true ? [printableJson(JSON.stringify(verdict))] : formatVerdict(verdict);
+    print(`${lines.join('\n')}\n`);
   };
 
   const config = flags.openvpnConfig === undefined ? undefined : await readConfig(flags.openvpnConfig, report);

@@ -3,40 +3,76 @@ import { errorCode, type AgentErrorCode } from '../errors.ts';
 /** The process's exit codes, as README.md and the man page document them. */
 export const EXIT = { done: 0, failed: 1, usage: 2, absent: 3, pin: 4 } as const;
 
-const BY_CODE: Partial<Record<AgentErrorCode, number>> = {
+type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/**
+ * For a supervisor, the codes say whether another start may do better (`RestartPreventExitStatus=2 4`):
+ * - `usage`: a person must change what was written or installed; trying again changes nothing.
+ * - `pin`: trying again may cost one of the PIN's tries, or waits for an answer that nobody gives.
+ * - `absent`: something that was named is not there, and may come: a token, a module or file that is mounted late.
+ * - `failed`: all else, which may pass by itself.
+ */
+const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_USAGE: EXIT.usage,
   ERR_CONFIG: EXIT.usage,
   ERR_STATE_DIRECTORY: EXIT.usage,
-  ERR_URI: EXIT.usage,
+  ERR_ABORTED: EXIT.failed,
+  ERR_REQUEST_BASE64: EXIT.failed,
+  ERR_REQUEST_EMPTY: EXIT.failed,
+  ERR_REQUEST_TRUNCATED: EXIT.failed,
+  ERR_REQUEST_ALGORITHM: EXIT.failed,
+  ERR_REQUEST_HASH: EXIT.failed,
+  ERR_REQUEST_LENGTH: EXIT.failed,
+  ERR_REQUEST_DIGEST_INFO: EXIT.failed,
+  ERR_REQUEST_PADDING: EXIT.failed,
+  ERR_REQUEST_SALT: EXIT.failed,
+  ERR_REQUEST_KEY_TYPE: EXIT.failed,
+  ERR_KEY_NOT_FOUND: EXIT.absent,
+  ERR_KEY_AMBIGUOUS: EXIT.usage,
   ERR_KEY_FILE: EXIT.usage,
   ERR_KEY_PERMISSIONS: EXIT.usage,
   ERR_KEY_UNSUPPORTED: EXIT.usage,
-  ERR_KEY_AMBIGUOUS: EXIT.usage,
-  ERR_TOKEN_AMBIGUOUS: EXIT.usage,
+  ERR_CERTIFICATE_NOT_FOUND: EXIT.absent,
   ERR_CERTIFICATE_MISMATCH: EXIT.usage,
   ERR_CERTIFICATE_DATES: EXIT.usage,
-  ERR_MODULE_NOT_FOUND: EXIT.usage,
-  ERR_MODULE_LOAD: EXIT.usage,
-  ERR_PKCS11JS_MISSING: EXIT.usage,
-  ERR_MANAGEMENT_ADDRESS: EXIT.usage,
-  ERR_MANAGEMENT_ARGUMENT: EXIT.usage,
-  ERR_TOKEN_ABSENT: EXIT.absent,
-  ERR_KEY_NOT_FOUND: EXIT.absent,
-  ERR_CERTIFICATE_NOT_FOUND: EXIT.absent,
+  ERR_SCHEME_UNSUPPORTED: EXIT.failed,
+  ERR_SIGNATURE_INVALID: EXIT.failed,
   ERR_PIN_INCORRECT: EXIT.pin,
   ERR_PIN_LOCKED: EXIT.pin,
   ERR_PIN_FINAL_TRY: EXIT.pin,
   ERR_PIN_REQUIRED: EXIT.pin,
-  ERR_PIN_SOURCE: EXIT.pin,
   ERR_PIN_UNSETTLED: EXIT.pin,
+  // nobody was asked yet: a file that is mounted late, a command that needs the network
+  ERR_PIN_SOURCE: EXIT.absent,
+  ERR_URI: EXIT.usage,
+  ERR_TOKEN_ABSENT: EXIT.absent,
+  ERR_TOKEN_AMBIGUOUS: EXIT.usage,
+  ERR_TOKEN_FAILED: EXIT.failed,
+  ERR_MODULE_NOT_FOUND: EXIT.absent,
+  ERR_MODULE_LOAD: EXIT.usage,
+  ERR_MODULE_TIMEOUT: EXIT.failed,
+  ERR_MODULE_DIED: EXIT.failed,
+  ERR_PKCS11JS_MISSING: EXIT.usage,
+  ERR_MANAGEMENT_ADDRESS: EXIT.usage,
+  ERR_MANAGEMENT_CONNECT: EXIT.failed,
+  ERR_MANAGEMENT_PEER: EXIT.failed,
+  ERR_MANAGEMENT_LISTEN: EXIT.failed,
+  ERR_MANAGEMENT_IN_USE: EXIT.failed,
+  ERR_MANAGEMENT_CLOSED: EXIT.failed,
+  ERR_MANAGEMENT_PASSWORD: EXIT.failed,
+  ERR_MANAGEMENT_PROTOCOL: EXIT.failed,
+  ERR_MANAGEMENT_COMMAND: EXIT.failed,
+  ERR_MANAGEMENT_TIMEOUT: EXIT.failed,
+  ERR_MANAGEMENT_ARGUMENT: EXIT.usage,
+  ERR_MANAGEMENT_LIMIT: EXIT.failed,
 };
 
 /** The exit code for an error's code; for errors without one too. */
-export function exitCode(code: AgentErrorCode | undefined): number {
-  return (code === undefined ? undefined : BY_CODE[code]) ?? EXIT.failed;
+export function exitCode(code: AgentErrorCode | undefined): ExitCode {
+  return code === undefined ? EXIT.failed : BY_CODE[code];
 }
 
 /** The exit code for whatever was thrown. */
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(error: unknown): ExitCode {
   return exitCode(errorCode(error));
 }

@@ -3,12 +3,13 @@ import { AgentError, errorText } from '../errors.ts';
 import { findTokens, listToken, tokenForPin, type FoundToken } from '../pkcs11/inventory.ts';
 import { configuredModules, findModule, type ModuleName } from '../pkcs11/module-path.ts';
 import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
-import { parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../pkcs11/uri.ts';
+import { idHint, parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../pkcs11/uri.ts';
+import { printableJson } from '../telemetry/printable.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { moduleEntry, tokenEntry, type KeysDocument, type ModuleEntry, type TokenEntry } from './keys-document.ts';
 import { keysText } from './keys-text.ts';
-import { printable, printableJson } from './printable.ts';
-import { forbidCoreDumps, moduleHosts, stderrLog, tokenPin, type TokenFlags } from './surroundings.ts';
+import { complain, print, stderrLog } from './standard-streams.ts';
+import { forbidCoreDumps, moduleHosts, tokenPin, type TokenFlags } from './surroundings.ts';
 
 export interface KeysFlags extends TokenFlags {
   readonly module?: readonly string[];
@@ -98,8 +99,12 @@ function nothingFits(uri: Pkcs11Uri, { modules }: KeysDocument): AgentError | un
   if (tokens.length === 0) return new AgentError('ERR_TOKEN_ABSENT', `no token that ${name} fits`);
   if (tokens.some(({ keys }) => keys.length > 0) || (uri.object === undefined && uri.id === undefined))
     return undefined;
+  const hints = [
+    idHint(uri),
+    tokens.some(({ login }) => login === 'needed') ? 'give --pin-source to look at what takes a login' : undefined,
+  ].filter((hint) => hint !== undefined);
   return new AgentError('ERR_KEY_NOT_FOUND', `no key that ${name} fits`, {
-    ...(tokens.some(({ login }) => login === 'needed') && { hint: 'give --pin-source to look at what takes a login' }),
+    ...(hints.length > 0 && { hint: hints.join('; ') }),
   });
 }
 
@@ -115,11 +120,11 @@ export async function keysCommand(filter: string | undefined, flags: KeysFlags):
   await forbidCoreDumps();
   await using hosts = moduleHosts(flags, log);
   const { modules, failures } = await takeInventory(flags, uri, hosts);
-  for (const { path, error } of failures) process.stderr.write(`pksigd: ${printable(failureText(path, error))}\n`);
+  for (const { path, error } of failures) complain(failureText(path, error));
   const failed = modules.every(({ error }) => error) ? failures[0] : undefined;
   const missing = failed ? undefined : nothingFits(uri, { modules });
-  if (flags.json === true) process.stdout.write(`${printableJson({ modules })}\n`);
-  else if (!failed && !missing) process.stdout.write(keysText({ modules }));
+  if (flags.json === true) print(`${printableJson(JSON.stringify({ modules }, null, 2))}\n`);
+  else if (!failed && !missing) print(keysText({ modules }));
   if (failed) process.exitCode = exitCodeOf(failed.error);
   else if (missing) throw missing;
 }

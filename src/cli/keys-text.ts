@@ -1,6 +1,6 @@
 import type { SigningRow } from '../pkcs11/signing-table.ts';
+import { printable } from '../telemetry/printable.ts';
 import type { CertificateEntry, KeyEntry, KeysDocument, ModuleEntry, TokenEntry } from './keys-document.ts';
-import { printable } from './printable.ts';
 
 const SCHEMES: Readonly<Record<SigningRow['scheme'], string>> = {
   RSA_PKCS1_PADDING: 'PKCS #1',

@@ -1,195 +1,30 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { errorText } from '../errors.ts';
-import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
-import { EXIT, exitCodeOf } from './exit-codes.ts';
-import type { CheckFlags } from './check-command.ts';
-import type { KeysFlags } from './keys-command.ts';
-import type { ManagementFlags } from './management.ts';
-import { printable } from './printable.ts';
-import type { RunFlags } from './run-command.ts';
-import type { SignFlags } from './sign-command.ts';
+// What comes first in every command. Nothing is imported before it: in the time that this takes, SIGUSR1 would open Node's
+// debugger. For the time before see bin/pksigd.cjs.
+process.on('SIGUSR1', () => undefined);
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && value <= 3600)) throw new InvalidArgumentError('give seconds, more than 0.');
-  return value * 1000;
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!(Number.isSafeInteger(value) && value > 0)) throw new InvalidArgumentError('give a number, 1 or more.');
-  return value;
-}
-
-function managementUserOption(): Option {
-  return new Option(
-    '--management-user <user>',
-    "insist that OpenVPN's end of the management connection belongs to this user: a name or a number",
-  );
-}
-
-function keyOption(): Option {
-  return new Option('--key <key>', 'the private key: a file or a pkcs11: URI; give copies of it by further --key')
-    .argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key])
-    .makeOptionMandatory();
-}
-
-function withTokenOptions(command: Command, logLevel: LogLevel): Command {
-  return command
-    .option(
-      '--pin-source <source>',
-      'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, prompt',
-    )
-    .option('--use-final-pin-try', 'log in even if the token has one try for its PIN left')
-    .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
-    .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
-    .option('--module-env <name=value...>', "variables for the module's process")
-    .option('--allow-pin-command', "run a command that a URI's pin-source names")
-    .addOption(
-      new Option('--deadline <seconds>', 'how long one call into the PKCS#11 module may take')
-        .argParser(seconds)
-        .default(30_000, '30'),
-    )
-    .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default(logLevel));
-}
-
-function withKeyOptions(command: Command, logLevel: LogLevel): Command {
-  command
-    .option('--module <path>', 'the PKCS#11 module for URIs that name none')
-    .option('--allow-readable-key', 'take a key file that group or others can read');
-  return withTokenOptions(command, logLevel);
-}
-
-function withTunnelOptions(command: Command): Command {
-  return command
-    .option(
-      '--management <address...>',
-      "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
-    )
-    .option('--management-client', 'listen there for a daemon that has --management-client')
-    .addOption(managementUserOption())
-    .addOption(
-      new Option(
-        '--max-daemons <number>',
-        'how many daemons with --management-client may be connected at a time (default: over TCP 1, on a unix socket any)',
-      ).argParser(count),
-    )
-    .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration')
-    .addOption(keyOption())
-    .option('--cert <cert>', 'its certificate, for --management-external-cert: a file or a pkcs11: URI')
-    .addOption(
-      new Option('--on-token-removal <action>', 'what the daemon is told then: SIGUSR1, SIGTERM or nothing')
-        .choices(['none', 'restart', 'disconnect'])
-        .default('none'),
-    )
-    .option('--wait-for-token', 'wait for a token that is not there at the start')
-    .option('--relay <address...>', 'listen there for other management clients: ADDRESS PORT|unix [PASSWORD-FILE]')
-    .addOption(
-      new Option('--relay-allow <rights>', 'what they may do').choices(['read', 'operate', 'all']).default('read'),
-    )
-    .option('--relay-mode <mode>', "mode of the relay's unix socket (default: 0600; with a group 0660)")
-    .option('--relay-group <group>', "group of the relay's unix socket: a name or a number")
-    .option('--relay-keep', 'keep their connections while the daemon is away');
-}
-
-const program = new Command('pksigd')
-  .description("signing agent for OpenVPN's --management-external-key")
-  .version(version, '-V, --version')
-  .configureOutput({
-    outputError: (text, write) => {
-      // commander puts "(Did you mean …?)" on a line of its own
-      write(text.replace(/^error: /, 'pksigd: ').replace(/\n(?=.)/g, ' '));
-    },
-  })
-  .exitOverride();
-
-withKeyOptions(
-  withTunnelOptions(program.command('run').description('answer the signature requests of an OpenVPN daemon')),
-  'info',
-).action(async (flags: RunFlags) => {
-  const { runCommand } = await import('./run-command.ts');
-  await runCommand(flags);
-});
-
-withKeyOptions(
-  program
-    .command('sign')
-    .description('sign once: base64 data on stdin, the base64 lines of the signature on stdout')
-    .addOption(keyOption())
-    .option('--cert <cert>', 'its certificate, where the token tells no public key: a file or a pkcs11: URI')
-    .option('--algorithm <text>', "OpenVPN's algorithm text; without it, what the data's shape says"),
-  'warn',
-).action(async (flags: SignFlags) => {
-  const { signCommand } = await import('./sign-command.ts');
-  await signCommand(flags);
-});
-
-withKeyOptions(
-  withTunnelOptions(
-    program
-      .command('check')
-      .description('take the options of run and say whether that works, and which lines it wants in the .ovpn')
-      .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
-      .option('--json', 'print one JSON object a verdict'),
-  ),
-  'warn',
-).action(async (flags: CheckFlags) => {
-  const { checkCommand } = await import('./check-command.ts');
-  await checkCommand(flags);
-});
-
-withTokenOptions(
-  program
-    .command('keys')
-    .description('what there is: modules, tokens, keys, certificates, how each key signs, and its URI for --key')
-    .argument('[uri]', 'a pkcs11: URI: only what it fits')
-    .addOption(
-      new Option(
-        '--module <path>',
-        "a PKCS#11 module to look into; without one, those of p11-kit's configuration",
-      ).argParser((path, paths: readonly string[] | undefined) => [...(paths ?? []), path]),
-    )
-    .option('--json', 'print one JSON document'),
-  'warn',
-).action(async (uri: string | undefined, flags: KeysFlags) => {
-  const { keysCommand } = await import('./keys-command.ts');
-  await keysCommand(uri, flags);
-});
-
-program
-  .command('management')
-  .description('send a command to the management interface and print its reply; without one, an interactive prompt')
-  .requiredOption(
-    '--management <address...>',
-    "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
-  )
-  .option('--management-client', 'listen there for a daemon that has --management-client')
-  .addOption(managementUserOption())
-  .option('--json', 'print parsed replies and notifications, one JSON object a line')
-  .argument('[command...]', 'the command, behind --')
-  .action(async (command: string[], flags: ManagementFlags) => {
-    const { managementCommand } = await import('./management.ts');
-    await managementCommand(command, flags);
-  });
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // it has printed its own line
-    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  } else {
-    const debug = process.argv.includes('debug') || process.argv.includes('trace');
-    process.stderr.write(`pksigd: ${printable(errorText(error))}\n`);
-    if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
-    process.exitCode = exitCodeOf(error);
+/** Closes a debugger that a signal or the environment's NODE_OPTIONS opened; whoever gave Node --inspect keeps it. */
+function closeDebugger(): void {
+  try {
+    const inspector = process.getBuiltinModule('node:inspector');
+    if (inspector.url() !== undefined) inspector.close();
+  } catch {
+    // a Node that was built without it
   }
 }
-// a prompt that nobody answered would keep the process alive
-process.exit();
+
+/** Milliseconds: another thread takes a signal's request, and may still be about to open it when our handler is there. */
+const AGAIN = [0, 20, 200, 2_000];
+
+if (!process.execArgv.some((word) => /^--inspect(-brk|-wait)?(=|$)/.test(word))) {
+  closeDebugger();
+  for (const delay of AGAIN) setTimeout(closeDebugger, delay).unref();
+}
+
+if (process.argv[2] === 'run') {
+  const { MEANINGLESS_SIGNALS } = await import('../signals.ts');
+  for (const name of MEANINGLESS_SIGNALS) process.on(name, () => undefined);
+}
+
+const { main } = await import('./program.ts');
+await main();

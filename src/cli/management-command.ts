@@ -17,6 +17,7 @@ import {
   type Reply,
 } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
+import { printable, printableColumns, printableJson } from '../telemetry/printable.ts';
 import { completeCommand } from './management-completion.ts';
 
 /** `pksigd management`'s options, parsed. */
@@ -101,7 +102,7 @@ async function runPrompt(client: ManagementClient, io: ManagementCommandIo, prin
     terminal,
     completer: completeCommand,
   });
-  lines.setPrompt(`${client.peer}> `);
+  lines.setPrompt(`${printable(client.peer)}> `);
   // a password is not for whoever presses the arrow key next
   lines.on('history', (history: string[]) => {
     for (let at = history.length - 1; at >= 0; at -= 1) if (isSecret(history[at] ?? '')) history.splice(at, 1);
@@ -137,7 +138,7 @@ async function runPrompt(client: ManagementClient, io: ManagementCommandIo, prin
     if (terminal) lines.prompt();
   }
   const { by, error } = await Promise.race([client.closed, client.close().then(() => client.closed)]);
-  if (by === 'daemon') io.stderr.write(`${client.peer} has closed the connection\n`);
+  if (by === 'daemon') io.stderr.write(`${printable(client.peer)} has closed the connection\n`);
   if (by === 'error' && error !== undefined) throw error;
 }
 
@@ -157,7 +158,7 @@ async function send(
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     // the daemon's going away is told once, at the end
-    if (error.code !== 'ERR_MANAGEMENT_CLOSED') stderr.write(`${errorText(error)}\n`);
+    if (error.code !== 'ERR_MANAGEMENT_CLOSED') stderr.write(`${printable(errorText(error))}\n`);
   }
 }
 
@@ -195,16 +196,18 @@ class Printer {
       const parsed = error === undefined ? parseReply(name, reply) : undefined;
       const lines = parsed === undefined && reply.lines.length > 0 ? reply.lines : undefined;
       this.#write(
-        JSON.stringify({ command: Object.hasOwn(COMMANDS, name) ? name : line, error, text, lines, reply: parsed }),
+        printableJson(
+          JSON.stringify({ command: Object.hasOwn(COMMANDS, name) ? name : line, error, text, lines, reply: parsed }),
+        ),
       );
     } else {
-      for (const each of reply.raw) if (each !== 'END') this.#write(printable(each));
+      for (const each of reply.raw) if (each !== 'END') this.#write(printableColumns(each));
     }
   }
 
   notification(notification: Notification, lines: readonly string[]): void {
     if (this.#json) {
-      this.#write(JSON.stringify({ notification }));
+      this.#write(printableJson(JSON.stringify({ notification })));
       return;
     }
     const secret = notification.type === 'PASSWORD' && notification.form === 'auth-token';
@@ -213,18 +216,10 @@ class Printer {
       : lines.length > 0
         ? lines
         : encodeNotification(notification))
-      this.#write(printable(each));
+      this.#write(printableColumns(each));
   }
 
   #write(line: string): void {
     this.#out.write(`${line}\n`);
   }
-}
-
-/** Control characters could steer the terminal: what a peer's name says must not. */
-function printable(text: string): string {
-  return text.replace(
-    /[\x00-\x1f\x7f-\x9f]/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }

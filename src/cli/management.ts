@@ -4,6 +4,7 @@ import { parseManagementAddress } from '../management/index.ts';
 import { daemonOwner, type PeerFlags } from './daemon-peers.ts';
 import { runManagementCommand } from './management-command.ts';
 import { promptSecret } from './prompt.ts';
+import { complain, stdoutFailed } from './standard-streams.ts';
 
 export interface ManagementFlags extends Omit<PeerFlags, 'maxDaemons'> {
   readonly management: readonly string[];
@@ -29,9 +30,11 @@ export async function managementCommand(command: readonly string[], flags: Manag
           credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
           prompt: promptSecret,
           warn: (text) => {
-            process.stderr.write(`pksigd: ${text}\n`);
+            complain(text);
           },
         });
+  process.stdout.on('error', stdoutFailed);
+  process.stderr.on('error', () => undefined);
   await runManagementCommand(
     {
       address: parsedAddress,
@@ -43,4 +46,6 @@ export async function managementCommand(command: readonly string[], flags: Manag
     },
     { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr },
   );
+  // a pipe may be full
+  await new Promise((done) => process.stdout.write('', done));
 }

@@ -9,7 +9,7 @@ import {
 } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
 import { groupId } from './account-id.ts';
-import type { stderrLog } from './surroundings.ts';
+import type { Logger } from './standard-streams.ts';
 
 /** The options of `run` about other management clients. */
 export interface RelayFlags {
@@ -33,7 +33,7 @@ const GROUP_MODE = 0o660;
 export async function openRelay(
   flags: RelayFlags,
   askPassword: (word: string) => Promise<Secret>,
-  log: ReturnType<typeof stderrLog>,
+  log: Logger,
 ): Promise<Relay | undefined> {
   if (flags.relay === undefined) {
     if (flags.relayMode !== undefined || flags.relayGroup !== undefined || flags.relayKeep !== undefined)
@@ -72,7 +72,7 @@ function modeOf(flags: RelayFlags): number {
   throw new AgentError('ERR_USAGE', `--relay-mode '${flags.relayMode}' is not an octal mode`, { hint: 'such as 0660' });
 }
 
-function logEvent(log: ReturnType<typeof stderrLog>, relay: string, event: RelayEvent): void {
+function logEvent(log: Logger, relay: string, event: RelayEvent): void {
   const { type, ...fields } = event;
   const level = type === 'dropped' || type === 'refused' ? 'warn' : 'info';
   log[level]({ relay, ...fields }, `management client ${type}`);

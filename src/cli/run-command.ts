@@ -14,8 +14,11 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { openRelay, type RelayFlags } from './relay-flags.ts';
+import { catchTheRest } from './last-net.ts';
+import { handleSignals } from './signals.ts';
+import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
 import { logStartCheck } from './start-check.ts';
-import { forbidCoreDumps, moduleHosts, openKeyOf, secretAsker, stderrLog, type KeyFlags } from './surroundings.ts';
+import { forbidCoreDumps, moduleHosts, openKeyOf, secretAsker, type KeyFlags } from './surroundings.ts';
 
 export interface RunFlags extends KeyFlags, RelayFlags, PeerFlags {
   readonly management?: readonly string[];
@@ -35,7 +38,7 @@ const WATCH_INTERVAL = 2_000;
 async function waitForToken(
   flags: RunFlags,
   signal: AbortSignal,
-  log: ReturnType<typeof stderrLog>,
+  log: Logger,
   open: () => Promise<OpenedKey>,
 ): Promise<OpenedKey> {
   const waiting = new Trouble(log, {}, 'the token is there');
@@ -78,15 +81,6 @@ export function passwordSource(word: string): SecretSource {
   return word === 'stdin' ? { kind: 'prompt' } : parseSecretSource(word);
 }
 
-/** Aborts at the first SIGINT or SIGTERM; a second one ends the process as if nobody caught it. */
-function abortOnSignals(controller: AbortController): void {
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(name, () => {
-      controller.abort();
-    });
-  }
-}
-
 /** `pksigd run`: serves a daemon until a signal comes, or until the key turns out to be of no use. */
 export async function runCommand(flags: RunFlags): Promise<void> {
   const { management, managementClient, config } = await served(flags);
@@ -104,9 +98,10 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   };
   const log = stderrLog(flags.logLevel);
   const askSecret = secretAsker(flags, log);
-  await forbidCoreDumps();
   const stop = new AbortController();
-  abortOnSignals(stop);
+  handleSignals(stop, log);
+  catchTheRest(log, endAtOnce);
+  await forbidCoreDumps();
   await using hosts = moduleHosts(flags, log);
 
   let opening: Promise<OpenedKey> | undefined;

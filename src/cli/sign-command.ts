@@ -2,7 +2,8 @@ import { AgentError } from '../errors.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature } from '../signing/signer.ts';
-import { forbidCoreDumps, moduleHosts, openKeyOf, stderrLog, type KeyFlags } from './surroundings.ts';
+import { print, stderrLog } from './standard-streams.ts';
+import { forbidCoreDumps, moduleHosts, openKeyOf, type KeyFlags } from './surroundings.ts';
 
 export interface SignFlags extends KeyFlags {
   readonly algorithm?: string;
@@ -32,5 +33,5 @@ export async function signCommand(flags: SignFlags): Promise<void> {
   const { bytes, mechanism } = await createSignature(signer, request);
   log.debug({ key: signer.name, scheme: request.algorithmText, mechanism }, 'signed');
   const lines = bytes.toString('base64').match(new RegExp(`.{1,${LINE}}`, 'g')) ?? [];
-  process.stdout.write(lines.join('\n') + '\n');
+  print(lines.join('\n') + '\n');
 }

@@ -10,8 +10,9 @@ import { ModuleHosts } from '../pkcs11/module-hosts.ts';
 import { Pin } from '../pkcs11/pin.ts';
 import { RefusedPins } from '../pkcs11/refused-pins.ts';
 import type { Secret } from '../secret.ts';
-import { createLog, type LogLevel } from '../telemetry/log.ts';
+import type { LogLevel } from '../telemetry/log.ts';
 import { promptSecret } from './prompt.ts';
+import type { Logger } from './standard-streams.ts';
 
 /** The options that every command that looks into tokens takes. */
 export interface TokenFlags {
@@ -31,19 +32,6 @@ export interface KeyFlags extends TokenFlags {
   readonly cert?: string;
   readonly module?: string;
   readonly allowReadableKey?: boolean;
-}
-
-type Logger = ReturnType<typeof createLog>;
-
-/** A logger on standard error: JSON, or readable where that is a terminal. */
-export function stderrLog(level: LogLevel): Logger {
-  return createLog({
-    level,
-    pretty: process.stderr.isTTY,
-    write: (line) => {
-      process.stderr.write(line);
-    },
-  });
 }
 
 /**

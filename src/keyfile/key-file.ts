@@ -138,7 +138,7 @@ export class FileKey implements Signer {
 
   /**
    * Opens a key file: PEM or DER; PKCS#8 plain and encrypted, PKCS#1, SEC1, PKCS#12.
-   * @throws AgentError ERR_KEY_FILE, ERR_KEY_PERMISSIONS, ERR_KEY_UNSUPPORTED, ERR_KEY_AMBIGUOUS, ERR_PIN_*
+   * @throws AgentError ERR_KEY_NOT_FOUND, ERR_KEY_FILE, ERR_KEY_PERMISSIONS, ERR_KEY_UNSUPPORTED, ERR_KEY_AMBIGUOUS, ERR_PIN_*
    */
   static async open(path: string, options: KeyFileOptions = {}): Promise<FileKey> {
     const bytes = await readPrivateFile(path, options.allowReadableByOthers ?? false);

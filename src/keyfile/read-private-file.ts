@@ -1,24 +1,73 @@
+import { X509Certificate } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { userInfo } from 'node:os';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorText } from '../errors.ts';
 import { readFileLimited } from '../read-file-limited.ts';
+import { pemBlocks } from './pem.ts';
 
 /** A key file is a few KB; PKCS#12 with a long chain some tens. Whoever names a disk image gets an error. */
 const MAX_BYTES = 1024 * 1024;
 
+/** Codes of errno for a file that is not there yet: its folder, its server, free descriptors. */
+const MAY_COME = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'EIO', 'ENXIO', 'ETIMEDOUT', 'EHOSTDOWN', 'EMFILE', 'ENFILE']);
+
+const PUBLIC_LABELS = new Map([
+  ['CERTIFICATE', 'certificate'],
+  ['X509 CERTIFICATE', 'certificate'],
+  ['TRUSTED CERTIFICATE', 'certificate'],
+  ['CERTIFICATE REQUEST', 'certificate request'],
+  ['NEW CERTIFICATE REQUEST', 'certificate request'],
+  ['PUBLIC KEY', 'public key'],
+  ['RSA PUBLIC KEY', 'public key'],
+]);
+
+function isDerCertificate(bytes: Buffer): boolean {
+  try {
+    return bytes[0] === 0x30 && new X509Certificate(bytes).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Throws if the file holds what is public, and no private key. */
+function refusePublic(bytes: Buffer, path: string): void {
+  const labels = pemBlocks(bytes.toString('latin1')).map(({ label }) => label);
+  if (labels.some((label) => label.endsWith('PRIVATE KEY'))) return;
+  const [label = isDerCertificate(bytes) ? 'CERTIFICATE' : ''] = labels;
+  const what = PUBLIC_LABELS.get(label);
+  if (what === undefined) return;
+  throw new AgentError('ERR_KEY_FILE', `${path} is a ${what}, and holds no private key`, {
+    hint: what === 'certificate' ? 'give --key its key, and this file to --cert' : 'give --key the private key',
+  });
+}
+
+function refuseReadable(status: Stats, path: string): void {
+  const closedTo = status.uid === userInfo().uid ? 0o077 : 0o007;
+  if ((status.mode & closedTo) === 0) return;
+  const mode = (status.mode & 0o777).toString(8).padStart(4, '0');
+  throw new AgentError('ERR_KEY_PERMISSIONS', `others can read the key file ${path} (mode ${mode})`, {
+    hint: `chmod 600 it, or give --allow-readable-key`,
+  });
+}
+
 /**
  * Reads a file that holds a private key, after a look at who else can. As OpenSSH does: a file of one's own must be
  * closed to group and others; somebody else's file (root's, shared through a group on purpose) only to others.
- * @throws AgentError ERR_KEY_FILE, ERR_KEY_PERMISSIONS
+ * @throws AgentError ERR_KEY_NOT_FOUND, ERR_KEY_FILE, ERR_KEY_PERMISSIONS
  */
 export async function readPrivateFile(path: string, allowReadableByOthers: boolean): Promise<Buffer> {
-  const inspect = (status: Stats): void => {
-    const closedTo = status.uid === userInfo().uid ? 0o077 : 0o007;
-    if ((status.mode & closedTo) === 0 || allowReadableByOthers) return;
-    const mode = (status.mode & 0o777).toString(8).padStart(4, '0');
-    throw new AgentError('ERR_KEY_PERMISSIONS', `others can read the key file ${path} (mode ${mode})`, {
-      hint: `chmod 600 it, or give --allow-readable-key`,
-    });
+  let status: Stats | undefined;
+  const inspect = (of: Stats): void => {
+    status = of;
   };
-  return await readFileLimited(path, { what: 'the key file', code: 'ERR_KEY_FILE', maxBytes: MAX_BYTES, inspect });
+  const limits = { what: 'the key file', code: 'ERR_KEY_FILE', maxBytes: MAX_BYTES, inspect } as const;
+  const bytes = await readFileLimited(path, limits).catch((error: unknown) => {
+    const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+    if (!MAY_COME.has(cause?.code ?? '')) throw error;
+    throw new AgentError('ERR_KEY_NOT_FOUND', errorText(error), { cause });
+  });
+  // before its mode: nobody has to hide a certificate
+  refusePublic(bytes, path);
+  if (status && !allowReadableByOthers) refuseReadable(status, path);
+  return bytes;
 }

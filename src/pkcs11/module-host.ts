@@ -2,7 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { Duplex, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorText } from '../errors.ts';
+import { MEANINGLESS_SIGNALS } from '../signals.ts';
 import { Secret } from '../secret.ts';
 import { CallNotSent } from './call-not-sent.ts';
 import { hostFailure } from './failures.ts';
@@ -15,8 +16,8 @@ export interface ModuleHostOptions {
   readonly execPath: string;
   /** What C_Initialize gets as a string, for modules that want one (NSS: `configdir='sql:…'`). */
   readonly initArgs?: string | undefined;
-  /** The module's environment; without it, this process's. */
-  readonly environment?: Readonly<NodeJS.ProcessEnv> | undefined;
+  /** The module's environment; NODE_OPTIONS are left out of it. */
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
   /** Milliseconds that one call into the module may take before its host is killed. */
   readonly deadline: number;
   /** Told when a host starts and ends, and what the module prints. */
@@ -54,7 +55,13 @@ interface PendingCall {
   readonly reject: (error: Error) => void;
 }
 
-const HOST_PROGRAM = new URL('./host/main.js', import.meta.url);
+const HOST_PROGRAM: string = fileURLToPath(new URL('./host/main.js', import.meta.url));
+/**
+ * Starts it through a shell, which ignores what Node can't in its first milliseconds, and real-time signals for good. A
+ * debugger that is to listen on an address that no machine has does not open, whatever signal comes when.
+ */
+const LAUNCHER = `command trap '' HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF ${Array.from({ length: 31 }, (_, index) => 34 + index).join(' ')} 2>/dev/null
+exec "$0" --inspect-port=0.0.0.1:65535 "$@"`;
 /**
  * Milliseconds that the process gets until it can take calls. Not the deadline of a call: that says how long a token may
  * take, this one how busy a machine may be.
@@ -71,8 +78,8 @@ const MAX_OUTPUT = 1000;
  */
 export class ModuleHost {
   readonly modulePath: string;
-  readonly #child: ChildProcess;
-  readonly #requests: Duplex;
+  readonly #child: ChildProcess | undefined;
+  #requests: Duplex | undefined;
   readonly #options: ModuleHostOptions;
   readonly #decoder = new FrameDecoder();
   /** Calls that were not answered: the one under way, and those that wait behind it. The host answers its own start as call 0. */
@@ -85,19 +92,20 @@ export class ModuleHost {
   #timer: NodeJS.Timeout | undefined;
   #death: AgentError | undefined;
   #stopping = false;
+  #endedBy: NodeJS.Signals | null = null;
   #epoch = 0;
 
   /** Starts the process; {@link ModuleHost.load} makes it ready. */
   constructor(modulePath: string, options: ModuleHostOptions) {
     this.modulePath = modulePath;
     this.#options = options;
-    this.#child = spawn(options.execPath, [fileURLToPath(HOST_PROGRAM)], {
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      ...(options.environment && { env: options.environment }),
-    });
+    this.#child = this.#start();
+    if (!this.#child) return;
     const [requests, output, errors, replies] = this.#child.stdio;
-    if (!(requests instanceof Duplex) || !(replies instanceof Duplex))
-      throw new TypeError('no pipes to the module host');
+    if (!(requests instanceof Duplex) || !(replies instanceof Duplex)) {
+      this.#end('could not be started: no pipes to it');
+      return;
+    }
     this.#requests = requests;
     // a write to a host that has just died: its end is noticed anyway
     requests.on('error', () => undefined);
@@ -106,10 +114,8 @@ export class ModuleHost {
       this.#receive(chunk);
     });
     for (const stream of [output, errors]) if (stream) this.#forwardOutput(stream);
-    this.#child.on('error', (error) => {
-      this.#end(`could not be started: ${error.message}`);
-    });
     this.#child.on('exit', (code, signal) => {
+      this.#endedBy = signal;
       this.#end(signal === null ? `exited with status ${code ?? 0}` : `was killed by ${signal}`);
     });
     const { pid } = this.#child;
@@ -118,6 +124,31 @@ export class ModuleHost {
     // the agent's own work keeps it alive, not its helpers
     this.#child.unref();
     for (const stream of [requests, output, errors, replies]) (stream as unknown as { unref(): void }).unref();
+  }
+
+  /** Without descriptors, memory or processes to spare there is no child: then this host is dead, or will be told so. */
+  #start(): ChildProcess | undefined {
+    // NODE_OPTIONS are not for the process that gets the PIN: they may open a debugger, or load somebody's code
+    const { NODE_OPTIONS: _, ...environment } = this.#options.environment;
+    try {
+      const child = spawn('/bin/sh', ['-c', LAUNCHER, this.#options.execPath, HOST_PROGRAM], {
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+        env: environment,
+      });
+      child.on('error', (error) => {
+        this.#end(`could not be started: ${errorText(error)}`);
+      });
+      // a spawn that found no descriptors (EMFILE) has none, whatever its type says; its 'error' is on the way
+      return (child as Partial<ChildProcess>).stdio ? child : undefined;
+    } catch (error) {
+      this.#end(`could not be started: ${errorText(error)}`);
+    }
+    return undefined;
+  }
+
+  /** Was it ended by a signal that a host ignores as soon as it runs? Another one may have more luck. */
+  get wasCaughtStarting(): boolean {
+    return this.#endedBy !== null && [...MEANINGLESS_SIGNALS, 'SIGINT', 'SIGTERM'].includes(this.#endedBy);
   }
 
   /**
@@ -205,7 +236,7 @@ export class ModuleHost {
   /** Ends the process at once; calls under way fail. @param reason if something is wrong with it */
   kill(reason?: string): void {
     this.#end(reason ?? 'was stopped', { expected: reason === undefined });
-    this.#child.kill('SIGKILL');
+    this.#child?.kill('SIGKILL');
   }
 
   #send<Call extends HostCall>(
@@ -249,7 +280,7 @@ export class ModuleHost {
   #begin(): void {
     this.#watch();
     const frame = this.#pending[0]?.frame;
-    if (frame) this.#requests.write(frame, () => frame.fill(0)); // it may have been a PIN
+    if (frame) this.#requests?.write(frame, () => frame.fill(0)); // it may have been a PIN
   }
 
   /** The deadline of the oldest call under way, the one that the module is busy with. */
@@ -258,15 +289,18 @@ export class ModuleHost {
     const [oldest] = this.#pending;
     if (!oldest) return;
     const { call, deadline } = oldest;
-    this.#timer = setTimeout(() => {
+    const isLate = (): void => {
+      if (this.#pending[0] !== oldest) return;
       const what =
         call === 'start'
           ? `the host of the PKCS#11 module ${this.modulePath} took longer to start than`
           : `'${call}' took the PKCS#11 module ${this.modulePath} longer than`;
       const error = new AgentError('ERR_MODULE_TIMEOUT', `${what} ${deadline} ms`);
       this.#end('passed its deadline and was killed', { error });
-      this.#child.kill('SIGKILL');
-    }, deadline);
+      this.#child?.kill('SIGKILL');
+    };
+    // an agent that was stopped itself, or had no turn, finds timer and reply at once: first what was read
+    this.#timer = setTimeout(() => setImmediate(isLate), deadline);
   }
 
   #receive(chunk: Buffer): void {
@@ -288,7 +322,7 @@ export class ModuleHost {
       }
     } catch {
       this.#end('sent garbage and was killed');
-      this.#child.kill('SIGKILL');
+      this.#child?.kill('SIGKILL');
     }
   }
 
@@ -305,7 +339,7 @@ export class ModuleHost {
       const reasonOf = index === 0 ? (error ?? this.#death) : this.#death;
       reject(index === 0 && hasStarted ? reasonOf : new CallNotSent(reasonOf.code, reasonOf.message));
     }
-    const { pid } = this.#child;
+    const pid = this.#child?.pid;
     if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
   }
 

@@ -2,9 +2,12 @@ import { AgentError } from '../errors.ts';
 import { ModuleHost, type ModuleHostOptions } from './module-host.ts';
 
 interface Entry {
-  readonly host: ModuleHost;
-  readonly loaded: Promise<void>;
+  host: ModuleHost;
+  loaded: Promise<void>;
 }
+
+/** A signal that meets a host in its first moments, before it can ignore it, ends it: so many are started at most. */
+const STARTS = 5;
 
 /** The module hosts of this process, one a module: all keys and tokens of a module share it. */
 export class ModuleHosts implements AsyncDisposable {
@@ -25,12 +28,24 @@ export class ModuleHosts implements AsyncDisposable {
     if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the module hosts were ended');
     let entry = this.#entries.get(modulePath);
     if (entry?.host.isAlive !== true) {
-      const host = new ModuleHost(modulePath, this.#options);
-      entry = { host, loaded: host.load() };
+      entry = { host: new ModuleHost(modulePath, this.#options), loaded: Promise.resolve() };
+      entry.loaded = this.#load(entry);
       this.#entries.set(modulePath, entry);
     }
     await entry.loaded;
     return entry.host;
+  }
+
+  async #load(entry: Entry): Promise<void> {
+    for (let starts = 1; ; starts++) {
+      try {
+        await entry.host.load();
+        return;
+      } catch (error) {
+        if (!entry.host.wasCaughtStarting || starts === STARTS) throw error;
+        entry.host = new ModuleHost(entry.host.modulePath, this.#options);
+      }
+    }
   }
 
   /** Ends them all, in good order where that is quick. */

@@ -4,7 +4,7 @@ import { CKA, CKO } from './constants.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { Attributes } from './protocol.ts';
 import { publicKeyOf } from './public-key.ts';
-import type { Pkcs11Uri } from './uri.ts';
+import { formatPkcs11Uri, idHint, type Pkcs11Uri } from './uri.ts';
 
 /** A logged-in session: what searching for objects takes. */
 export interface Session {
@@ -61,13 +61,25 @@ async function findByLabelOfPartner(at: Session, label: string): Promise<string[
   return [];
 }
 
-async function describeKeys(at: Session): Promise<string> {
-  const labels: string[] = [];
-  for (const key of (await find(at, CKO.PRIVATE_KEY, {})).slice(0, 8)) {
-    const value = await read(at, key, [CKA.LABEL, CKA.ID]);
-    labels.push(`'${value(CKA.LABEL)?.toString('utf8') ?? value(CKA.ID)?.toString('hex') ?? '?'}'`);
+/** So many objects are named in a hint at most. */
+const NAMED = 8;
+
+/** Objects by what a URI would name them with: `object=a;id=%01, object=a;id=%02`. */
+async function describe(at: Session, objects: readonly string[]): Promise<string> {
+  const names: string[] = [];
+  for (const object of objects.slice(0, NAMED)) {
+    const value = await read(at, object, [CKA.LABEL, CKA.ID]);
+    const label = value(CKA.LABEL)?.toString('utf8');
+    const id = value(CKA.ID);
+    const attributes = formatPkcs11Uri({ ...(label !== undefined && { object: label }), ...(id && { id }) });
+    names.push(attributes.slice('pkcs11:'.length) || 'one without label and id');
   }
-  return labels.length === 0 ? 'the token shows no private key' : `the token has ${labels.join(', ')}`;
+  return [...names, ...(objects.length > NAMED ? ['…'] : [])].join(', ');
+}
+
+async function describeKeys(at: Session): Promise<string> {
+  const keys = await find(at, CKO.PRIVATE_KEY, {});
+  return keys.length === 0 ? 'the token shows no private key' : `the token has ${await describe(at, keys)}`;
 }
 
 async function findCertificates(at: Session, attributes: Attributes): Promise<X509Certificate[]> {
@@ -111,12 +123,12 @@ export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> 
   const [handle] = handles;
   if (handle === undefined) {
     throw new AgentError('ERR_KEY_NOT_FOUND', 'no private key that the pkcs11 URI fits', {
-      hint: await describeKeys(at),
+      hint: [idHint(uri), await describeKeys(at)].filter((hint) => hint !== undefined).join('; '),
     });
   }
   if (handles.length > 1) {
     throw new AgentError('ERR_KEY_AMBIGUOUS', `the pkcs11 URI fits ${handles.length} private keys`, {
-      hint: `add id= or object=; ${await describeKeys(at)}`,
+      hint: `say which: ${await describe(at, handles)}`,
     });
   }
 
@@ -148,10 +160,15 @@ export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509
   const certificates = newestFirst(await findCertificates(at, attributesOf(uri)));
   const [certificate, ...others] = certificates;
   if (certificate && others.every(({ publicKey }) => publicKey.equals(certificate.publicKey))) return certificate;
-  throw new AgentError(
-    'ERR_CERTIFICATE_NOT_FOUND',
-    certificate ? `the pkcs11 URI fits ${certificates.length} certificates` : 'no certificate that the pkcs11 URI fits',
-  );
+  if (!certificate) {
+    const hint = idHint(uri);
+    throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', 'no certificate that the pkcs11 URI fits', {
+      ...(hint !== undefined && { hint }),
+    });
+  }
+  throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `the pkcs11 URI fits ${certificates.length} certificates`, {
+    hint: `say which: ${await describe(at, await find(at, CKO.CERTIFICATE, attributesOf(uri)))}`,
+  });
 }
 
 /** What is public of a key that a URI names, for whoever has not logged in. */

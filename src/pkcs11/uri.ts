@@ -52,15 +52,34 @@ function decodeText(name: string, value: string): string {
   }
 }
 
+/** What is wrong with a value, and where: `%zz`, or a character that has to be written in another way. */
+function refuseCharacter(name: string, text: string, value: RegExp, start: number): never {
+  let at = 0;
+  // an encoded octet is one piece
+  for (const piece of text.match(/%[0-9A-Fa-f]{2}|[^]/gu) ?? []) {
+    if (!value.test(piece)) break;
+    at += piece.length;
+  }
+  const where = `at character ${start + at + 1}, in attribute '${name}',`;
+  if (text[at] === '%')
+    refuse(`'${text.slice(at, at + 3)}' ${where} is no percent-encoded octet`, "a '%' itself is %25");
+  const character = String.fromCodePoint(text.codePointAt(at) ?? 0);
+  refuse(`'${character}' ${where} must be percent-encoded`, `write ${encodeText(character, /[]/)}`);
+}
+
 function parseAttributes(
   part: string,
+  start: number,
   separator: string,
   allowed: readonly string[],
   value: RegExp,
 ): Map<string, string> {
   const attributes = new Map<string, string>();
   if (part === '') return attributes;
+  let position = start;
   for (const attribute of part.split(separator)) {
+    const begin = position;
+    position += attribute.length + separator.length;
     const equals = attribute.indexOf('=');
     const name = equals < 0 ? attribute : attribute.slice(0, equals);
     if (equals < 0) refuse(`'${name}' has no value`);
@@ -70,7 +89,7 @@ function parseAttributes(
     if (!allowed.includes(name)) refuse(`unknown attribute '${name}'`, `known are ${allowed.join(', ')}`);
     if (attributes.has(name)) refuse(`attribute '${name}' given twice`);
     const text = attribute.slice(equals + 1);
-    if (!value.test(text)) refuse(`attribute '${name}' has a character that must be percent-encoded`);
+    if (!value.test(text)) refuseCharacter(name, text, value, begin + equals + 1);
     attributes.set(name, text);
   }
   return attributes;
@@ -84,8 +103,10 @@ export function parsePkcs11Uri(text: string): Pkcs11Uri {
   if (!isPkcs11Uri(text)) refuse("it does not start with 'pkcs11:'");
   const body = text.slice('pkcs11:'.length);
   const question = body.indexOf('?');
-  const path = parseAttributes(question < 0 ? body : body.slice(0, question), ';', PATH_ATTRIBUTES, PATH_VALUE);
-  const query = parseAttributes(question < 0 ? '' : body.slice(question + 1), '&', QUERY_ATTRIBUTES, QUERY_VALUE);
+  const start = text.length - body.length;
+  const [pathPart, queryPart] = question < 0 ? [body, ''] : [body.slice(0, question), body.slice(question + 1)];
+  const path = parseAttributes(pathPart, start, ';', PATH_ATTRIBUTES, PATH_VALUE);
+  const query = parseAttributes(queryPart, start + question + 1, '&', QUERY_ATTRIBUTES, QUERY_VALUE);
 
   const uri: { -readonly [Name in keyof Pkcs11Uri]: Pkcs11Uri[Name] } = {};
   for (const name of ['token', 'manufacturer', 'model', 'serial', 'object'] as const) {
@@ -138,6 +159,13 @@ export function formatPkcs11Uri(uri: Pkcs11Uri): string {
   if (uri.moduleName !== undefined) query.push(`module-name=${encodeText(uri.moduleName, plain)}`);
   if (uri.pinSource !== undefined) query.push(`pin-source=${encodeText(uri.pinSource, plainPath)}`);
   return `pkcs11:${path.join(';')}${query.length > 0 ? `?${query.join('&')}` : ''}`;
+}
+
+/** For an id that was written as hex digits: RFC 7512 takes `id=01` for the characters 0 and 1. */
+export function idHint({ id }: Pkcs11Uri): string | undefined {
+  const text = id?.toString('latin1') ?? '';
+  if (!/^([0-9A-Fa-f]{2})+$/.test(text)) return undefined;
+  return `for the octets ${text} write id=${text.toUpperCase().replace(/../g, '%$&')}`;
 }
 
 /** The URI without its query, as it goes into logs and errors. */

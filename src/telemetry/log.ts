@@ -1,4 +1,5 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
+import { printable, printableJson } from './printable.ts';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -22,14 +23,14 @@ function prettyValue(value: unknown): string {
 function prettyLine(json: string): string {
   const { time, level, msg, ...rest } = JSON.parse(json) as { time: string; level: string; msg?: string };
   const fields = Object.entries(rest).map(([name, value]) => `${name}=${prettyValue(value)}`);
-  return [time.slice(11, 19), level.toUpperCase().padEnd(5), msg ?? '', ...fields].join(' ') + '\n';
+  return printable([time.slice(11, 19), level.toUpperCase().padEnd(5), msg ?? '', ...fields].join(' ')) + '\n';
 }
 
-/** The process's logger: one record a line. */
+/** The process's logger: one record a line, with nothing in it that acts on a terminal. */
 export function createLog({ level, pretty, write }: LogOptions): Logger {
   const destination: DestinationStream = {
     write: (json) => {
-      write(pretty ? prettyLine(json) : json);
+      write(pretty ? prettyLine(json) : printableJson(json));
     },
   };
   return pino(

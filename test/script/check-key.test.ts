@@ -184,7 +184,7 @@ describe.concurrent('the key', () => {
   test.for([
     ['a URI that is none', 'pkcs11:colour=blue', 2, 'key', 'ERR_URI'],
     ['a module that is not there', 'pkcs11:token=x?module-path=/no/module.so', 2, 'module', 'ERR_MODULE_NOT_FOUND'],
-    ['a file that is not there', '/no/key.pem', 2, 'key', 'ERR_KEY_FILE'],
+    ['a file that is not there', '/no/key.pem', 2, 'key', 'ERR_KEY_NOT_FOUND'],
   ] as const)('is %s', async ([, key, code, what, error], { bench }) => {
     const checked = await check(bench, '--key', key, '--management', 'here', '123456');
     expect(checked.code).toBe(code);
@@ -222,7 +222,7 @@ describe.concurrent('the key', () => {
 
   test('is on a token whose PIN can not be read', async ({ bench }) => {
     const checked = await check(bench, '--key', bench.key('p256', 'SoftHSM', { 'pin-source': 'file:/no/such/file' }));
-    expect(checked.code).toBe(4);
+    expect(checked.code).toBe(3);
     expect(checked.of('PIN')).toEqual([expect.objectContaining({ outcome: 'fail', code: 'ERR_PIN_SOURCE' })]);
     expect(checked.of('certificate')[0]?.outcome).toBe('ok');
   });

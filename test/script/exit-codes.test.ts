@@ -12,9 +12,15 @@ const USAGE = 2;
 const ABSENT = 3;
 const PIN = 4;
 
-/** The one line, which is not of the log, that says what went wrong; nothing is on stdout. */
+/** What `run` says in its log, where everything is JSON, and the others in a line of their own; nothing is on stdout. */
 function lineOf(pksigd: Pksigd): string {
   expect(pksigd.stdout).toEqual([]);
+  const fatal = pksigd.log.filter(({ level }) => level === 'fatal');
+  if (fatal.length > 0) {
+    expect(fatal).toEqual([expect.objectContaining({ code: expect.stringMatching(/^ERR_/), msg: 'pksigd ends' })]);
+    expect(pksigd.stderr).toHaveLength(pksigd.log.length);
+    return `pksigd: ${fatal[0]?.['error'] as string}`;
+  }
   const lines = pksigd.stderr.filter((line) => !line.startsWith('{'));
   expect(lines).toHaveLength(1);
   return lines.join();
@@ -43,7 +49,7 @@ const failures: Failure[] = [
   {
     what: 'a PIN file that is not there',
     key: (bench) => bench.key('p256', 'SoftHSM', { 'pin-source': 'file:/no/such/file' }),
-    code: PIN,
+    code: ABSENT,
     line: /^pksigd: .*PIN.*\/no\/such\/file/,
   },
   {
@@ -56,14 +62,14 @@ const failures: Failure[] = [
     what: 'a credential where there are none',
     key: (bench) => bench.key('p256', 'SoftHSM').replace(/&pin-source=.*/, ''),
     args: ['--pin-source', 'credential:pin'],
-    code: PIN,
+    code: ABSENT,
     line: /^pksigd: .*CREDENTIALS_DIRECTORY/,
   },
   {
     what: 'a PIN command that fails',
     key: (bench) => bench.key('p256', 'SoftHSM').replace(/&pin-source=.*/, ''),
     args: ['--pin-source', 'command:exit 7'],
-    code: PIN,
+    code: ABSENT,
     line: /^pksigd: .*PIN/,
   },
   {
@@ -81,7 +87,7 @@ const failures: Failure[] = [
   {
     what: 'no such module',
     key: (bench) => bench.key('p256', 'SoftHSM', { 'module-path': '/no/such/module.so' }),
-    code: USAGE,
+    code: ABSENT,
     line: /^pksigd: .*\/no\/such\/module\.so/,
   },
   {
@@ -103,12 +109,30 @@ const failures: Failure[] = [
     code: USAGE,
     line: /^pksigd: (?!.*31415926).*pin-value.*pin-source=/,
   },
-  { what: 'no such key file', key: () => '/no/such/key.pem', code: USAGE, line: /^pksigd: .*\/no\/such\/key\.pem/ },
+  { what: 'no such key file', key: () => '/no/such/key.pem', code: ABSENT, line: /^pksigd: .*\/no\/such\/key\.pem/ },
   {
     what: 'a key file that is none',
     key: (bench) => bench.write('key.pem', 'no key\n'),
     code: USAGE,
     line: /^pksigd: .*key\.pem/,
+  },
+  {
+    what: "a certificate in the key's place",
+    key: (bench) => bench.recipe('p256.crt'),
+    code: USAGE,
+    line: /^pksigd: .*p256\.crt is a certificate.*--cert/,
+  },
+  {
+    what: 'an id in hex digits',
+    key: (bench) => bench.key('p256', 'SoftHSM').replace('object=p256', 'id=01'),
+    code: ABSENT,
+    line: /^pksigd: no private key .*write id=%01;/,
+  },
+  {
+    what: 'a URI that fits several keys',
+    key: (bench) => bench.key('p256', 'SoftHSM').replace(';object=p256', ''),
+    code: USAGE,
+    line: /^pksigd: .*fits 8 private keys: say which: .*object=p256;id=%[0-9A-F]{2}/,
   },
   {
     what: 'a key file that others can read',

@@ -1,4 +1,5 @@
 import { AgentError, errorText, type AgentErrorCode } from '../../errors.ts';
+import { printable } from '../../telemetry/printable.ts';
 
 /** `warn` works and may not stay so; `skip` could not be tried, or was not to be. */
 export type Outcome = 'ok' | 'warn' | 'fail' | 'skip';
@@ -25,14 +26,6 @@ export function failure(what: string, error: unknown): Verdict {
   if (!(error instanceof AgentError)) return { outcome: 'fail', what, detail: errorText(error) };
   const { message, code, hint } = error;
   return { outcome: 'fail', what, detail: message, ...(hint !== undefined && { hint }), code };
-}
-
-/** Labels and subjects are other people's words: what steers a terminal, or ends the line, is shown and not sent. */
-function printable(text: string): string {
-  return text.replace(
-    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }
 
 /** A verdict as one line, and the lines for the .ovpn behind it. */

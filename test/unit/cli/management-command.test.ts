@@ -132,7 +132,7 @@ describe('the prompt', () => {
     expect(out().split('\n').slice(1, -1)).toEqual([
       '>STATE:1,WAIT,,,,,,',
       '>PASSWORD:Auth-Token:<redacted>',
-      '>LOG:1,I,\\x1b[31mred',
+      '>LOG:1,I,\\u{1b}[31mred',
       'SUCCESS: pid=7',
       "ERROR: unknown command, enter 'help' for more options",
       'SUCCESS: client-auth command succeeded',

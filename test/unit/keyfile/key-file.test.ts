@@ -144,7 +144,7 @@ describe('refuses', () => {
   });
 
   it.each([
-    ['nothing.pem', 'ERR_KEY_FILE'],
+    ['nothing.pem', 'ERR_KEY_NOT_FOUND'],
     ['rsa.crt', 'ERR_KEY_FILE'],
     ['pass', 'ERR_KEY_FILE'],
     ['.', 'ERR_KEY_FILE'],

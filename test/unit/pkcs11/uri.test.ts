@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatPkcs11Uri, parsePkcs11Uri, pkcs11UriName } from '../../../src/pkcs11/uri.ts';
+import { formatPkcs11Uri, idHint, parsePkcs11Uri, pkcs11UriName } from '../../../src/pkcs11/uri.ts';
 
 describe('parsePkcs11Uri', () => {
   it('takes all attributes', () => {
@@ -56,5 +56,27 @@ describe('parsePkcs11Uri', () => {
     expect(pkcs11UriName(parsePkcs11Uri('pkcs11:token=a;id=%01?pin-source=file:/p&module-name=m'))).toBe(
       'pkcs11:token=a;id=%01',
     );
+  });
+});
+
+describe('says where and what', () => {
+  it.each([
+    ['pkcs11:token=a b', /^bad pkcs11 URI: ' ' at character 15, in attribute 'token', .*: write %20$/],
+    ['pkcs11:token=a;object=%41%zz', /'%zz' at character 26, in attribute 'object', .*: a '%' itself is %25$/],
+    ['pkcs11:object=100%', /'%' at character 18, in attribute 'object'/],
+    ['pkcs11:object=Straße', /'ß' at character 19, .*write %C3%9F$/],
+    ['pkcs11:token=a?module-path=/x&pin-source=file:/a#b', /'#' at character 49, in attribute 'pin-source'/],
+  ])('%s', (text, line) => {
+    expect(() => parsePkcs11Uri(text)).toThrow(expect.objectContaining({ line: expect.stringMatching(line) }));
+  });
+
+  it.each([
+    ['pkcs11:id=01', 'for the octets 01 write id=%01'],
+    ['pkcs11:id=6a', 'for the octets 6a write id=%6A'],
+    ['pkcs11:id=%01', undefined],
+    ['pkcs11:id=xy', undefined],
+    ['pkcs11:token=01', undefined],
+  ])('of the id in %s: %s', (text, hint) => {
+    expect(idHint(parsePkcs11Uri(text))).toBe(hint);
   });
 });

@@ -1,0 +1,121 @@
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { errorCode, errorText, type AgentErrorCode } from '../errors.ts';
+import { LineSink } from '../telemetry/line-sink.ts';
+import { createLog, type LogLevel } from '../telemetry/log.ts';
+import { printable } from '../telemetry/printable.ts';
+import { EXIT } from './exit-codes.ts';
+
+export type Logger = ReturnType<typeof createLog>;
+
+const STDOUT = 1;
+const STDERR = 2;
+/** Milliseconds that the last lines get at the end for a reader that is slow. */
+const LAST_LINES = 1_000;
+/** Milliseconds between tries to write. */
+const PAUSE = 10;
+
+/** Is the log for a person, who reads it on a terminal? Else it is JSON, for programs. */
+export const isLogPretty: boolean = isatty(STDERR);
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE);
+}
+
+function isRetry(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EAGAIN' || code === 'EINTR';
+}
+
+/**
+ * Standard error, so that a write into it does not wait: neither for a reader who has stopped reading nor for a terminal
+ * that is halted. A pipe or terminal is opened anew where the system can do that: whoever shares ours sees no change.
+ */
+function openStderr(): number {
+  try {
+    const kind = fstatSync(STDERR);
+    if (kind.isFIFO() || kind.isCharacterDevice()) {
+      return openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    }
+  } catch {
+    // no /proc, or a pipe of another user
+  }
+  // Node's own stream makes a socket (systemd's journal) or a pipe so, and undoes it at the end
+  process.stderr.on('error', () => undefined);
+  return STDERR;
+}
+
+let descriptor: number | undefined;
+
+const stderr: LineSink = new LineSink({
+  write: (bytes) => writeSync((descriptor ??= openStderr()), bytes),
+  lostLine: (count) => {
+    let line = '';
+    const log = createLog({ level: 'warn', pretty: isLogPretty, write: (text) => (line = text) });
+    log.warn({ lines: count }, `${count} log lines were lost`);
+    return line;
+  },
+});
+
+/** A logger on standard error: JSON, or readable where that is a terminal. */
+export function stderrLog(level: LogLevel): Logger {
+  return createLog({
+    level,
+    pretty: isLogPretty,
+    write: (line) => {
+      stderr.write(line);
+    },
+  });
+}
+
+/** A line for people on standard error, under the command's name. */
+export function complain(text: string): void {
+  stderr.write(`pksigd: ${printable(text)}\n`);
+}
+
+/** Lines on standard error as they are. */
+export function writeStderr(text: string): void {
+  stderr.write(text);
+}
+
+/** The reason why `run` ends, as the last record of its log, whatever the log's level. */
+export function logFatal(code: AgentErrorCode | undefined, text: string, stack?: string): void {
+  const fields = { ...(code !== undefined && { code }), error: text, ...(stack !== undefined && { stack }) };
+  stderrLog('fatal').fatal(fields, 'pksigd ends');
+}
+
+/** Ends `run` where it stands, with the reason. */
+export function endAtOnce(error: unknown): void {
+  logFatal(errorCode(error), errorText(error));
+  flushStderr();
+  process.exit(EXIT.failed);
+}
+
+/** Waits for what is still to be written on standard error, for a while. */
+export function flushStderr(): void {
+  for (let waited = 0; stderr.isWaiting && waited < LAST_LINES; waited += PAUSE) {
+    pause();
+    stderr.drain();
+  }
+}
+
+/** Ends a command whose output can't be written; without a word if its reader had enough (`pksigd keys | head`). */
+export function stdoutFailed(error: unknown): never {
+  if ((error as NodeJS.ErrnoException).code !== 'EPIPE')
+    complain(`can't write to standard output: ${errorText(error)}`);
+  flushStderr();
+  process.exit(EXIT.failed);
+}
+
+/** Writes a command's output, all of it. */
+export function print(text: string): void {
+  const bytes = Buffer.from(text, 'utf8');
+  for (let offset = 0; offset < bytes.length; ) {
+    try {
+      offset += writeSync(STDOUT, bytes, offset);
+    } catch (error) {
+      if (!isRetry(error)) stdoutFailed(error);
+      pause();
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { test } from '../support/bench.ts';
+import { FakeDaemon } from '../support/fake-daemon.ts';
+
+const GREETING = ">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n";
+const REQUEST = `>PK_SIGN:${Buffer.alloc(32, 7).toString('base64')},ECDSA\r\n`;
+
+function limit(pid: number, resource: 'nofile' | 'nproc', value: number | 'unlimited'): void {
+  const { status, stderr } = spawnSync('prlimit', ['--pid', String(pid), `--${resource}=${value}:`], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+}
+
+/** The limit under which a process has so many descriptors left: numbers below it that are not in use. */
+function limitThatLeaves(pid: number, free: number): number {
+  const used = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
+  let left = free;
+  for (let number = 0; ; number++) if (!used.has(number) && left-- === 0) return number;
+}
+
+// some free descriptors are as bad as none: a host takes eight
+test.for([0, 1, 2, 3, 5, 7])(
+  'no descriptors for a module host (%i are free): an empty block, and the next request tries again',
+  async (free, { bench }) => {
+    const management = ['--management', bench.path('management'), 'unix', '--management-client'];
+    const pksigd = await bench.pksigd(['run', ...management, '--key', bench.key('p256', 'SoftHSM')]);
+    await pksigd.message('key ready');
+    const daemon = await FakeDaemon.open(bench.path('management'));
+    daemon.say(GREETING);
+    daemon.say(REQUEST);
+    expect(await daemon.hearsBlock('pk-sig')).not.toEqual([]);
+
+    const [host = 0] = pksigd.children;
+    process.kill(host, 'SIGKILL');
+    while (existsSync(`/proc/${host}/exe`)) await sleep(20);
+    await pksigd.message('module host ended');
+    limit(pksigd.pid, 'nofile', limitThatLeaves(pksigd.pid, free));
+    daemon.say(REQUEST);
+    expect(await daemon.hearsBlock('pk-sig')).toEqual([]);
+    const failed = await pksigd.message('failed');
+    expect(failed['code']).toMatch(/^ERR_(MODULE|TOKEN)_/);
+
+    limit(pksigd.pid, 'nofile', 1024);
+    for (let signed = false; !signed; ) {
+      daemon.say(REQUEST);
+      signed = (await daemon.hearsBlock('pk-sig')).length > 0;
+    }
+    expect(pksigd.ended).toBe(false);
+    daemon.close();
+  },
+);
+
+test('a bug that nobody caught is told with its place, and the agent goes on', async ({ bench }) => {
+  const bug = "let left = 3; setInterval(() => { if (left-- > 0) throw new Error('a bug'); }, 300).unref()";
+  const management = ['--management', bench.path('management'), 'unix', '--management-client'];
+  const pksigd = await bench.pksigd(['run', ...management, '--key', bench.key('p256', 'file')], {
+    env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(bug)}` },
+  });
+  await pksigd.message('a bug in pksigd: please report it', 2);
+  const daemon = await FakeDaemon.open(bench.path('management'));
+  daemon.say(GREETING);
+  daemon.say(REQUEST);
+  expect(await daemon.hearsBlock('pk-sig')).not.toEqual([]);
+  daemon.close();
+});
+
+test('bugs without end are the end', async ({ bench }) => {
+  const bug = "setInterval(() => { throw new Error('a bug'); }, 300).unref()";
+  const management = ['--management', bench.path('management'), 'unix', '--management-client'];
+  const pksigd = await bench.pksigd(['run', ...management, '--key', bench.key('p256', 'file')], {
+    env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(bug)}` },
+  });
+  expect(await pksigd.exited).toBe(1);
+  expect(pksigd.log.at(-1)).toMatchObject({ level: 'fatal', error: 'a bug' });
+});
