@@ -6,8 +6,8 @@ interface Entry {
   loaded: Promise<void>;
 }
 
-/** A signal that meets a host in its first moments, before it can ignore it, ends it: so many are started at most. */
-const STARTS = 5;
+/** A signal that meets a host in its first millisecond, before it can ignore it, ends it: so many are started at most. */
+const STARTS = 100;
 
 /** The module hosts of this process, one a module: all keys and tokens of a module share it. */
 export class ModuleHosts implements AsyncDisposable {
