@@ -10,7 +10,7 @@ import { processMemory } from '../pkcs11/refused-pins.ts';
 import { readTokenCertificate } from '../pkcs11/token-certificate.ts';
 import { TokenKey } from '../pkcs11/token-key.ts';
 import { isPkcs11Uri, parsePkcs11Uri, pkcs11UriName } from '../pkcs11/uri.ts';
-import type { Secret } from '../secret.ts';
+import { withoutPinAttributes, type Secret } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
 import { FailoverKey, type FailoverEvent } from './failover-key.ts';
 
@@ -131,5 +131,5 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
 
 /** A KEY as it may be logged: a URI without its query. */
 function publicName(key: string): string {
-  return isPkcs11Uri(key) ? pkcs11UriName(parsePkcs11Uri(key)) : key;
+  return isPkcs11Uri(key) ? pkcs11UriName(parsePkcs11Uri(key)) : withoutPinAttributes(key);
 }
