@@ -31,6 +31,12 @@ export interface KeyOptions {
    * @param again a token refused what came last time: get it anew without troubling a person, or reject
    */
   readonly askSecret: (what: string, uriSource: string | undefined, again: boolean) => Promise<Secret>;
+  /**
+   * Names the source that a URI's `pin-source` (or none) comes to, so that two ways to say one source are one. Without it
+   * each text is a source of its own.
+   * @throws AgentError ERR_USAGE if it is none
+   */
+  readonly nameSource?: ((uriSource: string | undefined) => string) | undefined;
   /** The memory of refused PINs over restarts; without it, for as long as `hosts` are used. */
   readonly refusedPins?: PinMemory | undefined;
   readonly useFinalPinTry?: boolean | undefined;
@@ -53,20 +59,27 @@ const LONGEST_PATIENCE = 5_000;
 /** What was refused, where there is no memory over restarts: for as long as the hosts are used. */
 const memories = new WeakMap<ModuleHosts, PinMemory>();
 
+/** A PIN, and the name of where it comes from. */
+export interface SourcedPin {
+  readonly pin: Pin;
+  readonly pinSource: string;
+}
+
 /** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */
 export function pinCache(
-  options: Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry' | 'onEvent' | 'hosts'>,
-): (uriSource: string | undefined) => Pin {
-  const { askSecret, refusedPins, useFinalPinTry, onEvent, hosts } = options;
+  options: Pick<KeyOptions, 'askSecret' | 'nameSource' | 'refusedPins' | 'useFinalPinTry' | 'onEvent' | 'hosts'>,
+): (uriSource: string | undefined) => SourcedPin {
+  const { askSecret, nameSource, refusedPins, useFinalPinTry, onEvent, hosts } = options;
   const refused = refusedPins ?? memories.get(hosts) ?? processMemory();
   if (!refusedPins) memories.set(hosts, refused);
-  const pins = new Map<string | undefined, Pin>();
+  const pins = new Map<string, Pin>();
   return (uriSource) => {
     const ask = (token: string, again: boolean): Promise<Secret> =>
       askSecret(`PIN of token '${token}'`, uriSource, again);
-    const pin = pins.get(uriSource) ?? new Pin({ ask, refused, useFinalTry: useFinalPinTry, onEvent });
-    pins.set(uriSource, pin);
-    return pin;
+    const pinSource = nameSource?.(uriSource) ?? JSON.stringify(uriSource ?? null);
+    const pin = pins.get(pinSource) ?? new Pin({ ask, refused, useFinalTry: useFinalPinTry, onEvent });
+    pins.set(pinSource, pin);
+    return { pin, pinSource };
   };
 }
 
@@ -83,7 +96,7 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
     if (certificate === undefined) return undefined;
     if (!isPkcs11Uri(certificate)) return await readCertificateFile(certificate);
     const uri = parsePkcs11Uri(certificate);
-    return [await readTokenCertificate(uri, { ...tokenOptions, pin: pinFor(uri.pinSource) })];
+    return [await readTokenCertificate(uri, { ...tokenOptions, ...pinFor(uri.pinSource) })];
   };
 
   const given = await readCertificates();
@@ -98,7 +111,7 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
     const uri = parsePkcs11Uri(key);
     return await TokenKey.open(uri, {
       ...tokenOptions,
-      pin: pinFor(uri.pinSource),
+      ...pinFor(uri.pinSource),
       watchInterval,
       ...(onEvent && { onEvent }),
       ...(givenOwn && { certificate: givenOwn }),

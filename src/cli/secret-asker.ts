@@ -21,6 +21,8 @@ export interface SecretFlags {
 export interface SecretAsker {
   /** A key's PIN or passphrase: from its URI's pin-source, else --pin-source, else the terminal. */
   readonly forKey: KeyOptions['askSecret'];
+  /** Two texts of one source have one name. */
+  readonly nameSource: NonNullable<KeyOptions['nameSource']>;
   /**
    * A management interface's or a relay's password.
    * @param word the third of `--management`: any source, or `stdin` for the terminal
@@ -75,11 +77,15 @@ function uriSecretSource(text: string, allowCommand: boolean): SecretSource {
 
 export function secretAsker(flags: SecretFlags, warn: (text: string) => void): SecretAsker {
   const given = flags.pinSource === undefined ? undefined : parseSecretSource(flags.pinSource);
+  const sourceOf = (uriSource: string | undefined): SecretSource =>
+    uriSource === undefined
+      ? (given ?? { kind: 'prompt' })
+      : uriSecretSource(uriSource, flags.allowPinCommand ?? false);
   return {
+    nameSource: (uriSource) => JSON.stringify(sourceOf(uriSource)),
     forManagement: (word, what, configuration) => askManagementPassword(word, what, warn, configuration),
     forKey: async (what, uriSource, again) => {
-      const fromUri = uriSource === undefined ? undefined : uriSecretSource(uriSource, flags.allowPinCommand ?? false);
-      const source = fromUri ?? given ?? { kind: 'prompt' };
+      const source = sourceOf(uriSource);
       // a command may have a window of its own
       if (again && (source.kind === 'prompt' || source.kind === 'command')) {
         throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);

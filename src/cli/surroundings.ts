@@ -155,13 +155,15 @@ export function secretAskerOf(flags: SecretFlags, log: Logger): SecretAsker {
 
 /** What opening the key that the flags name takes. */
 export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): KeyOptions {
+  const asker = secretAskerOf(flags, log);
   return {
     keys: flags.key,
     certificate: flags.cert,
     hosts,
     defaultModule: flags.module,
     allowReadableKey: flags.allowReadableKey,
-    askSecret: secretAskerOf(flags, log).forKey,
+    askSecret: asker.forKey,
+    nameSource: asker.nameSource,
     refusedPins: refusedPins(flags),
     useFinalPinTry: flags.useFinalPinTry,
     deadline: flags.deadline,

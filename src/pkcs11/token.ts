@@ -21,6 +21,9 @@ function slotNumber(slot: string): number {
   return bytes.length < 4 ? bytes.readUIntLE(0, bytes.length) : bytes.readUInt32LE(0);
 }
 
+/** Whether a token may show its private keys only to those who logged in. */
+export const needsLogin = ({ flags }: TokenInfo): boolean => (flags & CKF.LOGIN_REQUIRED) !== 0;
+
 /** Has it a keypad of its own, where somebody must type the PIN? */
 export function hasPad({ flags }: TokenInfo): boolean {
   return (flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0;

@@ -1,20 +1,18 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../../errors.ts';
-import { CKF } from '../../pkcs11/constants.ts';
 import { signingWays } from '../../pkcs11/mechanisms.ts';
 import type { ModuleHost } from '../../pkcs11/module-host.ts';
 import { findModule } from '../../pkcs11/module-path.ts';
 import { findCertificate, findKey, findPublicHalf, type Session } from '../../pkcs11/objects.ts';
-import type { Pin } from '../../pkcs11/pin.ts';
 import type { TokenInfo } from '../../pkcs11/protocol.ts';
 import { readTokenCertificate } from '../../pkcs11/token-certificate.ts';
 import { TokenKey } from '../../pkcs11/token-key.ts';
-import { findToken } from '../../pkcs11/token.ts';
+import { findToken, needsLogin } from '../../pkcs11/token.ts';
 import { parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../../pkcs11/uri.ts';
 import { keyKind, keyKindName } from '../../signing/public-key.ts';
 import { sampleRequests } from '../../signing/sample-requests.ts';
 import type { Signer } from '../../signing/signer.ts';
-import type { KeyOptions } from '../open-key.ts';
+import type { KeyOptions, SourcedPin } from '../open-key.ts';
 import type { CanSign } from './advice.ts';
 import { checkPinState } from './pin-state.ts';
 import { failure, type Report } from './verdict.ts';
@@ -33,7 +31,7 @@ export interface FoundKey {
 export interface TokenCheckOptions extends Omit<KeyOptions, 'keys' | 'certificate'> {
   /** Log in, and so use a try if the PIN is wrong. */
   readonly login: boolean;
-  readonly pinFor: (uriSource: string | undefined) => Pin;
+  readonly pinFor: (uriSource: string | undefined) => SourcedPin;
 }
 
 export const AFTER_LOGIN = 'it can be seen after login only, if at all';
@@ -63,11 +61,9 @@ async function listed(host: ModuleHost, token: TokenInfo, publicKey: KeyObject):
 
 const tokenOptions = ({ hosts, defaultModule, pinFor }: TokenCheckOptions, uri: Pkcs11Uri) => ({
   hosts,
-  pin: pinFor(uri.pinSource),
+  ...pinFor(uri.pinSource),
   ...(defaultModule !== undefined && { defaultModule }),
 });
-
-const needsLogin = ({ flags }: TokenInfo): boolean => (flags & CKF.LOGIN_REQUIRED) !== 0;
 
 function describeKey(name: string, publicKey: KeyObject, alwaysAuthenticate: boolean): string {
   const each = alwaysAuthenticate ? ', wants the PIN with each signature' : '';

@@ -19,6 +19,8 @@ export interface AgentOptions
   readonly launcher?: string;
   /** Where events go, for keys that don't open. */
   readonly events?: Event[];
+  /** The `pin-source` of its URI. */
+  readonly pinSource?: string;
   /** Tell what the module prints. */
   readonly showOutput?: boolean;
   /** Another PIN than the token's; asked for anew when it was refused. */
@@ -57,6 +59,7 @@ export class AgentKey implements AsyncDisposable {
       launcher = bed.launcher,
       beside,
       showOutput,
+      pinSource,
       ...rest
     } = options;
     const hostEvents: ModuleHostEvent[] = beside?.hostEvents ?? [];
@@ -71,7 +74,9 @@ export class AgentKey implements AsyncDisposable {
     const hosts = beside ? beside.#hosts : ownHosts;
     try {
       const opened = await library.openKey({
-        keys: [`pkcs11:${key.uri}?module-path=${bed.modulePath}`],
+        keys: [
+          `pkcs11:${key.uri}?module-path=${bed.modulePath}${pinSource === undefined ? '' : `&pin-source=${pinSource}`}`,
+        ],
         hosts,
         deadline,
         askSecret: (what) => {
