@@ -3,6 +3,8 @@ import { AgentError, errorText } from '../errors.ts';
 import { findTokens, listToken, tokenForPin, type FoundToken } from '../pkcs11/inventory.ts';
 import { configuredModules, findModule, type ModuleName } from '../pkcs11/module-path.ts';
 import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
+import { lookAgain } from '../pkcs11/token.ts';
+import { refreshSlots } from '../pkcs11/token-session.ts';
 import { idHint, parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../pkcs11/uri.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { exitCodeOf } from './exit-codes.ts';
@@ -62,7 +64,15 @@ interface Inventory extends KeysDocument {
 }
 
 async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, hosts: ModuleHosts): Promise<Inventory> {
-  const found = await Promise.all((await modulesOf(flags, uri)).map((module) => find(module, hosts, uri)));
+  const wanted = await modulesOf(flags, uri);
+  // two seconds are worth it only where there would be nothing to show
+  const found = await lookAgain(
+    () => Promise.all(wanted.map((module) => find(module, hosts, uri))),
+    async () => {
+      await Promise.all(wanted.map(({ path }) => refreshSlots(hosts, path)));
+    },
+    (all) => all.some(({ tokens }) => tokens.length > 0) || all.every(({ error }) => error !== undefined),
+  );
   const failures: Failure[] = found.flatMap(({ module: { path }, error }) =>
     error === undefined ? [] : [{ path, error }],
   );

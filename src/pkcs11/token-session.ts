@@ -7,7 +7,7 @@ import type { ModuleHosts } from './module-hosts.ts';
 import type { Session } from './objects.ts';
 import type { Pin } from './pin.ts';
 import type { TokenInfo } from './protocol.ts';
-import { findToken, hasPad, needsLogin } from './token.ts';
+import { findToken, hasPad, lookAgain, needsLogin } from './token.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from './uri.ts';
 
 /** How to open a token. */
@@ -53,6 +53,28 @@ const MAX_HOST_BYTES = 512 * 1024 * 1024;
 /** The sessions of each set of hosts, by module and token. */
 const registry = new WeakMap<ModuleHosts, Map<string, SharedSession>>();
 
+/** Makes the module look for its slots anew, unless that costs somebody's session. Never throws. */
+export async function refreshSlots(hosts: ModuleHosts, modulePath: string): Promise<void> {
+  const sessions = [...(registry.get(hosts)?.values() ?? [])];
+  if (sessions.some((session) => session.modulePath === modulePath)) return;
+  // a module that can't be initialized anew says so at the next look
+  await hosts
+    .get(modulePath)
+    .then((host) => host.call('reinitialize', {}, BRIEF))
+    .catch(() => undefined);
+}
+
+/**
+ * The token that a URI names; one that is not there at once is looked for again for two seconds.
+ * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS, ERR_MODULE_*
+ */
+export async function awaitToken(hosts: ModuleHosts, modulePath: string, uri: Pkcs11Uri): Promise<TokenInfo> {
+  return await lookAgain(
+    async () => await findToken(await hosts.get(modulePath), uri),
+    () => refreshSlots(hosts, modulePath),
+  );
+}
+
 /** A user of a token: its own events, interval and listeners, in the session that all users of the token share. */
 export class TokenSession implements AsyncDisposable {
   readonly #shared: SharedSession;
@@ -73,8 +95,7 @@ export class TokenSession implements AsyncDisposable {
    * @throws AgentError ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*; ERR_USAGE if others have it open with another PIN source
    */
   static async open(uri: Pkcs11Uri, modulePath: string, options: TokenSessionOptions): Promise<TokenSession> {
-    const host = await options.hosts.get(modulePath);
-    const token = await findToken(host, uri);
+    const token = await awaitToken(options.hosts, modulePath, uri);
     const siblings = registry.get(options.hosts) ?? new Map<string, SharedSession>();
     registry.set(options.hosts, siblings);
     const name = formatPkcs11Uri({ ...identityOf(token), modulePath });
@@ -135,7 +156,7 @@ export class TokenSession implements AsyncDisposable {
  * Opens itself anew after its module host, its session or its token was lost.
  */
 class SharedSession {
-  readonly #modulePath: string;
+  readonly modulePath: string;
   readonly #hosts: ModuleHosts;
   /** What names the token: one that is put back must be the same, since another would be sent this one's PIN. */
   readonly #identity: Pkcs11Uri;
@@ -151,7 +172,7 @@ class SharedSession {
   #looks = 0;
 
   constructor(modulePath: string, token: TokenInfo, siblings: Map<string, SharedSession>, hosts: ModuleHosts) {
-    this.#modulePath = modulePath;
+    this.modulePath = modulePath;
     this.#hosts = hosts;
     this.#siblings = siblings;
     this.#identity = identityOf(token);
@@ -257,7 +278,7 @@ class SharedSession {
   }
 
   async #reopen(): Promise<OpenSession> {
-    const host = await this.#hosts.get(this.#modulePath);
+    const host = await this.#hosts.get(this.modulePath);
     const { epoch } = host;
     const token = await findToken(host, this.#identity);
     const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
@@ -278,7 +299,7 @@ class SharedSession {
     const open = this.#open;
     this.#open = undefined;
     try {
-      const host = open?.host ?? (await this.#hosts.get(this.#modulePath));
+      const host = open?.host ?? (await this.#hosts.get(this.modulePath));
       if (step === 3) await host.stop(error === undefined ? undefined : `was replaced: ${errorText(error)}`);
       else if (step === 2) await host.call('reinitialize', {}, BRIEF);
       else if (open) await close(open, step === 1);
@@ -333,7 +354,7 @@ class SharedSession {
   async #search(): Promise<void> {
     const look = this.#looks++;
     const others = [...this.#siblings.values()].filter(
-      (other) => other.#modulePath === this.#modulePath && other.#isOpen,
+      (other) => other.modulePath === this.modulePath && other.#isOpen,
     );
     // the further steps cost the module's other tokens their sessions: now and then nobody minds, who has not to type a PIN
     const idle = others.every((other) => other.#busy === 0 && !(other.#open && hasPad(other.#open.token)));

@@ -7,7 +7,8 @@ import { findCertificate, findKey, findPublicHalf, type Session } from '../../pk
 import type { TokenInfo } from '../../pkcs11/protocol.ts';
 import { readTokenCertificate } from '../../pkcs11/token-certificate.ts';
 import { TokenKey } from '../../pkcs11/token-key.ts';
-import { findToken, needsLogin } from '../../pkcs11/token.ts';
+import { awaitToken } from '../../pkcs11/token-session.ts';
+import { needsLogin } from '../../pkcs11/token.ts';
 import { parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../../pkcs11/uri.ts';
 import { keyKind, keyKindName } from '../../signing/public-key.ts';
 import { sampleRequests } from '../../signing/sample-requests.ts';
@@ -132,7 +133,7 @@ export async function checkTokenKey(
     const host = await options.hosts.get(await findModule(uri, options.defaultModule));
     report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
     what = 'token';
-    const token = await findToken(host, uri);
+    const token = await awaitToken(options.hosts, host.modulePath, uri);
     const { label, manufacturer, model, serial } = token;
     report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
     what = 'PIN';
@@ -164,7 +165,7 @@ export async function lookForCertificate(
 ): Promise<X509Certificate | undefined> {
   const uri = parsePkcs11Uri(certificate);
   const host = await options.hosts.get(await findModule(uri, options.defaultModule));
-  const token = await findToken(host, uri);
+  const token = await awaitToken(options.hosts, host.modulePath, uri);
   if (options.login) return await readTokenCertificate(uri, tokenOptions(options, uri));
   return await inSession(host, token, (at) => findCertificate(at, uri)).catch((error: unknown) => {
     if (needsLogin(token) && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
