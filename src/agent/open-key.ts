@@ -14,6 +14,12 @@ import { withoutPinAttributes, type Secret } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
 import { FailoverKey, type FailoverEvent } from './failover-key.ts';
 
+/**
+ * `ask again`: a token refused what came last time; get it anew, from a person only if one waits for that, or reject.
+ * `quietly`: without troubling a person, or reject.
+ */
+export type AskManner = 'ask' | 'ask again' | 'quietly';
+
 /** Which key to open, and how. */
 export interface KeyOptions {
   /** Files' paths or `pkcs11:` URIs; several are copies of one key, the first preferred. */
@@ -28,9 +34,10 @@ export interface KeyOptions {
    * Gets a PIN or passphrase.
    * @param what for a prompt: `PIN of token 'x'`, `passphrase of /path`
    * @param uriSource the `pin-source` of the URI that wants it
-   * @param again a token refused what came last time: get it anew without troubling a person, or reject
    */
-  readonly askSecret: (what: string, uriSource: string | undefined, again: boolean) => Promise<Secret>;
+  readonly askSecret: (what: string, uriSource: string | undefined, manner: AskManner) => Promise<Secret>;
+  /** Whether a person who typed a wrong PIN is there to type it again: then all is done again, with `ask again`. */
+  readonly mayAskAgain?: ((error: unknown, uriSource: string | undefined) => boolean) | undefined;
   /**
    * Names the source that a URI's `pin-source` (or none) comes to, so that two ways to say one source are one. Without it
    * each text is a source of its own.
@@ -75,12 +82,27 @@ export function pinCache(
   const pins = new Map<string, Pin>();
   return (uriSource) => {
     const ask = (token: string, again: boolean): Promise<Secret> =>
-      askSecret(`PIN of token '${token}'`, uriSource, again);
+      askSecret(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask');
     const pinSource = nameSource?.(uriSource) ?? JSON.stringify(uriSource ?? null);
     const pin = pins.get(pinSource) ?? new Pin({ ask, refused, useFinalTry: useFinalPinTry, onEvent });
     pins.set(pinSource, pin);
     return { pin, pinSource };
   };
+}
+
+/** Does something that may take a PIN; where a person typed a wrong one, again, until it is right or they give up. */
+export async function askingAgain<Result>(
+  { mayAskAgain }: Pick<KeyOptions, 'mayAskAgain'>,
+  uriSource: string | undefined,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (mayAskAgain?.(error, uriSource) !== true) throw error;
+    }
+  }
 }
 
 /**
@@ -96,7 +118,11 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
     if (certificate === undefined) return undefined;
     if (!isPkcs11Uri(certificate)) return await readCertificateFile(certificate);
     const uri = parsePkcs11Uri(certificate);
-    return [await readTokenCertificate(uri, { ...tokenOptions, ...pinFor(uri.pinSource) })];
+    return [
+      await askingAgain(options, uri.pinSource, () =>
+        readTokenCertificate(uri, { ...tokenOptions, ...pinFor(uri.pinSource) }),
+      ),
+    ];
   };
 
   const given = await readCertificates();
@@ -104,18 +130,19 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
   const openOne = async (key: string): Promise<Signer> => {
     if (!isPkcs11Uri(key)) {
       return await FileKey.open(key, {
-        passphrase: () => askSecret(`passphrase of ${key}`, undefined, false),
+        passphrase: () => askSecret(`passphrase of ${withoutPinAttributes(key)}`, undefined, 'ask'),
         allowReadableByOthers: options.allowReadableKey ?? false,
       });
     }
     const uri = parsePkcs11Uri(key);
-    return await TokenKey.open(uri, {
+    const tokenKeyOptions = {
       ...tokenOptions,
       ...pinFor(uri.pinSource),
       watchInterval,
       ...(onEvent && { onEvent }),
       ...(givenOwn && { certificate: givenOwn }),
-    });
+    };
+    return await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, tokenKeyOptions));
   };
 
   // a URI that can't be read is a mistake, not a copy that fails

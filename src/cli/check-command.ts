@@ -14,8 +14,8 @@ import { EXIT, exitCode } from './exit-codes.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { installedRelease } from './installed-release.ts';
 import { publicPasswordWord } from './secret-asker.ts';
-import { print, stderrLog } from './standard-streams.ts';
-import { forbidCoreDumps, keyOptionsOf, moduleHosts, secretAskerOf, type KeyFlags } from './surroundings.ts';
+import { isLogPretty, print, stderrLog } from './standard-streams.ts';
+import { forbidCoreDumps, keyOptionsOf, moduleHosts, secretAskerOf, waiting, type KeyFlags } from './surroundings.ts';
 
 export interface CheckFlags extends KeyFlags, PeerFlags {
   readonly relay?: readonly string[];
@@ -75,7 +75,8 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   if (flags.management && flags.openvpnConfig !== undefined) {
     throw new AgentError('ERR_USAGE', 'give --management or --openvpn-config', { hint: 'one of the two' });
   }
-  const log = stderrLog(flags.logLevel);
+  // beside verdicts lines of JSON are for programs only
+  const log = stderrLog(flags.logLevel, flags.json !== true || isLogPretty);
   const asker = secretAskerOf(flags, log);
   await forbidCoreDumps();
   await using hosts = moduleHosts(flags, log);
@@ -99,19 +100,17 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   } catch (error) {
     report(failure('management', error));
   }
-  await checkSetup(
-    {
-      ...keyOptionsOf(flags, hosts, log),
-      login: flags.login ?? false,
-      management,
-      managementWords,
-      directives: config?.directives,
-      configCertificate: config && configCertificate(config),
-      installedRelease,
-      user: userInfo().username,
-      now: Date.now(),
-    },
-    report,
-  );
+  const setup = {
+    ...keyOptionsOf(flags, hosts, log),
+    login: flags.login ?? false,
+    management,
+    managementWords,
+    directives: config?.directives,
+    configCertificate: config && configCertificate(config),
+    installedRelease,
+    user: userInfo().username,
+    now: Date.now(),
+  };
+  await (flags.login === true ? waiting(flags, log, () => checkSetup(setup, report), '') : checkSetup(setup, report));
   process.exitCode = failed ? exitCode(failed.code) : EXIT.done;
 }

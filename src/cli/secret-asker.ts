@@ -7,9 +7,10 @@ import {
   type SecretKind,
   type SecretSource,
 } from '../config/secret-source.ts';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { promptSecret } from './prompt.ts';
+import { complain } from './standard-streams.ts';
+import { terminal } from './terminal.ts';
 
 /** The options that say where secrets come from. */
 export interface SecretFlags {
@@ -21,6 +22,10 @@ export interface SecretFlags {
 export interface SecretAsker {
   /** A key's PIN or passphrase: from its URI's pin-source, else --pin-source, else the terminal. */
   readonly forKey: KeyOptions['askSecret'];
+  /** Somebody may be asked at the terminal. */
+  readonly mayAsk: (uriSource: string | undefined) => boolean;
+  /** After a PIN that was typed wrong: says so, and has it typed again. */
+  readonly mayAskAgain: NonNullable<KeyOptions['mayAskAgain']>;
   /** Two texts of one source have one name. */
   readonly nameSource: NonNullable<KeyOptions['nameSource']>;
   /**
@@ -37,7 +42,11 @@ async function read(
   warn: (text: string) => void,
   kind: SecretKind,
 ): Promise<Secret> {
-  const around = { credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'], prompt: promptSecret, warn };
+  const around = {
+    credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
+    prompt: (text: string) => terminal.ask(text),
+    warn,
+  };
   return await readSecret(source, what, around, kind);
 }
 
@@ -77,6 +86,7 @@ function uriSecretSource(text: string, allowCommand: boolean): SecretSource {
 
 export function secretAsker(flags: SecretFlags, warn: (text: string) => void): SecretAsker {
   const given = flags.pinSource === undefined ? undefined : parseSecretSource(flags.pinSource);
+  let said: unknown;
   const sourceOf = (uriSource: string | undefined): SecretSource =>
     uriSource === undefined
       ? (given ?? { kind: 'prompt' })
@@ -84,10 +94,26 @@ export function secretAsker(flags: SecretFlags, warn: (text: string) => void): S
   return {
     nameSource: (uriSource) => JSON.stringify(sourceOf(uriSource)),
     forManagement: (word, what, configuration) => askManagementPassword(word, what, warn, configuration),
-    forKey: async (what, uriSource, again) => {
+    mayAsk: (uriSource) => sourceOf(uriSource).kind === 'prompt',
+    mayAskAgain: (error, uriSource) => {
+      if (!terminal.isOpening || errorCode(error) !== 'ERR_PIN_INCORRECT') return false;
+      if (sourceOf(uriSource).kind !== 'prompt') return false;
+      // without its hint, which speaks of a source
+      // the same error twice: the PIN that it is about was typed again
+      const text =
+        error === said || !(error instanceof AgentError)
+          ? 'the token refused this PIN before: it was not tried again'
+          : error.message;
+      said = error;
+      terminal.print(`pksigd: ${printable(text)}\n`);
+      return true;
+    },
+    forKey: async (what, uriSource, manner) => {
       const source = sourceOf(uriSource);
       // a command may have a window of its own
-      if (again && (source.kind === 'prompt' || source.kind === 'command')) {
+      const troubles = source.kind === 'prompt' || source.kind === 'command';
+      const isPersonThere = manner === 'ask again' && source.kind === 'prompt' && terminal.isOpening;
+      if (manner !== 'ask' && troubles && !isPersonThere) {
         throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);
       }
       return await read(source, what, warn, 'PIN');

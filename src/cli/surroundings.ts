@@ -10,6 +10,8 @@ import { ModuleHosts } from '../pkcs11/module-hosts.ts';
 import { Pin } from '../pkcs11/pin.ts';
 import { RefusedPins } from '../pkcs11/refused-pins.ts';
 import type { LogLevel } from '../telemetry/log.ts';
+import { isPkcs11Uri, parsePkcs11Uri } from '../pkcs11/uri.ts';
+import { terminal } from './terminal.ts';
 import { secretAsker, type SecretAsker, type SecretFlags } from './secret-asker.ts';
 import type { Logger } from './standard-streams.ts';
 
@@ -164,6 +166,7 @@ export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): 
     allowReadableKey: flags.allowReadableKey,
     askSecret: asker.forKey,
     nameSource: asker.nameSource,
+    mayAskAgain: asker.mayAskAgain,
     refusedPins: refusedPins(flags),
     useFinalPinTry: flags.useFinalPinTry,
     deadline: flags.deadline,
@@ -173,6 +176,22 @@ export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): 
   };
 }
 
+/** Does something that looks into tokens or key files, with a person before it who may be asked for secrets. */
+export async function waiting<Result>(
+  flags: TokenFlags & { readonly key?: readonly string[] },
+  log: Logger,
+  work: () => Promise<Result>,
+  notice = 'reading the token…',
+): Promise<Result> {
+  const asker = secretAskerOf(flags, log);
+  const uris = (flags.key ?? []).filter(isPkcs11Uri);
+  const asks =
+    uris.length > 0
+      ? uris.some((uri) => asker.mayAsk(parsePkcs11Uri(uri).pinSource))
+      : flags.key !== undefined && asker.mayAsk(undefined);
+  return await terminal.during(asks, uris.length > 0 ? notice : '', work);
+}
+
 /** Opens the key that the flags name. */
 export async function openKeyOf(
   flags: KeyFlags,
@@ -180,14 +199,14 @@ export async function openKeyOf(
   log: Logger,
   more: { watchInterval?: number } = {},
 ): Promise<OpenedKey> {
-  return await openKey({ ...keyOptionsOf(flags, hosts, log), ...more });
+  return await waiting(flags, log, () => openKey({ ...keyOptionsOf(flags, hosts, log), ...more }));
 }
 
 /** A PIN for a token that is looked into without opening a key. */
 export function tokenPin(flags: TokenFlags, log: Logger, uriSource: string | undefined): Pin {
   const { forKey } = secretAskerOf(flags, log);
   return new Pin({
-    ask: (token, again) => forKey(`PIN of token '${token}'`, uriSource, again),
+    ask: (token, again) => forKey(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask'),
     refused: refusedPins(flags),
     useFinalTry: flags.useFinalPinTry,
     onEvent: (event) => {

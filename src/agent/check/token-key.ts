@@ -13,7 +13,7 @@ import { parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../../pkcs11/uri.
 import { keyKind, keyKindName } from '../../signing/public-key.ts';
 import { sampleRequests } from '../../signing/sample-requests.ts';
 import type { Signer } from '../../signing/signer.ts';
-import type { KeyOptions, SourcedPin } from '../open-key.ts';
+import { askingAgain, type KeyOptions, type SourcedPin } from '../open-key.ts';
 import type { CanSign } from './advice.ts';
 import { checkPinState } from './pin-state.ts';
 import { failure, type Report } from './verdict.ts';
@@ -77,6 +77,7 @@ async function lookForKey(
   token: TokenInfo,
   uri: Pkcs11Uri,
   certificate: X509Certificate | undefined,
+  options: TokenCheckOptions,
   report: Report,
 ): Promise<FoundKey> {
   const name = pkcs11UriName(uri);
@@ -89,7 +90,12 @@ async function lookForKey(
     report({ outcome: 'ok', what: 'key', detail: describeKey(name, publicKey, key.alwaysAuthenticate) });
   } else {
     const half = publicKey ? ` (its public half is there: ${keyKindName(keyKind(publicKey))})` : '';
-    report({ outcome: 'skip', what: 'key', detail: `${name}: ${AFTER_LOGIN}${half}`, hint: 'give --login' });
+    report({
+      outcome: 'skip',
+      what: 'key',
+      detail: `${name}: ${AFTER_LOGIN}${half}`,
+      hint: options.login ? 'the PIN is what is wrong: see above' : 'give --login',
+    });
   }
   const kindOf = publicKey ?? certificate?.publicKey;
   const canSign = kindOf && (await listed(host, token, kindOf));
@@ -105,7 +111,8 @@ async function openTokenKey(
   options: TokenCheckOptions,
   report: Report,
 ): Promise<FoundKey> {
-  const signer = await TokenKey.open(uri, { ...tokenOptions(options, uri), ...(certificate && { certificate }) });
+  const keyOptions = { ...tokenOptions(options, uri), ...(certificate && { certificate }) };
+  const signer = await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
   if (needsLogin(token)) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
   const { alwaysAuthenticate } = await inSession(host, token, (at) => findKey(at, uri));
   const { name, publicKey, certificates } = signer;
@@ -147,7 +154,7 @@ export async function checkTokenKey(
         report(failure('PIN', error));
       }
     }
-    return await lookForKey(host, token, uri, certificate, report);
+    return await lookForKey(host, token, uri, certificate, options, report);
   } catch (error) {
     report(failure(what, error));
     return undefined;
@@ -166,7 +173,10 @@ export async function lookForCertificate(
   const uri = parsePkcs11Uri(certificate);
   const host = await options.hosts.get(await findModule(uri, options.defaultModule));
   const token = await awaitToken(options.hosts, host.modulePath, uri);
-  if (options.login) return await readTokenCertificate(uri, tokenOptions(options, uri));
+  if (options.login) {
+    const certificateOptions = tokenOptions(options, uri);
+    return await askingAgain(options, uri.pinSource, () => readTokenCertificate(uri, certificateOptions));
+  }
   return await inSession(host, token, (at) => findCertificate(at, uri)).catch((error: unknown) => {
     if (needsLogin(token) && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
     throw error;
