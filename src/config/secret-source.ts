@@ -58,14 +58,15 @@ const FILE_ERRORS: Readonly<Record<string, string>> = {
 
 /**
  * A file's path as an error may show it. People give the PIN where its file is meant, and a log is read by many: so only
- * what the file system knows is shown. That is a file that exists, or a path with a slash whose folder does; a PIN is
- * neither.
+ * what can't be one is shown: a file that exists, a path whose folder does, or an absolute path of several lower-case
+ * names, which no generator of passwords makes.
  * @param folder what the path was resolved against: the person gave only what is behind it
  * @returns undefined if it may be the secret itself
  */
 export async function publicPath(path: string, folder?: string): Promise<string | undefined> {
   if (await stat(path).catch(() => undefined)) return path;
   const given = folder === undefined ? path : relative(folder, path);
+  if (given === path && /^(?:\/[a-z][a-z0-9_.-]*){2,}$/.test(path)) return path;
   // '/x', './x' and 'x' lie in folders that always exist
   if (!/[^./]/.test(given.slice(0, given.lastIndexOf('/') + 1))) return undefined;
   const isThere = await stat(dirname(path)).then(

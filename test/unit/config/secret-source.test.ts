@@ -77,10 +77,13 @@ describe('what a source says', () => {
     expect(await failure(`${folder}/office.pin`)).toContain(`from ${folder}/office.pin: there is no such file`);
     expect(await failure(folder)).toContain(`from ${folder}: it is a directory`);
   });
+  it('is shown where it is a path by its looks', async () => {
+    expect(await failure('/no/such/file')).toContain('from /no/such/file: there is no such file');
+  });
   it('is not shown where it may be the secret itself', async () => {
     expect(await failure('4711')).toContain('not the PIN itself');
     const secret = fc.string({ minLength: 6, unit: 'binary-ascii' }).filter((text) => /[^./\\s]{4}/.test(text));
-    const around = fc.constantFrom('', '/', './', '../', 'file:', 'file:/', 'file://', 'credential:', '/nowhere/');
+    const around = fc.constantFrom('', '/', './', '../', 'file:', 'file:/', 'file://', 'credential:', '/Nowhere/');
     await fc.assert(
       fc.asyncProperty(around, secret, fc.constantFrom('PIN', 'password'), async (before, text, kind) => {
         fc.pre(!/^(\||command:|prompt)/.test(before + text));
