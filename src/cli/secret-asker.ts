@@ -87,6 +87,7 @@ function uriSecretSource(text: string, allowCommand: boolean): SecretSource {
 export function secretAsker(flags: SecretFlags, warn: (text: string) => void): SecretAsker {
   const given = flags.pinSource === undefined ? undefined : parseSecretSource(flags.pinSource);
   let said: unknown;
+  let hasGivenUp = false;
   const sourceOf = (uriSource: string | undefined): SecretSource =>
     uriSource === undefined
       ? (given ?? { kind: 'prompt' })
@@ -96,7 +97,7 @@ export function secretAsker(flags: SecretFlags, warn: (text: string) => void): S
     forManagement: (word, what, configuration) => askManagementPassword(word, what, warn, configuration),
     mayAsk: (uriSource) => sourceOf(uriSource).kind === 'prompt',
     mayAskAgain: (error, uriSource) => {
-      if (!terminal.isOpening || errorCode(error) !== 'ERR_PIN_INCORRECT') return false;
+      if (hasGivenUp || !terminal.isOpening || errorCode(error) !== 'ERR_PIN_INCORRECT') return false;
       if (sourceOf(uriSource).kind !== 'prompt') return false;
       // without its hint, which speaks of a source
       // the same error twice: the PIN that it is about was typed again
@@ -116,7 +117,10 @@ export function secretAsker(flags: SecretFlags, warn: (text: string) => void): S
       if (manner !== 'ask' && troubles && !isPersonThere) {
         throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);
       }
-      return await read(source, what, warn, 'PIN');
+      return await read(source, what, warn, 'PIN').catch((error: unknown) => {
+        hasGivenUp ||= source.kind === 'prompt';
+        throw error;
+      });
     },
   };
 }

@@ -65,6 +65,7 @@ const FILE_ERRORS: Readonly<Record<string, string>> = {
  */
 export async function publicPath(path: string, folder?: string): Promise<string | undefined> {
   if (await stat(path).catch(() => undefined)) return path;
+  if (path.endsWith('/')) return undefined; // a file's name does not, and dirname() would pass over it
   const given = folder === undefined ? path : relative(folder, path);
   if (given === path && /^(?:\/[a-z][a-z0-9_.-]*){2,}$/.test(path)) return path;
   // '/x', './x' and 'x' lie in folders that always exist

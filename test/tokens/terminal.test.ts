@@ -67,6 +67,20 @@ describe.skipIf(unavailable !== undefined)('at a terminal', () => {
     expect(await bed.calls('C_Login')).toEqual([]);
   });
 
+  test.each([
+    ['Ctrl-D', '\u0004'],
+    ['Ctrl-C', '\u0003'],
+  ])('%s after a wrong PIN gives up', async (_, key) => {
+    const child = await start('sign', '--algorithm', 'ECDSA');
+    await child.said(PROMPT);
+    type(child, '00000000\n');
+    await child.logged(/token 'pksigd' refused the PIN/);
+    await child.said(PROMPT);
+    type(child, key);
+    await endsWith(child, 4);
+    expect(await bed.calls('C_Login')).toHaveLength(1);
+  });
+
   test('the last try is not offered', async () => {
     const child = await start('sign', '--algorithm', 'ECDSA');
     await child.said(PROMPT);
