@@ -51,6 +51,7 @@ export type AgentErrorCode =
   | 'ERR_MODULE_LOAD'
   | 'ERR_MODULE_TIMEOUT'
   | 'ERR_MODULE_DIED'
+  | 'ERR_MODULE_LIMIT'
   | 'ERR_PKCS11JS_MISSING'
   // the management interface
   | 'ERR_MANAGEMENT_ADDRESS'

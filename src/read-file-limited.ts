@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, errorText, type AgentErrorCode } from './errors.ts';
+import { withoutPinAttributes } from './secret.ts';
 
 /** How a file that somebody named may be read. */
 export interface ReadLimits {
@@ -31,7 +32,8 @@ export async function readFileLimited(path: string, limits: ReadLimits): Promise
   const { what, code } = limits;
   const refuse = (cause: unknown): never => {
     if (cause instanceof AgentError) throw cause;
-    throw new AgentError(code, `can't read ${what}: ${errorText(cause)}`, { cause });
+    // a mistyped pkcs11: URI is taken for a file's name
+    throw new AgentError(code, `can't read ${what}: ${withoutPinAttributes(errorText(cause))}`, { cause });
   };
   // a pipe that nobody writes to must not keep us: no open waits, no read does
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(refuse);

@@ -45,3 +45,11 @@ export class Secret {
     Object.defineProperty(this.prototype, inspect.custom, { value: () => REDACTED });
   }
 }
+
+/**
+ * The name of a file that a KEY gives, without what a mistyped pkcs11: URI (` pkcs11:…`, `pkcs1:…`) says of its PIN: the
+ * text is then taken for a file's name, and goes into errors and prompts.
+ */
+export function withoutPinAttributes(name: string): string {
+  return name.replace(/\b(pin-value|pin-source)=.*/s, '$1=<redacted>');
+}

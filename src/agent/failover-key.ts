@@ -69,8 +69,8 @@ export class FailoverKey implements Signer {
 
   /**
    * Opens all copies; those that can't be opened now are tried again later.
-   * @throws AgentError ERR_CERTIFICATE_MISMATCH if two are not the same key; if none opens what a PIN's trouble says, since
-   *   that needs a person, else the first one's error
+   * @throws AgentError ERR_USAGE if that is one's; ERR_CERTIFICATE_MISMATCH if two are not the same key; if none opens what
+   *   a PIN's trouble says, since that needs a person, else the first one's error
    */
   static async open(
     keys: readonly { readonly key: string; readonly open: () => Promise<Signer> }[],
@@ -78,6 +78,12 @@ export class FailoverKey implements Signer {
   ): Promise<FailoverKey> {
     const results = await Promise.allSettled(keys.map(({ open }) => open()));
     const open = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    // what the operator got wrong does not pass
+    const mistake = results.find((result) => result.status === 'rejected' && errorCode(result.reason) === 'ERR_USAGE');
+    if (mistake?.status === 'rejected') {
+      await Promise.all(open.map((signer) => signer[Symbol.asyncDispose]()));
+      throw mistake.reason;
+    }
     const [first, ...others] = open;
     if (!first)
       throw worst(results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : [])));
@@ -142,8 +148,14 @@ export class FailoverKey implements Signer {
   }
 
   /** Lost when no copy is left. */
-  onLost(listener: () => void): void {
-    this.#lostListeners.add(listener);
+  onLost(listener: () => void): () => void {
+    const own = (): void => {
+      listener();
+    };
+    this.#lostListeners.add(own);
+    return () => {
+      this.#lostListeners.delete(own);
+    };
   }
 
   /** A copy is open from now on. */
@@ -153,10 +165,10 @@ export class FailoverKey implements Signer {
       copy.isLost = true;
       void signer.ready().then(() => {
         copy.isLost = false;
-        this.#works(copy);
+        if (!this.#isClosed) this.#works(copy);
       });
       if (this.#copies.some((other) => other.signer && !other.isLost)) return;
-      for (const listener of this.#lostListeners) listener();
+      for (const listener of [...this.#lostListeners]) listener();
     });
     this.#works(copy);
     for (const told of this.#openings) told();
@@ -231,6 +243,7 @@ export class FailoverKey implements Signer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
+    this.#lostListeners.clear();
     for (const copy of this.#copies) {
       clearTimeout(copy.retry);
       const signer = copy.signer ?? (await copy.opening?.catch(() => undefined));

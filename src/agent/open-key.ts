@@ -10,9 +10,15 @@ import { processMemory } from '../pkcs11/refused-pins.ts';
 import { readTokenCertificate } from '../pkcs11/token-certificate.ts';
 import { TokenKey } from '../pkcs11/token-key.ts';
 import { isPkcs11Uri, parsePkcs11Uri, pkcs11UriName } from '../pkcs11/uri.ts';
-import type { Secret } from '../secret.ts';
+import { withoutPinAttributes, type Secret } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
 import { FailoverKey, type FailoverEvent } from './failover-key.ts';
+
+/**
+ * `ask again`: a token refused what came last time; get it anew, from a person only if one waits for that, or reject.
+ * `quietly`: without troubling a person, or reject.
+ */
+export type AskManner = 'ask' | 'ask again' | 'quietly';
 
 /** Which key to open, and how. */
 export interface KeyOptions {
@@ -28,9 +34,16 @@ export interface KeyOptions {
    * Gets a PIN or passphrase.
    * @param what for a prompt: `PIN of token 'x'`, `passphrase of /path`
    * @param uriSource the `pin-source` of the URI that wants it
-   * @param again a token refused what came last time: get it anew without troubling a person, or reject
    */
-  readonly askSecret: (what: string, uriSource: string | undefined, again: boolean) => Promise<Secret>;
+  readonly askSecret: (what: string, uriSource: string | undefined, manner: AskManner) => Promise<Secret>;
+  /** Whether a person who typed a wrong PIN is there to type it again: then all is done again, with `ask again`. */
+  readonly mayAskAgain?: ((error: unknown, uriSource: string | undefined) => boolean) | undefined;
+  /**
+   * Names the source that a URI's `pin-source` (or none) comes to, so that two ways to say one source are one. Without it
+   * each text is a source of its own.
+   * @throws AgentError ERR_USAGE if it is none
+   */
+  readonly nameSource?: ((uriSource: string | undefined) => string) | undefined;
   /** The memory of refused PINs over restarts; without it, for as long as `hosts` are used. */
   readonly refusedPins?: PinMemory | undefined;
   readonly useFinalPinTry?: boolean | undefined;
@@ -53,21 +66,43 @@ const LONGEST_PATIENCE = 5_000;
 /** What was refused, where there is no memory over restarts: for as long as the hosts are used. */
 const memories = new WeakMap<ModuleHosts, PinMemory>();
 
+/** A PIN, and the name of where it comes from. */
+export interface SourcedPin {
+  readonly pin: Pin;
+  readonly pinSource: string;
+}
+
 /** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */
 export function pinCache(
-  options: Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry' | 'onEvent' | 'hosts'>,
-): (uriSource: string | undefined) => Pin {
-  const { askSecret, refusedPins, useFinalPinTry, onEvent, hosts } = options;
+  options: Pick<KeyOptions, 'askSecret' | 'nameSource' | 'refusedPins' | 'useFinalPinTry' | 'onEvent' | 'hosts'>,
+): (uriSource: string | undefined) => SourcedPin {
+  const { askSecret, nameSource, refusedPins, useFinalPinTry, onEvent, hosts } = options;
   const refused = refusedPins ?? memories.get(hosts) ?? processMemory();
   if (!refusedPins) memories.set(hosts, refused);
-  const pins = new Map<string | undefined, Pin>();
+  const pins = new Map<string, Pin>();
   return (uriSource) => {
     const ask = (token: string, again: boolean): Promise<Secret> =>
-      askSecret(`PIN of token '${token}'`, uriSource, again);
-    const pin = pins.get(uriSource) ?? new Pin({ ask, refused, useFinalTry: useFinalPinTry, onEvent });
-    pins.set(uriSource, pin);
-    return pin;
+      askSecret(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask');
+    const pinSource = nameSource?.(uriSource) ?? JSON.stringify(uriSource ?? null);
+    const pin = pins.get(pinSource) ?? new Pin({ ask, refused, useFinalTry: useFinalPinTry, onEvent });
+    pins.set(pinSource, pin);
+    return { pin, pinSource };
   };
+}
+
+/** Does something that may take a PIN; where a person typed a wrong one, again, until it is right or they give up. */
+export async function askingAgain<Result>(
+  { mayAskAgain }: Pick<KeyOptions, 'mayAskAgain'>,
+  uriSource: string | undefined,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (mayAskAgain?.(error, uriSource) !== true) throw error;
+    }
+  }
 }
 
 /**
@@ -83,7 +118,11 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
     if (certificate === undefined) return undefined;
     if (!isPkcs11Uri(certificate)) return await readCertificateFile(certificate);
     const uri = parsePkcs11Uri(certificate);
-    return [await readTokenCertificate(uri, { ...tokenOptions, pin: pinFor(uri.pinSource) })];
+    return [
+      await askingAgain(options, uri.pinSource, () =>
+        readTokenCertificate(uri, { ...tokenOptions, ...pinFor(uri.pinSource) }),
+      ),
+    ];
   };
 
   const given = await readCertificates();
@@ -91,18 +130,19 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
   const openOne = async (key: string): Promise<Signer> => {
     if (!isPkcs11Uri(key)) {
       return await FileKey.open(key, {
-        passphrase: () => askSecret(`passphrase of ${key}`, undefined, false),
+        passphrase: () => askSecret(`passphrase of ${withoutPinAttributes(key)}`, undefined, 'ask'),
         allowReadableByOthers: options.allowReadableKey ?? false,
       });
     }
     const uri = parsePkcs11Uri(key);
-    return await TokenKey.open(uri, {
+    const tokenKeyOptions = {
       ...tokenOptions,
-      pin: pinFor(uri.pinSource),
+      ...pinFor(uri.pinSource),
       watchInterval,
       ...(onEvent && { onEvent }),
       ...(givenOwn && { certificate: givenOwn }),
-    });
+    };
+    return await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, tokenKeyOptions));
   };
 
   // a URI that can't be read is a mistake, not a copy that fails
@@ -131,5 +171,5 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
 
 /** A KEY as it may be logged: a URI without its query. */
 function publicName(key: string): string {
-  return isPkcs11Uri(key) ? pkcs11UriName(parsePkcs11Uri(key)) : key;
+  return isPkcs11Uri(key) ? pkcs11UriName(parsePkcs11Uri(key)) : withoutPinAttributes(key);
 }

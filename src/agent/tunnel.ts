@@ -168,7 +168,7 @@ export class Tunnel {
     if (onTokenRemoval === 'none') return;
     const name = REMOVAL_SIGNALS[onTokenRemoval];
     const opened = await key().catch(() => undefined);
-    opened?.signer.onLost(() => {
+    const undo = opened?.signer.onLost(() => {
       for (const daemon of this.#daemons) {
         log.warn({ tunnel: this.name, signal: name }, 'token lost: the daemon gets a signal');
         daemon.signal(name).catch((error: unknown) => {
@@ -176,6 +176,9 @@ export class Tunnel {
         });
       }
     });
+    const { signal } = this.#options;
+    if (signal.aborted) undo?.();
+    else if (undo) signal.addEventListener('abort', undo, { once: true });
   }
 
   async #connect(signal: AbortSignal): Promise<void> {

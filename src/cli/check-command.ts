@@ -8,20 +8,14 @@ import { configCertificate } from '../config/config-certificate.ts';
 import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
+import type { Secret } from '../secret.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { installedRelease } from './installed-release.ts';
-import { passwordSource } from './run-command.ts';
-import { print, stderrLog } from './standard-streams.ts';
-import {
-  forbidCoreDumps,
-  keyOptionsOf,
-  moduleHosts,
-  secretAsker,
-  type KeyFlags,
-  type SecretAsker,
-} from './surroundings.ts';
+import { publicPasswordWord } from './secret-asker.ts';
+import { isLogPretty, print, stderrLog } from './standard-streams.ts';
+import { forbidCoreDumps, keyOptionsOf, moduleHosts, secretAskerOf, waiting, type KeyFlags } from './surroundings.ts';
 
 export interface CheckFlags extends KeyFlags, PeerFlags {
   readonly relay?: readonly string[];
@@ -41,12 +35,15 @@ async function readConfig(path: string, report: Report): Promise<OpenVpnConfig |
   }
 }
 
-/** The words for the .ovpn: ours for a password's source may not be OpenVPN's. */
-function directiveWords([address = '', port = '', password]: readonly string[]): string[] {
+/** The words for the .ovpn: ours for a password's source may not be OpenVPN's, and it may be the password itself. */
+async function directiveWords(
+  [address = '', port = '', password]: readonly string[],
+  configuration: string | undefined,
+): Promise<string[]> {
   const words = [port === 'unix' ? resolve(address) : address, port];
   if (password === undefined) return words;
-  const source = passwordSource(password);
-  return [...words, source.kind === 'file' ? resolve(source.path) : 'PASSWORD-FILE'];
+  const isOpenVpns = configuration !== undefined && password === 'stdin';
+  return [...words, isOpenVpns ? password : await publicPasswordWord(password, configuration)];
 }
 
 async function managementCheck(
@@ -54,7 +51,7 @@ async function managementCheck(
   words: readonly string[],
   listen: boolean,
   config: OpenVpnConfig | undefined,
-  asker: SecretAsker,
+  passwordOf: (word: string, what: string) => Promise<Secret>,
 ): Promise<ManagementCheck> {
   const [address, port, passwordFile, ...rest] = words;
   if (address === undefined || port === undefined || rest.length > 0) {
@@ -67,7 +64,7 @@ async function managementCheck(
     owner: await daemonOwner(flags, parsed, { listens: listen, password: passwordFile !== undefined }),
     listen,
     ...(passwordFile !== undefined && {
-      password: () => asker.from(passwordSource(passwordFile), `management password of ${address}`),
+      password: () => passwordOf(passwordFile, `management password of ${address}`),
     }),
     disturbs: config && disturbance(config.directives),
   };
@@ -78,8 +75,9 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   if (flags.management && flags.openvpnConfig !== undefined) {
     throw new AgentError('ERR_USAGE', 'give --management or --openvpn-config', { hint: 'one of the two' });
   }
-  const log = stderrLog(flags.logLevel);
-  const asker = secretAsker(flags, log);
+  // beside verdicts lines of JSON are for programs only
+  const log = stderrLog(flags.logLevel, flags.json !== true || isLogPretty);
+  const asker = secretAskerOf(flags, log);
   await forbidCoreDumps();
   await using hosts = moduleHosts(flags, log);
   let failed: Verdict | undefined;
@@ -91,26 +89,28 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
 
   const config = flags.openvpnConfig === undefined ? undefined : await readConfig(flags.openvpnConfig, report);
   const words = flags.management ?? config?.management;
+  const passwordOf = (word: string, what: string): Promise<Secret> =>
+    asker.forManagement(word, what, flags.openvpnConfig);
+  let managementWords: readonly string[] | undefined;
   let management: ManagementCheck | undefined;
   try {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
-    management = words && (await managementCheck(flags, words, listen, config, asker));
+    management = words && (await managementCheck(flags, words, listen, config, passwordOf));
+    managementWords = words && (await directiveWords(words, flags.openvpnConfig));
   } catch (error) {
     report(failure('management', error));
   }
-  await checkSetup(
-    {
-      ...keyOptionsOf(flags, hosts, log),
-      login: flags.login ?? false,
-      management,
-      managementWords: management && (config?.management ?? directiveWords(words ?? [])),
-      directives: config?.directives,
-      configCertificate: config && configCertificate(config),
-      installedRelease,
-      user: userInfo().username,
-      now: Date.now(),
-    },
-    report,
-  );
+  const setup = {
+    ...keyOptionsOf(flags, hosts, log),
+    login: flags.login ?? false,
+    management,
+    managementWords,
+    directives: config?.directives,
+    configCertificate: config && configCertificate(config),
+    installedRelease,
+    user: userInfo().username,
+    now: Date.now(),
+  };
+  await (flags.login === true ? waiting(flags, log, () => checkSetup(setup, report), '') : checkSetup(setup, report));
   process.exitCode = failed ? exitCode(failed.code) : EXIT.done;
 }

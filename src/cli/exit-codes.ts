@@ -52,6 +52,7 @@ const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_MODULE_LOAD: EXIT.usage,
   ERR_MODULE_TIMEOUT: EXIT.failed,
   ERR_MODULE_DIED: EXIT.failed,
+  ERR_MODULE_LIMIT: EXIT.failed,
   ERR_PKCS11JS_MISSING: EXIT.usage,
   ERR_MANAGEMENT_ADDRESS: EXIT.usage,
   ERR_MANAGEMENT_CONNECT: EXIT.failed,

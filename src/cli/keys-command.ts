@@ -1,15 +1,19 @@
 import { resolve } from 'node:path';
+import { askingAgain } from '../agent/open-key.ts';
 import { AgentError, errorText } from '../errors.ts';
 import { findTokens, listToken, tokenForPin, type FoundToken } from '../pkcs11/inventory.ts';
 import { configuredModules, findModule, type ModuleName } from '../pkcs11/module-path.ts';
 import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
+import { lookAgain } from '../pkcs11/token.ts';
+import { refreshSlots } from '../pkcs11/token-session.ts';
 import { idHint, parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../pkcs11/uri.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { moduleEntry, tokenEntry, type KeysDocument, type ModuleEntry, type TokenEntry } from './keys-document.ts';
 import { keysText } from './keys-text.ts';
 import { complain, print, stderrLog } from './standard-streams.ts';
-import { forbidCoreDumps, moduleHosts, tokenPin, type TokenFlags } from './surroundings.ts';
+import { forbidCoreDumps, moduleHosts, secretAskerOf, tokenPin, type TokenFlags } from './surroundings.ts';
+import { terminal } from './terminal.ts';
 
 export interface KeysFlags extends TokenFlags {
   readonly module?: readonly string[];
@@ -62,7 +66,16 @@ interface Inventory extends KeysDocument {
 }
 
 async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, hosts: ModuleHosts): Promise<Inventory> {
-  const found = await Promise.all((await modulesOf(flags, uri)).map((module) => find(module, hosts, uri)));
+  const asker = secretAskerOf(flags, stderrLog(flags.logLevel));
+  const wanted = await modulesOf(flags, uri);
+  // two seconds are worth it only where there would be nothing to show
+  const found = await lookAgain(
+    () => Promise.all(wanted.map((module) => find(module, hosts, uri))),
+    async () => {
+      await Promise.all(wanted.map(({ path }) => refreshSlots(hosts, path)));
+    },
+    (all) => all.some(({ tokens }) => tokens.length > 0) || all.every(({ error }) => error !== undefined),
+  );
   const failures: Failure[] = found.flatMap(({ module: { path }, error }) =>
     error === undefined ? [] : [{ path, error }],
   );
@@ -70,10 +83,13 @@ async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, hosts: ModuleHost
   const forPin = wantsLogin ? tokenForPin(found.flatMap(({ tokens }) => tokens)) : undefined;
   const pin = forPin && tokenPin(flags, stderrLog(flags.logLevel), uri.pinSource);
 
+  const { mayAskAgain } = asker;
   const look = async (token: FoundToken): Promise<TokenEntry> => {
     const itsPin = token === forPin ? pin : undefined;
     try {
-      return tokenEntry(token, await listToken(token, uri, itsPin), itsPin !== undefined, Date.now());
+      const list = (): ReturnType<typeof listToken> => listToken(token, uri, itsPin);
+      const listed = await (itsPin ? askingAgain({ mayAskAgain }, uri.pinSource, list) : list());
+      return tokenEntry(token, listed, itsPin !== undefined, Date.now());
     } catch (error) {
       if (itsPin) throw error; // somebody asked for a login: half a list would hide that there was none
       failures.push({ path: token.module.path, error });
@@ -119,7 +135,11 @@ export async function keysCommand(filter: string | undefined, flags: KeysFlags):
   const log = stderrLog(flags.logLevel);
   await forbidCoreDumps();
   await using hosts = moduleHosts(flags, log);
-  const { modules, failures } = await takeInventory(flags, uri, hosts);
+  const { modules, failures } = await terminal.during(
+    flags.pinSource === 'prompt' || uri.pinSource === 'prompt',
+    'reading the tokens…',
+    () => takeInventory(flags, uri, hosts),
+  );
   for (const { path, error } of failures) complain(failureText(path, error));
   const failed = modules.every(({ error }) => error) ? failures[0] : undefined;
   const missing = failed ? undefined : nothingFits(uri, { modules });

@@ -1,7 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import { errorCode, errorText } from '../errors.ts';
 import { CKF } from '../pkcs11/constants.ts';
-import { needsLogin, type FoundToken, type ListedToken } from '../pkcs11/inventory.ts';
+import type { FoundToken, ListedToken } from '../pkcs11/inventory.ts';
+import { needsLogin } from '../pkcs11/token.ts';
 import type { ListedKey } from '../pkcs11/key-list.ts';
 import type { ModuleName } from '../pkcs11/module-path.ts';
 import type { TokenInfo } from '../pkcs11/protocol.ts';

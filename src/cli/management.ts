@@ -1,9 +1,8 @@
-import { parseSecretSource, readSecret } from '../config/secret-source.ts';
 import { AgentError } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { daemonOwner, type PeerFlags } from './daemon-peers.ts';
 import { runManagementCommand } from './management-command.ts';
-import { promptSecret } from './prompt.ts';
+import { askManagementPassword } from './secret-asker.ts';
 import { complain, stdoutFailed } from './standard-streams.ts';
 
 export interface ManagementFlags extends Omit<PeerFlags, 'maxDaemons'> {
@@ -26,12 +25,8 @@ export async function managementCommand(command: readonly string[], flags: Manag
   const password =
     passwordFile === undefined
       ? undefined
-      : await readSecret(parseSecretSource(passwordFile === 'stdin' ? 'prompt' : passwordFile), 'management password', {
-          credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
-          prompt: promptSecret,
-          warn: (text) => {
-            complain(text);
-          },
+      : await askManagementPassword(passwordFile, `management password of ${address}`, (text) => {
+          complain(text);
         });
   process.stdout.on('error', stdoutFailed);
   process.stderr.on('error', () => undefined);

@@ -50,6 +50,7 @@ function withTokenOptions(command: Command, logLevel: LogLevel): Command {
     .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
     .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
     .option('--module-env <name=value...>', "variables for the module's process")
+    .option('--module-output', 'log what the module prints; modules that are told to debug print the PIN')
     .option('--allow-pin-command', "run a command that a URI's pin-source names")
     .addOption(
       new Option('--deadline <seconds>', 'how long one call into the PKCS#11 module may take')
@@ -105,11 +106,12 @@ const program = new Command('pksigd')
     writeOut: print,
     writeErr: writeStderr,
     outputError: (text) => {
-      // commander puts "(Did you mean …?)" on a line of its own, and repeats what was typed
+      // commander puts "(Did you mean …?)" on a line of its own, and repeats what stands behind an unknown option's '='
       reportEnd(
         'ERR_USAGE',
         text
           .replace(/^error: /, '')
+          .replace(/(unknown option '[^'=]*)=.*'/s, "$1'")
           .trim()
           .replace(/\n/g, ' '),
       );

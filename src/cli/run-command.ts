@@ -9,7 +9,6 @@ import {
   type ManagementDirectives,
   type OpenVpnConfig,
 } from '../config/openvpn-config.ts';
-import { parseSecretSource, type SecretSource } from '../config/secret-source.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
@@ -18,7 +17,7 @@ import { catchTheRest } from './last-net.ts';
 import { handleSignals } from './signals.ts';
 import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
 import { logStartCheck } from './start-check.ts';
-import { forbidCoreDumps, moduleHosts, openKeyOf, secretAsker, type KeyFlags } from './surroundings.ts';
+import { forbidCoreDumps, moduleHosts, openKeyOf, secretAskerOf, type KeyFlags } from './surroundings.ts';
 
 export interface RunFlags extends KeyFlags, RelayFlags, PeerFlags {
   readonly management?: readonly string[];
@@ -76,11 +75,6 @@ async function served(flags: RunFlags): Promise<Served> {
   });
 }
 
-/** `stdin` is OpenVPN's word for asking on the terminal. */
-export function passwordSource(word: string): SecretSource {
-  return word === 'stdin' ? { kind: 'prompt' } : parseSecretSource(word);
-}
-
 /** `pksigd run`: serves a daemon until a signal comes, or until the key turns out to be of no use. */
 export async function runCommand(flags: RunFlags): Promise<void> {
   const { management, managementClient, config } = await served(flags);
@@ -97,7 +91,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     maxDaemons: maxDaemons(flags, parsedAddress, { listens: managementClient, relays: flags.relay !== undefined }),
   };
   const log = stderrLog(flags.logLevel);
-  const askSecret = secretAsker(flags, log);
+  const asker = secretAskerOf(flags, log);
   const stop = new AbortController();
   handleSignals(stop, log);
   catchTheRest(log, endAtOnce);
@@ -112,7 +106,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   // listening comes first: a port that is in use costs no PIN
   await using relay = await openRelay(
     flags,
-    (word) => askSecret.from(passwordSource(word), `password of the relay ${flags.relay?.[0] ?? ''}`),
+    (word) => asker.forManagement(word, `password of the relay ${flags.relay?.[0] ?? ''}`),
     log,
   );
   const tunnel = await Tunnel.open({
@@ -120,7 +114,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     listen: managementClient,
     ...peers,
     ...(passwordFile !== undefined && {
-      password: () => askSecret.from(passwordSource(passwordFile), `management password of ${address}`),
+      password: () => asker.forManagement(passwordFile, `management password of ${address}`, flags.openvpnConfig),
     }),
     key,
     onTokenRemoval: flags.onTokenRemoval,

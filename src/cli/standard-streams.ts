@@ -46,6 +46,13 @@ function openStderr(): number {
 }
 
 let descriptor: number | undefined;
+/** Puts lines around what else stands on the terminal. */
+let frame = (lines: string): string => lines;
+
+/** Has a prompt, or a notice, stay below all lines: `around` gives them with what erases it and draws it again. */
+export function frameStderr(around: (lines: string) => string): void {
+  frame = around;
+}
 
 const stderr: LineSink = new LineSink({
   write: (bytes) => writeSync((descriptor ??= openStderr()), bytes),
@@ -58,22 +65,22 @@ const stderr: LineSink = new LineSink({
 });
 
 /** A logger on standard error: JSON, or readable where that is a terminal. */
-export function stderrLog(level: LogLevel): Logger {
+export function stderrLog(level: LogLevel, pretty: boolean = isLogPretty): Logger {
   return createLog({
     level,
-    pretty: isLogPretty,
+    pretty,
     write: (line) => {
-      stderr.write(line);
+      stderr.write(frame(line));
     },
   });
 }
 
 /** A line for people on standard error, under the command's name. */
 export function complain(text: string): void {
-  stderr.write(`pksigd: ${printable(text)}\n`);
+  stderr.write(frame(`pksigd: ${printable(text)}\n`));
 }
 
-/** Lines on standard error as they are. */
+/** Text on standard error as it is: lines, or what stands below all lines. */
 export function writeStderr(text: string): void {
   stderr.write(text);
 }

@@ -3,25 +3,25 @@ import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { FailoverEvent } from '../agent/failover-key.ts';
 import { openKey, type KeyOptions, type OpenedKey } from '../agent/open-key.ts';
-import { parseSecretSource, readSecret, type SecretSource } from '../config/secret-source.ts';
 import { AgentError } from '../errors.ts';
 import type { TokenEvent } from '../pkcs11/events.ts';
+import type { ModuleHostEvent } from '../pkcs11/module-host.ts';
 import { ModuleHosts } from '../pkcs11/module-hosts.ts';
 import { Pin } from '../pkcs11/pin.ts';
 import { RefusedPins } from '../pkcs11/refused-pins.ts';
-import type { Secret } from '../secret.ts';
 import type { LogLevel } from '../telemetry/log.ts';
-import { promptSecret } from './prompt.ts';
+import { isPkcs11Uri, parsePkcs11Uri } from '../pkcs11/uri.ts';
+import { terminal } from './terminal.ts';
+import { secretAsker, type SecretAsker, type SecretFlags } from './secret-asker.ts';
 import type { Logger } from './standard-streams.ts';
 
 /** The options that every command that looks into tokens takes. */
-export interface TokenFlags {
-  readonly pinSource?: string;
+export interface TokenFlags extends SecretFlags {
   readonly moduleInitArgs?: string;
   readonly moduleEnv?: readonly string[];
+  readonly moduleOutput?: boolean;
   readonly stateDirectory?: string;
   readonly useFinalPinTry?: boolean;
-  readonly allowPinCommand?: boolean;
   readonly deadline: number;
   readonly logLevel: LogLevel;
 }
@@ -46,24 +46,47 @@ export async function forbidCoreDumps(): Promise<void> {
   });
 }
 
-function moduleEnvironment(settings: readonly string[]): NodeJS.ProcessEnv {
-  return settings.reduce<NodeJS.ProcessEnv>((environment, setting) => {
+/** Names of variables that hold secrets. */
+const SECRET_NAME = /PIN|PASS|PWD|SECRET|KEY$|AUTH/i;
+
+function moduleEnvironment(settings: readonly string[], log: Logger): NodeJS.ProcessEnv {
+  return settings.reduce<NodeJS.ProcessEnv>((environment, setting, index) => {
     const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(setting) ?? [];
-    if (name === undefined) throw new AgentError('ERR_USAGE', `--module-env '${setting}' is not NAME=VALUE`);
+    if (name === undefined) {
+      // not repeated: it may be a PIN
+      throw new AgentError('ERR_USAGE', `word ${index + 1} behind --module-env is not NAME=VALUE`);
+    }
+    if (SECRET_NAME.test(name) && value !== '') {
+      const text = 'all users of this machine can read --module-env in the list of processes: give a secret otherwise';
+      log.warn({ variable: name }, text);
+    }
     return { ...environment, [name]: value };
   }, process.env);
 }
 
+function logHostEvent(log: Logger, { type, ...fields }: ModuleHostEvent): void {
+  if (type === 'output') {
+    if ('text' in fields) log.info(fields, 'module output');
+    else log.debug(fields, 'the module prints something: --module-output logs it, a PIN too');
+    return;
+  }
+  const level = 'expected' in fields && !fields.expected ? 'warn' : 'debug';
+  log[level](fields, `module host ${type}`);
+}
+
 /** The hosts of PKCS#11 modules, whose doings end in the log. */
 export function moduleHosts(flags: TokenFlags, log: Logger): ModuleHosts {
+  if (flags.moduleOutput === true) {
+    log.warn({}, "the log gets what the module prints, and some print PINs: don't leave --module-output on");
+  }
   return new ModuleHosts({
     execPath: process.execPath,
     deadline: flags.deadline,
     initArgs: flags.moduleInitArgs,
-    environment: moduleEnvironment(flags.moduleEnv ?? []),
-    onEvent: ({ type, ...fields }) => {
-      const level = 'expected' in fields && !fields.expected ? 'warn' : 'debug';
-      log[level](fields, type === 'output' ? 'module output' : `module host ${type}`);
+    showOutput: flags.moduleOutput,
+    environment: moduleEnvironment(flags.moduleEnv ?? [], log),
+    onEvent: (event) => {
+      logHostEvent(log, event);
     },
   });
 }
@@ -125,15 +148,25 @@ function logKeyEvent(log: Logger, event: TokenEvent | FailoverEvent): void {
   }
 }
 
+/** {@link secretAsker}, with warnings in the log. */
+export function secretAskerOf(flags: SecretFlags, log: Logger): SecretAsker {
+  return secretAsker(flags, (text) => {
+    log.warn({}, text);
+  });
+}
+
 /** What opening the key that the flags name takes. */
 export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): KeyOptions {
+  const asker = secretAskerOf(flags, log);
   return {
     keys: flags.key,
     certificate: flags.cert,
     hosts,
     defaultModule: flags.module,
     allowReadableKey: flags.allowReadableKey,
-    askSecret: secretAsker(flags, log).forKey,
+    askSecret: asker.forKey,
+    nameSource: asker.nameSource,
+    mayAskAgain: asker.mayAskAgain,
     refusedPins: refusedPins(flags),
     useFinalPinTry: flags.useFinalPinTry,
     deadline: flags.deadline,
@@ -143,6 +176,22 @@ export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): 
   };
 }
 
+/** Does something that looks into tokens or key files, with a person before it who may be asked for secrets. */
+export async function waiting<Result>(
+  flags: TokenFlags & { readonly key?: readonly string[] },
+  log: Logger,
+  work: () => Promise<Result>,
+  notice = 'reading the token…',
+): Promise<Result> {
+  const asker = secretAskerOf(flags, log);
+  const uris = (flags.key ?? []).filter(isPkcs11Uri);
+  const asks =
+    uris.length > 0
+      ? uris.some((uri) => asker.mayAsk(parsePkcs11Uri(uri).pinSource))
+      : flags.key !== undefined && asker.mayAsk(undefined);
+  return await terminal.during(asks, uris.length > 0 ? notice : '', work);
+}
+
 /** Opens the key that the flags name. */
 export async function openKeyOf(
   flags: KeyFlags,
@@ -150,55 +199,14 @@ export async function openKeyOf(
   log: Logger,
   more: { watchInterval?: number } = {},
 ): Promise<OpenedKey> {
-  return await openKey({ ...keyOptionsOf(flags, hosts, log), ...more });
-}
-
-function uriSecretSource(text: string, allowCommand: boolean): SecretSource {
-  const source = parseSecretSource(text);
-  if (source.kind === 'command' && !allowCommand) {
-    throw new AgentError('ERR_USAGE', "the pkcs11 URI's pin-source is a command", {
-      hint: 'give --allow-pin-command if you trust whoever wrote the URI',
-    });
-  }
-  return source;
-}
-
-/** Ways to get secrets with the surroundings of this process. */
-export interface SecretAsker {
-  /** A key's PIN or passphrase: from its URI's pin-source, else --pin-source, else the terminal. */
-  readonly forKey: KeyOptions['askSecret'];
-  readonly from: (source: SecretSource, what: string) => Promise<Secret>;
-}
-
-export function secretAsker(flags: TokenFlags, log: Logger): SecretAsker {
-  const given = flags.pinSource === undefined ? undefined : parseSecretSource(flags.pinSource);
-  const from: SecretAsker['from'] = (source, what) =>
-    readSecret(source, what, {
-      credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
-      prompt: promptSecret,
-      warn: (text) => {
-        log.warn({}, text);
-      },
-    });
-  return {
-    from,
-    forKey: async (what, uriSource, again) => {
-      const fromUri = uriSource === undefined ? undefined : uriSecretSource(uriSource, flags.allowPinCommand ?? false);
-      const source = fromUri ?? given ?? { kind: 'prompt' };
-      // a command may have a window of its own
-      if (again && (source.kind === 'prompt' || source.kind === 'command')) {
-        throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);
-      }
-      return await from(source, what);
-    },
-  };
+  return await waiting(flags, log, () => openKey({ ...keyOptionsOf(flags, hosts, log), ...more }));
 }
 
 /** A PIN for a token that is looked into without opening a key. */
 export function tokenPin(flags: TokenFlags, log: Logger, uriSource: string | undefined): Pin {
-  const { forKey } = secretAsker(flags, log);
+  const { forKey } = secretAskerOf(flags, log);
   return new Pin({
-    ask: (token, again) => forKey(`PIN of token '${token}'`, uriSource, again),
+    ask: (token, again) => forKey(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask'),
     refused: refusedPins(flags),
     useFinalTry: flags.useFinalPinTry,
     onEvent: (event) => {

@@ -1,18 +1,26 @@
 import { execFile } from 'node:child_process';
-import { access, open } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { open, readdir, stat } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AgentError, errorText } from '../errors.ts';
+import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
 import { Secret } from '../secret.ts';
 
 /** Where a PIN, passphrase or password comes from. */
 export type SecretSource =
-  | { readonly kind: 'file'; readonly path: string }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      /** The folder that a configuration's word was resolved against: the word alone is behind it. */
+      readonly folder?: string;
+    }
   /** A name in $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). */
   | { readonly kind: 'credential'; readonly name: string }
   /** A command line for /bin/sh whose first line of output is the secret. */
   | { readonly kind: 'command'; readonly command: string }
   | { readonly kind: 'prompt' };
+
+/** What a secret is for: decides the words and the code of errors. */
+export type SecretKind = 'PIN' | 'password';
 
 /** What reading a secret needs of its surroundings. */
 export interface SecretSurroundings {
@@ -27,107 +35,192 @@ const MAX_BYTES = 4096;
 /** A person may have to type something into the command's own window. */
 const COMMAND_TIMEOUT = 120_000;
 
+const TAKES = 'a file, credential:NAME, command:COMMAND or prompt';
+/** By kind: what is to be given, for whoever gave the secret itself. */
+const HINTS: Readonly<Record<SecretKind, string>> = {
+  PIN: `a PIN source says where the PIN or passphrase is, not the PIN itself: give ${TAKES}`,
+  password: `name the file that the password is in, not the password itself: give ${TAKES}`,
+};
+const CODES = { PIN: 'ERR_PIN_SOURCE', password: 'ERR_MANAGEMENT_PASSWORD' } satisfies Record<
+  SecretKind,
+  AgentErrorCode
+>;
+
+/** What the system says of a file, in words that repeat nothing of its name. */
+const FILE_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EISDIR: 'it is a directory',
+  ENAMETOOLONG: 'the name is too long for a file',
+};
+
+/**
+ * A file's path as an error may show it. People give the PIN where its file is meant, and a log is read by many: so only
+ * what can't be one is shown: a file that exists, a path whose folder does, or an absolute path of several lower-case
+ * names, which no generator of passwords makes.
+ * @param folder what the path was resolved against: the person gave only what is behind it
+ * @returns undefined if it may be the secret itself
+ */
+export async function publicPath(path: string, folder?: string): Promise<string | undefined> {
+  if (await stat(path).catch(() => undefined)) return path;
+  if (path.endsWith('/')) return undefined; // a file's name does not, and dirname() would pass over it
+  const given = folder === undefined ? path : relative(folder, path);
+  if (given === path && /^(?:\/[a-z][a-z0-9_.-]*){2,}$/.test(path)) return path;
+  // '/x', './x' and 'x' lie in folders that always exist
+  if (!/[^./]/.test(given.slice(0, given.lastIndexOf('/') + 1))) return undefined;
+  const isThere = await stat(dirname(path)).then(
+    (found) => found.isDirectory(),
+    (error: unknown) => systemCode(error) === 'EACCES',
+  );
+  return isThere ? path : undefined;
+}
+
+function systemCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+}
+
 function usage(text: string, hint: string): never {
   throw new AgentError('ERR_USAGE', text, { hint });
 }
 
 /**
- * Parses a source: `file:PATH` or a path, `credential:NAME`, `command:COMMAND` or `|COMMAND`, `prompt`.
+ * Parses a source: `file:PATH` or a path, `credential:NAME`, `command:COMMAND` or `|COMMAND`, `prompt`. Errors repeat
+ * nothing of it: it may be the secret itself.
  * @throws AgentError ERR_USAGE
  */
-export function parseSecretSource(text: string): SecretSource {
+export function parseSecretSource(text: string, kind: SecretKind = 'PIN'): SecretSource {
   if (text === 'prompt') return { kind: 'prompt' };
   const command = /^(?:\||command:)(.*)$/s.exec(text)?.[1]?.trimStart();
   if (command !== undefined) {
     return command === ''
-      ? usage('a PIN source without a command', "say 'command:COMMAND'")
+      ? usage(`a ${kind} source without a command`, "say 'command:COMMAND'")
       : { kind: 'command', command };
   }
   const name = /^credential:(.*)$/s.exec(text)?.[1];
   if (name !== undefined) {
-    if (!/^[^/]+$/.test(name) || name === '..') usage(`'${name}' is no name of a credential`, "say 'credential:NAME'");
+    if (!/^[^/\0]+$/.test(name) || name === '..') usage('that is not a name of a credential', "say 'credential:NAME'");
     return { kind: 'credential', name };
   }
   try {
     const path = text.startsWith('file://') ? fileURLToPath(text) : text.replace(/^file:/, '');
-    if (path !== '') return { kind: 'file', path };
+    if (path !== '' && !path.includes('\0')) return { kind: 'file', path };
   } catch {
     // a file: URL with a host, or with an encoded slash
   }
-  return usage(`'${text}' is no PIN source`, 'give a file, credential:NAME, command:COMMAND or prompt');
+  return usage(`that is not a ${kind} source`, HINTS[kind]);
 }
 
-function firstLine(bytes: Buffer, origin: string): Secret {
-  const end = bytes.findIndex((byte) => byte === 0x0a);
-  let line = end < 0 ? bytes : bytes.subarray(0, end);
-  if (line.at(-1) === 0x0d) line = line.subarray(0, -1);
-  if (line.length === 0) throw new AgentError('ERR_PIN_SOURCE', `nothing in ${origin}`);
-  const secret = new Secret(line);
-  bytes.fill(0);
-  return secret;
-}
+/** Reading one secret: what for, and how its errors speak of it. */
+class SecretReader {
+  readonly #what: string;
+  readonly #kind: SecretKind;
 
-async function readFromFile(path: string, warn: (text: string) => void): Promise<Secret> {
-  const file = await open(path, 'r').catch((error: unknown) => {
-    throw new AgentError('ERR_PIN_SOURCE', `can't read the PIN: ${errorText(error)}`, { cause: error });
-  });
-  try {
-    const { mode } = await file.stat();
-    if ((mode & 0o077) !== 0) warn(`others can read ${path}: chmod 600 it`);
-    const buffer = Buffer.alloc(MAX_BYTES);
-    const { bytesRead } = await file.read(buffer).catch((error: unknown) => {
-      throw new AgentError('ERR_PIN_SOURCE', `can't read ${path}: ${errorText(error)}`, { cause: error });
-    });
-    return firstLine(buffer.subarray(0, bytesRead), path);
-  } finally {
-    await file.close();
+  /** @param what what the secret opens, as in `PIN of token 'x'` */
+  constructor(what: string, kind: SecretKind) {
+    this.#what = what;
+    this.#kind = kind;
   }
-}
 
-async function readFromCommand(command: string): Promise<Secret> {
-  const output = await new Promise<Buffer>((resolve, reject) => {
-    const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_BYTES } as const;
-    execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
-      if (!error) resolve(stdout);
-      // execFile's own message repeats the command's output
-      else reject(new AgentError('ERR_PIN_SOURCE', `the PIN command failed (${String(error.code ?? error.signal)})`));
-    });
-  });
-  return firstLine(output, 'the output of the PIN command');
+  /** @param from is shown: nothing that may be the secret */
+  #refuse(why: string, from?: string, hint = HINTS[this.#kind]): never {
+    const where = from === undefined ? '' : ` from ${from}`;
+    throw new AgentError(CODES[this.#kind], `can't read the ${this.#what}${where}: ${why}`, { hint });
+  }
+
+  async fromTerminal(prompt: SecretSurroundings['prompt']): Promise<Secret> {
+    try {
+      return await prompt(this.#what);
+    } catch (error) {
+      if (this.#kind === 'PIN' || errorCode(error) !== 'ERR_PIN_REQUIRED') throw error;
+      return this.#refuse((error as AgentError).message, undefined, 'name its file behind the address');
+    }
+  }
+
+  #firstLine(bytes: Buffer, path?: string): Secret {
+    const end = bytes.findIndex((byte) => byte === 0x0a);
+    let line = end < 0 ? bytes : bytes.subarray(0, end);
+    if (line.at(-1) === 0x0d) line = line.subarray(0, -1);
+    if (line.length === 0) this.#refuse('its first line is empty', path, 'write it there, alone on the first line');
+    const secret = new Secret(line);
+    bytes.fill(0);
+    return secret;
+  }
+
+  async fromFile(path: string, warn: (text: string) => void, folder?: string): Promise<Secret> {
+    try {
+      const file = await open(path, 'r');
+      try {
+        const { mode } = await file.stat();
+        if ((mode & 0o077) !== 0) warn(`others can read ${path}: chmod 600 it`);
+        const buffer = Buffer.alloc(MAX_BYTES);
+        const { bytesRead } = await file.read(buffer);
+        return this.#firstLine(buffer.subarray(0, bytesRead), path);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (error instanceof AgentError) throw error;
+      // no cause: it has the path in it
+      const code = systemCode(error);
+      const shown = (await publicPath(path, folder)) ?? (folder === undefined ? undefined : `a file in ${folder}`);
+      return this.#refuse(FILE_ERRORS[code] ?? code, shown);
+    }
+  }
+
+  async fromCommand(command: string): Promise<Secret> {
+    const output = await new Promise<Buffer>((resolve, reject) => {
+      const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_BYTES } as const;
+      execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
+        if (!error) resolve(stdout);
+        // execFile's own message repeats the command and its output
+        else reject(new Error(`the command failed (${String(error.code ?? error.signal)})`));
+      });
+    }).catch((error: unknown) => this.#refuse((error as Error).message, undefined, 'run it by hand'));
+    return this.#firstLine(output, 'the output of the command');
+  }
+
+  async fromCredential(name: string, directory: string | undefined): Promise<Secret> {
+    const hint = 'set it up with LoadCredential= or LoadCredentialEncrypted= in the unit';
+    if (directory === undefined) return this.#refuse('$CREDENTIALS_DIRECTORY is not set', undefined, hint);
+    const known = await readdir(directory).catch((): string[] => []);
+    if (known.includes(name)) return await this.fromFile(join(directory, name), () => undefined);
+    const names = known.map((each) => `'${each}'`).join(', ');
+    return this.#refuse('there is no such credential', undefined, names === '' ? hint : `there is ${names}`);
+  }
 }
 
 /** A bare name means a credential where systemd handed one over, a file otherwise. */
-async function credentialFile(source: SecretSource, directory: string | undefined): Promise<string | undefined> {
-  if (source.kind === 'credential') {
-    if (directory !== undefined) return join(directory, source.name);
-    throw new AgentError('ERR_PIN_SOURCE', `no credential '${source.name}': $CREDENTIALS_DIRECTORY is not set`);
-  }
-  if (source.kind !== 'file' || directory === undefined || isAbsolute(source.path) || source.path.includes('/')) {
-    return undefined;
-  }
-  const path = join(directory, source.path);
-  return await access(path).then(
-    () => path,
-    () => undefined,
-  );
+async function isCredential({ path }: { path: string }, directory: string | undefined): Promise<boolean> {
+  if (directory === undefined || isAbsolute(path) || path.includes('/')) return false;
+  return (await stat(join(directory, path)).catch(() => undefined)) !== undefined;
 }
 
 /**
  * Gets the secret: the first line of what the source gives, without its line end.
- * @param what for a prompt: what the secret opens
- * @throws AgentError ERR_PIN_SOURCE, ERR_PIN_REQUIRED
+ * @param what for a prompt and for errors: what the secret opens, as in `PIN of token 'x'`
+ * @throws AgentError ERR_PIN_SOURCE (for passwords ERR_MANAGEMENT_PASSWORD), ERR_PIN_REQUIRED
  */
-export async function readSecret(source: SecretSource, what: string, around: SecretSurroundings): Promise<Secret> {
-  const credential = await credentialFile(source, around.credentialsDirectory);
-  // systemd's credentials are mode 0400 or 0440 by its own hand: nothing to warn of
-  if (credential !== undefined) return await readFromFile(credential, () => undefined);
+export async function readSecret(
+  source: SecretSource,
+  what: string,
+  around: SecretSurroundings,
+  kind: SecretKind = 'PIN',
+): Promise<Secret> {
+  const reader = new SecretReader(what, kind);
+  const { credentialsDirectory } = around;
   switch (source.kind) {
     case 'prompt':
-      return await around.prompt(what);
+      return await reader.fromTerminal(around.prompt);
     case 'command':
-      return await readFromCommand(source.command);
-    case 'file':
+      return await reader.fromCommand(source.command);
     case 'credential':
-      return await readFromFile(source.kind === 'file' ? source.path : source.name, around.warn);
+      return await reader.fromCredential(source.name, credentialsDirectory);
+    case 'file':
+      // systemd's credentials are mode 0400 or 0440 by its own hand: nothing to warn of
+      return (await isCredential(source, credentialsDirectory))
+        ? await reader.fromCredential(source.path, credentialsDirectory)
+        : await reader.fromFile(source.path, around.warn, source.folder);
   }
 }

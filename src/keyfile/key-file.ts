@@ -162,8 +162,9 @@ export class FileKey implements Signer {
     return Promise.resolve();
   }
 
-  onLost(): void {
-    // it never is
+  /** It never is. */
+  onLost(): () => void {
+    return () => undefined;
   }
 
   #sign(request: SignatureRequest): Buffer {

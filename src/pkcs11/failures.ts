@@ -62,6 +62,8 @@ export function hostFailure(failure: HostFailure, modulePath: string): AgentErro
       });
     case 'load':
       return new AgentError('ERR_MODULE_LOAD', `can't load the PKCS#11 module ${modulePath}: ${failure.text}`);
+    case 'limit':
+      return new AgentError('ERR_MODULE_LIMIT', `the PKCS#11 module ${modulePath} ${failure.text}`);
     case 'pkcs11js':
       return new AgentError('ERR_PKCS11JS_MISSING', 'pkcs11js is not compiled for this Node', {
         hint: "install python3, make and g++, then run 'npm rebuild pkcs11js'",

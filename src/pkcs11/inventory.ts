@@ -1,12 +1,11 @@
 import { AgentError } from '../errors.ts';
-import { CKF } from './constants.ts';
 import { isText, listKeys, type ListedKey } from './key-list.ts';
 import type { ModuleName } from './module-path.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { ModuleHosts } from './module-hosts.ts';
 import type { Pin } from './pin.ts';
 import type { TokenInfo } from './protocol.ts';
-import { matchesToken } from './token.ts';
+import { matchesToken, needsLogin } from './token.ts';
 import type { Pkcs11Uri } from './uri.ts';
 
 /** A token that was found, before anybody looked into it. */
@@ -42,9 +41,6 @@ export async function findTokens(module: ModuleName, hosts: ModuleHosts, uri: Pk
     .filter((info) => matchesToken(uri, info))
     .map((info) => ({ module, host, info, uri: tokenUri(info, tokens) }));
 }
-
-/** Whether a token may show its private keys only to those who logged in. */
-export const needsLogin = ({ flags }: TokenInfo): boolean => (flags & CKF.LOGIN_REQUIRED) !== 0;
 
 /**
  * The one token that a PIN is for: on any other it would be a wrong one, and cost a try.

@@ -1,4 +1,5 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
+import { AgentError } from '../errors.ts';
 import { CKA, CKO } from './constants.ts';
 import { find, read, readPublicKey, type Session } from './objects.ts';
 import type { Pkcs11Uri } from './uri.ts';
@@ -27,15 +28,27 @@ interface ListedObject {
   readonly label: string;
 }
 
-interface Group {
-  readonly privateKey: ListedObject | undefined;
-  readonly publicKeys: readonly ListedObject[];
-  readonly certificates: readonly (ListedObject & { readonly certificate: X509Certificate })[];
+interface ListedCertificate extends ListedObject {
+  readonly certificate: X509Certificate;
 }
 
-async function list(at: Session, objectClass: number): Promise<ListedObject[]> {
+/** What belongs together: has one CKA_ID, or one label where there is none. Several private keys, if a token has them so. */
+interface Bundle {
+  readonly privateKeys: ListedObject[];
+  readonly publicKeys: ListedObject[];
+  readonly certificates: ListedCertificate[];
+}
+
+/** A private key, or public halves without one, in its bundle. */
+interface Group {
+  readonly privateKey: ListedObject | undefined;
+  readonly bundle: Bundle;
+}
+
+async function list(at: Session, objectClass: number, tooLong: AbortSignal): Promise<ListedObject[]> {
   const objects: ListedObject[] = [];
   for (const handle of await find(at, objectClass, {})) {
+    checkPatience(at, tooLong);
     const value = await read(at, handle, [CKA.ID, CKA.LABEL]);
     objects.push({
       handle,
@@ -46,9 +59,10 @@ async function list(at: Session, objectClass: number): Promise<ListedObject[]> {
   return objects;
 }
 
-async function listCertificates(at: Session): Promise<Group['certificates'][number][]> {
-  const certificates: Group['certificates'][number][] = [];
-  for (const object of await list(at, CKO.CERTIFICATE)) {
+async function listCertificates(at: Session, tooLong: AbortSignal): Promise<ListedCertificate[]> {
+  const certificates: ListedCertificate[] = [];
+  for (const object of await list(at, CKO.CERTIFICATE, tooLong)) {
+    checkPatience(at, tooLong);
     const value = (await read(at, object.handle, [CKA.VALUE]))(CKA.VALUE);
     try {
       if (value) certificates.push({ ...object, certificate: new X509Certificate(value) });
@@ -59,89 +73,192 @@ async function listCertificates(at: Session): Promise<Group['certificates'][numb
   return certificates;
 }
 
-/** What belongs together has one CKA_ID, or one label where there is none. */
 const tie = ({ id, label }: ListedObject): string => (id.length > 0 ? id.toString('hex') : `label ${label}`);
 
-function groupsOf(
+function bundlesOf(
   privateKeys: readonly ListedObject[],
   publicKeys: readonly ListedObject[],
-  certificates: Group['certificates'],
-): Group[] {
-  const tied = (name: string): Omit<Group, 'privateKey'> => ({
-    publicKeys: publicKeys.filter((object) => tie(object) === name),
-    certificates: certificates.filter((object) => tie(object) === name),
+  certificates: readonly ListedCertificate[],
+): Bundle[] {
+  const bundles = new Map<string, Bundle>();
+  const at = (object: ListedObject): Bundle => {
+    const name = tie(object);
+    const bundle = bundles.get(name) ?? { privateKeys: [], publicKeys: [], certificates: [] };
+    bundles.set(name, bundle);
+    return bundle;
+  };
+  for (const object of privateKeys) at(object).privateKeys.push(object);
+  for (const object of publicKeys) at(object).publicKeys.push(object);
+  for (const object of certificates) at(object).certificates.push(object);
+  return [...bundles.values()];
+}
+
+const publicHalf = ({ publicKeys, certificates }: Bundle): ListedObject[] => [...publicKeys, ...certificates];
+
+/** Linear in all objects: a bundle's public half is looked at once, not for each of its private keys. */
+function groupsThatFit(uri: Pkcs11Uri, bundles: readonly Bundle[]): Group[] {
+  const fits = ({ id, label }: ListedObject): boolean =>
+    (uri.id?.equals(id) ?? true) && (uri.object === undefined || uri.object === label);
+  return bundles.flatMap((bundle): Group[] => {
+    const halfFits = publicHalf(bundle).some(fits);
+    if (bundle.privateKeys.length === 0) return halfFits ? [{ privateKey: undefined, bundle }] : [];
+    return bundle.privateKeys
+      .filter((object) => halfFits || fits(object))
+      .map((privateKey) => ({ privateKey, bundle }));
   });
-  const owned = new Set(privateKeys.map(tie));
-  const others = new Set([...publicKeys, ...certificates].map(tie).filter((name) => !owned.has(name)));
-  return [
-    ...privateKeys.map((privateKey) => ({ privateKey, ...tied(tie(privateKey)) })),
-    ...[...others].map((name) => ({ privateKey: undefined, ...tied(name) })),
-  ];
 }
 
-function objectsOf({ privateKey, publicKeys, certificates }: Group): ListedObject[] {
-  return [...(privateKey ? [privateKey] : []), ...publicKeys, ...certificates];
-}
-
-function fits(uri: Pkcs11Uri, group: Group): boolean {
-  return objectsOf(group).some(
-    ({ id, label }) => (uri.id?.equals(id) ?? true) && (uri.object === undefined || uri.object === label),
-  );
+function firstOf({ privateKey, bundle }: Group): ListedObject {
+  return privateKey ?? publicHalf(bundle)[0] ?? { handle: '', id: Buffer.alloc(0), label: '' };
 }
 
 function orderOf(group: Group): string {
-  const [{ id, label } = { id: Buffer.alloc(0), label: '' }] = objectsOf(group);
+  const { id, label } = firstOf(group);
   return `${id.toString('hex')} ${label}`;
+}
+
+/** How often labels and ids stand for another key, over all of a token. */
+class Names {
+  readonly #bundlesOfLabel = new Map<string, Set<Bundle>>();
+  readonly #bundlesOfId = new Map<string, Set<Bundle>>();
+  readonly #halfLabels = new Map<Bundle, ReadonlySet<string>>();
+  readonly #keysOfLabel = new Map<Bundle, Map<string, number>>();
+
+  constructor(bundles: readonly Bundle[]) {
+    const note = (of: Map<string, Set<Bundle>>, name: string, bundle: Bundle): void => {
+      const known = of.get(name) ?? new Set();
+      of.set(name, known.add(bundle));
+    };
+    for (const bundle of bundles) {
+      const keys = new Map<string, number>();
+      for (const { label } of bundle.privateKeys) keys.set(label, (keys.get(label) ?? 0) + 1);
+      this.#keysOfLabel.set(bundle, keys);
+      this.#halfLabels.set(bundle, new Set(publicHalf(bundle).map(({ label }) => label)));
+      for (const { id, label } of [...bundle.privateKeys, ...publicHalf(bundle)]) {
+        note(this.#bundlesOfLabel, label, bundle);
+        note(this.#bundlesOfId, id.toString('hex'), bundle);
+      }
+    }
+  }
+
+  /** All of a group's objects have this label. */
+  isLabelOf(label: string, { bundle }: Group): boolean {
+    return [...(this.#halfLabels.get(bundle) ?? [])].every((each) => each === label);
+  }
+
+  /** No other group's object has it. */
+  isUniqueLabel(label: string, { bundle }: Group): boolean {
+    if (this.#bundlesOfLabel.get(label)?.size !== 1) return false;
+    if (bundle.privateKeys.length <= 1) return true;
+    // the public half is that of the others too
+    return this.#keysOfLabel.get(bundle)?.get(label) === 1 && this.#halfLabels.get(bundle)?.has(label) !== true;
+  }
+
+  isUniqueId(id: Buffer, { bundle }: Group): boolean {
+    return this.#bundlesOfId.get(id.toString('hex'))?.size === 1 && bundle.privateKeys.length <= 1;
+  }
 }
 
 /** Whether a URI can say a label: one that is no UTF-8 is not found again by it. */
 export const isText = (label: string): boolean => label !== '' && !label.includes('\uFFFD');
 
-function uriOf(group: Group, groups: readonly Group[]): ListedKey['uri'] {
-  const own = objectsOf(group);
-  const others = groups.filter((other) => other !== group).flatMap(objectsOf);
-  const [{ id, label } = { id: Buffer.alloc(0), label: '' }] = own;
-  const isNamed = isText(label) && own.every((object) => object.label === label);
+function uriOf(group: Group, names: Names): ListedKey['uri'] {
+  const { id, label } = firstOf(group);
+  const isNamed = isText(label) && names.isLabelOf(label, group);
   // the label of a private key that nobody saw may be another
-  if (group.privateKey && isNamed && !others.some((object) => object.label === label)) return { object: label };
-  if (id.length > 0 && !others.some((object) => object.id.equals(id))) return { id };
+  if (group.privateKey && isNamed && names.isUniqueLabel(label, group)) return { object: label };
+  if (id.length > 0 && names.isUniqueId(id, group)) return { id };
   return { ...(isNamed && { object: label }), ...(id.length > 0 && { id }) };
 }
 
-async function describe(at: Session, group: Group, groups: readonly Group[], isComplete: boolean): Promise<ListedKey> {
-  const { privateKey, publicKeys } = group;
-  const certificates = group.certificates
+/** The public half that is this key's: of several keys in a bundle only what the key's own public key tells. */
+function halfOf(
+  { privateKey, bundle }: Group,
+  own: KeyObject | undefined,
+): Pick<Bundle, 'publicKeys' | 'certificates'> {
+  const { privateKeys, publicKeys, certificates } = bundle;
+  if (!privateKey || privateKeys.length <= 1) return { publicKeys, certificates };
+  if (publicKeys.length <= 1 && certificates.length <= 1) return { publicKeys, certificates };
+  if (!own) return { publicKeys: [], certificates: [] };
+  return { publicKeys: [], certificates: certificatesByKey(bundle).get(spkiOf(own)) ?? [] };
+}
+
+const spkiOf = (key: KeyObject): string => key.export({ type: 'spki', format: 'der' }).toString('base64');
+const byKey = new WeakMap<Bundle, Map<string, ListedCertificate[]>>();
+
+function certificatesByKey(bundle: Bundle): Map<string, ListedCertificate[]> {
+  const known = byKey.get(bundle);
+  if (known) return known;
+  const made = new Map<string, ListedCertificate[]>();
+  for (const object of bundle.certificates) {
+    const name = spkiOf(object.certificate.publicKey);
+    made.set(name, [...(made.get(name) ?? []), object]);
+  }
+  byKey.set(bundle, made);
+  return made;
+}
+
+async function describe(at: Session, group: Group, names: Names, isComplete: boolean): Promise<ListedKey> {
+  const { privateKey } = group;
+  let publicKey = privateKey && (await readPublicKey(at, privateKey.handle));
+  const half = halfOf(group, publicKey);
+  for (const object of half.publicKeys) publicKey ??= await readPublicKey(at, object.handle);
+  const certificates = half.certificates
     .map(({ certificate }) => certificate)
     .sort((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
-  let publicKey: KeyObject | undefined;
-  for (const object of [...(privateKey ? [privateKey] : []), ...publicKeys]) {
-    publicKey ??= await readPublicKey(at, object.handle);
-  }
   publicKey ??= certificates[0]?.publicKey;
   const always = privateKey && (await read(at, privateKey.handle, [CKA.ALWAYS_AUTHENTICATE]));
-  const { id, label } = privateKey ?? publicKeys[0] ?? group.certificates[0] ?? { id: Buffer.alloc(0), label: '' };
+  const { id, label } = firstOf(group);
   return {
     privateKey: privateKey ? 'present' : isComplete ? 'absent' : 'unseen',
     id,
-    label: label === '' ? (publicKeys[0]?.label ?? group.certificates[0]?.label ?? '') : label,
+    label: label === '' ? ([...half.publicKeys, ...half.certificates][0]?.label ?? '') : label,
     alwaysAuthenticate: always && always(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1,
     publicKey,
     certificates,
-    uri: uriOf(group, groups),
+    uri: uriOf(group, names),
   };
 }
 
+/** Milliseconds that reading all of a token may take: one with thousands of objects behind a slow line. */
+const PATIENCE = 120_000;
+
 /**
- * The keys on a token that a URI fits, as far as the session shows them; 100 of each class of objects at most.
+ * The keys on a token that a URI fits, as far as the session shows them.
  * @param isComplete it shows all: somebody has logged in, or need not
- * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*
+ * @throws AgentError ERR_MODULE_LIMIT, ERR_MODULE_TIMEOUT if the list has no end that is near; ERR_TOKEN_*, ERR_MODULE_*
  */
 export async function listKeys(at: Session, uri: Pkcs11Uri, isComplete: boolean): Promise<ListedKey[]> {
-  const groups = groupsOf(await list(at, CKO.PRIVATE_KEY), await list(at, CKO.PUBLIC_KEY), await listCertificates(at));
-  const keys: ListedKey[] = [];
-  // modules give their objects in any order
-  groups.sort((one, other) => (orderOf(one) < orderOf(other) ? -1 : 1));
-  for (const group of groups.filter((candidate) => fits(uri, candidate)))
-    keys.push(await describe(at, group, groups, isComplete));
-  return keys;
+  const tooLong = new AbortController();
+  const timer = setTimeout(() => {
+    tooLong.abort();
+  }, PATIENCE);
+  try {
+    const bundles = bundlesOf(
+      await list(at, CKO.PRIVATE_KEY, tooLong.signal),
+      await list(at, CKO.PUBLIC_KEY, tooLong.signal),
+      await listCertificates(at, tooLong.signal),
+    );
+    const names = new Names(bundles);
+    const groups = groupsThatFit(uri, bundles).map((group) => ({ group, order: orderOf(group) }));
+    // modules give their objects in any order
+    groups.sort((one, other) => (one.order < other.order ? -1 : 1));
+    const keys: ListedKey[] = [];
+    for (const { group } of groups) {
+      checkPatience(at, tooLong.signal);
+      keys.push(await describe(at, group, names, isComplete));
+    }
+    return keys;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function checkPatience({ host }: Session, tooLong: AbortSignal): void {
+  if (!tooLong.aborted) return;
+  throw new AgentError(
+    'ERR_MODULE_TIMEOUT',
+    `listing a token took the PKCS#11 module ${host.modulePath} longer than ${PATIENCE} ms`,
+    { hint: 'name the key by its id= or object=' },
+  );
 }

@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { Duplex, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { AgentError, errorText } from '../errors.ts';
@@ -20,7 +19,9 @@ export interface ModuleHostOptions {
   readonly environment: Readonly<NodeJS.ProcessEnv>;
   /** Milliseconds that one call into the module may take before its host is killed. */
   readonly deadline: number;
-  /** Told when a host starts and ends, and what the module prints. */
+  /** Tell what the module prints, which may be the PIN in pieces, in hex, by accident or for debugging. */
+  readonly showOutput?: boolean | undefined;
+  /** Told when a host starts and ends, and that the module prints something. */
   readonly onEvent?: (event: ModuleHostEvent) => void;
 }
 
@@ -34,7 +35,8 @@ export type ModuleHostEvent =
       /** It was told to. */
       readonly expected: boolean;
     }
-  | { readonly type: 'output'; readonly modulePath: string; readonly text: string };
+  /** The first bytes that the module prints; with `showOutput` each line, in `text`. */
+  | { readonly type: 'output'; readonly modulePath: string; readonly text?: string };
 
 /** What a signature may want beside its data. */
 interface SignOptions {
@@ -343,16 +345,47 @@ export class ModuleHost {
     if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
   }
 
+  /**
+   * Reads what the module prints, so that it never waits for us. It is dropped unless somebody asked for it: a module that
+   * debugs (pkcs11-spy) prints the PIN as a hex dump, which no filter knows.
+   */
   #forwardOutput(stream: Readable): void {
+    const { modulePath } = this;
+    const { showOutput = false, onEvent } = this.#options;
     stream.on('error', () => undefined);
-    createInterface({ input: stream }).on('line', (line) => {
-      let text = line.slice(0, MAX_OUTPUT);
-      for (const secret of this.#secrets) text = text.replaceAll(secret.reveal(), '<redacted>');
-      this.#options.onEvent?.({ type: 'output', modulePath: this.modulePath, text });
+    if (!showOutput) {
+      stream.once('data', () => onEvent?.({ type: 'output', modulePath }));
+      stream.on('data', (chunk: Buffer) => chunk.fill(0));
+      return;
+    }
+    const lines = new LineSplitter(MAX_OUTPUT);
+    stream.on('data', (chunk: Buffer) => {
+      for (const line of lines.push(chunk)) {
+        let text = line;
+        for (const secret of this.#secrets) text = text.replaceAll(secret.reveal(), '<redacted>');
+        onEvent?.({ type: 'output', modulePath, text });
+      }
     });
   }
 }
 
 function givenUp(call: HostCall, signal: AbortSignal | undefined): AgentError {
   return new CallNotSent('ERR_ABORTED', `'${call}' was given up before its turn`, { cause: signal?.reason });
+}
+
+/** Lines of a stream, each cut at a limit: a module may never end one. */
+class LineSplitter {
+  readonly #limit: number;
+  #rest = '';
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  push(chunk: Buffer): string[] {
+    const [first = '', ...more] = chunk.toString('utf8').split('\n');
+    const lines = [this.#rest + first, ...more].map((line) => line.slice(0, this.#limit));
+    this.#rest = lines.pop() ?? '';
+    return lines.map((line) => line.replace(/\r$/, ''));
+  }
 }

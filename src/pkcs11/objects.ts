@@ -24,9 +24,18 @@ export interface KeyObjects {
   readonly certificates: readonly X509Certificate[];
 }
 
-/** Handles of the objects of a class with all these attributes, 10,000 at most. */
-export async function find({ host, session }: Session, objectClass: number, attributes: Attributes): Promise<string[]> {
-  return await host.call('find', { session, class: objectClass, attributes });
+/**
+ * Handles of the objects of a class with all these attributes.
+ * @param atMost only so many
+ * @throws AgentError ERR_MODULE_LIMIT if they have no end, ERR_TOKEN_*, ERR_MODULE_*
+ */
+export async function find(
+  { host, session }: Session,
+  objectClass: number,
+  attributes: Attributes,
+  atMost?: number,
+): Promise<string[]> {
+  return await host.call('find', { session, class: objectClass, attributes, ...(atMost !== undefined && { atMost }) });
 }
 
 /** Reads attributes of an object: those that it lacks are undefined. */
@@ -78,7 +87,7 @@ async function describe(at: Session, objects: readonly string[]): Promise<string
 }
 
 async function describeKeys(at: Session): Promise<string> {
-  const keys = await find(at, CKO.PRIVATE_KEY, {});
+  const keys = await find(at, CKO.PRIVATE_KEY, {}, NAMED + 1);
   return keys.length === 0 ? 'the token shows no private key' : `the token has ${await describe(at, keys)}`;
 }
 

@@ -52,8 +52,11 @@ export interface HostCalls {
   logout: { params: { session: string }; result: null };
   /** C_GetSessionInfo: does the session still live? */
   sessionInfo: { params: { session: string }; result: null };
-  /** Objects of a class with all these attributes (hex values), 10,000 at most. */
-  find: { params: { session: string; class: number; attributes: Attributes }; result: string[] };
+  /** Objects of a class with all these attributes (hex values): the first `atMost`, or all, which are 10,000 at most. */
+  find: {
+    params: { session: string; class: number; attributes: Attributes; atMost?: number };
+    result: string[];
+  };
   attributes: { params: { session: string; object: string; types: number[] }; result: Attributes };
   /**
    * C_SignInit and C_Sign; payload: the data, and in the reply the signature. For a key with CKA_ALWAYS_AUTHENTICATE the
@@ -76,6 +79,8 @@ export type HostFailure =
   | { readonly kind: 'ckr'; readonly ckr: string; readonly code: number; readonly function: string }
   /** The shared library could not be loaded; the text is dlerror's. */
   | { readonly kind: 'load'; readonly text: string }
+  /** The module says more than a token can hold; the text completes "the PKCS#11 module PATH …". */
+  | { readonly kind: 'limit'; readonly text: string }
   /** The native addon is not there or does not fit this Node. */
   | { readonly kind: 'pkcs11js'; readonly text: string }
   | { readonly kind: 'internal'; readonly text: string };

@@ -4,7 +4,7 @@ import { onceMore } from './login-outcome.ts';
 import { findModule } from './module-path.ts';
 import { findCertificate } from './objects.ts';
 import type { TokenOptions } from './token-key.ts';
-import { findToken } from './token.ts';
+import { awaitToken } from './token-session.ts';
 import { pkcs11UriName, type Pkcs11Uri } from './uri.ts';
 
 /**
@@ -25,8 +25,8 @@ export async function readTokenCertificate(uri: Pkcs11Uri, options: TokenOptions
 }
 
 async function readAt(modulePath: string, uri: Pkcs11Uri, options: TokenOptions): Promise<X509Certificate> {
+  const token = await awaitToken(options.hosts, modulePath, uri);
   const host = await options.hosts.get(modulePath);
-  const token = await findToken(host, uri);
   const session = await host.call('openSession', { slot: token.slot });
   try {
     return await findCertificate({ host, session }, uri).catch(async (error: unknown) => {

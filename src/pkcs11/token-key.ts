@@ -102,8 +102,8 @@ export class TokenKey implements Signer {
     await this.#session.ready();
   }
 
-  onLost(listener: () => void): void {
-    this.#session.onLost(listener);
+  onLost(listener: () => void): () => void {
+    return this.#session.onLost(listener);
   }
 
   /** @param refused is told what the key refused, over all tries: some modules leave an operation active that they refused */

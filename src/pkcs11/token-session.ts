@@ -1,6 +1,5 @@
 import { AgentError, errorCode, errorText } from '../errors.ts';
-import { CKF } from './constants.ts';
-import type { TokenEventListener } from './events.ts';
+import type { TokenEvent, TokenEventListener } from './events.ts';
 import { isWorthReopening } from './failures.ts';
 import { onceMore, UnsettledLogin } from './login-outcome.ts';
 import type { ModuleHost } from './module-host.ts';
@@ -8,13 +7,18 @@ import type { ModuleHosts } from './module-hosts.ts';
 import type { Session } from './objects.ts';
 import type { Pin } from './pin.ts';
 import type { TokenInfo } from './protocol.ts';
-import { findToken, hasPad } from './token.ts';
-import { formatPkcs11Uri, type Pkcs11Uri } from './uri.ts';
+import { findToken, hasPad, lookAgain, needsLogin } from './token.ts';
+import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from './uri.ts';
 
 /** How to open a token. */
 export interface TokenSessionOptions {
   readonly hosts: ModuleHosts;
   readonly pin: Pin;
+  /**
+   * What names the source of `pin`: a token is logged in once for the whole process (PKCS#11 section 5.6.8), so all keys of
+   * a token must agree on it. Undefined is the source for those that name none.
+   */
+  readonly pinSource?: string | undefined;
   readonly onEvent?: TokenEventListener | undefined;
   /** Milliseconds between looks at the token; without it, its removal is noticed by the next signature only. */
   readonly watchInterval?: number | undefined;
@@ -47,21 +51,118 @@ const BRIEF = 5_000;
 const MAX_HOST_BYTES = 512 * 1024 * 1024;
 
 /** The sessions of each set of hosts, by module and token. */
-const registry = new WeakMap<ModuleHosts, Map<string, TokenSession>>();
+const registry = new WeakMap<ModuleHosts, Map<string, SharedSession>>();
+
+/** Makes the module look for its slots anew, unless that costs somebody's session. Never throws. */
+export async function refreshSlots(hosts: ModuleHosts, modulePath: string): Promise<void> {
+  const sessions = [...(registry.get(hosts)?.values() ?? [])];
+  if (sessions.some((session) => session.modulePath === modulePath)) return;
+  // a module that can't be initialized anew says so at the next look
+  await hosts
+    .get(modulePath)
+    .then((host) => host.call('reinitialize', {}, BRIEF))
+    .catch(() => undefined);
+}
+
+/**
+ * The token that a URI names; one that is not there at once is looked for again for two seconds.
+ * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS, ERR_MODULE_*
+ */
+export async function awaitToken(hosts: ModuleHosts, modulePath: string, uri: Pkcs11Uri): Promise<TokenInfo> {
+  return await lookAgain(
+    async () => await findToken(await hosts.get(modulePath), uri),
+    () => refreshSlots(hosts, modulePath),
+  );
+}
+
+/** A user of a token: its own events, interval and listeners, in the session that all users of the token share. */
+export class TokenSession implements AsyncDisposable {
+  readonly #shared: SharedSession;
+  /** How it was opened. */
+  readonly options: TokenSessionOptions;
+  /** The key or certificate that it was opened for, for errors. */
+  readonly name: string;
+  readonly #lostListeners = new Set<() => void>();
+
+  private constructor(shared: SharedSession, name: string, options: TokenSessionOptions) {
+    this.#shared = shared;
+    this.options = options;
+    this.name = name;
+  }
+
+  /**
+   * The session of the token that a URI names, shared with whoever has it open; dispose of it once for each call.
+   * @throws AgentError ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*; ERR_USAGE if others have it open with another PIN source
+   */
+  static async open(uri: Pkcs11Uri, modulePath: string, options: TokenSessionOptions): Promise<TokenSession> {
+    const token = await awaitToken(options.hosts, modulePath, uri);
+    const siblings = registry.get(options.hosts) ?? new Map<string, SharedSession>();
+    registry.set(options.hosts, siblings);
+    const name = formatPkcs11Uri({ ...identityOf(token), modulePath });
+    const shared = siblings.get(name) ?? new SharedSession(modulePath, token, siblings, options.hosts);
+    const user = new TokenSession(shared, pkcs11UriName(uri), options);
+    if (needsLogin(token)) shared.checkPinSource(user);
+    siblings.set(name, shared);
+    shared.add(user);
+    try {
+      await shared.use();
+    } catch (error) {
+      await user[Symbol.asyncDispose]();
+      throw error;
+    }
+    return user;
+  }
+
+  /**
+   * Does something in the session. Where that fails for a reason that may pass, recovers step by step and does it again.
+   * @throws AgentError what `work` threw at last, ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*
+   */
+  async run<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
+    return await this.#shared.run(work);
+  }
+
+  /** Resolves when the token is there. */
+  async ready(): Promise<void> {
+    await this.#shared.ready();
+  }
+
+  /** Calls whenever the token goes away, until the session is disposed of. @returns its undoing */
+  onLost(listener: () => void): () => void {
+    // of its own: the same function given twice is two listeners
+    const own = (): void => {
+      listener();
+    };
+    this.#lostListeners.add(own);
+    return () => {
+      this.#lostListeners.delete(own);
+    };
+  }
+
+  /** Passes an event on; a lost token goes to the listeners too. */
+  tell(event: TokenEvent): void {
+    this.options.onEvent?.(event);
+    if (event.type === 'lost') for (const listener of [...this.#lostListeners]) listener();
+  }
+
+  /** Closes the session when its last user has done so. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#lostListeners.clear();
+    await this.#shared.remove(this);
+  }
+}
 
 /**
  * The one session that all keys of a token share: a module host does one thing at a time, and tokens have few sessions.
  * Opens itself anew after its module host, its session or its token was lost.
  */
-export class TokenSession implements AsyncDisposable {
-  readonly #modulePath: string;
-  readonly #options: TokenSessionOptions;
+class SharedSession {
+  readonly modulePath: string;
+  readonly #hosts: ModuleHosts;
   /** What names the token: one that is put back must be the same, since another would be sent this one's PIN. */
   readonly #identity: Pkcs11Uri;
   readonly #label: string;
-  readonly #siblings: Map<string, TokenSession>;
-  readonly #lostListeners = new Set<() => void>();
-  #users = 0;
+  readonly #siblings: Map<string, SharedSession>;
+  readonly #users = new Set<TokenSession>();
   #open: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
   #openingError: unknown;
@@ -70,46 +171,40 @@ export class TokenSession implements AsyncDisposable {
   #away: PromiseWithResolvers | undefined;
   #looks = 0;
 
-  private constructor(
-    modulePath: string,
-    token: TokenInfo,
-    siblings: Map<string, TokenSession>,
-    options: TokenSessionOptions,
-  ) {
-    this.#modulePath = modulePath;
-    this.#options = options;
+  constructor(modulePath: string, token: TokenInfo, siblings: Map<string, SharedSession>, hosts: ModuleHosts) {
+    this.modulePath = modulePath;
+    this.#hosts = hosts;
     this.#siblings = siblings;
     this.#identity = identityOf(token);
     this.#label = token.label;
   }
 
-  /**
-   * The session of the token that a URI names, shared with whoever has it open; dispose of it once for each call.
-   * @throws AgentError ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*
-   */
-  static async open(uri: Pkcs11Uri, modulePath: string, options: TokenSessionOptions): Promise<TokenSession> {
-    const host = await options.hosts.get(modulePath);
-    const token = await findToken(host, uri);
-    const siblings = registry.get(options.hosts) ?? new Map<string, TokenSession>();
-    registry.set(options.hosts, siblings);
-    const name = formatPkcs11Uri({ ...identityOf(token), modulePath });
-    const session = siblings.get(name) ?? new TokenSession(modulePath, token, siblings, options);
-    siblings.set(name, session);
-    session.#users++;
-    try {
-      await session.#use();
-    } catch (error) {
-      await session[Symbol.asyncDispose]();
-      throw error;
-    }
-    session.#scheduleWatch();
-    return session;
+  /** @throws AgentError ERR_USAGE: whose PIN comes second would never be asked for, and never be checked */
+  checkPinSource(user: TokenSession): void {
+    const other = [...this.#users].find(({ options }) => options.pinSource !== user.options.pinSource);
+    if (!other) return;
+    const names = other.name === user.name ? `${user.name}, twice` : `${other.name} and ${user.name}`;
+    throw new AgentError('ERR_USAGE', `two PIN sources for token '${this.#label}': ${names}`, {
+      hint: 'a token is logged in to once for all its keys: give each the same pin-source, or none and --pin-source',
+    });
   }
 
-  /**
-   * Does something in the session. Where that fails for a reason that may pass, recovers step by step and does it again.
-   * @throws AgentError what `work` threw at last, ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*
-   */
+  add(user: TokenSession): void {
+    this.#users.add(user);
+    this.#scheduleWatch();
+  }
+
+  async remove(user: TokenSession): Promise<void> {
+    if (!this.#users.delete(user)) return;
+    this.#scheduleWatch();
+    if (this.#users.size > 0) return;
+    for (const [name, session] of this.#siblings) if (session === this) this.#siblings.delete(name);
+    const open = this.#open;
+    const isOpen = this.#isOpen;
+    this.#open = undefined;
+    if (open && isOpen) await close(open, false).catch(() => undefined);
+  }
+
   async run<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
     this.#busy++;
     try {
@@ -123,21 +218,26 @@ export class TokenSession implements AsyncDisposable {
     }
   }
 
-  /** Resolves when the token is there. */
   async ready(): Promise<void> {
     await this.#away?.promise;
   }
 
-  /** Calls whenever the token goes away. */
-  onLost(listener: () => void): void {
-    this.#lostListeners.add(listener);
+  #tell(event: TokenEvent): void {
+    for (const user of [...this.#users]) user.tell(event);
+  }
+
+  /** Any user's: they have one source. */
+  get #pin(): Pin {
+    const [user] = this.#users;
+    if (!user) throw new AgentError('ERR_ABORTED', `token '${this.#label}' is no longer in use`);
+    return user.options.pin;
   }
 
   async #runOnLadder<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
     for (let step = 0; ; step++) {
       const before = this.#open;
       try {
-        return await work(await this.#use());
+        return await work(await this.use());
       } catch (error) {
         if (step === LADDER.length || !isWorthReopening(error)) throw error;
         // a host that died leaves nothing but a new one to try
@@ -150,8 +250,7 @@ export class TokenSession implements AsyncDisposable {
   }
 
   #report(step: number, error: unknown): void {
-    const { onEvent } = this.#options;
-    onEvent?.({ type: 'recovering', token: this.#label, step: LADDER[step] ?? '', error: errorText(error) });
+    this.#tell({ type: 'recovering', token: this.#label, step: LADDER[step] ?? '', error: errorText(error) });
   }
 
   get #isOpen(): boolean {
@@ -159,7 +258,7 @@ export class TokenSession implements AsyncDisposable {
   }
 
   /** The session as it is open, or opened anew. */
-  async #use(): Promise<OpenSession> {
+  async use(): Promise<OpenSession> {
     if (this.#open && this.#isOpen) return this.#open;
     this.#opening ??= onceMore(
       () => this.#reopen(),
@@ -179,13 +278,13 @@ export class TokenSession implements AsyncDisposable {
   }
 
   async #reopen(): Promise<OpenSession> {
-    const host = await this.#options.hosts.get(this.#modulePath);
+    const host = await this.#hosts.get(this.modulePath);
     const { epoch } = host;
     const token = await findToken(host, this.#identity);
     const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
     const session = await host.call('openSession', { slot: token.slot });
     try {
-      if ((token.flags & CKF.LOGIN_REQUIRED) !== 0) await this.#options.pin.login(host, session, token);
+      if (needsLogin(token)) await this.#pin.login(host, session, token);
     } catch (error) {
       await host.call('closeSession', { session }, BRIEF).catch(() => undefined);
       throw error;
@@ -200,7 +299,7 @@ export class TokenSession implements AsyncDisposable {
     const open = this.#open;
     this.#open = undefined;
     try {
-      const host = open?.host ?? (await this.#options.hosts.get(this.#modulePath));
+      const host = open?.host ?? (await this.#hosts.get(this.modulePath));
       if (step === 3) await host.stop(error === undefined ? undefined : `was replaced: ${errorText(error)}`);
       else if (step === 2) await host.call('reinitialize', {}, BRIEF);
       else if (open) await close(open, step === 1);
@@ -212,8 +311,7 @@ export class TokenSession implements AsyncDisposable {
   #lose(error: unknown): void {
     if (this.#away) return;
     this.#away = promiseWithResolvers();
-    this.#options.onEvent?.({ type: 'lost', token: this.#label, error: errorText(error) });
-    for (const listener of this.#lostListeners) listener();
+    this.#tell({ type: 'lost', token: this.#label, error: errorText(error) });
   }
 
   #find(): void {
@@ -221,13 +319,14 @@ export class TokenSession implements AsyncDisposable {
     this.#away.resolve();
     this.#away = undefined;
     this.#looks = 0;
-    this.#options.onEvent?.({ type: 'found', token: this.#label });
+    this.#tell({ type: 'found', token: this.#label });
   }
 
   #scheduleWatch(): void {
-    const { watchInterval } = this.#options;
-    if (watchInterval === undefined || this.#users === 0) return;
     clearTimeout(this.#watch);
+    // the shortest that is asked for
+    const watchInterval = Math.min(...[...this.#users].map(({ options }) => options.watchInterval ?? Infinity));
+    if (watchInterval === Infinity) return;
     this.#watch = setTimeout(() => {
       void this.#look().finally(() => {
         this.#scheduleWatch();
@@ -241,12 +340,12 @@ export class TokenSession implements AsyncDisposable {
     if (this.#busy > 0) return;
     try {
       if (this.#away) await this.#search();
-      else await this.#inspect(await this.#use());
+      else await this.#inspect(await this.use());
     } catch (error) {
       if (this.#away || this.#busy > 0) return;
       // a session that was lost while the token stays is opened anew, and nobody need know
       await this.#climb(0, error);
-      await this.#use().catch((reason: unknown) => {
+      await this.use().catch((reason: unknown) => {
         this.#lose(reason);
       });
     }
@@ -255,13 +354,13 @@ export class TokenSession implements AsyncDisposable {
   async #search(): Promise<void> {
     const look = this.#looks++;
     const others = [...this.#siblings.values()].filter(
-      (other) => other.#modulePath === this.#modulePath && other.#isOpen,
+      (other) => other.modulePath === this.modulePath && other.#isOpen,
     );
     // the further steps cost the module's other tokens their sessions: now and then nobody minds, who has not to type a PIN
     const idle = others.every((other) => other.#busy === 0 && !(other.#open && hasPad(other.#open.token)));
     const step = others.length === 0 ? searchStep(look) : idle && look % 10 === 4 ? 2 : 0;
     await this.#climb(step);
-    await this.#use();
+    await this.use();
   }
 
   async #inspect({ host, session, token }: OpenSession): Promise<void> {
@@ -271,17 +370,6 @@ export class TokenSession implements AsyncDisposable {
     }
     await host.call('sessionInfo', { session }, BRIEF);
     if (rss > MAX_HOST_BYTES) await host.stop(`was replaced: it grew to ${rss} bytes`);
-  }
-
-  /** Closes the session when its last user has done so. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (--this.#users > 0) return;
-    clearTimeout(this.#watch);
-    for (const [name, session] of this.#siblings) if (session === this) this.#siblings.delete(name);
-    const open = this.#open;
-    const isOpen = this.#isOpen;
-    this.#open = undefined;
-    if (open && isOpen) await close(open, false).catch(() => undefined);
   }
 }
 

@@ -1,4 +1,5 @@
-import { AgentError } from '../errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentError, errorCode } from '../errors.ts';
 import { CKF } from './constants.ts';
 import type { ModuleHost } from './module-host.ts';
 import type { TokenInfo } from './protocol.ts';
@@ -20,6 +21,9 @@ function slotNumber(slot: string): number {
   const bytes = Buffer.from(slot, 'hex');
   return bytes.length < 4 ? bytes.readUIntLE(0, bytes.length) : bytes.readUInt32LE(0);
 }
+
+/** Whether a token may show its private keys only to those who logged in. */
+export const needsLogin = ({ flags }: TokenInfo): boolean => (flags & CKF.LOGIN_REQUIRED) !== 0;
 
 /** Has it a keypad of its own, where somebody must type the PIN? */
 export function hasPad({ flags }: TokenInfo): boolean {
@@ -46,4 +50,33 @@ export async function findToken(host: ModuleHost, uri: Pkcs11Uri): Promise<Token
   throw new AgentError('ERR_TOKEN_ABSENT', `${wanted} in module ${host.modulePath}`, {
     hint: present === '' ? 'there is none at all' : `there is ${present}`,
   });
+}
+
+/** Milliseconds that a token gets to show itself, and between looks. */
+const APPEARANCE = 2_000;
+const LOOK_INTERVAL = 250;
+
+/**
+ * Looks for something for two seconds. Modules show nothing at the first look when two processes start at once (SoftHSM),
+ * or while a reader wakes up.
+ * @param look resolves to undefined, or rejects with ERR_TOKEN_ABSENT, if it is not there
+ * @param again is called before each further look
+ */
+export async function lookAgain<Found>(
+  look: () => Promise<Found>,
+  again: () => Promise<void>,
+  isThere: (found: Found) => boolean = () => true,
+): Promise<Found> {
+  const end = performance.now() + APPEARANCE;
+  for (;;) {
+    const isLast = performance.now() >= end;
+    try {
+      const found = await look();
+      if (isLast || isThere(found)) return found;
+    } catch (error) {
+      if (isLast || errorCode(error) !== 'ERR_TOKEN_ABSENT') throw error;
+    }
+    await sleep(LOOK_INTERVAL);
+    await again();
+  }
 }

@@ -76,17 +76,24 @@ function parseAttributes(
 ): Map<string, string> {
   const attributes = new Map<string, string>();
   if (part === '') return attributes;
+  if (/(?:^|[;&?])pin-value\b/.test(part)) {
+    refuse('pin-value would show the PIN to everybody', 'put it into a file and say pin-source=file:/path');
+  }
+  // a PIN that was not percent-encoded may be cut in two here: of what is unknown nothing is repeated but a name by its looks
+  const hasSecret = /(?:^|[;&?])pin-source\b/.test(part);
   let position = start;
-  for (const attribute of part.split(separator)) {
+  for (const [index, attribute] of part.split(separator).entries()) {
     const begin = position;
     position += attribute.length + separator.length;
     const equals = attribute.indexOf('=');
     const name = equals < 0 ? attribute : attribute.slice(0, equals);
-    if (equals < 0) refuse(`'${name}' has no value`);
-    if (name === 'pin-value') {
-      refuse('pin-value would show the PIN to everybody', 'put it into a file and say pin-source=file:/path');
-    }
-    if (!allowed.includes(name)) refuse(`unknown attribute '${name}'`, `known are ${allowed.join(', ')}`);
+    const known = `known are ${allowed.join(', ')}`;
+    const isShown = allowed.includes(name) || (!hasSecret && equals > 0 && /^[a-z]+(?:-[a-z]+)*$/.test(name));
+    const shown = isShown
+      ? `attribute '${name}'`
+      : `attribute (number ${index + 1} behind '${separator === ';' ? ':' : '?'}')`;
+    if (equals < 0) refuse(`${shown} has no value`, known);
+    if (!allowed.includes(name)) refuse(`unknown ${shown}`, known);
     if (attributes.has(name)) refuse(`attribute '${name}' given twice`);
     const text = attribute.slice(equals + 1);
     if (!value.test(text)) refuseCharacter(name, text, value, begin + equals + 1);
@@ -117,12 +124,12 @@ export function parsePkcs11Uri(text: string): Pkcs11Uri {
   if (id !== undefined) uri.id = decode(id);
   const slotId = path.get('slot-id');
   if (slotId !== undefined) {
-    if (!/^\d{1,10}$/.test(slotId)) refuse(`slot-id '${slotId}' is no number`);
+    if (!/^\d{1,10}$/.test(slotId)) refuse('slot-id is not a number');
     uri.slotId = Number(slotId);
   }
   const type = path.get('type');
   if (type !== undefined) {
-    if (!OBJECT_TYPES.includes(type)) refuse(`unknown type '${type}'`);
+    if (!OBJECT_TYPES.includes(type)) refuse('unknown type', `known are ${OBJECT_TYPES.join(', ')}`);
     uri.type = type as ObjectType;
   }
   const modulePath = query.get('module-path');

@@ -29,8 +29,8 @@ export interface Signer extends AsyncDisposable {
   canSign(request: SignatureRequest): boolean;
   /** Resolves when the key can sign: at once, unless its token is away. */
   ready(): Promise<void>;
-  /** Calls whenever the key's token goes away. */
-  onLost(listener: () => void): void;
+  /** Calls whenever the key's token goes away, until the key is disposed of. @returns its undoing */
+  onLost(listener: () => void): () => void;
 }
 
 /** A signature as OpenVPN wants it: DER for ECDSA, as it came for the rest. Verified. */

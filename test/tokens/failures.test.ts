@@ -201,7 +201,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
     test('what the module prints is not taken for a reply', async () => {
       await bed.fault('C_Sign', { print: 'garbage' });
       await bed.fault('C_Initialize', { print: '\u0000\u0000\u0000\u0004{}' });
-      await using agent = await open();
+      await using agent = await open('p256', { showOutput: true });
       await agent.sign('ECDSA', DIGEST);
       await expect
         .poll(() => agent.hostEvents)

@@ -5,6 +5,7 @@
  *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
  *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [grow=MIB] [hang] [crash]
  *                            [print=TEXT] [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
+ *                            [endless] [counted]
  *                 late: the real function is called first, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
  *                 them), attributes of C_GetAttributeValue. mech: only while signing with that mechanism.
@@ -27,7 +28,7 @@
 
 struct rule {
   unsigned long rv, set, clear, mech, hide[HIDE];
-  int id, n, skip, ms, grow, hides, hang, crash, late;
+  int id, n, skip, ms, grow, hides, hang, crash, late, endless, counted;
   char print[64];
 };
 
@@ -66,6 +67,8 @@ static struct rule parse(char *words) {
     else if (!strcmp(w, "hang")) r.hang = 1;
     else if (!strcmp(w, "crash")) r.crash = 1;
     else if (!strcmp(w, "late")) r.late = 1;
+    else if (!strcmp(w, "endless")) r.endless = 1;
+    else if (!strcmp(w, "counted")) r.counted = 1;
     else if (!strcmp(w, "print")) snprintf(r.print, sizeof r.print, "%s", value);
     else if (!strcmp(w, "hide"))
       for (char *end = value; *value && r.hides < HIDE; value = *end ? end + 1 : end)
@@ -174,7 +177,23 @@ WRAP(C_GetSessionInfo, (CK_SESSION_HANDLE h, CK_SESSION_INFO_PTR i), (h, i))
 WRAP(C_Login, (CK_SESSION_HANDLE h, CK_USER_TYPE u, CK_UTF8CHAR_PTR p, CK_ULONG n), (h, u, p, n))
 WRAP(C_Logout, (CK_SESSION_HANDLE h), (h))
 WRAP(C_FindObjectsInit, (CK_SESSION_HANDLE h, CK_ATTRIBUTE_PTR t, CK_ULONG n), (h, t, n))
-WRAP(C_FindObjects, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE_PTR o, CK_ULONG m, CK_ULONG_PTR n), (h, o, m, n))
+
+/* endless: what was found last is found again, for ever; counted: with a new handle each time. */
+static CK_RV my_C_FindObjects(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE_PTR o, CK_ULONG m, CK_ULONG_PTR n) {
+  static CK_OBJECT_HANDLE last, next = 1000000;
+  struct rule r = {0};
+  CK_RV rv;
+  int applies = find("C_FindObjects", &r);
+  if (applies && before(&r, &rv)) return logged("C_FindObjects", rv);
+  rv = real->C_FindObjects(h, o, m, n);
+  if (rv == CKR_OK && *n > 0) last = o[*n - 1];
+  if (rv == CKR_OK && *n == 0 && last && m > 0 && (r.endless || r.counted)) {
+    *n = r.counted ? m : 1;
+    for (CK_ULONG i = 0; i < *n; i++) o[i] = r.counted ? next++ : last;
+  }
+  return logged("C_FindObjects", rv);
+}
+
 WRAP(C_Sign, (CK_SESSION_HANDLE h, CK_BYTE_PTR d, CK_ULONG n, CK_BYTE_PTR s, CK_ULONG_PTR l), (h, d, n, s, l))
 
 static CK_RV my_C_GetTokenInfo(CK_SLOT_ID s, CK_TOKEN_INFO_PTR i) {

@@ -29,7 +29,7 @@ function verdictOfFlags({ flags, label }: TokenInfo, useFinalPinTry: boolean): V
 /** The PIN, where getting it troubles nobody; undefined where a person or a command would have to be asked. */
 async function quietPin(token: TokenInfo, uriSource: string | undefined, options: PinStateOptions) {
   return await options
-    .askSecret(`PIN of token '${token.label}'`, uriSource, true)
+    .askSecret(`PIN of token '${token.label}'`, uriSource, 'quietly')
     .catch((error: unknown): Secret | undefined => {
       if (errorCode(error) === 'ERR_PIN_REQUIRED') return undefined;
       throw error;

@@ -40,7 +40,7 @@ export const USUAL_RELEASE = { major: 2, minor: 6 };
 async function checkFileKey(path: string, options: SetupOptions, report: Report): Promise<FoundKey | undefined> {
   try {
     const signer = await FileKey.open(path, {
-      passphrase: () => options.askSecret(`passphrase of ${path}`, undefined, false),
+      passphrase: () => options.askSecret(`passphrase of ${path}`, undefined, 'ask'),
       allowReadableByOthers: options.allowReadableKey ?? false,
     });
     const { name, publicKey, certificates } = signer;
@@ -52,10 +52,14 @@ async function checkFileKey(path: string, options: SetupOptions, report: Report)
   }
 }
 
-async function checkSignatures({ signer, canSign }: FoundKey, report: Report): Promise<CanSign | undefined> {
+async function checkSignatures(
+  { signer, canSign }: FoundKey,
+  login: boolean,
+  report: Report,
+): Promise<CanSign | undefined> {
   if (!signer) {
     const detail = 'none was tried: that takes a login';
-    report({ outcome: 'skip', what: 'signature', detail, hint: 'give --login' });
+    report({ outcome: 'skip', what: 'signature', detail, ...(!login && { hint: 'give --login' }) });
     return canSign;
   }
   const trials = await trySignatures(signer);
@@ -124,6 +128,7 @@ async function checkKeys(
 export function reportNoCertificate(
   keys: readonly Pick<FoundKey, 'signer'>[],
   directives: Directives | undefined,
+  login: boolean,
   report: Report,
 ): void {
   const what = 'certificate';
@@ -132,7 +137,7 @@ export function reportNoCertificate(
     const detail = 'the daemon will ask for it, and none lies with the key';
     report(failure(what, new AgentError('ERR_CERTIFICATE_NOT_FOUND', detail, { hint })));
   } else if (!keys.some(({ signer }) => signer)) {
-    report({ outcome: 'skip', what, detail: AFTER_LOGIN, hint: 'give --login, or --cert' });
+    report({ outcome: 'skip', what, detail: AFTER_LOGIN, hint: login ? 'give --cert' : 'give --login, or --cert' });
   } else {
     report({ outcome: 'warn', what, detail: 'none lies with the key', hint });
   }
@@ -173,11 +178,12 @@ export async function checkSetup(options: SetupOptions, report: Report): Promise
   const certificates = named.length > 0 ? named : withKey.map((certificate) => ({ what: 'certificate', certificate }));
   const publicKey = keys.find((key) => key.publicKey)?.publicKey;
   for (const { what, certificate } of certificates) checkCertificate(what, certificate, publicKey, options.now, report);
-  if (certificates.length === 0 && keys.length > 0) reportNoCertificate(keys, options.directives, report);
+  if (certificates.length === 0 && keys.length > 0)
+    reportNoCertificate(keys, options.directives, options.login, report);
 
   const canSign: (CanSign | undefined)[] = [];
   for (const key of keys) {
-    canSign.push(await checkSignatures(key, report));
+    canSign.push(await checkSignatures(key, options.login, report));
     await key.signer?.[Symbol.asyncDispose]();
   }
 

@@ -37,7 +37,7 @@ async function checkCertificates(opened: OpenedKey, options: StartOptions, repor
     const [own] = configCertificate ? await configCertificate() : certificates;
     const what = configCertificate ? 'cert of the .ovpn' : 'certificate';
     if (own) checkCertificate(what, own, signer.publicKey, now, report);
-    else if (directives) reportNoCertificate([{ signer }], directives, report);
+    else if (directives) reportNoCertificate([{ signer }], directives, true, report);
   } catch (error) {
     report(failure('cert of the .ovpn', error));
   }

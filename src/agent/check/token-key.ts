@@ -1,20 +1,19 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../../errors.ts';
-import { CKF } from '../../pkcs11/constants.ts';
 import { signingWays } from '../../pkcs11/mechanisms.ts';
 import type { ModuleHost } from '../../pkcs11/module-host.ts';
 import { findModule } from '../../pkcs11/module-path.ts';
 import { findCertificate, findKey, findPublicHalf, type Session } from '../../pkcs11/objects.ts';
-import type { Pin } from '../../pkcs11/pin.ts';
 import type { TokenInfo } from '../../pkcs11/protocol.ts';
 import { readTokenCertificate } from '../../pkcs11/token-certificate.ts';
 import { TokenKey } from '../../pkcs11/token-key.ts';
-import { findToken } from '../../pkcs11/token.ts';
+import { awaitToken } from '../../pkcs11/token-session.ts';
+import { needsLogin } from '../../pkcs11/token.ts';
 import { parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../../pkcs11/uri.ts';
 import { keyKind, keyKindName } from '../../signing/public-key.ts';
 import { sampleRequests } from '../../signing/sample-requests.ts';
 import type { Signer } from '../../signing/signer.ts';
-import type { KeyOptions } from '../open-key.ts';
+import { askingAgain, type KeyOptions, type SourcedPin } from '../open-key.ts';
 import type { CanSign } from './advice.ts';
 import { checkPinState } from './pin-state.ts';
 import { failure, type Report } from './verdict.ts';
@@ -33,7 +32,7 @@ export interface FoundKey {
 export interface TokenCheckOptions extends Omit<KeyOptions, 'keys' | 'certificate'> {
   /** Log in, and so use a try if the PIN is wrong. */
   readonly login: boolean;
-  readonly pinFor: (uriSource: string | undefined) => Pin;
+  readonly pinFor: (uriSource: string | undefined) => SourcedPin;
 }
 
 export const AFTER_LOGIN = 'it can be seen after login only, if at all';
@@ -63,11 +62,9 @@ async function listed(host: ModuleHost, token: TokenInfo, publicKey: KeyObject):
 
 const tokenOptions = ({ hosts, defaultModule, pinFor }: TokenCheckOptions, uri: Pkcs11Uri) => ({
   hosts,
-  pin: pinFor(uri.pinSource),
+  ...pinFor(uri.pinSource),
   ...(defaultModule !== undefined && { defaultModule }),
 });
-
-const needsLogin = ({ flags }: TokenInfo): boolean => (flags & CKF.LOGIN_REQUIRED) !== 0;
 
 function describeKey(name: string, publicKey: KeyObject, alwaysAuthenticate: boolean): string {
   const each = alwaysAuthenticate ? ', wants the PIN with each signature' : '';
@@ -80,6 +77,7 @@ async function lookForKey(
   token: TokenInfo,
   uri: Pkcs11Uri,
   certificate: X509Certificate | undefined,
+  options: TokenCheckOptions,
   report: Report,
 ): Promise<FoundKey> {
   const name = pkcs11UriName(uri);
@@ -92,7 +90,12 @@ async function lookForKey(
     report({ outcome: 'ok', what: 'key', detail: describeKey(name, publicKey, key.alwaysAuthenticate) });
   } else {
     const half = publicKey ? ` (its public half is there: ${keyKindName(keyKind(publicKey))})` : '';
-    report({ outcome: 'skip', what: 'key', detail: `${name}: ${AFTER_LOGIN}${half}`, hint: 'give --login' });
+    report({
+      outcome: 'skip',
+      what: 'key',
+      detail: `${name}: ${AFTER_LOGIN}${half}`,
+      hint: options.login ? 'the PIN is what is wrong: see above' : 'give --login',
+    });
   }
   const kindOf = publicKey ?? certificate?.publicKey;
   const canSign = kindOf && (await listed(host, token, kindOf));
@@ -108,7 +111,8 @@ async function openTokenKey(
   options: TokenCheckOptions,
   report: Report,
 ): Promise<FoundKey> {
-  const signer = await TokenKey.open(uri, { ...tokenOptions(options, uri), ...(certificate && { certificate }) });
+  const keyOptions = { ...tokenOptions(options, uri), ...(certificate && { certificate }) };
+  const signer = await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
   if (needsLogin(token)) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
   const { alwaysAuthenticate } = await inSession(host, token, (at) => findKey(at, uri));
   const { name, publicKey, certificates } = signer;
@@ -136,7 +140,7 @@ export async function checkTokenKey(
     const host = await options.hosts.get(await findModule(uri, options.defaultModule));
     report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
     what = 'token';
-    const token = await findToken(host, uri);
+    const token = await awaitToken(options.hosts, host.modulePath, uri);
     const { label, manufacturer, model, serial } = token;
     report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
     what = 'PIN';
@@ -150,7 +154,7 @@ export async function checkTokenKey(
         report(failure('PIN', error));
       }
     }
-    return await lookForKey(host, token, uri, certificate, report);
+    return await lookForKey(host, token, uri, certificate, options, report);
   } catch (error) {
     report(failure(what, error));
     return undefined;
@@ -168,8 +172,11 @@ export async function lookForCertificate(
 ): Promise<X509Certificate | undefined> {
   const uri = parsePkcs11Uri(certificate);
   const host = await options.hosts.get(await findModule(uri, options.defaultModule));
-  const token = await findToken(host, uri);
-  if (options.login) return await readTokenCertificate(uri, tokenOptions(options, uri));
+  const token = await awaitToken(options.hosts, host.modulePath, uri);
+  if (options.login) {
+    const certificateOptions = tokenOptions(options, uri);
+    return await askingAgain(options, uri.pinSource, () => readTokenCertificate(uri, certificateOptions));
+  }
   return await inSession(host, token, (at) => findCertificate(at, uri)).catch((error: unknown) => {
     if (needsLogin(token) && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
     throw error;

@@ -20,6 +20,10 @@ const CKU_CONTEXT_SPECIFIC = 2;
 /** Objects asked for at once, and in all: an HSM may have far more, and whoever wants one of those says which. */
 const OBJECTS_AT_ONCE = 100;
 const MAX_OBJECTS = 10_000;
+/** Slots, and mechanisms of a token: real ones have some hundred. */
+const MAX_LIST = 10_000;
+/** Bytes of an attribute: certificates of post-quantum keys have some 20 KB. */
+const MAX_ATTRIBUTE = 1024 * 1024;
 /** RSA of 16,384 bits. */
 const MAX_SIGNATURE = 2048;
 
@@ -32,6 +36,13 @@ class HostError extends Error {
     super(failure.kind);
     this.failure = failure;
   }
+}
+
+const limit = (text: string): HostError => new HostError({ kind: 'limit', text });
+
+function bounded<Item>(what: string, items: Item[]): Item[] {
+  if (items.length > MAX_LIST) throw limit(`lists ${items.length} ${what}`);
+  return items;
 }
 
 const fromHex = (handle: string): Buffer => Buffer.from(handle, 'hex');
@@ -128,10 +139,10 @@ export class Cryptoki {
       return null;
     },
     tokens: () => ({
-      tokens: this.#loaded.C_GetSlotList(true).flatMap((slot) => this.#tokenInfo(slot) ?? []),
+      tokens: bounded('slots', this.#loaded.C_GetSlotList(true)).flatMap((slot) => this.#tokenInfo(slot) ?? []),
       rss: process.memoryUsage.rss(),
     }),
-    mechanisms: ({ slot }) => this.#loaded.C_GetMechanismList(fromHex(slot)),
+    mechanisms: ({ slot }) => bounded('mechanisms', this.#loaded.C_GetMechanismList(fromHex(slot))),
     openSession: ({ slot }) => toHex(this.#loaded.C_OpenSession(fromHex(slot), CKF_SERIAL_SESSION)),
     closeSession: ({ session }) => {
       this.#loaded.C_CloseSession(fromHex(session));
@@ -156,7 +167,8 @@ export class Cryptoki {
       this.#loaded.C_GetSessionInfo(fromHex(session));
       return null;
     },
-    find: ({ session, class: objectClass, attributes }) => this.#find(fromHex(session), objectClass, attributes),
+    find: ({ session, class: objectClass, attributes, atMost }) =>
+      this.#find(fromHex(session), objectClass, attributes, atMost),
     attributes: ({ session, object, types }) =>
       Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
     sign: ({ session, key, mechanism, pinLength }, payload, onLogin) => {
@@ -201,20 +213,24 @@ export class Cryptoki {
     }
   }
 
-  #find(session: Buffer, objectClass: number, attributes: Attributes): string[] {
+  #find(session: Buffer, objectClass: number, attributes: Attributes, atMost?: number): string[] {
     const template: Pkcs11js.Template = [
       { type: CKA.CLASS, value: objectClass },
       ...Object.entries(attributes).map(([type, value]) => ({ type: Number(type), value: fromHex(value ?? '') })),
     ];
     this.#loaded.C_FindObjectsInit(session, template);
     try {
-      const found: string[] = [];
-      while (found.length < MAX_OBJECTS) {
+      const found = new Set<string>();
+      while (found.size < (atMost ?? Infinity)) {
         const objects = this.#loaded.C_FindObjects(session, OBJECTS_AT_ONCE);
         if (objects.length === 0) break;
-        found.push(...objects.map(toHex));
+        const before = found.size;
+        for (const object of objects) found.add(toHex(object));
+        if (found.size === before) throw limit('never ends its list of objects: it gives the same ones again');
+        if (found.size > MAX_OBJECTS)
+          throw limit(`lists more than ${MAX_OBJECTS} objects: name the key by id= or object=`);
       }
-      return found;
+      return [...found].slice(0, atMost);
     } finally {
       this.#loaded.C_FindObjectsFinal(session);
     }
@@ -224,7 +240,9 @@ export class Cryptoki {
   #attribute(session: Buffer, object: Buffer, type: number): string | null {
     try {
       const [attribute] = this.#loaded.C_GetAttributeValue(session, object, [{ type }]);
-      return Buffer.isBuffer(attribute?.value) ? toHex(attribute.value) : null;
+      if (!Buffer.isBuffer(attribute?.value)) return null;
+      if (attribute.value.length > MAX_ATTRIBUTE) throw limit(`gives an attribute of ${attribute.value.length} bytes`);
+      return toHex(attribute.value);
     } catch (error) {
       if (describeFailure(error).kind !== 'ckr') throw error;
       return null;

@@ -23,6 +23,10 @@ export interface FaultRule {
   readonly grow?: number;
   readonly hang?: boolean;
   readonly crash?: boolean;
+  /** Of C_FindObjects: it never says 0, but gives the last object again. */
+  readonly endless?: boolean;
+  /** Of C_FindObjects: it never says 0, and each handle is a new one. */
+  readonly counted?: boolean;
   /** Text for the module's standard output, without blanks. */
   readonly print?: string;
   readonly setFlags?: number;
@@ -51,6 +55,8 @@ export class FaultBed extends TokenBed {
       ...(rule.late === true ? ['late'] : []),
       ...(rule.hang === true ? ['hang'] : []),
       ...(rule.crash === true ? ['crash'] : []),
+      ...(rule.endless === true ? ['endless'] : []),
+      ...(rule.counted === true ? ['counted'] : []),
       ...(print === undefined ? [] : [`print=${print}`]),
       ...(setFlags === undefined ? [] : [`set=${hex(setFlags)}`]),
       ...(clearFlags === undefined ? [] : [`clear=${hex(clearFlags)}`]),

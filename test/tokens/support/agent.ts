@@ -19,6 +19,10 @@ export interface AgentOptions
   readonly launcher?: string;
   /** Where events go, for keys that don't open. */
   readonly events?: Event[];
+  /** The `pin-source` of its URI. */
+  readonly pinSource?: string;
+  /** Tell what the module prints. */
+  readonly showOutput?: boolean;
   /** Another PIN than the token's; asked for anew when it was refused. */
   readonly pin?: string | (() => string);
   /** A key whose module host this one shares; it must outlive this one. */
@@ -48,19 +52,31 @@ export class AgentKey implements AsyncDisposable {
   }
 
   static async open(bed: TokenBed, key: BedKey, options: AgentOptions = {}): Promise<AgentKey> {
-    const { deadline = 20_000, pin = bed.pin, events = [], launcher = bed.launcher, beside, ...rest } = options;
+    const {
+      deadline = 20_000,
+      pin = bed.pin,
+      events = [],
+      launcher = bed.launcher,
+      beside,
+      showOutput,
+      pinSource,
+      ...rest
+    } = options;
     const hostEvents: ModuleHostEvent[] = beside?.hostEvents ?? [];
     const ownHosts = new library.ModuleHosts({
       execPath: launcher,
       initArgs: bed.initArgs,
       environment: bed.moduleEnvironment,
       deadline,
+      showOutput,
       onEvent: (event) => hostEvents.push(event),
     });
     const hosts = beside ? beside.#hosts : ownHosts;
     try {
       const opened = await library.openKey({
-        keys: [`pkcs11:${key.uri}?module-path=${bed.modulePath}`],
+        keys: [
+          `pkcs11:${key.uri}?module-path=${bed.modulePath}${pinSource === undefined ? '' : `&pin-source=${pinSource}`}`,
+        ],
         hosts,
         deadline,
         askSecret: (what) => {

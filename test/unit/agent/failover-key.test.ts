@@ -50,8 +50,9 @@ class FakeSigner implements Signer {
     await this.#ready;
   }
 
-  onLost(listener: () => void): void {
+  onLost(listener: () => void): () => void {
     this.#listeners.push(listener);
+    return () => undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

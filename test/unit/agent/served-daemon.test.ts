@@ -72,8 +72,8 @@ class SlowSigner implements Signer {
     return Promise.resolve();
   }
 
-  onLost(): void {
-    // it never is
+  onLost(): () => void {
+    return () => undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

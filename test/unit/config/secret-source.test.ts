@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
 import { Secret } from '../../../src/secret.ts';
@@ -62,6 +63,44 @@ describe('readSecret', () => {
       expect(inspect(error)).not.toContain('4711');
     },
   );
+});
+
+describe('what a source says', () => {
+  const failure = async (source: string, kind: 'PIN' | 'password' = 'PIN'): Promise<string> => {
+    const error: unknown = await Promise.resolve()
+      .then(() => readSecret(parseSecretSource(source, kind), `${kind} of x`, surroundings(), kind))
+      .catch((reason: unknown) => reason);
+    return `${inspect(error, { depth: 9 })} ${(error as Error & { line: string }).line}`;
+  };
+
+  it('is shown where it is a path in a folder that exists', async () => {
+    expect(await failure(`${folder}/office.pin`)).toContain(`from ${folder}/office.pin: there is no such file`);
+    expect(await failure(folder)).toContain(`from ${folder}: it is a directory`);
+  });
+  it('is shown where it is a path by its looks', async () => {
+    expect(await failure('/no/such/file')).toContain('from /no/such/file: there is no such file');
+  });
+  it('is not shown where it may be the secret itself', async () => {
+    expect(await failure('4711')).toContain('not the PIN itself');
+    const secret = fc.string({ minLength: 6, unit: 'binary-ascii' }).filter((text) => /[^./\\s]{4}/.test(text));
+    const around = fc.constantFrom('', '/', './', '../', 'file:', 'file:/', 'file://', 'credential:', '/Nowhere/');
+    await fc.assert(
+      fc.asyncProperty(around, secret, fc.constantFrom('PIN', 'password'), async (before, text, kind) => {
+        fc.pre(!/^(\||command:|prompt)/.test(before + text));
+        expect(await failure(before + text, kind)).not.toContain(text);
+      }),
+    );
+  });
+  it('speaks of a password where one is wanted', async () => {
+    const text = await failure('opensesame', 'password');
+    expect(text).toContain('ERR_MANAGEMENT_PASSWORD');
+    expect(text).not.toContain('PIN');
+  });
+  it('is not the name of a file beside a configuration', async () => {
+    const source = { kind: 'file', path: join(folder, 'opensesame'), folder } as const;
+    const error: unknown = await readSecret(source, 'password', surroundings(), 'password').catch((e: unknown) => e);
+    expect((error as Error).message).toBe(`can't read the password from a file in ${folder}: there is no such file`);
+  });
 });
 
 it.each(['', '|', 'command:', 'credential:', 'credential:../x', 'file:', 'file://host/x'])('refuses %j', (source) => {

@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { AgentError } from '../../../src/errors.ts';
 import { formatPkcs11Uri, idHint, parsePkcs11Uri, pkcs11UriName } from '../../../src/pkcs11/uri.ts';
 
 describe('parsePkcs11Uri', () => {
@@ -36,7 +38,7 @@ describe('parsePkcs11Uri', () => {
     ['pkcs11:token=a b', /percent-encoded/],
     ['pkcs11:token=a%2', /percent-encoded/],
     ['pkcs11:object=%FF', /UTF-8/],
-    ['pkcs11:slot-id=one', /no number/],
+    ['pkcs11:slot-id=one', /not a number/],
     ['pkcs11:type=secret', /unknown type/],
     ['pkcs11:module-path=/x', /unknown attribute 'module-path'/],
     ['pkcs11:token=a?object=b', /unknown attribute 'object'/],
@@ -78,5 +80,31 @@ describe('says where and what', () => {
     ['pkcs11:token=01', undefined],
   ])('of the id in %s: %s', (text, hint) => {
     expect(idHint(parsePkcs11Uri(text))).toBe(hint);
+  });
+});
+
+describe('errors', () => {
+  it('repeat nothing of a PIN that was not encoded, or stands in an attribute of another name', () => {
+    const secret = fc.stringMatching(/^[A-Za-z0-9&;=?/#%+]{6,20}$/);
+    const place = fc.constantFrom(
+      'token=a?pin-source=',
+      'token=a?pin-value=',
+      'pin-value=',
+      'token=a;',
+      'token=a?',
+      '',
+    );
+    fc.assert(
+      fc.property(place, secret, (before, text) => {
+        try {
+          parsePkcs11Uri(`pkcs11:${before}${text}`);
+        } catch (error) {
+          const { line } = error as AgentError;
+          // a name in front of '=' is one, as far as it looks like one
+          const pieces = text.split(/[&;=?]/).filter((piece) => piece.length > 3 && /[^a-z]/.test(piece));
+          for (const piece of pieces) expect(line).not.toContain(piece);
+        }
+      }),
+    );
   });
 });
