@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env sh
 ':' /*
 # This file is a shell script and, behind the comment's end, the JavaScript that the script starts.
 #

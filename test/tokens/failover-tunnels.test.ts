@@ -130,7 +130,13 @@ describe.concurrent('a tunnel with copies of its key', () => {
     await using tunnel = await startWithCopy(bed, bed.bench.recipe('p384.pem'));
     const { pksigd, client } = tunnel;
     expect(await pksigd.exited).toBe(2);
-    expect(pksigd.stderr).toContainEqual(expect.stringMatching(/^pksigd: .*p384.* is another key than .*p256/));
+    expect(pksigd.messages('pksigd ends')).toMatchObject([
+      {
+        level: 'fatal',
+        code: 'ERR_CERTIFICATE_MISMATCH',
+        error: expect.stringMatching(/p384.* is another key than .*p256/) as string,
+      },
+    ]);
     expect(client.count(/CMD 'hold release'/)).toBe(0);
     expect(client.ended).toBe(false);
   });

@@ -10,7 +10,7 @@ it.each(['ok', 'warn', 'fail', 'skip'] as const)('%s: a line, aligned', (outcome
 
 it('shows what would end the line or steer a terminal', () => {
   const [line, ...more] = formatVerdict({ outcome: 'ok', what: 'token', detail: "'a\nfail  token: \x1b[2J\u009b'" });
-  expect(line).toBe("ok    token: 'a\\x0afail  token: \\x1b[2J\\x9b'");
+  expect(line).toBe("ok    token: 'a\\u{a}fail  token: \\u{1b}[2J\\u{9b}'");
   expect(more).toEqual([]);
 });
 
