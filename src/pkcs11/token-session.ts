@@ -351,13 +351,20 @@ class SharedSession {
     }
   }
 
+  /** Somebody may be between C_OpenSession and C_Login; those who only look for a token that is away don't count. */
+  get #isBeingOpened(): boolean {
+    return this.#opening !== undefined && this.#away === undefined;
+  }
+
   async #search(): Promise<void> {
     const look = this.#looks++;
     const others = [...this.#siblings.values()].filter(
-      (other) => other.modulePath === this.modulePath && other.#isOpen,
+      (other) => other.modulePath === this.modulePath && (other.#isOpen || other.#isBeingOpened),
     );
     // the further steps cost the module's other tokens their sessions: now and then nobody minds, who has not to type a PIN
-    const idle = others.every((other) => other.#busy === 0 && !(other.#open && hasPad(other.#open.token)));
+    const idle = others.every(
+      (other) => other.#busy === 0 && !other.#isBeingOpened && !(other.#open && hasPad(other.#open.token)),
+    );
     const step = others.length === 0 ? searchStep(look) : idle && look % 10 === 4 ? 2 : 0;
     await this.#climb(step);
     await this.use();
