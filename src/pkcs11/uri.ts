@@ -61,8 +61,11 @@ function refuseCharacter(name: string, text: string, value: RegExp, start: numbe
     at += piece.length;
   }
   const where = `at character ${start + at + 1}, in attribute '${name}',`;
-  if (text[at] === '%')
-    refuse(`'${text.slice(at, at + 3)}' ${where} is no percent-encoded octet`, "a '%' itself is %25");
+  if (text[at] === '%') {
+    // what stands behind it may be of a PIN that was given in the place of its source
+    const shown = name === 'pin-source' ? '%' : text.slice(at, at + 3);
+    refuse(`'${shown}' ${where} is not a percent-encoded octet`, "a '%' itself is %25");
+  }
   const character = String.fromCodePoint(text.codePointAt(at) ?? 0);
   refuse(`'${character}' ${where} must be percent-encoded`, `write ${encodeText(character, /[]/)}`);
 }
