@@ -106,6 +106,8 @@ export class Tunnel {
         ...(await tunnel.#clientOptions()),
         mode: LISTENER_MODE,
         maxDaemons: options.maxDaemons,
+        // from the first moment on: a socket is removed however early the end comes
+        signal: options.signal,
         onRejected: (error, _, count) => {
           const fields = { tunnel: tunnel.name, code: error.code, error: errorText(error) };
           const level = STRANGERS.has(error.code) ? 'warn' : 'error';
@@ -123,7 +125,7 @@ export class Tunnel {
     const { signal } = this.#options;
     void this.#watchToken();
     if (this.#listener) {
-      await this.#accept(this.#listener, signal);
+      await this.#accept(this.#listener);
     } else {
       await this.#connect(signal);
     }
@@ -149,12 +151,7 @@ export class Tunnel {
     };
   }
 
-  async #accept(listener: ManagementListener, signal: AbortSignal): Promise<void> {
-    const close = (): void => {
-      void listener.close();
-    };
-    if (signal.aborted) close();
-    signal.addEventListener('abort', close);
+  async #accept(listener: ManagementListener): Promise<void> {
     this.#lonely.set(NOBODY_CONNECTS);
     for await (const client of listener) {
       const served = this.#serve(client);

@@ -9,6 +9,7 @@ import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
+import { leaveDeadTerminals } from './signals.ts';
 import { complain, flushStderr, isLogPretty, logFatal, print, writeStderr } from './standard-streams.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -106,12 +107,13 @@ const program = new Command('pksigd')
     writeOut: print,
     writeErr: writeStderr,
     outputError: (text) => {
-      // commander puts "(Did you mean …?)" on a line of its own, and repeats what stands behind an unknown option's '='
+      // commander puts "(Did you mean …?)" on a line of its own, and repeats what stands behind an unknown option
       reportEnd(
         'ERR_USAGE',
         text
           .replace(/^error: /, '')
           .replace(/(unknown option '[^'=]*)=.*'/s, "$1'")
+          .replace(/(unknown option '-[^-])[^']*'/s, "$1'")
           .trim()
           .replace(/\n/g, ' '),
       );
@@ -203,6 +205,7 @@ function reportEnd(code: AgentErrorCode | undefined, text: string, stack?: strin
 
 /** The command: reads its arguments, does what they say, ends the process. */
 export async function main(): Promise<never> {
+  process.on('exit', leaveDeadTerminals);
   try {
     await program.parseAsync();
   } catch (error) {

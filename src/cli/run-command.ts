@@ -109,7 +109,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     (word) => asker.forManagement(word, `password of the relay ${flags.relay?.[0] ?? ''}`),
     log,
   );
-  const tunnel = await Tunnel.open({
+  const opened = Tunnel.open({
     address: parsedAddress,
     listen: managementClient,
     ...peers,
@@ -123,6 +123,12 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     signal: stop.signal,
     log,
   });
+  const tunnel = await opened.catch((error: unknown) => {
+    // told to stop while it began to listen
+    if (errorCode(error) === 'ERR_ABORTED' && stop.signal.aborted) return undefined;
+    throw error;
+  });
+  if (!tunnel) return;
   const serving = tunnel.run();
   void logStartCheck(config, key(), log);
   key().then(

@@ -1,3 +1,4 @@
+import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { MEANINGLESS_SIGNALS } from '../signals.ts';
 import type { Logger } from './standard-streams.ts';
@@ -25,22 +26,50 @@ function logMeaningless(name: NodeJS.Signals, log: Logger): void {
   });
 }
 
+/** Whether a descriptor is a terminal that has hung up: not one any more, and nothing can be written to it. */
+function hasHungUp(descriptor: number): boolean {
+  try {
+    if (!fstatSync(descriptor).isCharacterDevice() || isatty(descriptor)) return false;
+    writeSync(descriptor, '');
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EIO';
+  }
+  return false;
+}
+
+/**
+ * At its exit Node sets terminals back to what they were, and aborts where that fails, as it does after a hang-up. A
+ * descriptor that is another file by then it leaves alone.
+ */
+export function leaveDeadTerminals(): void {
+  for (const descriptor of [0, 1, 2]) {
+    try {
+      if (!fstatSync(descriptor).isCharacterDevice() || isatty(descriptor)) continue;
+      closeSync(descriptor);
+      openSync('/dev/null', 'r+'); // takes the lowest free number: this one
+    } catch {
+      // closed already
+    }
+  }
+}
+
 /**
  * What signals do to `run`: the first SIGINT or SIGTERM aborts `stop`, a second one of the two ends the process as if
  * nobody caught it. The end of the terminal that the log goes to (SIGHUP) aborts `stop` too. Any other SIGHUP, and the
  * signals that mean nothing, are lines of the log.
  */
 export function handleSignals(stop: AbortController, log: Logger): void {
-  const hadTerminal = isatty(STDERR);
-  let isStopping = false;
+  const hadTerminal = isatty(STDERR) || hasHungUp(STDERR);
   const begin = (name: NodeJS.Signals): void => {
-    isStopping = true;
+    if (stop.signal.aborted) return;
     log.info({ signal: name }, 'stopping as soon as the requests under way are answered');
     stop.abort();
   };
+  let isSecond = false;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
-      if (!isStopping) {
+      if (!isSecond) {
+        isSecond = true;
         begin(name);
         return;
       }
@@ -48,9 +77,12 @@ export function handleSignals(stop: AbortController, log: Logger): void {
       process.kill(process.pid, name);
     });
   }
-  process.on('SIGHUP', () => {
-    // after a hang-up the file is still open, but is no terminal any more
-    if (hadTerminal && !isatty(STDERR) && !isStopping) begin('SIGHUP');
-  });
+  const lookAtTerminal = (): void => {
+    // after a hang-up the file is still open, but is not a terminal any more
+    if (hadTerminal && !isatty(STDERR)) begin('SIGHUP');
+  };
+  process.on('SIGHUP', lookAtTerminal);
+  // one that came before now was not heard
+  lookAtTerminal();
   for (const name of MEANINGLESS_SIGNALS) logMeaningless(name, log);
 }

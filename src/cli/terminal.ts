@@ -10,6 +10,7 @@ const KEY = {
   interrupt: 0x03,
   endOfFile: 0x04,
   backspace: 0x08,
+  escape: 0x1b,
   clear: 0x15,
   suspend: 0x1a,
   quit: 0x1c,
@@ -36,6 +37,11 @@ interface Prompt {
   readonly reject: (error: Error) => void;
 }
 
+function clear(typed: number[]): void {
+  typed.fill(0);
+  typed.length = 0;
+}
+
 /** A background job must not touch the terminal: it would be stopped. Where /proc does not tell, it is taken for none. */
 function isBackground(): boolean {
   try {
@@ -55,6 +61,7 @@ class Terminal {
   #stream: ReadStream | undefined;
   #users = 0;
   #prompt: Prompt | undefined;
+  #escape: 'none' | 'begun' | 'open' = 'none';
   #notice: { readonly text: string; isShown: boolean; readonly timer: NodeJS.Timeout } | undefined;
 
   /** A key is being opened: a person who typed a wrong PIN may be asked again. */
@@ -165,7 +172,11 @@ class Terminal {
   }
 
   readonly #restore = (): void => {
-    if (this.#stream && !this.#stream.destroyed) this.#stream.setRawMode(false);
+    try {
+      if (this.#stream && !this.#stream.destroyed) this.#stream.setRawMode(false);
+    } catch {
+      // a terminal that has hung up
+    }
   };
 
   readonly #onEnd = (signal: NodeJS.Signals): void => {
@@ -183,23 +194,40 @@ class Terminal {
   readonly #onContinue = (): void => {
     if (!this.#stream || isBackground()) return;
     this.#stream.setRawMode(true);
-    if (this.#prompt) this.#stream.write(this.#prompt.text);
+    if (!this.#prompt) return;
+    // as a terminal drops its line at Ctrl-Z: the prompt is drawn anew, and looks empty
+    clear(this.#prompt.typed);
+    this.#escape = 'none';
+    this.#stream.write(this.#prompt.text);
   };
+
+  /** Whether a byte belongs to an escape sequence, of an arrow key or around a paste (ECMA-48 section 5.4): not to the PIN. */
+  #isOfEscape(byte: number): boolean {
+    const before = this.#escape;
+    if (byte === KEY.escape) this.#escape = 'begun';
+    else if (before === 'begun') this.#escape = byte === 0x5b || byte === 0x4f ? 'open' : 'none';
+    else if (before === 'open' && byte >= 0x40) this.#escape = 'none';
+    return byte === KEY.escape || before !== 'none';
+  }
 
   #key(byte: number): void {
     const prompt = this.#prompt;
+    const isEnd = byte === KEY.enter || byte === KEY.newline;
+    if (isEnd) this.#escape = 'none';
+    else if (!SIGNALS.has(byte) && this.#isOfEscape(byte)) return;
     const signal = SIGNALS.get(byte);
     if (byte === KEY.interrupt && prompt) prompt.reject(new AgentError('ERR_ABORTED', 'interrupted'));
     // to the group, as the terminal would
     else if (signal) process.kill(0, signal);
     else if (!prompt) return;
-    else if (byte === KEY.enter || byte === KEY.newline || byte === KEY.endOfFile) {
+    else if (isEnd || byte === KEY.endOfFile) {
       if (prompt.typed.length > 0) prompt.resolve(new Secret(Uint8Array.from(prompt.typed)));
       else prompt.reject(new AgentError('ERR_PIN_REQUIRED', 'nothing was typed at the prompt'));
       this.#prompt = undefined;
     } else if (byte === KEY.backspace || byte === KEY.delete) prompt.typed.pop();
-    else if (byte === KEY.clear) prompt.typed.length = 0;
-    else prompt.typed.push(byte);
+    else if (byte === KEY.clear) clear(prompt.typed);
+    // other control characters mean nothing here, and no PIN has them
+    else if (byte >= 0x20) prompt.typed.push(byte);
   }
 }
 

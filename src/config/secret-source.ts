@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
-import { open, readdir, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
+import { readFileLimited } from '../read-file-limited.ts';
 import { Secret } from '../secret.ts';
 
 /** Where a PIN, passphrase or password comes from. */
@@ -31,7 +33,9 @@ export interface SecretSurroundings {
   readonly warn: (text: string) => void;
 }
 
-const MAX_BYTES = 4096;
+const MAX_FILE_BYTES = 65_536;
+const MAX_OUTPUT_BYTES = 4096;
+const TOO_MUCH_OUTPUT: unknown = 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER';
 /** A person may have to type something into the command's own window. */
 const COMMAND_TIMEOUT = 120_000;
 
@@ -142,6 +146,7 @@ class SecretReader {
     const end = bytes.findIndex((byte) => byte === 0x0a);
     let line = end < 0 ? bytes : bytes.subarray(0, end);
     if (line.at(-1) === 0x0d) line = line.subarray(0, -1);
+    if (line.includes(0)) this.#refuse('its first line has a NUL in it', path);
     if (line.length === 0) this.#refuse('its first line is empty', path, 'write it there, alone on the first line');
     const secret = new Secret(line);
     bytes.fill(0);
@@ -149,32 +154,34 @@ class SecretReader {
   }
 
   async fromFile(path: string, warn: (text: string) => void, folder?: string): Promise<Secret> {
-    try {
-      const file = await open(path, 'r');
-      try {
-        const { mode } = await file.stat();
+    let code = '';
+    const limits = {
+      what: this.#what,
+      code: CODES[this.#kind],
+      maxBytes: MAX_FILE_BYTES,
+      inspect: ({ mode }: Stats): void => {
         if ((mode & 0o077) !== 0) warn(`others can read ${path}: chmod 600 it`);
-        const buffer = Buffer.alloc(MAX_BYTES);
-        const { bytesRead } = await file.read(buffer);
-        return this.#firstLine(buffer.subarray(0, bytesRead), path);
-      } finally {
-        await file.close();
-      }
-    } catch (error) {
-      if (error instanceof AgentError) throw error;
-      // no cause: it has the path in it
-      const code = systemCode(error);
-      const shown = (await publicPath(path, folder)) ?? (folder === undefined ? undefined : `a file in ${folder}`);
-      return this.#refuse(FILE_ERRORS[code] ?? code, shown);
-    }
+      },
+    };
+    const bytes = await readFileLimited(path, limits).catch((error: unknown) => {
+      const { cause } = error as AgentError;
+      // no cause: it has the path in it; one without a system's code is of a file that is there, and may be named
+      code = systemCode(cause);
+      return code === 'unknown' ? this.#refuse((cause as Error).message) : undefined;
+    });
+    if (bytes) return this.#firstLine(bytes, path);
+    const shown = (await publicPath(path, folder)) ?? (folder === undefined ? undefined : `a file in ${folder}`);
+    return this.#refuse(FILE_ERRORS[code] ?? code, shown);
   }
 
   async fromCommand(command: string): Promise<Secret> {
     const output = await new Promise<Buffer>((resolve, reject) => {
-      const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_BYTES } as const;
+      const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_OUTPUT_BYTES } as const;
       execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
         if (!error) resolve(stdout);
         // execFile's own message repeats the command and its output
+        else if (error.code === TOO_MUCH_OUTPUT)
+          reject(new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`));
         else reject(new Error(`the command failed (${String(error.code ?? error.signal)})`));
       });
     }).catch((error: unknown) => this.#refuse((error as Error).message, undefined, 'run it by hand'));

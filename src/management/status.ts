@@ -156,23 +156,31 @@ const ROUTE_1 = ['Virtual Address', 'Common Name', 'Real Address', 'Last Ref'];
 function parseTable(first: string, lines: Lines, separator: string): Read {
   const time = lines.next();
   const [word, updated = '', seconds] = split(time, separator, 3);
-  if (word !== 'TIME') throw malformed(time);
-  const header = (section: string): readonly string[] => {
+  if (word !== 'TIME' || !TIME.test(updated)) throw malformed(time);
+  const header = (section: string, needed: readonly string[]): readonly string[] => {
     const line = lines.next();
     const prefix = ['HEADER', section, ''].join(separator);
     if (!line.startsWith(prefix)) throw malformed(line);
-    return line.slice(prefix.length).split(separator);
+    const columns = line.slice(prefix.length).split(separator);
+    if (new Set(columns).size < columns.length || !needed.every((name) => columns.includes(name)))
+      throw malformed(line);
+    return columns;
   };
-  const rows = <T>(section: string, upTo: string, read: (row: Row, line: string) => T): T[] => {
-    const columns = header(section);
+  const rows = <T>(
+    section: string,
+    needed: readonly string[],
+    upTo: string,
+    read: (row: Row, line: string) => T,
+  ): T[] => {
+    const columns = header(section, needed);
     return lines.until(upTo + separator).map((line) => {
       const [name, ...fields] = split(line, separator, columns.length + 1);
       if (name !== section) throw malformed(line);
       return read(zip(columns, fields), line);
     });
   };
-  const clients = rows('CLIENT_LIST', 'HEADER', clientOf);
-  const routes = rows('ROUTING_TABLE', 'GLOBAL_STATS', routeOf);
+  const clients = rows('CLIENT_LIST', CLIENT_1, 'HEADER', clientOf);
+  const routes = rows('ROUTING_TABLE', ROUTE_1, 'GLOBAL_STATS', routeOf);
   const globals = counts(lines.rest(), separator, 'GLOBAL_STATS');
   return {
     kind: 'server',
@@ -220,10 +228,13 @@ function record(): Record<string, number> {
   return Object.create(null) as Record<string, number>;
 }
 
+/** As ctime(3) up to 2.4, `2026-11-24 18:00:00` since (time_string in otime.c). */
+const TIME = /^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4})$/;
+
 /** `Updated,…` of format 1 and of clients. */
 function updatedOf(line: string): string {
   const [name, updated] = cut(line, ',') ?? [];
-  if (name !== 'Updated' || updated === undefined || updated === '') throw malformed(line);
+  if (name !== 'Updated' || updated === undefined || !TIME.test(updated)) throw malformed(line);
   return updated;
 }
 
@@ -233,7 +244,9 @@ function counts(lines: readonly string[], separator: string, word?: string): Rec
   for (const line of lines) {
     const fields = split(line, separator, word === undefined ? 2 : 3);
     if (word !== undefined && fields.shift() !== word) throw malformed(line);
-    all[fields[0] ?? ''] = number(fields[1], line);
+    const [name = ''] = fields;
+    if (name === '' || name in all) throw malformed(line);
+    all[name] = number(fields[1], line);
   }
   return all;
 }
