@@ -167,7 +167,7 @@ class SecretReader {
       const { cause } = error as AgentError;
       // no cause: it has the path in it; one without a system's code is of a file that is there, and may be named
       code = systemCode(cause);
-      return code === 'unknown' ? this.#refuse((cause as Error).message) : undefined;
+      return code === 'unknown' ? this.#refuse((cause as Error).message.replace(path, 'it'), path) : undefined;
     });
     if (bytes) return this.#firstLine(bytes, path);
     const shown = (await publicPath(path, folder)) ?? (folder === undefined ? undefined : `a file in ${folder}`);

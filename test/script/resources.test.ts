@@ -55,8 +55,11 @@ test.for([0, 1, 2, 3, 5, 7])(
   },
 );
 
+/** The agent has got so far that it hears of bugs. */
+const IS_READY = "process.listenerCount('uncaughtException') > 0";
+
 test('a bug that nobody caught is told with its place, and the agent goes on', async ({ bench }) => {
-  const bug = "let left = 3; setInterval(() => { if (left-- > 0) throw new Error('a bug'); }, 300).unref()";
+  const bug = `let left = 3; setInterval(() => { if (${IS_READY} && left-- > 0) throw new Error('a bug'); }, 300).unref()`;
   const management = ['--management', bench.path('management'), 'unix', '--management-client'];
   const pksigd = await bench.pksigd(['run', ...management, '--key', bench.key('p256', 'file')], {
     env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(bug)}` },
@@ -70,7 +73,7 @@ test('a bug that nobody caught is told with its place, and the agent goes on', a
 });
 
 test('bugs without end are the end', async ({ bench }) => {
-  const bug = "setInterval(() => { throw new Error('a bug'); }, 300).unref()";
+  const bug = `setInterval(() => { if (${IS_READY}) throw new Error('a bug'); }, 300).unref()`;
   const management = ['--management', bench.path('management'), 'unix', '--management-client'];
   const pksigd = await bench.pksigd(['run', ...management, '--key', bench.key('p256', 'file')], {
     env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(bug)}` },

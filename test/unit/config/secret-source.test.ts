@@ -77,6 +77,9 @@ describe('what a source says', () => {
     expect(await failure(`${folder}/office.pin`)).toContain(`from ${folder}/office.pin: there is no such file`);
     expect(await failure(folder)).toContain(`from ${folder}: it is a directory`);
   });
+  it('is a device, which never ends', async () => {
+    expect(await failure('/dev/zero')).toContain('from /dev/zero: it is a device');
+  });
   it('is shown where it is a path by its looks', async () => {
     expect(await failure('/no/such/file')).toContain('from /no/such/file: there is no such file');
   });

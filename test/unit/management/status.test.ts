@@ -171,3 +171,15 @@ test.each([
 ])('refuses %j', (lines) => {
   expect(() => parseStatus(lines)).toThrow(expect.objectContaining({ code: 'ERR_MANAGEMENT_PROTOCOL' }));
 });
+
+test.each([
+  ['a time that is none', 'TIME\tfoo\t1', 'HEADER\tCLIENT_LIST\tCommon Name'],
+  ['a list without columns', 'TIME\t2026-11-23 11:00:00\t1', 'HEADER\tCLIENT_LIST\t'],
+])('%s is not an empty server', (_, time, header) => {
+  const rest = [
+    'HEADER\tROUTING_TABLE\tVirtual Address\tCommon Name\tReal Address\tLast Ref',
+    'GLOBAL_STATS\tx\t0',
+    'END',
+  ];
+  expect(() => parseStatus(['TITLE\tx', time, header, ...rest])).toThrow("can't be read");
+});
