@@ -40,3 +40,16 @@ test('a key through a pipe', async ({ bench }) => {
   execFileSync('sh', ['-c', 'cat "$1" > "$2"', 'sh', bench.recipe('ed25519.pem'), fifo]);
   expect(await pksigd.exited).toBe(0);
 });
+
+test('a pipe that says nothing as management password keeps nobody from stopping', async ({ bench }) => {
+  const fifo = bench.path('silent');
+  execFileSync('mkfifo', [fifo]);
+  const pksigd = await bench.pksigd([
+    'run',
+    ...['--management', bench.path('none'), 'unix', fifo],
+    ...['--key', bench.key('p256', 'file')],
+  ]);
+  await pksigd.message('key ready');
+  pksigd.kill('SIGTERM');
+  expect(await pksigd.exited).toBe(0);
+});

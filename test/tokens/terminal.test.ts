@@ -39,6 +39,14 @@ describe.skipIf(unavailable !== undefined)('at a terminal', () => {
     expect(child.transcript).not.toMatch(/-echo|-icanon/);
   };
 
+  test('what a paste or an arrow key wraps around the PIN is not sent', async () => {
+    const child = await start('sign', '--algorithm', 'ECDSA');
+    await child.said(PROMPT);
+    type(child, `\x1b[200~\x1b[D${bed.pin ?? ''}\x1b[201~\n`);
+    await endsWith(child, 0);
+    expect((await bed.calls('C_Login')).filter((call) => call.endsWith(' 0x0'))).toHaveLength(1);
+  });
+
   test.each([
     ['sign', ['--algorithm', 'ECDSA']],
     ['check', ['--login']],
