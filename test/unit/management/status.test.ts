@@ -173,7 +173,7 @@ test.each([
 });
 
 test.each([
-  ['a time that is none', 'TIME\tfoo\t1', 'HEADER\tCLIENT_LIST\tCommon Name'],
+  ['a time without words', 'TIME\t\t1', 'HEADER\tCLIENT_LIST\tCommon Name,Real Address'],
   ['a list without columns', 'TIME\t2026-11-23 11:00:00\t1', 'HEADER\tCLIENT_LIST\t'],
 ])('%s is not an empty server', (_, time, header) => {
   const rest = [
