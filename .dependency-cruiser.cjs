@@ -1,48 +1,118 @@
-/** The rooms of docs/ARCHITECTURE.md: imports run one way. */
-const may = (room, ...others) => ({
-  name: `${room}-imports`,
-  comment: `${room} imports only: ${[room, ...others].join(', ')}`,
-  severity: 'error',
-  from: { path: `^src/${room}/` },
-  to: {
-    path: '^src/',
-    pathNot: [
-      ...[room, ...others].map((other) => `^src/${other}/`),
-      '^src/(errors|read-file-limited|secret|signals)\\.ts$',
-    ],
-  },
-});
+/** The rooms of docs/ARCHITECTURE.md: imports run one way, and from outside only through a room's door. */
+
+/** What any room may import: files beside the rooms. */
+const COMMON = '^src/(errors|read-file-limited|secret|signals)\\.ts$';
+
+/** A room, the rooms that it may import (a room's name stands for its files, not for its sub-rooms), and its doors. */
+const ROOMS = {
+  signing: [],
+
+  'management/wire': [],
+  'management/notifications': ['management/wire'],
+  'management/commands': ['management/wire', 'management/notifications', 'management/client'],
+  'management/sockets': [],
+  'management/connection': ['management/wire', 'management/notifications', 'management/commands', 'management/sockets'],
+  'management/client': [
+    'management/wire',
+    'management/notifications',
+    'management/commands',
+    'management/sockets',
+    'management/connection',
+  ],
+  'management/relay': [
+    'management/wire',
+    'management/notifications',
+    'management/commands',
+    'management/sockets',
+    'management/connection',
+    'management/client',
+  ],
+  management: [
+    'management/wire',
+    'management/notifications',
+    'management/commands',
+    'management/sockets',
+    'management/connection',
+    'management/client',
+    'management/relay',
+  ],
+
+  'pkcs11/host/process': ['pkcs11', 'pkcs11/host'],
+  'pkcs11/host': ['pkcs11'],
+  'pkcs11/modules': ['pkcs11'],
+  'pkcs11/pins': ['pkcs11', 'pkcs11/host'],
+  'pkcs11/token': ['pkcs11', 'pkcs11/host', 'pkcs11/modules', 'pkcs11/pins'],
+  'pkcs11/key': ['pkcs11', 'pkcs11/host', 'pkcs11/modules', 'pkcs11/pins', 'pkcs11/token', 'signing'],
+  'pkcs11/inventory': [
+    'pkcs11',
+    'pkcs11/host',
+    'pkcs11/modules',
+    'pkcs11/pins',
+    'pkcs11/token',
+    'pkcs11/key',
+    'signing',
+  ],
+  pkcs11: ['pkcs11/host', 'pkcs11/modules', 'pkcs11/pins', 'pkcs11/token', 'pkcs11/key', 'pkcs11/inventory'],
+
+  keyfile: ['signing'],
+  keys: ['pkcs11', 'keyfile', 'signing'],
+  config: ['management', 'keys', 'keyfile', 'signing'],
+  telemetry: [],
+  agent: ['management', 'keys', 'keyfile', 'signing', 'telemetry'],
+  check: ['management', 'keys', 'pkcs11', 'keyfile', 'signing', 'telemetry', 'config'],
+  cli: ['check', 'agent', 'config', 'telemetry', 'management', 'keys', 'pkcs11', 'keyfile', 'signing'],
+};
+
+/** From outside, these are entered by their doors only. */
+const DOORS = {
+  management: '^src/management/(index|internal)\\.ts$',
+  pkcs11: '^src/pkcs11/index\\.ts$',
+};
+
+const files = (room) => `^src/${room}/[^/]+\\.ts$`;
 
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-orphans', severity: 'error', from: { orphan: true, pathNot: '\\.d\\.ts$' }, to: {} },
-    may('signing'),
-    may('management'),
-    may('pkcs11', 'signing'),
-    may('keyfile', 'signing'),
-    may('config', 'management', 'pkcs11', 'keyfile', 'signing'),
-    may('telemetry'),
-    may('agent', 'management', 'pkcs11', 'keyfile', 'signing', 'telemetry'),
     {
-      name: 'no-import-of-cli',
+      name: 'every-room-has-a-rule',
       severity: 'error',
-      from: { pathNot: '^src/cli/' },
-      to: { path: '^src/cli/' },
+      from: { path: '^src/.*/', pathNot: Object.keys(ROOMS).map(files) },
+      to: {},
     },
+    ...Object.entries(ROOMS).map(([room, others]) => ({
+      name: `${room.replaceAll('/', '-')}-imports`,
+      comment: `${room} imports only: ${[room, ...others].join(', ')}`,
+      severity: 'error',
+      from: { path: files(room) },
+      to: { path: '^src/', pathNot: [...[room, ...others].map(files), COMMON] },
+    })),
+    ...Object.entries(DOORS).map(([room, door]) => ({
+      name: `${room}-by-its-door`,
+      severity: 'error',
+      from: { path: '^src/', pathNot: `^src/${room}/` },
+      to: { path: `^src/${room}/`, pathNot: door },
+    })),
+    ...Object.entries(DOORS).map(([room, door]) => ({
+      name: `${room}-not-through-its-own-door`,
+      severity: 'error',
+      from: { path: `^src/${room}/`, pathNot: door },
+      to: { path: door },
+    })),
     {
       name: 'pkcs11js-in-one-file',
       comment: 'the vendor module lives in its own process: nothing but the module host may load it',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/pkcs11/host/cryptoki\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/pkcs11/host/process/cryptoki\\.ts$' },
       to: { path: 'pkcs11js' },
     },
     {
-      name: 'no-import-of-host',
+      name: 'no-import-of-the-host-process',
       comment: 'the module host is a program of its own, started with its path',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/pkcs11/host/' },
-      to: { path: '^src/pkcs11/host/' },
+      from: { path: '^src/', pathNot: '^src/pkcs11/host/process/' },
+      to: { path: '^src/pkcs11/host/process/' },
     },
     {
       name: 'no-dev-dependencies',

@@ -5,7 +5,7 @@ import type { CloseReason, DaemonSignal, ManagementClient, Notification, Relay }
 import { answer, type Answer } from './answer.ts';
 import { Latest } from './latest.ts';
 import type { Log } from './log.ts';
-import type { OpenedKey } from './open-key.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
 import { type Clock, Trouble } from './trouble.ts';
 import { unlessAborted } from './unless-aborted.ts';
 

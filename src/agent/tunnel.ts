@@ -10,13 +10,12 @@ import {
   type ManagementClient,
   type ManagementListener,
   type Relay,
-  whoReaches,
-  whoReplaces,
 } from '../management/index.ts';
+import { whoReaches, whoReplaces } from '../management/internal.ts';
 import type { Secret } from '../secret.ts';
 import { connectComplaint, NO_GREETING, NOBODY_CONNECTS, shortLived } from './connect-complaint.ts';
 import { limitedLog, type Log } from './log.ts';
-import type { OpenedKey } from './open-key.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
 import { ServedDaemon } from './served-daemon.ts';
 import { type Complaint, SYSTEM_CLOCK, Trouble } from './trouble.ts';
 import { unlessAborted } from './unless-aborted.ts';

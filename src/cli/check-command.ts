@@ -1,9 +1,9 @@
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
-import { disturbance } from '../agent/check/directives.ts';
-import type { ManagementCheck } from '../agent/check/management.ts';
-import { checkSetup } from '../agent/check/setup.ts';
-import { failure, formatVerdict, type Report, type Verdict } from '../agent/check/verdict.ts';
+import { disturbance } from '../check/directives.ts';
+import type { ManagementCheck } from '../check/daemon.ts';
+import { checkSetup } from '../check/setup.ts';
+import { failure, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';

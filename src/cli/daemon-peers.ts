@@ -1,5 +1,6 @@
 import { AgentError } from '../errors.ts';
-import { checkOwnerIsKnowable, type DaemonOwner, type ManagementAddress } from '../management/index.ts';
+import type { DaemonOwner, ManagementAddress } from '../management/index.ts';
+import { checkOwnerIsKnowable } from '../management/internal.ts';
 import { userId } from './account-id.ts';
 
 /** The options about who may be the daemon. */

@@ -1,12 +1,22 @@
 import { resolve } from 'node:path';
-import { askingAgain } from '../agent/open-key.ts';
+import { askingAgain } from '../keys/open-key.ts';
 import { AgentError, errorText } from '../errors.ts';
-import { findTokens, listToken, tokenForPin, type FoundToken } from '../pkcs11/inventory.ts';
-import { configuredModules, findModule, type ModuleName } from '../pkcs11/module-path.ts';
-import type { ModuleHosts } from '../pkcs11/module-hosts.ts';
-import { lookAgain } from '../pkcs11/token.ts';
-import { refreshSlots } from '../pkcs11/token-session.ts';
-import { idHint, parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../pkcs11/uri.ts';
+import {
+  configuredModules,
+  findModule,
+  findTokens,
+  idHint,
+  listToken,
+  lookAgain,
+  parsePkcs11Uri,
+  pkcs11UriName,
+  refreshSlots,
+  tokenForPin,
+  type FoundToken,
+  type ModuleHosts,
+  type ModuleName,
+  type Pkcs11Uri,
+} from '../pkcs11/index.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { moduleEntry, tokenEntry, type KeysDocument, type ModuleEntry, type TokenEntry } from './keys-document.ts';

@@ -1,13 +1,17 @@
 import type { X509Certificate } from 'node:crypto';
 import { errorCode, errorText } from '../errors.ts';
-import { CKF } from '../pkcs11/constants.ts';
-import type { FoundToken, ListedToken } from '../pkcs11/inventory.ts';
-import { needsLogin } from '../pkcs11/token.ts';
-import type { ListedKey } from '../pkcs11/key-list.ts';
-import type { ModuleName } from '../pkcs11/module-path.ts';
-import type { TokenInfo } from '../pkcs11/protocol.ts';
-import { signingTable, type SigningRow } from '../pkcs11/signing-table.ts';
-import { formatPkcs11Uri } from '../pkcs11/uri.ts';
+import {
+  CKF,
+  formatPkcs11Uri,
+  needsLogin,
+  signingTable,
+  type FoundToken,
+  type ListedKey,
+  type ListedToken,
+  type ModuleName,
+  type SigningRow,
+  type TokenInfo,
+} from '../pkcs11/index.ts';
 import { keyKind, keyKindName, type KeyKind } from '../signing/public-key.ts';
 
 /** What `pksigd keys --json` prints; README.md documents the names. */

@@ -1,4 +1,4 @@
-import type { SigningRow } from '../pkcs11/signing-table.ts';
+import type { SigningRow } from '../pkcs11/index.ts';
 import { printable } from '../telemetry/printable.ts';
 import type { CertificateEntry, KeyEntry, KeysDocument, ModuleEntry, TokenEntry } from './keys-document.ts';
 

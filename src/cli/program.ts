@@ -6,7 +6,7 @@ import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import type { CheckFlags } from './check-command.ts';
 import type { KeysFlags } from './keys-command.ts';
-import type { ManagementFlags } from './management.ts';
+import type { ManagementFlags } from './management-command.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
 import { leaveDeadTerminals } from './signals.ts';
@@ -186,7 +186,7 @@ program
   .option('--json', 'print parsed replies and notifications, one JSON object a line')
   .argument('[command...]', 'the command, behind --')
   .action(async (command: string[], flags: ManagementFlags) => {
-    const { managementCommand } = await import('./management.ts');
+    const { managementCommand } = await import('./management-command.ts');
     await managementCommand(command, flags);
   });
 

@@ -5,8 +5,8 @@ import {
   Relay,
   type RelayEvent,
   type RelayRights,
-  whoReaches,
 } from '../management/index.ts';
+import { whoReaches } from '../management/internal.ts';
 import type { Secret } from '../secret.ts';
 import { groupId } from './account-id.ts';
 import type { Logger } from './standard-streams.ts';

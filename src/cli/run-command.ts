@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OpenedKey } from '../agent/open-key.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
 import { Trouble } from '../agent/trouble.ts';
 import { Tunnel, type TokenRemovalAction } from '../agent/tunnel.ts';
 import {

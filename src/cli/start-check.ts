@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import type { Logger } from 'pino';
-import { checkStart } from '../agent/check/start.ts';
-import type { OpenedKey } from '../agent/open-key.ts';
+import { checkStart } from '../check/start.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import type { OpenVpnConfig } from '../config/openvpn-config.ts';
 import { installedRelease } from './installed-release.ts';

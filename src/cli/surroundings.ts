@@ -1,16 +1,19 @@
 import { execFile } from 'node:child_process';
 import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import type { FailoverEvent } from '../agent/failover-key.ts';
-import { openKey, type KeyOptions, type OpenedKey } from '../agent/open-key.ts';
+import type { FailoverEvent } from '../keys/failover-key.ts';
+import { openKey, type KeyOptions, type OpenedKey } from '../keys/open-key.ts';
 import { AgentError } from '../errors.ts';
-import type { TokenEvent } from '../pkcs11/events.ts';
-import type { ModuleHostEvent } from '../pkcs11/module-host.ts';
-import { ModuleHosts } from '../pkcs11/module-hosts.ts';
-import { Pin } from '../pkcs11/pin.ts';
-import { RefusedPins } from '../pkcs11/refused-pins.ts';
+import {
+  ModuleHosts,
+  Pin,
+  RefusedPins,
+  isPkcs11Uri,
+  parsePkcs11Uri,
+  type ModuleHostEvent,
+  type TokenEvent,
+} from '../pkcs11/index.ts';
 import type { LogLevel } from '../telemetry/log.ts';
-import { isPkcs11Uri, parsePkcs11Uri } from '../pkcs11/uri.ts';
 import { terminal } from './terminal.ts';
 import { secretAsker, type SecretAsker, type SecretFlags } from './secret-asker.ts';
 import type { Logger } from './standard-streams.ts';

@@ -3,8 +3,8 @@
  *
  * @module
  */
-export { formatManagementAddress, type ManagementAddress, parseManagementAddress } from './address.ts';
-export type { DaemonSignal } from './agent-commands.ts';
+export { formatManagementAddress, type ManagementAddress, parseManagementAddress } from './sockets/address.ts';
+export type { DaemonSignal } from './client/signing-commands.ts';
 export {
   challengeTextResponse,
   concatenatedResponse,
@@ -16,10 +16,10 @@ export {
   parseStaticChallenge,
   type StaticChallenge,
   staticChallengeResponse,
-} from './challenge.ts';
-export { connectManagement, ManagementClient } from './client.ts';
-export type { CommandOptions } from './command-queue.ts';
-export { approach, checkOwnerIsKnowable, type DaemonOwner } from './daemon-owner.ts';
+} from './notifications/challenge.ts';
+export { connectManagement, ManagementClient } from './client/client.ts';
+export type { CommandOptions } from './connection/command-queue.ts';
+export type { DaemonOwner } from './sockets/daemon-owner.ts';
 export {
   commandLine,
   MAX_LINE,
@@ -41,19 +41,24 @@ export {
   parseLogEntry,
   parseStateEntry,
   type StateEntry,
-} from './history.ts';
-export { encodeInfoMessage, type InfoMessage, parseInfoMessage, type WebAuthProxy } from './info-message.ts';
+} from './notifications/entries.ts';
+export {
+  encodeInfoMessage,
+  type InfoMessage,
+  parseInfoMessage,
+  type WebAuthProxy,
+} from './notifications/info-message.ts';
 export {
   type DecodedLine,
   LINE_CUT,
   LINE_CUT_BEFORE_2_6,
   LineDecoder,
   type LineDecoderOptions,
-} from './line-decoder.ts';
-export { type ListenOptions, listenManagement, type ManagementListener } from './listener.ts';
-export { encodeNotification, hasEnvironment, parseNotification } from './notification.ts';
-export { type AssembledNotification, NotificationAssembler } from './notification-assembler.ts';
-export type { NotificationListener } from './notification-hub.ts';
+} from './wire/line-decoder.ts';
+export { type ListenOptions, listenManagement, type ManagementListener } from './client/listener.ts';
+export { encodeNotification, hasEnvironment, parseNotification } from './notifications/notification.ts';
+export { type AssembledNotification, NotificationAssembler } from './notifications/assembler.ts';
+export type { NotificationListener } from './connection/notification-hub.ts';
 export type {
   ClientAuthNotification,
   ClientNotification,
@@ -63,17 +68,23 @@ export type {
   NotificationOf,
   NotificationType,
   SignNotification,
-} from './notification-types.ts';
-export type { CloseReason, DaemonVersion, ManagementOptions } from './options.ts';
-export { dynamicChallengeOf, type PasswordNotification } from './password-notification.ts';
-export { type Reply, ReplyCollector } from './reply.ts';
-export { type CommandEntry, COMMANDS, commandOf, type ReplyPart, type ReplyShape, replyShape } from './reply-shape.ts';
-export type { ProxyChoice, RemoteEntry } from './question-commands.ts';
-export type { AuthRetry, HistoryOptions, LoadStats } from './session-commands.ts';
-export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './status.ts';
-export { parseReply } from './parsed-reply.ts';
-export { whoReaches, whoReplaces } from './reach.ts';
-export type { OnRejected } from './rejections.ts';
+} from './notifications/types.ts';
+export type { CloseReason, DaemonVersion, ManagementOptions } from './connection/options.ts';
+export { dynamicChallengeOf, type PasswordNotification } from './notifications/password.ts';
+export { type Reply, ReplyCollector } from './commands/reply.ts';
+export {
+  type CommandEntry,
+  COMMANDS,
+  commandOf,
+  type ReplyPart,
+  type ReplyShape,
+  replyShape,
+} from './commands/table.ts';
+export type { ProxyChoice, RemoteEntry } from './client/question-commands.ts';
+export type { AuthRetry, HistoryOptions, LoadStats } from './client/daemon-commands.ts';
+export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './commands/status.ts';
+export { parseReply } from './commands/read-reply.ts';
+export type { OnRejected } from './sockets/rejections.ts';
 export { Relay, type RelayEvent, type RelayOptions } from './relay/relay.ts';
 export { RELAY_RIGHTS, type RelayRights } from './relay/rights.ts';
 export { AgentError, type AgentErrorCode, errorCode } from '../errors.ts';

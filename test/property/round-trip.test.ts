@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { encodeFrame, FrameDecoder, type Frame } from '../../src/pkcs11/frames.ts';
+import { encodeFrame, FrameDecoder, type Frame } from '../../src/pkcs11/host/frames.ts';
 import { formatPkcs11Uri, parsePkcs11Uri, type Pkcs11Uri } from '../../src/pkcs11/uri.ts';
 import { formatAlgorithm, parseAlgorithmText } from '../../src/signing/algorithm-text.ts';
 import { decodeEmsaPkcs1, encodeDigestInfo, encodeEmsaPkcs1 } from '../../src/signing/emsa-pkcs1.ts';

@@ -1,6 +1,6 @@
-import type { ManagementClient } from '../client.ts';
+import type { ManagementClient } from '../client/client.ts';
 import { commandLine } from '../wire/words.ts';
-import { COMMANDS } from '../reply-shape.ts';
+import { COMMANDS } from '../commands/table.ts';
 import type { RelayClient } from './relay-client.ts';
 import {
   denied,

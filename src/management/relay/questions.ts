@@ -1,5 +1,5 @@
-import type { Notification } from '../notification-types.ts';
-import type { Reply } from '../reply.ts';
+import type { Notification } from '../notifications/types.ts';
+import type { Reply } from '../commands/reply.ts';
 
 /**
  * What the daemon waits for: it asks one question at a time, and repeats it to whoever connects (special_state_msg in

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type ClientLine, CommandLines } from './command-lines.ts';
+import { type ClientLine, CommandLines } from './line-reader.ts';
 import type { PasswordGate, RelayClock } from './password-gate.ts';
 import { Subscriptions } from './subscriptions.ts';
 

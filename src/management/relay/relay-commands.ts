@@ -1,6 +1,6 @@
 import { errorText } from '../../errors.ts';
 import { commandLine, MAX_PIPELINED_LINE, parseLine } from '../wire/words.ts';
-import { COMMANDS, replyShape } from '../reply-shape.ts';
+import { COMMANDS, replyShape } from '../commands/table.ts';
 import { dispatchBlock } from './blocks.ts';
 import type { RelayClient } from './relay-client.ts';
 import {

@@ -1,6 +1,6 @@
 import { errorCode, errorText } from '../../errors.ts';
-import type { ManagementClient } from '../client.ts';
-import type { Reply } from '../reply.ts';
+import type { ManagementClient } from '../client/client.ts';
+import type { Reply } from '../commands/reply.ts';
 import type { Questions } from './questions.ts';
 import type { RelayClient } from './relay-client.ts';
 import { redactLog, type RelayRights } from './rights.ts';

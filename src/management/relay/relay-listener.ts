@@ -1,6 +1,6 @@
 import type { Server, Socket } from 'node:net';
-import type { ManagementAddress } from '../address.ts';
-import { BoundServer, type SocketAccess } from '../bound-server.ts';
+import type { ManagementAddress } from '../sockets/address.ts';
+import { BoundServer, type SocketAccess } from '../sockets/bound-server.ts';
 
 /**
  * Listens where the relay's clients connect. A unix socket that nothing listens on is replaced.

@@ -1,12 +1,12 @@
 import type { Server, Socket } from 'node:net';
 import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
-import { formatManagementAddress, type ManagementAddress } from '../address.ts';
-import type { ManagementClient } from '../client.ts';
-import { LINE_CUT_BEFORE_2_6 } from '../line-decoder.ts';
-import { hasEnvironment, notificationWord } from '../notification.ts';
-import type { Notification } from '../notification-types.ts';
-import { isLocal } from '../reach.ts';
+import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
+import type { ManagementClient } from '../client/client.ts';
+import { LINE_CUT_BEFORE_2_6 } from '../wire/line-decoder.ts';
+import { hasEnvironment, notificationWord } from '../notifications/notification.ts';
+import type { Notification } from '../notifications/types.ts';
+import { isLocal } from '../sockets/reach.ts';
 import { PasswordGate, type RelayClock, SYSTEM_CLOCK } from './password-gate.ts';
 import { Places } from './places.ts';
 import { Questions } from './questions.ts';

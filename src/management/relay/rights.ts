@@ -1,4 +1,4 @@
-import { COMMANDS } from '../reply-shape.ts';
+import { COMMANDS } from '../commands/table.ts';
 
 /** What clients of a relay may do; each level includes the one before. */
 export const RELAY_RIGHTS = ['read', 'operate', 'all'] as const;

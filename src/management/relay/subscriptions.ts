@@ -1,4 +1,4 @@
-import type { Reply } from '../reply.ts';
+import type { Reply } from '../commands/reply.ts';
 
 /** What a daemon tells only those who asked for it, until they leave. */
 export const TOPICS = ['log', 'state', 'echo'] as const;

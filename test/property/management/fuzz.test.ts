@@ -8,7 +8,7 @@ import {
   parseStatus,
   replyShape,
 } from '../../../src/management/index.ts';
-import { ReplyQueue } from '../../../src/management/reply-queue.ts';
+import { ReplyQueue } from '../../../src/management/connection/reply-matcher.ts';
 
 /** 60 in CI, 600 by hand; the seed of a failure is in its message. */
 const SECONDS = Number.parseFloat(process.env['FUZZ_SECONDS'] ?? '2');

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Level, Log } from '../../../src/agent/log.ts';
-import type { OpenedKey } from '../../../src/agent/open-key.ts';
+import type { OpenedKey } from '../../../src/keys/open-key.ts';
 import { ServedDaemon } from '../../../src/agent/served-daemon.ts';
 import type { CloseReason } from '../../../src/management/index.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
@@ -9,7 +9,7 @@ import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
 import type { FakeDaemon } from '../management/fake-daemon.ts';
 import { setUp } from '../management/pair.ts';
 import { FakeClock } from './fake-clock.ts';
-import { CERTIFICATE } from './certificate.ts';
+import { CERTIFICATE } from '../keys/certificate.ts';
 
 const { pair } = setUp();
 const PAIR = generateKeyPairSync('ed25519');

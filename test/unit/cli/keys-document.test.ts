@@ -4,8 +4,8 @@ import { expect, test } from 'vitest';
 import { moduleEntry, tokenEntry, type TokenEntry } from '../../../src/cli/keys-document.ts';
 import { keysText } from '../../../src/cli/keys-text.ts';
 import { CKM } from '../../../src/pkcs11/constants.ts';
-import type { FoundToken } from '../../../src/pkcs11/inventory.ts';
-import type { ListedKey } from '../../../src/pkcs11/key-list.ts';
+import type { FoundToken } from '../../../src/pkcs11/inventory/inventory.ts';
+import type { ListedKey } from '../../../src/pkcs11/inventory/key-list.ts';
 
 const NEW_KEY = ['-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null'];
 const certificate = new X509Certificate(

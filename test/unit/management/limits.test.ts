@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { NotificationAssembler } from '../../../src/management/index.ts';
-import { ReplyCollector } from '../../../src/management/reply.ts';
-import { ReplyQueue } from '../../../src/management/reply-queue.ts';
+import { ReplyCollector } from '../../../src/management/commands/reply.ts';
+import { ReplyQueue } from '../../../src/management/connection/reply-matcher.ts';
 import { coded, setUp } from './pair.ts';
 
 const { pair } = setUp();

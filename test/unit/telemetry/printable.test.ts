@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatVerdict } from '../../../src/agent/check/verdict.ts';
+import { formatVerdict } from '../../../src/check/verdict.ts';
 import { keysText } from '../../../src/cli/keys-text.ts';
 import { formatPkcs11Uri } from '../../../src/pkcs11/uri.ts';
 import { createLog } from '../../../src/telemetry/log.ts';

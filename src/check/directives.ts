@@ -1,0 +1,114 @@
+import { AgentError } from '../errors.ts';
+import { isBefore, type Advice, type Release } from './advice.ts';
+import { failure, type Report } from './verdict.ts';
+
+/** The directives of an .ovpn by name, each with the words behind its last occurrence. */
+export type Directives = ReadonlyMap<string, readonly string[]>;
+
+/** What OpenVPN refuses beside management-external-key. */
+const RIVALS_OF_KEY = ['key', 'pkcs12', 'pkcs11-id', 'pkcs11-id-management', 'pkcs11-providers', 'cryptoapicert'];
+
+const WHAT = 'config';
+const SEE_CHECK = "'pksigd check' prints the lines for it";
+
+/** Why connecting to the daemon for a moment would do more than that; undefined if it would not. */
+export function disturbance(directives: Directives): string | undefined {
+  const [name] = ['management-signal', 'management-forget-disconnect'].filter((each) => directives.has(each));
+  return name === undefined ? undefined : `${name} would have the daemon act when we leave`;
+}
+
+/** One fault; `code` ERR_CONFIG. */
+function refuse(report: Report, detail: string, hint: string): void {
+  report(failure(WHAT, new AgentError('ERR_CONFIG', detail, { hint })));
+}
+
+function checkKeyArguments(given: readonly string[], advice: Advice, release: Release, report: Report): void {
+  const { keyArguments: advised } = advice;
+  const known = isBefore(release, 2, 5) ? [] : ['nopadding', 'pkcs1'];
+  if (!isBefore(release, 2, 6)) known.push('pss', 'digest');
+  const line = ['management-external-key', ...advised].join(' ');
+  const unknown = given.filter((word) => !known.includes(word));
+  if (unknown.length > 0) {
+    const detail = `OpenVPN ${release.major}.${release.minor} refuses 'management-external-key ${unknown.join(' ')}'`;
+    refuse(report, detail, `write '${line}'`);
+    return;
+  }
+  const missing = advised.filter((word) => !given.includes(word));
+  const needed = missing.filter((word) => word !== 'nopadding' && word !== 'pkcs1');
+  if (needed.length > 0 || (missing.includes('nopadding') && isBefore(release, 2, 6))) {
+    refuse(report, `management-external-key lacks ${missing.join(' ')}: handshakes fail`, `write '${line}'`);
+    return;
+  }
+  const superfluous = given.filter((word) => !advised.includes(word) && advised.length > 0);
+  if (missing.length > 0 || superfluous.length > 0) {
+    const detail = `'management-external-key ${given.join(' ')}' is not what this key would best have`;
+    report({ outcome: 'warn', what: WHAT, detail, hint: `write '${line}'` });
+    return;
+  }
+  report({ outcome: 'ok', what: WHAT, detail: ['management-external-key', ...given].join(' ') });
+}
+
+function checkRivals(directives: Directives, report: Report): void {
+  for (const rival of RIVALS_OF_KEY.filter((name) => directives.has(name))) {
+    refuse(report, `${rival} contradicts management-external-key`, `remove ${rival}: the key is pksigd's`);
+  }
+  const certificates = ['cert', 'management-external-cert'].filter((name) => directives.has(name));
+  if (certificates.length === 2) {
+    refuse(report, 'cert contradicts management-external-cert', 'remove one of them');
+  } else if (certificates.length === 0) {
+    refuse(report, 'no certificate: neither cert nor management-external-cert', SEE_CHECK);
+  }
+}
+
+function checkKeyLine(directives: Directives, advice: Advice, release: Release, report: Report): void {
+  const keyArguments = directives.get('management-external-key');
+  if (keyArguments && advice.impossible === undefined) checkKeyArguments(keyArguments, advice, release, report);
+}
+
+function checkTlsVersion(directives: Directives, { tlsVersionMax }: Advice, report: Report): void {
+  if (tlsVersionMax === undefined || directives.get('tls-version-max')?.[0] === tlsVersionMax) return;
+  refuse(report, 'TLS 1.3 asks for what the key cannot sign', `add 'tls-version-max ${tlsVersionMax}'`);
+}
+
+/** Does the .ovpn have OpenVPN ask for what this key can sign? */
+export function checkKeyDirectives(directives: Directives, advice: Advice, release: Release, report: Report): void {
+  checkKeyLine(directives, advice, release, report);
+  checkTlsVersion(directives, advice, report);
+}
+
+/**
+ * Does the .ovpn say what this key needs, and nothing that contradicts?
+ * @param advice undefined where nothing is known of the key: {@link checkKeyDirectives} says the rest
+ * @param user who runs this, for management-client-user
+ */
+export function checkDirectives(
+  directives: Directives,
+  advice: Advice | undefined,
+  release: Release,
+  user: string,
+  report: Report,
+): void {
+  if (!directives.has('management')) refuse(report, 'no management directive', SEE_CHECK);
+  if (!directives.has('management-hold')) {
+    const hint = 'add it, so that the daemon waits for pksigd';
+    report({ outcome: 'warn', what: WHAT, detail: 'no management-hold', hint });
+  }
+  if (!directives.has('management-external-key')) refuse(report, 'no management-external-key', SEE_CHECK);
+  if (advice) checkKeyLine(directives, advice, release, report);
+  checkRivals(directives, report);
+  if (advice) checkTlsVersion(directives, advice, report);
+  const only = directives.get('management-client-user')?.[0];
+  if (only !== undefined && only !== user) {
+    const detail = `only user ${only} may connect (management-client-user), and this is ${user}`;
+    report({ outcome: 'warn', what: WHAT, detail, hint: `run pksigd as ${only}` });
+  }
+  const group = directives.get('management-client-group')?.[0];
+  if (group !== undefined) {
+    const detail = `only group ${group} may connect (management-client-group)`;
+    report({ outcome: 'ok', what: WHAT, detail });
+  }
+  if (directives.has('management-query-passwords')) {
+    const hint = 'remove it, unless another management client gives them';
+    report({ outcome: 'warn', what: WHAT, detail: 'management-query-passwords: pksigd has no passwords', hint });
+  }
+}

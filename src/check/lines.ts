@@ -1,0 +1,61 @@
+import type { KeyKind } from '../signing/public-key.ts';
+import { keyKindName } from '../signing/public-key.ts';
+import { quoteWord } from '../management/index.ts';
+import type { Advice, Release } from './advice.ts';
+import type { Report, Verdict } from './verdict.ts';
+
+/** What the .ovpn says beside the key's arguments. */
+export interface LineOptions {
+  /** ADDRESS PORT|unix [PASSWORD-FILE]; undefined if nobody said. */
+  readonly management: readonly string[] | undefined;
+  /** `--management-client`. */
+  readonly listen: boolean;
+  /** The line for the certificate. */
+  readonly certificate: string;
+  /** The key has signed; else its token's list of mechanisms was believed. */
+  readonly wasTried: boolean;
+}
+
+const EXAMPLE_MANAGEMENT = ['/run/openvpn/pksigd.sock', 'unix'];
+
+function linesOf(advice: Advice, { management, listen, certificate }: LineOptions): string[] {
+  const line = (...words: readonly string[]): string => words.map(quoteWord).join(' ');
+  return [
+    line('management', ...(management ?? EXAMPLE_MANAGEMENT)),
+    ...(listen ? ['management-client'] : []),
+    'management-hold',
+    line('management-external-key', ...advice.keyArguments),
+    certificate,
+    ...(advice.tlsVersionMax === undefined ? [] : [`tls-version-max ${advice.tlsVersionMax}`]),
+  ];
+}
+
+/** @param target the kind of key, and the OpenVPN */
+export function impossible(target: string, why: string): Verdict {
+  return { outcome: 'fail', what: 'lines', detail: `none for ${target}: ${why}`, code: 'ERR_SCHEME_UNSUPPORTED' };
+}
+
+/** Reports the lines to write for a key. */
+export function reportLines(
+  advice: Advice,
+  kind: KeyKind,
+  release: Release,
+  /** Where the release was learnt. */
+  source: string,
+  options: LineOptions,
+  report: Report,
+): void {
+  const target = `${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor} (${source})`;
+  if (advice.impossible !== undefined) {
+    report(impossible(target, advice.impossible));
+    return;
+  }
+  const note = advice.note ?? (options.wasTried ? undefined : 'if the token can do what it lists');
+  report({
+    outcome: advice.note === undefined ? 'ok' : 'warn',
+    what: 'lines',
+    detail: `for ${target}`,
+    ...(note !== undefined && { hint: note }),
+    lines: linesOf(advice, options),
+  });
+}

@@ -1,0 +1,73 @@
+import { AgentError, errorCode } from '../errors.ts';
+import { CKF, type TokenInfo } from '../pkcs11/index.ts';
+import type { Secret } from '../secret.ts';
+import type { KeyOptions } from '../keys/open-key.ts';
+import { failure, type Report, type Verdict } from './verdict.ts';
+
+export type PinStateOptions = Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry'>;
+
+/** What the token's flags say, which costs nothing; undefined if they say nothing bad. */
+function verdictOfFlags({ flags, label }: TokenInfo, useFinalPinTry: boolean): Verdict | undefined {
+  if ((flags & CKF.USER_PIN_LOCKED) !== 0) {
+    const hint = 'unlock it with its PUK or SO PIN';
+    return failure('PIN', new AgentError('ERR_PIN_LOCKED', `the PIN of token '${label}' is locked`, { hint }));
+  }
+  if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
+    const detail = `token '${label}' has one try for its PIN left`;
+    if (useFinalPinTry) return { outcome: 'warn', what: 'PIN', detail };
+    const hint = 'log in by hand with the right PIN, or give --use-final-pin-try';
+    return failure('PIN', new AgentError('ERR_PIN_FINAL_TRY', detail, { hint }));
+  }
+  if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0) {
+    const detail = `a wrong PIN was entered at token '${label}' since the last login`;
+    return { outcome: 'warn', what: 'PIN', detail, hint: 'few tries are left' };
+  }
+  return undefined;
+}
+
+/** The PIN, where getting it troubles nobody; undefined where a person or a command would have to be asked. */
+async function quietPin(token: TokenInfo, uriSource: string | undefined, options: PinStateOptions) {
+  return await options
+    .askSecret(`PIN of token '${token.label}'`, uriSource, 'quietly')
+    .catch((error: unknown): Secret | undefined => {
+      if (errorCode(error) === 'ERR_PIN_REQUIRED') return undefined;
+      throw error;
+    });
+}
+
+/**
+ * Tells the state of a token's PIN without trying it: by the token's flags, and by the memory of PINs that it refused.
+ * @returns whether a login has a chance
+ */
+export async function checkPinState(
+  token: TokenInfo,
+  uriSource: string | undefined,
+  options: PinStateOptions,
+  report: Report,
+): Promise<boolean> {
+  const { flags, label } = token;
+  if ((flags & CKF.LOGIN_REQUIRED) === 0) {
+    report({ outcome: 'ok', what: 'PIN', detail: `token '${label}' needs no login` });
+    return true;
+  }
+  const said = verdictOfFlags(token, options.useFinalPinTry ?? false);
+  if (said) report(said);
+  if (said?.outcome === 'fail') return false;
+  if ((flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0) {
+    const detail = `token '${label}' has a keypad of its own, or says so`;
+    report({ outcome: 'warn', what: 'PIN', detail, hint: 'somebody may have to type there whenever pksigd starts' });
+    return true;
+  }
+  try {
+    const pin = await quietPin(token, uriSource, options);
+    if (pin) await options.refusedPins?.check(token, pin).finally(pin.destroy.bind(pin));
+    if (!said) {
+      const detail = `token '${label}' is not locked${pin ? ', and has not refused this PIN before' : ''}`;
+      report({ outcome: 'ok', what: 'PIN', detail });
+    }
+    return true;
+  } catch (error) {
+    report(failure('PIN', error));
+    return false;
+  }
+}

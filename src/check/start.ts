@@ -1,0 +1,63 @@
+import type { X509Certificate } from 'node:crypto';
+import { keyKind, keyKindName } from '../signing/public-key.ts';
+import { sampleRequests } from '../signing/sample-requests.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
+import { advise, parseRelease, type CanSign } from './advice.ts';
+import { checkCertificate } from './certificate.ts';
+import { checkDirectives, checkKeyDirectives, type Directives } from './directives.ts';
+import { impossible } from './lines.ts';
+import { reportNoCertificate, USUAL_RELEASE } from './setup.ts';
+import { failure, type Report } from './verdict.ts';
+
+/** What `run` can know at its start of what `check` looks at: nothing is connected to, nothing signed. */
+export interface StartOptions {
+  /** Of the .ovpn, if there is one. */
+  readonly directives: Directives | undefined;
+  /** Reads the certificate that the .ovpn names or has in it. */
+  readonly configCertificate: (() => Promise<readonly X509Certificate[]>) | undefined;
+  readonly key: Promise<OpenedKey>;
+  /** The release of the openvpn of this machine. */
+  readonly installedRelease: () => Promise<string | undefined>;
+  readonly user: string;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** What the key's token lists. */
+function listed({ signer }: OpenedKey): CanSign {
+  const samples = sampleRequests(keyKind(signer.publicKey));
+  const possible = new Set(samples.filter(({ request }) => signer.canSign(request)).map(({ name }) => name));
+  return (name) => possible.has(name);
+}
+
+async function checkCertificates(opened: OpenedKey, options: StartOptions, report: Report): Promise<void> {
+  const { directives, configCertificate, now } = options;
+  const { signer, certificates } = opened;
+  try {
+    const [own] = configCertificate ? await configCertificate() : certificates;
+    const what = configCertificate ? 'cert of the .ovpn' : 'certificate';
+    if (own) checkCertificate(what, own, signer.publicKey, now, report);
+    else if (directives) reportNoCertificate([{ signer }], directives, true, report);
+  } catch (error) {
+    report(failure('cert of the .ovpn', error));
+  }
+}
+
+/**
+ * Says of a set-up that is about to run what `check` would say of it: of the .ovpn at once, of the key's part in it when
+ * the key is open. Does nothing more if the key can't be opened.
+ */
+export async function checkStart(options: StartOptions, report: Report): Promise<void> {
+  const { directives, user } = options;
+  if (directives) checkDirectives(directives, undefined, USUAL_RELEASE, user, report);
+  const opened = await options.key.catch(() => undefined);
+  if (!opened) return;
+  await checkCertificates(opened, options, report);
+  if (!directives) return;
+  const kind = keyKind(opened.signer.publicKey);
+  const release = parseRelease(await options.installedRelease()) ?? USUAL_RELEASE;
+  const advice = advise(kind, release, listed(opened));
+  checkKeyDirectives(directives, advice, release, report);
+  if (advice.impossible === undefined) return;
+  report(impossible(`${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor}`, advice.impossible));
+}

@@ -1,0 +1,35 @@
+import { AgentError, errorText, type AgentErrorCode } from '../errors.ts';
+import { printable } from '../telemetry/printable.ts';
+
+/** `warn` works and may not stay so; `skip` could not be tried, or was not to be. */
+export type Outcome = 'ok' | 'warn' | 'fail' | 'skip';
+
+/** What one check found: one line. */
+export interface Verdict {
+  readonly outcome: Outcome;
+  /** What was looked at: `module`, `token`, `PIN`, `key`… */
+  readonly what: string;
+  readonly detail: string;
+  /** What to do about it: one clause. */
+  readonly hint?: string;
+  /** Of a `fail`. */
+  readonly code?: AgentErrorCode;
+  /** The lines for the .ovpn, of the verdict that has them. */
+  readonly lines?: readonly string[];
+}
+
+/** Takes the verdicts as they come: a slow token's first ones needn't wait for its last. */
+export type Report = (verdict: Verdict) => void;
+
+/** The verdict on something that threw. */
+export function failure(what: string, error: unknown): Verdict {
+  if (!(error instanceof AgentError)) return { outcome: 'fail', what, detail: errorText(error) };
+  const { message, code, hint } = error;
+  return { outcome: 'fail', what, detail: message, ...(hint !== undefined && { hint }), code };
+}
+
+/** A verdict as one line, and the lines for the .ovpn behind it. */
+export function formatVerdict({ outcome, what, detail, hint, lines = [] }: Verdict): string[] {
+  const text = `${outcome.padEnd(4)}  ${what}: ${detail}${hint === undefined ? '' : `: ${hint}`}`;
+  return [text, ...lines].map(printable);
+}

@@ -1,0 +1,210 @@
+import type { Socket } from 'node:net';
+import { AgentError } from '../../errors.ts';
+import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
+import { BoundServer } from '../sockets/bound-server.ts';
+import { acceptManagement, type ManagementClient } from './client.ts';
+import { gone, judgePeer } from '../sockets/daemon-owner.ts';
+import type { ManagementOptions } from '../connection/options.ts';
+import { type OnRejected, Rejections } from '../sockets/rejections.ts';
+
+/** How to listen for daemons that connect by themselves (`--management-client`). */
+export interface ListenOptions extends Omit<ManagementOptions, 'signal'> {
+  /** Stops listening when aborted. Clients that were handed out stay; close them apart. */
+  readonly signal?: AbortSignal | undefined;
+  /** Mode of a unix socket. Default 0o600: only the daemons of this user, or of `owner.user`, and of root. */
+  readonly mode?: number | undefined;
+  /** How many daemons may be connected at a time: others are turned away. Default: any number. */
+  readonly maxDaemons?: number | undefined;
+  /**
+   * Told of daemons that connected and failed before they were handed out (a wrong password…). Many that fail for one
+   * reason are told together.
+   */
+  readonly onRejected?: OnRejected | undefined;
+}
+
+/** Peers that have not greeted us yet. The one that waits longest makes room: a daemon greets at once. */
+const MAX_SILENT = 64;
+/** Milliseconds of silence on a TCP connection before its other end is asked whether it is still there. */
+const KEEP_ALIVE = 30_000;
+
+/** Where daemons connect. Iterate for them, one after the other as they come. */
+export class ManagementListener implements AsyncIterable<ManagementClient>, AsyncDisposable {
+  /** The address in use: with the port that the system picked, if 0 was asked for. */
+  readonly address: ManagementAddress;
+  readonly #options: ListenOptions;
+  readonly #server: BoundServer;
+  readonly #ready: ManagementClient[] = [];
+  readonly #readers: ((result: IteratorResult<ManagementClient>) => void)[] = [];
+  readonly #silent = new Set<AbortController>();
+  readonly #rejections: Rejections;
+  readonly #onAbort = (): void => void this.close();
+  /** Daemons that have greeted us and are still connected. */
+  #daemons = 0;
+  #closing: Promise<void> | undefined;
+
+  /** @internal `server` listens; whoever it accepts must come to {@link ManagementListener.accept}. */
+  constructor(server: BoundServer, address: ManagementAddress, options: ListenOptions) {
+    this.#server = server;
+    this.#options = options;
+    this.address = server.addressOf(address);
+    this.#rejections = new Rejections((error, peer, count) => options.onRejected?.(error, peer, count));
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** Ends when the listener is closed. A daemon goes to one iterator only. */
+  [Symbol.asyncIterator](): AsyncIterator<ManagementClient> {
+    return {
+      next: () => {
+        const client = this.#ready.shift();
+        if (client !== undefined) return Promise.resolve({ done: false, value: client });
+        if (this.#closing !== undefined) return Promise.resolve({ done: true, value: undefined });
+        return new Promise((resolve) => this.#readers.push(resolve));
+      },
+      return: () => Promise.resolve({ done: true, value: undefined }),
+    };
+  }
+
+  /** Stops listening, removes a unix socket, closes what was never handed out. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Takes a connection; never throws for what its other end does. */
+  async accept(socket: Socket): Promise<void> {
+    const peer = peerName(this.address, socket);
+    // until there is a client, who hears them
+    socket.on('error', () => undefined);
+    const turn = new AbortController();
+    try {
+      if (this.#closing !== undefined) throw gone(peer);
+      this.#refuseTooMany(peer);
+      const options = await this.#optionsFor(socket, peer);
+      // only now: those who may not be the daemon can't push it out
+      this.#makeRoom();
+      this.#silent.add(turn);
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE);
+      const client = await acceptManagement(socket, peer, options, turn.signal);
+      await this.#handOut(client, peer);
+    } catch (error) {
+      socket.destroy();
+      if (!(error instanceof AgentError)) throw error;
+      if (this.#closing === undefined) this.#rejections.add(error, peer);
+    } finally {
+      this.#silent.delete(turn);
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    // closes at once; its callback waits for the clients that were handed out
+    this.#server.close();
+    for (const turn of this.#silent) turn.abort();
+    this.#rejections.flush();
+    for (const reader of this.#readers.splice(0)) reader({ done: true, value: undefined });
+    await Promise.all(this.#ready.splice(0).map((client) => client.close()));
+  }
+
+  #refuseTooMany(peer: string): void {
+    const { maxDaemons = Infinity } = this.#options;
+    if (this.#daemons < maxDaemons) return;
+    const served = maxDaemons === 1 ? 'another daemon is' : `${this.#daemons} daemons are`;
+    throw new AgentError('ERR_MANAGEMENT_LIMIT', `${peer} was turned away: ${served} connected already`, {
+      hint: 'give --max-daemons for more',
+    });
+  }
+
+  #makeRoom(): void {
+    if (this.#silent.size < MAX_SILENT) return;
+    const [oldest] = this.#silent;
+    if (oldest === undefined) return;
+    this.#silent.delete(oldest);
+    oldest.abort();
+  }
+
+  /** What this peer is to get. Nothing was sent to it so far, and nothing read of it. */
+  async #optionsFor(socket: Socket, peer: string): Promise<ListenOptions> {
+    const { owner, password } = this.#options;
+    // a unix socket lets nobody else in
+    if (owner === undefined || this.address.kind === 'unix') return this.#options;
+    const verdict = await judgePeer(peer, socket, owner);
+    if (socket.destroyed || this.#closing !== undefined) throw gone(peer);
+    if (verdict === 'known' || password === undefined) return this.#options;
+    throw new AgentError('ERR_MANAGEMENT_PEER', `whose end ${peer} is can't be told: it doesn't get the password`);
+  }
+
+  async #handOut(client: ManagementClient, peer: string): Promise<void> {
+    try {
+      // another one may have been faster
+      this.#refuseTooMany(peer);
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
+    this.#daemons += 1;
+    void client.closed.then(() => {
+      this.#daemons -= 1;
+    });
+    const reader = this.#readers.shift();
+    if (reader !== undefined) reader({ done: false, value: client });
+    else if (this.#closing === undefined) this.#ready.push(client);
+    else await client.close();
+  }
+}
+
+/**
+ * Listens for daemons that run with `--management-client`. A unix socket that nothing listens on is replaced.
+ *
+ * Over TCP anybody who reaches the address can connect and pass for a daemon, who gets the password, and whatever is
+ * signed for it: give `owner`, which keeps out other users of this host.
+ *
+ * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_LISTEN if the address can't be
+ *   used, ERR_ABORTED
+ */
+export async function listenManagement(
+  address: ManagementAddress,
+  options: ListenOptions = {},
+): Promise<ManagementListener> {
+  const { signal, mode = 0o600, owner } = options;
+  const refuseAborted = (): void => {
+    if (signal?.aborted !== true) return;
+    const text = `listening on ${formatManagementAddress(address)} was given up`;
+    throw new AgentError('ERR_ABORTED', text, { cause: signal.reason });
+  };
+  refuseAborted();
+  const early: Socket[] = [];
+  let accept = (socket: Socket): unknown => early.push(socket);
+  const server = await BoundServer.listen(
+    address,
+    { mode, user: socketUser(owner) },
+    { allowHalfOpen: false },
+    (socket) => void accept(socket),
+    'OpenVPN',
+  );
+  try {
+    refuseAborted();
+  } catch (error) {
+    server.close();
+    for (const socket of early) socket.destroy();
+    throw error;
+  }
+  const listener = new ManagementListener(server, address, options);
+  accept = (socket) => listener.accept(socket);
+  for (const socket of early) void listener.accept(socket);
+  return listener;
+}
+
+/** Who is to own the socket: root gets in anyhow. */
+function socketUser(owner: ListenOptions['owner']): number | undefined {
+  return owner?.user === undefined || owner.user === owner.self || owner.user === 0 ? undefined : owner.user;
+}
+
+function peerName(address: ManagementAddress, socket: Socket): string {
+  if (address.kind === 'unix' || socket.remoteAddress === undefined) return formatManagementAddress(address);
+  return formatManagementAddress({ kind: 'tcp', host: socket.remoteAddress, port: socket.remotePort ?? 0 });
+}

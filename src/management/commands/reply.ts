@@ -1,0 +1,148 @@
+import { AgentError } from '../../errors.ts';
+import { DEFAULT_MAX_HELD, heldLine } from '../wire/held-bytes.ts';
+import type { ReplyPart, ReplyShape } from './table.ts';
+
+/** What the daemon answered to one command. */
+export interface Reply {
+  /** Behind `SUCCESS: `; undefined if the reply has no such line. */
+  readonly text: string | undefined;
+  /** The lines of the reply's block, without `END`. */
+  readonly lines: readonly string[];
+  /** Every line as it came, END and ERROR included. */
+  readonly raw: readonly string[];
+  /** The first error, behind `ERROR: `; undefined if there was none. */
+  readonly error: string | undefined;
+}
+
+/** Errors about the command itself, with no verdict to follow. */
+const REFUSED = /^ERROR: (?:unknown command|Options |The '|the '|push-update-cid fail)/;
+
+/** Gathers the lines of one reply by its shape. Knows nothing of other commands. */
+export class ReplyCollector {
+  readonly #parts: readonly ReplyPart[];
+  readonly #lines: string[] = [];
+  readonly #raw: string[] = [];
+  #part = 0;
+  #count = 0;
+  #started = false;
+  #held = 0;
+  #discards = false;
+  readonly #maxHeld: number;
+  #text: string | undefined;
+  #error: string | undefined;
+
+  /** @param maxHeld bytes of memory that the reply may take */
+  constructor(shape: ReplyShape, maxHeld: number = DEFAULT_MAX_HELD) {
+    this.#parts = shape.parts;
+    this.#maxHeld = maxHeld;
+  }
+
+  get done(): boolean {
+    return this.#part >= this.#parts.length;
+  }
+
+  /** Inside a block: whatever comes belongs to it. */
+  get open(): boolean {
+    return this.#started;
+  }
+
+  /** The word of the notification that is awaited as a reply. */
+  get notificationWord(): string | undefined {
+    const part = this.#parts[this.#part];
+    return part?.kind === 'notification' ? part.word : undefined;
+  }
+
+  reply(): Reply {
+    return { text: this.#text, lines: this.#lines, raw: this.#raw, error: this.#error };
+  }
+
+  /** Nobody wants the reply any more: only its end is still looked for. */
+  discard(): void {
+    this.#discards = true;
+    this.#lines.length = 0;
+    this.#raw.length = 0;
+  }
+
+  /**
+   * Takes the next line.
+   *
+   * @throws AgentError ERR_MANAGEMENT_LIMIT if the reply takes more memory than it may
+   */
+  push(line: string): void {
+    const part = this.#parts[this.#part];
+    if (part === undefined) return;
+    this.#hold(line);
+    if (part.kind === 'verdict') {
+      this.#pushVerdict(part.command, line);
+      return;
+    }
+    if (!this.#started && line.startsWith('ERROR:')) {
+      this.#fail(line);
+      return;
+    }
+    switch (part.kind) {
+      case 'line':
+        // a daemon may explain itself in lines before an ERROR: they are in raw
+        if (!line.startsWith('SUCCESS:')) return;
+        this.#text ??= line.replace(/^SUCCESS: ?/, '');
+        this.#next();
+        return;
+      case 'block':
+        if (line === 'END') {
+          this.#next();
+          return;
+        }
+        this.#started = true;
+        this.#keep(line);
+        return;
+      case 'lines':
+        this.#started = true;
+        this.#keep(line);
+        this.#count += 1;
+        if (this.#count === part.count) this.#next();
+        return;
+      case 'notification':
+        this.#keep(line);
+        this.#next();
+    }
+  }
+
+  #pushVerdict(command: string, line: string): void {
+    if (line === `SUCCESS: ${command} command succeeded`) {
+      // it went well on the whole: what failed on the way stands in the lines
+      this.#error = undefined;
+      this.#text = `${command} command succeeded`;
+      this.#next();
+    } else if (line === `ERROR: ${command} command failed` || REFUSED.test(line)) {
+      this.#fail(line);
+    } else {
+      if (line.startsWith('ERROR:')) this.#error ??= line.replace(/^ERROR: ?/, '');
+      this.#keep(line);
+    }
+  }
+
+  #hold(line: string): void {
+    if (this.#discards) return;
+    this.#held += heldLine(line);
+    if (this.#held > this.#maxHeld)
+      throw new AgentError('ERR_MANAGEMENT_LIMIT', `a reply takes more than ${this.#maxHeld} bytes`);
+    this.#raw.push(line);
+  }
+
+  /** Keeps a line of the reply's block. */
+  #keep(line: string): void {
+    if (!this.#discards) this.#lines.push(line);
+  }
+
+  #next(): void {
+    this.#part += 1;
+    this.#count = 0;
+    this.#started = false;
+  }
+
+  #fail(line: string): void {
+    this.#error ??= line.replace(/^ERROR: ?/, '');
+    // `log foo all` fails in its first half and still prints the second; every other error is the whole reply
+    this.#part = line.includes(" parameter must be 'on' or 'off'") ? this.#part + 1 : this.#parts.length;
+  }
+}

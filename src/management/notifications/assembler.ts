@@ -1,0 +1,72 @@
+import { AgentError } from '../../errors.ts';
+import { heldLine } from '../wire/held-bytes.ts';
+import { hasEnvironment, notificationWord, parseNotification } from './notification.ts';
+import type { Notification } from './types.ts';
+
+/** A notification and the lines that it was made of, as they came. */
+export interface AssembledNotification {
+  readonly notification: Notification;
+  readonly lines: readonly string[];
+}
+
+/** How much of one ENV block is kept: far more than a daemon's own limits allow. In bytes as they are held. */
+const MAX_BLOCK_LINES = 4096;
+const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
+
+/** Lines that start with `>` to notifications; joins those that span lines, whatever comes between their lines. */
+export class NotificationAssembler {
+  readonly #open = new Map<string, { lines: string[]; held: number }>();
+
+  /**
+   * Takes one line and hands out the notifications that it completes.
+   *
+   * @throws AgentError ERR_MANAGEMENT_LIMIT if an ENV block has more than 4,096 lines or takes more than 4 MiB
+   */
+  push(line: string, truncated: boolean, sink: (assembled: AssembledNotification) => void): void {
+    const word = notificationWord(line);
+    // only these two span lines
+    if (!truncated && word !== 'CLIENT' && word !== 'UPDOWN') {
+      const lines = [line];
+      sink({ notification: parseNotification(lines), lines });
+      return;
+    }
+    const block = this.#open.get(word);
+    const prefix = `>${word}:ENV,`;
+    if (block !== undefined && line.startsWith(prefix)) {
+      // a variable that the daemon cut is kept as far as it came
+      block.lines.push(line);
+      block.held += heldLine(line);
+      if (block.lines.length > MAX_BLOCK_LINES || block.held > MAX_BLOCK_BYTES)
+        throw new AgentError('ERR_MANAGEMENT_LIMIT', `a ${word} notification is too long to be held`);
+      // cut there by the stream's end, it may have been the beginning of a variable's name
+      if (line === `${prefix}END` && !truncated) this.#finish(word, sink);
+      return;
+    }
+    if (block !== undefined && hasEnvironment(line)) this.#giveUp(word, sink);
+    if (truncated) {
+      sink({ notification: { type: 'TRUNCATED', of: word, line: line.slice(1) }, lines: [line] });
+    } else if (hasEnvironment(line)) {
+      this.#open.set(word, { lines: [line], held: heldLine(line) });
+    } else {
+      sink({ notification: parseNotification([line]), lines: [line] });
+    }
+  }
+
+  /** The connection has ended: what was begun is TRUNCATED. */
+  end(sink: (assembled: AssembledNotification) => void): void {
+    for (const word of this.#open.keys()) this.#giveUp(word, sink);
+  }
+
+  /** A block whose END never came says nothing that one could act upon: variables may be missing. */
+  #giveUp(word: string, sink: (assembled: AssembledNotification) => void): void {
+    const lines = this.#open.get(word)?.lines ?? [];
+    this.#open.delete(word);
+    sink({ notification: { type: 'TRUNCATED', of: word, line: lines[0]?.slice(1) ?? '' }, lines });
+  }
+
+  #finish(word: string, sink: (assembled: AssembledNotification) => void): void {
+    const lines = this.#open.get(word)?.lines ?? [];
+    this.#open.delete(word);
+    sink({ notification: parseNotification(lines), lines });
+  }
+}

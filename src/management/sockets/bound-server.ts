@@ -1,0 +1,241 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+} from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { Server, type ServerOpts, type Socket } from 'node:net';
+import { dirname, join, resolve } from 'node:path';
+import { AgentError, errorText } from '../../errors.ts';
+import { formatManagementAddress, type ManagementAddress, MAX_UNIX_PATH } from './address.ts';
+import { dial } from './dial.ts';
+
+/** Who may use a unix socket that we listen on. */
+export interface SocketAccess {
+  readonly mode: number;
+  /** User ID, where it isn't to be this process's own. */
+  readonly user?: number | undefined;
+  /** Group ID, where it isn't to be this process's own. */
+  readonly group?: number | undefined;
+}
+
+/** What tells one file from all others, for as long as it exists. */
+type Identity = Pick<Stats, 'dev' | 'ino'>;
+
+/** A server on a management address. A unix socket is reachable from when it has its owner and mode, and goes with it. */
+export class BoundServer extends Server {
+  #socketFile: (Identity & { readonly path: string }) | undefined;
+
+  private constructor(options: ServerOpts, onClient: (socket: Socket) => void) {
+    super(options, onClient);
+  }
+
+  /**
+   * Listens on `address`. A unix socket that nothing listens on is replaced.
+   *
+   * @param whom who connects there, for errors: `OpenVPN`
+   * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_LISTEN if the address can't
+   *   be used
+   */
+  static async listen(
+    address: ManagementAddress,
+    access: SocketAccess,
+    options: ServerOpts,
+    onClient: (socket: Socket) => void,
+    whom: string,
+  ): Promise<BoundServer> {
+    const server = new BoundServer(options, onClient);
+    try {
+      if (address.kind === 'unix') {
+        const path = resolve(address.path);
+        const stale = await findStale(path);
+        await server.#start(path, access, stale);
+      } else {
+        const listening = settled(server);
+        server.listen({ host: address.host, port: address.port, exclusive: true });
+        await listening;
+      }
+      return server;
+    } catch (error) {
+      server.close();
+      const code = isInUse(error) ? 'ERR_MANAGEMENT_IN_USE' : 'ERR_MANAGEMENT_LISTEN';
+      const text = `can't listen for ${whom} on ${formatManagementAddress(address)}`;
+      throw new AgentError(code, text, { hint: listenHint(error), cause: error });
+    }
+  }
+
+  /** The address with the port that the system picked, if 0 was asked for. */
+  addressOf(asked: ManagementAddress): ManagementAddress {
+    const bound = this.address();
+    return asked.kind === 'tcp' && typeof bound === 'object' && bound !== null ? { ...asked, port: bound.port } : asked;
+  }
+
+  /** Stops listening. The socket's file goes first: its number can't be another file's while the socket is bound. */
+  override close(callback?: (error?: Error) => void): this {
+    const ours = this.#socketFile;
+    this.#socketFile = undefined;
+    if (ours !== undefined) removeOwn(ours);
+    return super.close(callback);
+  }
+
+  /**
+   * Binds in a private folder beside `path`, and puts the socket there when it has its owner and mode. All of it in one
+   * turn of the event loop: a process that is killed leaves nothing behind but by the rarest chance.
+   */
+  #start(path: string, access: SocketAccess, stale: Stats | undefined): Promise<void> {
+    const folder = new PrivateFolder(dirname(path));
+    try {
+      // a name of its own: libuv removes whatever has the name that it bound when the server closes
+      const place = folder.path(randomBytes(6).toString('hex'));
+      const listening = settled(this);
+      this.listen({ path: place });
+      if (!this.listening) return listening;
+      // the mode last, since chown may change it
+      if (access.user !== undefined || access.group !== undefined)
+        chownSync(place, access.user ?? -1, access.group ?? -1);
+      chmodSync(place, access.mode);
+      const { dev, ino } = lstatSync(place);
+      publish(place, path, stale);
+      this.#socketFile = { path, dev, ino };
+      return listening;
+    } finally {
+      folder.remove();
+    }
+  }
+}
+
+/** A folder that nobody else can look into, reached without a name that others could give to something else. */
+class PrivateFolder {
+  readonly #folder: string;
+  readonly #descriptor: number;
+  readonly #short: string;
+
+  constructor(beside: string) {
+    this.#folder = mkdtempSync(join(beside, '.pksigd-'));
+    this.#descriptor = openSync(this.#folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    const isPrivate = (fstatSync(this.#descriptor).mode & 0o077) === 0;
+    if (!isPrivate) {
+      this.remove();
+      throw new Error(`${this.#folder} is not private`);
+    }
+    // Linux: by its descriptor. It is short too, so that any path that a socket may have can be bound
+    const byDescriptor = `/proc/self/fd/${this.#descriptor}`;
+    this.#short = existsSync(byDescriptor) ? byDescriptor : this.#folder;
+  }
+
+  path(name: string): string {
+    const path = join(this.#short, name);
+    const excess = Buffer.byteLength(path) - MAX_UNIX_PATH;
+    if (excess > 0) throw new Error(`the socket is made in a folder beside it, whose path is ${excess} bytes too long`);
+    return path;
+  }
+
+  remove(): void {
+    closeSync(this.#descriptor);
+    try {
+      rmdirSync(this.#folder);
+    } catch {
+      // what went wrong with its content is told already
+      rmSync(this.#folder, { recursive: true, force: true });
+    }
+  }
+}
+
+/** Gives a socket its path. Only `stale` may be there: a socket that came in the meantime is somebody's. */
+function publish(place: string, path: string, stale: Stats | undefined): void {
+  const found = statOf(path);
+  if (found !== undefined && !isSame(found, stale)) throw new InUse();
+  if (found !== undefined) unlinkSync(path);
+  try {
+    // unlike rename it never replaces anything
+    linkSync(place, path);
+    unlinkSync(place);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw new InUse();
+    // file systems without links
+    renameSync(place, path);
+  }
+}
+
+/** What can't be removed any more, the next one who listens there replaces. */
+function removeOwn(ours: Identity & { readonly path: string }): void {
+  try {
+    if (isSame(ours, statOf(ours.path))) unlinkSync(ours.path);
+  } catch {
+    // somebody took the folder away, or the right to write to it
+  }
+}
+
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}
+
+function isSame(one: Identity, other: Identity | undefined): boolean {
+  return one.dev === other?.dev && one.ino === other.ino;
+}
+
+/** A socket that a process left behind, if there is one; refuses anything else. */
+async function findStale(path: string): Promise<Stats | undefined> {
+  const stats = await lstat(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (stats === undefined) return undefined;
+  if (!stats.isSocket()) throw new Error('there is something that is not a socket');
+  const outcome = await dial({ kind: 'unix', path }, undefined).catch((error: unknown) => error);
+  if (!(outcome instanceof Error)) {
+    (outcome as Socket).destroy();
+    throw new InUse();
+  }
+  const { code } = (outcome.cause ?? {}) as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return undefined;
+  // full: whoever listens there is busy
+  if (code === 'EAGAIN') throw new InUse();
+  if (code !== 'ECONNREFUSED') throw outcome;
+  return stats;
+}
+
+/** Settles when the server listens, or can't. */
+function settled(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+}
+
+class InUse extends Error {
+  readonly code = 'EADDRINUSE';
+}
+
+function isInUse(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+}
+
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['EADDRINUSE', 'already in use, another process listens on it'],
+  ['EADDRNOTAVAIL', 'this host has no such address'],
+  ['EACCES', 'not allowed for this user'],
+  ['ENOENT', 'there is no such folder'],
+  ['EPERM', 'this user may not give a socket to that user or group'],
+]);
+
+function listenHint(error: unknown): string {
+  return HINTS.get((error as NodeJS.ErrnoException).code ?? '') ?? errorText(error);
+}

@@ -1,0 +1,200 @@
+import { readFileSync, type Stats } from 'node:fs';
+import type { Socket } from 'node:net';
+import { AgentError } from '../../errors.ts';
+import { formatManagementAddress, type ManagementAddress } from './address.ts';
+import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
+import { type Connection, readTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
+import { isUnmapped } from './user-namespace.ts';
+
+/** Which user the daemon's end of a management connection must belong to, wherever the kernel tells. */
+export interface DaemonOwner {
+  /** User ID that was insisted on. Without it: root's, or `self`'s. */
+  readonly user?: number | undefined;
+  /** User ID of this process. */
+  readonly self: number;
+}
+
+/** What the kernel says: the right user, or nothing. Another user is an error. */
+export type OwnerVerdict = 'known' | 'unknown';
+
+/**
+ * Refuses what can't be done: to insist on a user, or to keep a password from strangers, where the kernel doesn't tell.
+ *
+ * @param listens daemons connect to us; else we connect to them
+ * @throws AgentError ERR_USAGE
+ */
+export function checkOwnerIsKnowable(
+  address: ManagementAddress,
+  owner: DaemonOwner,
+  { listens, password }: { readonly listens: boolean; readonly password: boolean },
+): void {
+  const name = formatManagementAddress(address);
+  const { user, self } = owner;
+  if (address.kind === 'unix') {
+    if (listens && user !== undefined && user !== self && self !== 0 && user !== 0)
+      throw new AgentError('ERR_USAGE', `--management-user: ${name} can't be given to user ${user}`, {
+        hint: 'only root can give a socket to another user',
+      });
+    return;
+  }
+  const why = !isLocal(address)
+    ? 'is not a loopback address'
+    : kernelTells()
+      ? undefined
+      : 'is TCP, and this system does not tell who owns a TCP connection';
+  if (why === undefined) return;
+  if (user !== undefined)
+    throw new AgentError('ERR_USAGE', `--management-user: ${name} ${why}`, { hint: 'use a unix socket' });
+  if (listens && password)
+    throw new AgentError('ERR_USAGE', `a management password would be sent to whoever connects: ${name} ${why}`, {
+      hint: 'use a unix socket, or leave the password out',
+    });
+}
+
+function kernelTells(): boolean {
+  try {
+    readFileSync('/proc/self/net/tcp');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What was known of an address before it was connected to. Whose end it is then is told by {@link Approach.arrived}. */
+export interface Approach {
+  /** @throws AgentError ERR_MANAGEMENT_PEER if the daemon's end is another user's */
+  arrived(socket: Socket): Promise<OwnerVerdict>;
+}
+
+/**
+ * Looks at whose the daemon's end is, before connecting.
+ *
+ * @throws AgentError ERR_MANAGEMENT_PEER if it is another user's
+ */
+export async function approach(address: ManagementAddress, owner: DaemonOwner): Promise<Approach> {
+  const name = formatManagementAddress(address);
+  if (address.kind === 'tcp') {
+    const before = await readTcpTable();
+    return { arrived: (socket) => judgeListener(name, socket, before, owner) };
+  }
+  const before = await judgeSocket(address.path, owner);
+  return {
+    arrived: async () => {
+      const after = await judgeSocket(address.path, owner);
+      // nothing there before or after: then it was somebody's for a moment
+      if (before === undefined || after === undefined || !isSameFile(before.end, after.end)) throw changed(name);
+      return after.verdict;
+    },
+  };
+}
+
+/**
+ * Whose end a daemon's own connection to us is.
+ *
+ * @throws AgentError ERR_MANAGEMENT_PEER if it is another user's
+ */
+export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner): Promise<OwnerVerdict> {
+  const ends = endsOf(socket);
+  if (ends === undefined) throw gone(name);
+  const table = await readTcpTable();
+  const row = table?.peer(ends);
+  if (row !== undefined) return judge(name, row, owner);
+  // its end is on this host, and isn't there any more: nobody can say whose it was
+  if (table !== undefined && isLocal({ kind: 'tcp', host: ends.remoteAddress, port: ends.remotePort }))
+    throw gone(name);
+  return unknown(name, owner);
+}
+
+function isSameFile(one: Stats, other: Stats): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
+}
+
+async function judgeListener(
+  name: string,
+  socket: Socket,
+  before: TcpTable | undefined,
+  owner: DaemonOwner,
+): Promise<OwnerVerdict> {
+  const ends = endsOf(socket);
+  const after = await readTcpTable();
+  if (ends === undefined || socket.destroyed) throw gone(name);
+  if (after === undefined || before === undefined) return unknown(name, owner);
+  // whoever accepted us may have changed its user since it listens (OpenVPN's --user): who listens is what counts
+  const listeners = after.listeners(ends);
+  const known = new Set(before.listeners(ends).map(({ inode }) => inode));
+  for (const row of listeners) {
+    if (!known.has(row.inode)) throw changed(name);
+    judgeUser(name, row.user, owner);
+  }
+  if (listeners.length > 0) return 'known';
+  const row = after.peer(ends);
+  return row === undefined ? unknown(name, owner) : judge(name, row, owner);
+}
+
+async function judgeSocket(
+  path: string,
+  owner: DaemonOwner,
+): Promise<{ readonly end: Stats; readonly verdict: OwnerVerdict } | undefined> {
+  const { user, self } = owner;
+  const mayOwn = (uid: number): boolean =>
+    uid === 0 || uid === self || uid === user || (user === undefined && isUnmapped(uid));
+  const { end, replacers } = await walk(path, mayOwn).catch(() => ({ end: undefined, replacers: [] }));
+  // nothing there, or out of reach: connecting says so
+  if (end === undefined) return undefined;
+  // the owner of a folder has chosen its group; who insists on one user wants no other
+  const replacer = replacers.find(({ who }) => user !== undefined || typeof who === 'string' || !('group' in who));
+  if (replacer !== undefined) throw replaceable(path, replacer);
+  return { end, verdict: judgeUser(path, end.uid, owner) };
+}
+
+function judge(name: string, row: TcpRow, owner: DaemonOwner): OwnerVerdict {
+  // an end that is closed, even if only for writing, or that no process holds, is shown as root's
+  if (row.state !== 'established' || row.inode === 0) throw gone(name);
+  return judgeUser(name, row.user, owner);
+}
+
+function judgeUser(name: string, uid: number, owner: DaemonOwner): OwnerVerdict {
+  const { user, self } = owner;
+  if (user === undefined && isUnmapped(uid)) return 'unknown';
+  if (user === undefined ? uid === 0 || uid === self : uid === user && !isUnmapped(uid)) return 'known';
+  const wanted = user === undefined ? 'neither root nor the user of this process' : `not user ${user}`;
+  throw new AgentError('ERR_MANAGEMENT_PEER', `the daemon's end of ${name} belongs to user ${uid}, ${wanted}`, {
+    hint: `if OpenVPN runs as that user, give --management-user ${uid}`,
+  });
+}
+
+function unknown(name: string, { user }: DaemonOwner): OwnerVerdict {
+  if (user === undefined) return 'unknown';
+  throw new AgentError('ERR_MANAGEMENT_PEER', `whose the daemon's end of ${name} is can't be told`, {
+    hint: `--management-user insists on user ${user}`,
+  });
+}
+
+function changed(name: string): AgentError {
+  return new AgentError('ERR_MANAGEMENT_PEER', `who listens on ${name} changed while it was connected to`);
+}
+
+/** The other end went away before it was known whose it is. */
+export function gone(name: string): AgentError {
+  return new AgentError('ERR_MANAGEMENT_CLOSED', `the management connection to ${name} is closed`);
+}
+
+function replaceable(path: string, { path: by, who }: Replacer): AgentError {
+  const hint =
+    typeof who === 'object' && 'user' in who
+      ? `if OpenVPN runs as that user, give --management-user ${who.user}`
+      : 'take the right to write away from them, or put the socket into another folder';
+  return new AgentError(
+    'ERR_MANAGEMENT_PEER',
+    `${nameOf(who)} can put another socket in the place of ${path}, by ${by}`,
+    {
+      hint,
+    },
+  );
+}
+
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): Connection | undefined {
+  if (localAddress === undefined || localPort === undefined || remoteAddress === undefined || remotePort === undefined)
+    return undefined;
+  return { localAddress, localPort, remoteAddress, remotePort };
+}

@@ -1,0 +1,92 @@
+import { connect, type Socket } from 'node:net';
+import { AgentError } from '../../errors.ts';
+import { formatManagementAddress, type ManagementAddress } from './address.ts';
+import { approach, type DaemonOwner, gone } from './daemon-owner.ts';
+
+/**
+ * Opens a stream to `address`. Nothing is sent on it before it is known whose its other end is.
+ *
+ * @throws AgentError ERR_MANAGEMENT_CONNECT if nothing listens there or it may not be used; ERR_MANAGEMENT_PEER if it is
+ *   another user's than `owner` says; ERR_ABORTED
+ */
+export async function dial(
+  address: ManagementAddress,
+  signal: AbortSignal | undefined,
+  owner?: DaemonOwner,
+): Promise<Socket> {
+  const approached = owner && (await approach(address, owner));
+  const socket = await open(address, signal);
+  if (approached === undefined) return socket;
+  // whoever uses it hears them; until then it is closed by them
+  const ignore = (): void => undefined;
+  socket.on('error', ignore);
+  try {
+    await approached.arrived(socket);
+    if (signal?.aborted === true) throw connectAborted(formatManagementAddress(address), signal);
+    if (socket.destroyed) throw gone(formatManagementAddress(address));
+    socket.removeListener('error', ignore);
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+function open(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const name = formatManagementAddress(address);
+    if (signal?.aborted === true) {
+      reject(connectAborted(name, signal));
+      return;
+    }
+    const socket = connect(
+      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true },
+    );
+    const done = (): void => {
+      socket.removeListener('connect', onConnect);
+      socket.removeListener('error', onError);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const onConnect = (): void => {
+      done();
+      resolve(socket);
+    };
+    const onError = (error: NodeJS.ErrnoException): void => {
+      done();
+      socket.destroy();
+      reject(refused(name, error));
+    };
+    const onAbort = (): void => {
+      done();
+      socket.destroy();
+      reject(connectAborted(name, signal));
+    };
+    socket.once('connect', onConnect);
+    socket.once('error', onError);
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+function connectAborted(name: string, signal: AbortSignal | undefined): AgentError {
+  return new AgentError('ERR_ABORTED', `connecting to the management interface ${name} was given up`, {
+    cause: signal?.reason,
+  });
+}
+
+/** What to do about the errors that operators meet. */
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'no such socket: is OpenVPN running with this --management path?'],
+  ['ECONNREFUSED', 'nothing listens there: is OpenVPN running with this --management address?'],
+  ['EACCES', `this user may not use the socket: see --management-client-user and -group, and the folder's mode`],
+  ['EAGAIN', 'too many management clients wait there already: OpenVPN serves one at a time'],
+  ['ENOTSOCK', 'the path is not a socket'],
+  ['ENOTFOUND', 'no such host'],
+]);
+
+function refused(name: string, error: NodeJS.ErrnoException): AgentError {
+  const hint = HINTS.get(error.code ?? '') ?? error.message;
+  return new AgentError('ERR_MANAGEMENT_CONNECT', `can't connect to the management interface ${name}`, {
+    cause: error,
+    hint,
+  });
+}

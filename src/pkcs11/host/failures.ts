@@ -1,0 +1,75 @@
+import { AgentError, errorCode, type AgentErrorCode } from '../../errors.ts';
+import { UnsettledLogin } from './login-outcome.ts';
+import type { HostFailure } from './protocol.ts';
+
+const CODES: Readonly<Record<string, AgentErrorCode>> = {
+  CKR_PIN_INCORRECT: 'ERR_PIN_INCORRECT',
+  CKR_PIN_INVALID: 'ERR_PIN_INCORRECT',
+  CKR_PIN_LEN_RANGE: 'ERR_PIN_INCORRECT',
+  CKR_PIN_TOO_WEAK: 'ERR_PIN_INCORRECT',
+  CKR_PIN_LOCKED: 'ERR_PIN_LOCKED',
+  CKR_PIN_EXPIRED: 'ERR_PIN_LOCKED',
+  CKR_TOKEN_NOT_PRESENT: 'ERR_TOKEN_ABSENT',
+  CKR_TOKEN_NOT_RECOGNIZED: 'ERR_TOKEN_ABSENT',
+  CKR_DEVICE_REMOVED: 'ERR_TOKEN_ABSENT',
+  CKR_SLOT_ID_INVALID: 'ERR_TOKEN_ABSENT',
+};
+
+/**
+ * What modules answer when a key can't do a mechanism, at C_SignInit or only at C_Sign: the next way of signing may do.
+ * FUNCTION_FAILED and ARGUMENTS_BAD are what ykcs11 and SoftHSM say of parameters that they don't take.
+ */
+const UNSUITED = new Set([
+  'CKR_MECHANISM_INVALID',
+  'CKR_MECHANISM_PARAM_INVALID',
+  'CKR_KEY_TYPE_INCONSISTENT',
+  'CKR_KEY_FUNCTION_NOT_PERMITTED',
+  'CKR_FUNCTION_NOT_SUPPORTED',
+  'CKR_FUNCTION_FAILED',
+  'CKR_ARGUMENTS_BAD',
+]);
+
+export function isMechanismUnsuited(error: unknown): boolean {
+  if (!(error instanceof AgentError) || error.ckr === undefined) return false;
+  // said of the PIN, not of the mechanism: the next way of signing would try the PIN again
+  if (error.ckrFunction === 'C_Login') return false;
+  // tpm2-pkcs11 says so of curves that its TPM does not have
+  if (error.ckr === 'CKR_HOST_MEMORY') return error.ckrFunction === 'C_SignInit';
+  return UNSUITED.has(error.ckr);
+}
+
+/** Is this the token's (or its module's) trouble, so that opening it anew may help? */
+export function isWorthReopening(error: unknown): boolean {
+  if (!(error instanceof AgentError)) return false;
+  // a login that hung has taken the request's whole time: the next one may try
+  if (error instanceof UnsettledLogin) return error.mayTryAgain && errorCode(error.cause) !== 'ERR_MODULE_TIMEOUT';
+  return error.code === 'ERR_MODULE_DIED' || error.code === 'ERR_TOKEN_ABSENT' || error.code === 'ERR_TOKEN_FAILED';
+}
+
+function codeOf(ckr: string, functionName: string): AgentErrorCode {
+  // ykcs11's answer to a PIN that is too short
+  if (ckr === 'CKR_ARGUMENTS_BAD' && functionName === 'C_Login') return 'ERR_PIN_INCORRECT';
+  return CODES[ckr] ?? 'ERR_TOKEN_FAILED';
+}
+
+/** The error of a call that the module host answered with a failure. */
+export function hostFailure(failure: HostFailure, modulePath: string): AgentError {
+  switch (failure.kind) {
+    case 'ckr':
+      return new AgentError(codeOf(failure.ckr, failure.function), `${failure.function} returned ${failure.ckr}`, {
+        ckr: failure.ckr,
+        ckrFunction: failure.function,
+      });
+    case 'load':
+      return new AgentError('ERR_MODULE_LOAD', `can't load the PKCS#11 module ${modulePath}: ${failure.text}`);
+    case 'limit':
+      return new AgentError('ERR_MODULE_LIMIT', `the PKCS#11 module ${modulePath} ${failure.text}`);
+    case 'pkcs11js':
+      return new AgentError('ERR_PKCS11JS_MISSING', 'pkcs11js is not compiled for this Node', {
+        hint: "install python3, make and g++, then run 'npm rebuild pkcs11js'",
+        cause: failure.text,
+      });
+    case 'internal':
+      return new AgentError('ERR_TOKEN_FAILED', `the module host failed: ${failure.text}`);
+  }
+}

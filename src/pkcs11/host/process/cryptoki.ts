@@ -1,0 +1,261 @@
+// The only file that loads pkcs11js, and so the only one next to vendor code. Everything is synchronous: its async calls
+// read freed memory and are slower; parallel signatures come from several hosts.
+import type * as Pkcs11js from 'pkcs11js';
+import { CKA, CKF } from '../../constants.ts';
+import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, TokenInfo } from '../protocol.ts';
+import { withoutPadding } from '../../padding.ts';
+
+type Handlers = {
+  [Call in HostCall]: (
+    params: HostCalls[Call]['params'],
+    payload: Buffer,
+    onLogin: () => void,
+  ) => HostCalls[Call]['result'] | Buffer;
+};
+
+const CKF_SERIAL_SESSION = 0x4;
+const CKF_OS_LOCKING_OK = 0x2;
+const CKU_USER = 1;
+const CKU_CONTEXT_SPECIFIC = 2;
+/** Objects asked for at once, and in all: an HSM may have far more, and whoever wants one of those says which. */
+const OBJECTS_AT_ONCE = 100;
+const MAX_OBJECTS = 10_000;
+/** Slots, and mechanisms of a token: real ones have some hundred. */
+const MAX_LIST = 10_000;
+/** Bytes of an attribute: certificates of post-quantum keys have some 20 KB. */
+const MAX_ATTRIBUTE = 1024 * 1024;
+/** RSA of 16,384 bits. */
+const MAX_SIGNATURE = 2048;
+
+/** The functions whose name is lost on the way. */
+const UNNAMED: Partial<Record<HostCall, string>> = { sign: 'C_Sign', find: 'C_FindObjects' };
+
+class HostError extends Error {
+  readonly failure: HostFailure;
+  constructor(failure: HostFailure) {
+    super(failure.kind);
+    this.failure = failure;
+  }
+}
+
+const limit = (text: string): HostError => new HostError({ kind: 'limit', text });
+
+function bounded<Item>(what: string, items: Item[]): Item[] {
+  if (items.length > MAX_LIST) throw limit(`lists ${items.length} ${what}`);
+  return items;
+}
+
+const fromHex = (handle: string): Buffer => Buffer.from(handle, 'hex');
+const toHex = (bytes: Buffer): string => bytes.toString('hex');
+
+async function loadAddon(): Promise<typeof Pkcs11js> {
+  try {
+    const { default: addon } = await import('pkcs11js');
+    return addon;
+  } catch (error) {
+    throw new HostError({ kind: 'pkcs11js', text: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+/** @param functionName for functions that pkcs11js wraps once more, and so loses the name of */
+function describeFailure(error: unknown, functionName = ''): HostFailure {
+  if (error instanceof HostError) return error.failure;
+  if (error instanceof Error && error.name === 'Pkcs11Error') {
+    const { message, code, method } = error as Error & { code: number; method: string };
+    // codes that pkcs11js has no name for read CKR_VENDOR_DEFINED
+    const ckr = message === 'CKR_VENDOR_DEFINED' && code < 0x80000000 ? `CKR_0x${code.toString(16)}` : message;
+    return { kind: 'ckr', ckr, code, function: method || functionName };
+  }
+  return { kind: 'internal', text: error instanceof Error ? error.message : String(error) };
+}
+
+/** One loaded module. */
+export class Cryptoki {
+  #addon: typeof Pkcs11js | undefined;
+  #module: Pkcs11js.PKCS11 | undefined;
+  #initArgs: string | undefined;
+
+  /** Carries out one call; never throws. @param onLogin called when C_Login succeeded and C_Sign is yet to come */
+  async call(
+    call: HostCall,
+    params: unknown,
+    payload: Buffer,
+    onLogin: () => void,
+  ): Promise<{ result: unknown } | { failure: HostFailure }> {
+    try {
+      if (call === 'load') {
+        await this.#load(params as HostCalls['load']['params']);
+        return { result: null };
+      }
+      const handler = this.#handlers[call] as (params: unknown, payload: Buffer, onLogin: () => void) => unknown;
+      return { result: handler(params, payload, onLogin) };
+    } catch (error) {
+      return { failure: describeFailure(error, UNNAMED[call]) };
+    }
+  }
+
+  async #load({ path, initArgs }: HostCalls['load']['params']): Promise<void> {
+    this.#addon = await loadAddon();
+    const module = new this.#addon.PKCS11();
+    try {
+      module.load(path);
+    } catch (error) {
+      throw new HostError({ kind: 'load', text: error instanceof Error ? error.message : String(error) });
+    }
+    this.#initArgs = initArgs;
+    this.#initialize(module);
+    this.#module = module;
+  }
+
+  #initialize(module: Pkcs11js.PKCS11): void {
+    module.C_Initialize({
+      flags: CKF_OS_LOCKING_OK,
+      // pkcs11js loses the last character
+      ...(this.#initArgs !== undefined && { libraryParameters: `${this.#initArgs} ` }),
+    });
+  }
+
+  #finalize(): void {
+    try {
+      this.#loaded.C_Finalize();
+    } catch (error) {
+      if (describeCkr(error) !== 'CKR_CRYPTOKI_NOT_INITIALIZED') throw error;
+    }
+  }
+
+  get #loaded(): Pkcs11js.PKCS11 {
+    if (!this.#module) throw new HostError({ kind: 'internal', text: 'no module loaded' });
+    return this.#module;
+  }
+
+  readonly #handlers: Omit<Handlers, 'load'> = {
+    finalize: () => {
+      this.#finalize();
+      return null;
+    },
+    reinitialize: () => {
+      this.#finalize();
+      this.#initialize(this.#loaded);
+      return null;
+    },
+    tokens: () => ({
+      tokens: bounded('slots', this.#loaded.C_GetSlotList(true)).flatMap((slot) => this.#tokenInfo(slot) ?? []),
+      rss: process.memoryUsage.rss(),
+    }),
+    mechanisms: ({ slot }) => bounded('mechanisms', this.#loaded.C_GetMechanismList(fromHex(slot))),
+    openSession: ({ slot }) => toHex(this.#loaded.C_OpenSession(fromHex(slot), CKF_SERIAL_SESSION)),
+    closeSession: ({ session }) => {
+      this.#loaded.C_CloseSession(fromHex(session));
+      return null;
+    },
+    login: ({ session }, pin) => {
+      try {
+        this.#loaded.C_Login(fromHex(session), CKU_USER, pin.toString('utf8'));
+        return true;
+      } catch (error) {
+        if (describeCkr(error) !== 'CKR_USER_ALREADY_LOGGED_IN') throw error;
+        return false;
+      } finally {
+        pin.fill(0);
+      }
+    },
+    logout: ({ session }) => {
+      this.#loaded.C_Logout(fromHex(session));
+      return null;
+    },
+    sessionInfo: ({ session }) => {
+      this.#loaded.C_GetSessionInfo(fromHex(session));
+      return null;
+    },
+    find: ({ session, class: objectClass, attributes, atMost }) =>
+      this.#find(fromHex(session), objectClass, attributes, atMost),
+    attributes: ({ session, object, types }) =>
+      Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
+    sign: ({ session, key, mechanism, pinLength }, payload, onLogin) => {
+      const handle = fromHex(session);
+      this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
+      if (pinLength !== undefined) {
+        this.#loginForOperation(handle, payload.subarray(0, pinLength));
+        onLogin();
+      }
+      return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), Buffer.alloc(MAX_SIGNATURE));
+    },
+  };
+
+  /** PKCS#11 section 5.6.8: between C_SignInit and C_Sign. */
+  #loginForOperation(session: Buffer, pin: Buffer): void {
+    try {
+      this.#loaded.C_Login(session, CKU_CONTEXT_SPECIFIC, pin.toString('utf8'));
+    } finally {
+      pin.fill(0);
+    }
+  }
+
+  /** A slot whose token can't be described (pulled at this moment, unreadable) is as good as empty. */
+  #tokenInfo(slot: Buffer): TokenInfo | undefined {
+    try {
+      const info = this.#loaded.C_GetTokenInfo(slot);
+      const { slotDescription } = this.#loaded.C_GetSlotInfo(slot);
+      if ((info.flags & CKF.TOKEN_INITIALIZED) === 0) return undefined;
+      return {
+        slot: toHex(slot),
+        slotDescription: withoutPadding(slotDescription),
+        label: withoutPadding(info.label),
+        manufacturer: withoutPadding(info.manufacturerID),
+        model: withoutPadding(info.model),
+        serial: withoutPadding(info.serialNumber),
+        flags: info.flags,
+        minPinLength: info.minPinLen,
+        maxPinLength: info.maxPinLen,
+      };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #find(session: Buffer, objectClass: number, attributes: Attributes, atMost?: number): string[] {
+    const template: Pkcs11js.Template = [
+      { type: CKA.CLASS, value: objectClass },
+      ...Object.entries(attributes).map(([type, value]) => ({ type: Number(type), value: fromHex(value ?? '') })),
+    ];
+    this.#loaded.C_FindObjectsInit(session, template);
+    try {
+      const found = new Set<string>();
+      while (found.size < (atMost ?? Infinity)) {
+        const objects = this.#loaded.C_FindObjects(session, OBJECTS_AT_ONCE);
+        if (objects.length === 0) break;
+        const before = found.size;
+        for (const object of objects) found.add(toHex(object));
+        if (found.size === before) throw limit('never ends its list of objects: it gives the same ones again');
+        if (found.size > MAX_OBJECTS)
+          throw limit(`lists more than ${MAX_OBJECTS} objects: name the key by id= or object=`);
+      }
+      return [...found].slice(0, atMost);
+    } finally {
+      this.#loaded.C_FindObjectsFinal(session);
+    }
+  }
+
+  /** One at a time: one that is invalid or sensitive makes pkcs11js throw for the whole batch. */
+  #attribute(session: Buffer, object: Buffer, type: number): string | null {
+    try {
+      const [attribute] = this.#loaded.C_GetAttributeValue(session, object, [{ type }]);
+      if (!Buffer.isBuffer(attribute?.value)) return null;
+      if (attribute.value.length > MAX_ATTRIBUTE) throw limit(`gives an attribute of ${attribute.value.length} bytes`);
+      return toHex(attribute.value);
+    } catch (error) {
+      if (describeFailure(error).kind !== 'ckr') throw error;
+      return null;
+    }
+  }
+
+  #mechanism({ type, pss }: Mechanism): Pkcs11js.Mechanism {
+    if (!pss || !this.#addon) return { mechanism: type };
+    return { mechanism: type, parameter: { type: this.#addon.CK_PARAMS_RSA_PSS, ...pss } };
+  }
+}
+
+function describeCkr(error: unknown): string | undefined {
+  const failure = describeFailure(error);
+  return failure.kind === 'ckr' ? failure.ckr : undefined;
+}

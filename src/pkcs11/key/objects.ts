@@ -1,0 +1,186 @@
+import { X509Certificate, type KeyObject } from 'node:crypto';
+import { AgentError } from '../../errors.ts';
+import { CKA, CKO } from '../constants.ts';
+import type { Session } from '../host/session.ts';
+import type { Attributes } from '../host/protocol.ts';
+import { publicKeyOf } from './public-key.ts';
+import { formatPkcs11Uri, idHint, type Pkcs11Uri } from '../uri.ts';
+
+/** A private key on a token, with what belongs to it. */
+export interface KeyObjects {
+  readonly handle: string;
+  readonly id: Buffer;
+  readonly label: string;
+  /** CKA_ALWAYS_AUTHENTICATE: the PIN is wanted with each signature. */
+  readonly alwaysAuthenticate: boolean;
+  /** Undefined where the token tells neither a public key nor a certificate. */
+  readonly publicKey: KeyObject | undefined;
+  readonly certificates: readonly X509Certificate[];
+}
+
+/**
+ * Handles of the objects of a class with all these attributes.
+ * @param atMost only so many
+ * @throws AgentError ERR_MODULE_LIMIT if they have no end, ERR_TOKEN_*, ERR_MODULE_*
+ */
+export async function find(
+  { host, session }: Session,
+  objectClass: number,
+  attributes: Attributes,
+  atMost?: number,
+): Promise<string[]> {
+  return await host.call('find', { session, class: objectClass, attributes, ...(atMost !== undefined && { atMost }) });
+}
+
+/** Reads attributes of an object: those that it lacks are undefined. */
+export async function read(
+  { host, session }: Session,
+  object: string,
+  types: readonly number[],
+): Promise<(type: number) => Buffer | undefined> {
+  const attributes = await host.call('attributes', { session, object, types: [...types] });
+  return (type) => {
+    const value = attributes[type];
+    return value === null || value === undefined || value === '' ? undefined : Buffer.from(value, 'hex');
+  };
+}
+
+const hexOf = (text: string): string => Buffer.from(text, 'utf8').toString('hex');
+const byId = (id: Buffer): Attributes => ({ [CKA.ID]: id.toString('hex') });
+const byLabel = (label: string): Attributes => ({ [CKA.LABEL]: hexOf(label) });
+
+function attributesOf(uri: Pkcs11Uri): Attributes {
+  return { ...(uri.id && byId(uri.id)), ...(uri.object !== undefined && byLabel(uri.object)) };
+}
+
+/** Keys without a label exist (NSS makes them), while the certificate or public key has one: the CKA_ID ties them. */
+async function findByLabelOfPartner(at: Session, label: string): Promise<string[]> {
+  for (const partner of [CKO.CERTIFICATE, CKO.PUBLIC_KEY]) {
+    for (const object of await find(at, partner, byLabel(label))) {
+      const id = (await read(at, object, [CKA.ID]))(CKA.ID);
+      if (id) return await find(at, CKO.PRIVATE_KEY, byId(id));
+    }
+  }
+  return [];
+}
+
+/** So many objects are named in a hint at most. */
+const NAMED = 8;
+
+/** Objects by what a URI would name them with: `object=a;id=%01, object=a;id=%02`. */
+async function describe(at: Session, objects: readonly string[]): Promise<string> {
+  const names: string[] = [];
+  for (const object of objects.slice(0, NAMED)) {
+    const value = await read(at, object, [CKA.LABEL, CKA.ID]);
+    const label = value(CKA.LABEL)?.toString('utf8');
+    const id = value(CKA.ID);
+    const attributes = formatPkcs11Uri({ ...(label !== undefined && { object: label }), ...(id && { id }) });
+    names.push(attributes.slice('pkcs11:'.length) || 'one without label and id');
+  }
+  return [...names, ...(objects.length > NAMED ? ['…'] : [])].join(', ');
+}
+
+async function describeKeys(at: Session): Promise<string> {
+  const keys = await find(at, CKO.PRIVATE_KEY, {}, NAMED + 1);
+  return keys.length === 0 ? 'the token shows no private key' : `the token has ${await describe(at, keys)}`;
+}
+
+async function findCertificates(at: Session, attributes: Attributes): Promise<X509Certificate[]> {
+  const certificates: X509Certificate[] = [];
+  for (const object of await find(at, CKO.CERTIFICATE, attributes)) {
+    const value = (await read(at, object, [CKA.VALUE]))(CKA.VALUE);
+    try {
+      if (value) certificates.push(new X509Certificate(value));
+    } catch {
+      // an attribute certificate, or a damaged one: as good as none
+    }
+  }
+  return certificates;
+}
+
+const KEY_ATTRIBUTES = [CKA.KEY_TYPE, CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.EC_PARAMS, CKA.EC_POINT];
+
+/** The public key of a public or private key's object; undefined if it does not tell. */
+export async function readPublicKey(at: Session, object: string): Promise<KeyObject | undefined> {
+  const value = await read(at, object, KEY_ATTRIBUTES);
+  const keyType = value(CKA.KEY_TYPE);
+  if (!keyType) return undefined;
+  return publicKeyOf({
+    keyType: keyType.readUIntLE(0, Math.min(4, keyType.length)),
+    modulus: value(CKA.MODULUS),
+    publicExponent: value(CKA.PUBLIC_EXPONENT),
+    ecParameters: value(CKA.EC_PARAMS),
+    ecPoint: value(CKA.EC_POINT),
+  });
+}
+
+/**
+ * The private key that a URI names, by CKA_ID, then label.
+ * @throws AgentError ERR_KEY_NOT_FOUND, ERR_KEY_AMBIGUOUS
+ */
+export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> {
+  let handles = await find(at, CKO.PRIVATE_KEY, attributesOf(uri));
+  if (handles.length === 0 && uri.id === undefined && uri.object !== undefined) {
+    handles = await findByLabelOfPartner(at, uri.object);
+  }
+  const [handle] = handles;
+  if (handle === undefined) {
+    throw new AgentError('ERR_KEY_NOT_FOUND', 'no private key that the pkcs11 URI fits', {
+      hint: [idHint(uri), await describeKeys(at)].filter((hint) => hint !== undefined).join('; '),
+    });
+  }
+  if (handles.length > 1) {
+    throw new AgentError('ERR_KEY_AMBIGUOUS', `the pkcs11 URI fits ${handles.length} private keys`, {
+      hint: `say which: ${await describe(at, handles)}`,
+    });
+  }
+
+  const value = await read(at, handle, [CKA.ID, CKA.LABEL, CKA.ALWAYS_AUTHENTICATE]);
+  const id = value(CKA.ID) ?? Buffer.alloc(0);
+  const label = value(CKA.LABEL)?.toString('utf8') ?? '';
+  const partner = id.length > 0 ? byId(id) : byLabel(label);
+  const certificates = await findCertificates(at, partner);
+  let publicKey = await readPublicKey(at, handle);
+  for (const object of publicKey ? [] : await find(at, CKO.PUBLIC_KEY, partner)) {
+    publicKey ??= await readPublicKey(at, object);
+  }
+  publicKey ??= certificates[0]?.publicKey;
+  const own = newestFirst(certificates.filter((each) => publicKey && each.publicKey.equals(publicKey)));
+  const alwaysAuthenticate = value(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1;
+  return { handle, id, label, alwaysAuthenticate, publicKey, certificates: own.slice(0, 1) };
+}
+
+/** A renewed certificate often stands beside the old one. */
+function newestFirst(certificates: readonly X509Certificate[]): X509Certificate[] {
+  return certificates.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+}
+
+/**
+ * The certificate that a URI names, by CKA_ID, then label; the newest, if all that it fits are of one key.
+ * @throws AgentError ERR_CERTIFICATE_NOT_FOUND
+ */
+export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509Certificate> {
+  const certificates = newestFirst(await findCertificates(at, attributesOf(uri)));
+  const [certificate, ...others] = certificates;
+  if (certificate && others.every(({ publicKey }) => publicKey.equals(certificate.publicKey))) return certificate;
+  if (!certificate) {
+    const hint = idHint(uri);
+    throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', 'no certificate that the pkcs11 URI fits', {
+      ...(hint !== undefined && { hint }),
+    });
+  }
+  throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `the pkcs11 URI fits ${certificates.length} certificates`, {
+    hint: `say which: ${await describe(at, await find(at, CKO.CERTIFICATE, attributesOf(uri)))}`,
+  });
+}
+
+/** What is public of a key that a URI names, for whoever has not logged in. */
+export async function findPublicHalf(
+  at: Session,
+  uri: Pkcs11Uri,
+): Promise<Pick<KeyObjects, 'publicKey' | 'certificates'>> {
+  const certificates = await findCertificates(at, attributesOf(uri));
+  const [object] = await find(at, CKO.PUBLIC_KEY, attributesOf(uri));
+  const publicKey = (object === undefined ? undefined : await readPublicKey(at, object)) ?? certificates[0]?.publicKey;
+  return { publicKey, certificates: certificates.slice(0, 1) };
+}

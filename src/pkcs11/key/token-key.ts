@@ -1,0 +1,151 @@
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import { AgentError } from '../../errors.ts';
+import { keyKind } from '../../signing/public-key.ts';
+import type { SignatureRequest } from '../../signing/request.ts';
+import type { RawSignature, Signer } from '../../signing/signer.ts';
+import { isMechanismUnsuited } from '../host/failures.ts';
+import { noWay, signingWays, type SigningWay } from './mechanisms.ts';
+import { findModule } from '../modules/find-module.ts';
+import { findKey, type KeyObjects } from './objects.ts';
+import { TokenSession, type OpenSession, type TokenSessionOptions } from '../token/session.ts';
+import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
+
+/** How to open a key or certificate on a token. */
+export interface TokenOptions extends TokenSessionOptions {
+  /** The module for URIs that name none. */
+  readonly defaultModule?: string;
+}
+
+/** How to open a key. */
+export interface TokenKeyOptions extends TokenOptions {
+  /** The key's certificate, for tokens that tell neither a public key nor a certificate. */
+  readonly certificate?: X509Certificate;
+}
+
+/** A key's objects, in the session that they were found in. */
+interface FoundKey {
+  readonly at: OpenSession;
+  readonly objects: KeyObjects;
+}
+
+/** What a key may refuse apart from everything else: ykcs11 takes PSS with SHA-1 and not with SHA-224. */
+const wayId = ({ name, mechanism }: SigningWay): string => `${name} ${JSON.stringify(mechanism.pss ?? null)}`;
+
+/** A private key in a PKCS#11 token. */
+export class TokenKey implements Signer {
+  readonly name: string;
+  readonly publicKey: KeyObject;
+  readonly certificates: readonly X509Certificate[];
+  readonly #uri: Pkcs11Uri;
+  readonly #options: TokenKeyOptions;
+  readonly #session: TokenSession;
+  /** Ways of signing that this key refused while another one worked: not tried again. */
+  readonly #unsuited = new Set<string>();
+  #found: FoundKey;
+
+  private constructor(uri: Pkcs11Uri, options: TokenKeyOptions, session: TokenSession, found: FoundKey) {
+    this.#uri = uri;
+    this.#options = options;
+    this.#session = session;
+    this.#found = found;
+    const { at, objects } = found;
+    this.name = formatPkcs11Uri({
+      token: at.token.label,
+      ...(objects.label !== '' && { object: objects.label }),
+      ...(objects.id.length > 0 && { id: objects.id }),
+    });
+    const publicKey = objects.publicKey ?? options.certificate?.publicKey;
+    if (!publicKey) {
+      throw new AgentError(
+        'ERR_KEY_UNSUPPORTED',
+        `the token tells neither the public key nor a certificate of ${this.name}`,
+        { hint: 'give --cert' },
+      );
+    }
+    keyKind(publicKey); // refuses kinds that can't be used
+    this.publicKey = publicKey;
+    this.certificates = objects.certificates;
+  }
+
+  /**
+   * Opens the key that a URI names: loads the module in its host, finds the token, logs in, finds the key.
+   * @throws AgentError ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*, ERR_KEY_*
+   */
+  static async open(uri: Pkcs11Uri, options: TokenKeyOptions): Promise<TokenKey> {
+    if (uri.type !== undefined && uri.type !== 'private') {
+      throw new AgentError('ERR_URI', `${pkcs11UriName(uri)} names no private key`, { hint: 'leave out type=' });
+    }
+    const session = await TokenSession.open(uri, await findModule(uri, options.defaultModule), options);
+    try {
+      const found = await session.run(async (at) => ({ at, objects: await findKey(at, uri) }));
+      return new TokenKey(uri, options, session, found);
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
+    const refused = new Set<string>();
+    const signature = await this.#session.run((at) => this.#signAt(at, request, refused, signal));
+    for (const way of refused) this.#unsuited.add(way);
+    return signature;
+  }
+
+  /** By the mechanisms that the token lists. */
+  canSign(request: SignatureRequest): boolean {
+    const { mechanisms } = this.#found.at;
+    return signingWays(request, keyKind(this.publicKey)).some((way) => mechanisms.has(way.mechanism.type));
+  }
+
+  async ready(): Promise<void> {
+    await this.#session.ready();
+  }
+
+  onLost(listener: () => void): () => void {
+    return this.#session.onLost(listener);
+  }
+
+  /** @param refused is told what the key refused, over all tries: some modules leave an operation active that they refused */
+  async #signAt(
+    at: OpenSession,
+    request: SignatureRequest,
+    refused: Set<string>,
+    signal: AbortSignal | undefined,
+  ): Promise<RawSignature> {
+    const { host, session, mechanisms, token } = at;
+    const { pin } = this.#options;
+    const { handle, alwaysAuthenticate } = await this.#objectsAt(at);
+    const ways = signingWays(request, keyKind(this.publicKey));
+    for (const way of ways) {
+      const { name, mechanism, data } = way;
+      const id = wayId(way);
+      if (!mechanisms.has(mechanism.type) || this.#unsuited.has(id) || refused.has(id)) continue;
+      try {
+        const params = { session, key: handle, mechanism };
+        const bytes = alwaysAuthenticate
+          ? await pin.sign(host, token, params, data(), signal)
+          : await host.sign(params, data(), { signal });
+        return { bytes, mechanism: name };
+      } catch (error) {
+        if (!isMechanismUnsuited(error)) throw error;
+        refused.add(id);
+      }
+    }
+    throw noWay(request, ways, mechanisms, this.name);
+  }
+
+  async #objectsAt(at: OpenSession): Promise<KeyObjects> {
+    if (this.#found.at === at) return this.#found.objects;
+    const objects = await findKey(at, this.#uri);
+    if (objects.publicKey && !objects.publicKey.equals(this.publicKey)) {
+      throw new AgentError('ERR_KEY_NOT_FOUND', `${this.name} is another key than before`, { hint: 'restart pksigd' });
+    }
+    this.#found = { at, objects };
+    return objects;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session[Symbol.asyncDispose]();
+  }
+}

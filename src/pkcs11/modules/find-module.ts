@@ -1,0 +1,91 @@
+import { access, readdir } from 'node:fs/promises';
+import { machine } from 'node:os';
+import { basename, isAbsolute, join } from 'node:path';
+import { AgentError } from '../../errors.ts';
+import { p11KitModules, type P11KitFolders, type P11KitModule } from './p11-kit.ts';
+import type { Pkcs11Uri } from '../uri.ts';
+
+/** Where distributions put modules, beside the library folders of multiarch. */
+const LIBRARY_FOLDERS = ['/usr/lib/softhsm', '/usr/lib/pkcs11', '/usr/lib64/pkcs11', '/usr/local/lib', '/usr/lib'];
+
+async function isReadable(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function libraryFolders(): Promise<string[]> {
+  const entries = await readdir('/usr/lib').catch(() => []);
+  const isOwn = (name: string): boolean => name.startsWith(machine());
+  const multiarch = entries
+    .filter((name) => name.includes('-linux-'))
+    .sort((a, b) => Number(isOwn(b)) - Number(isOwn(a)))
+    .map((name) => join('/usr/lib', name));
+  return [...multiarch.map((folder) => join(folder, 'pkcs11')), ...LIBRARY_FOLDERS, ...multiarch];
+}
+
+async function firstReadable(files: readonly string[]): Promise<string | undefined> {
+  for (const folder of await libraryFolders()) {
+    for (const file of files) {
+      const path = join(folder, file);
+      if (await isReadable(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+async function configuredPath({ file }: P11KitModule): Promise<string | undefined> {
+  return isAbsolute(file) ? file : await firstReadable([file]);
+}
+
+/** RFC 7512 section 2.3: the module's name without a `lib` before and an extension behind it, or as p11-kit knows it. */
+async function moduleByName(name: string): Promise<string> {
+  if (name !== basename(name)) throw new AgentError('ERR_URI', `bad pkcs11 URI: module-name '${name}' is a path`);
+  // one that is meant for other programs too: it was asked for by name
+  const configured = (await p11KitModules()).find((module) => module.name === name);
+  const found = configured
+    ? await configuredPath(configured)
+    : await firstReadable([`lib${name}.so`, `${name}.so`, `${name}-pkcs11.so`]);
+  if (found === undefined) {
+    throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module named '${name}'`, { hint: 'give module-path' });
+  }
+  return found;
+}
+
+/**
+ * The file of the module that a URI names, or else the default one.
+ * @throws AgentError ERR_MODULE_NOT_FOUND
+ */
+export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefined): Promise<string> {
+  const path = uri.modulePath ?? (uri.moduleName === undefined ? defaultModule : await moduleByName(uri.moduleName));
+  if (path === undefined) {
+    throw new AgentError('ERR_MODULE_NOT_FOUND', 'the pkcs11 URI names no module', {
+      hint: 'add ?module-path=/path/to/module.so, or give --module',
+    });
+  }
+  if (!(await isReadable(path))) throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module at ${path}`);
+  return path;
+}
+
+/** A module to look into, and how a URI names it. */
+export interface ModuleName {
+  readonly path: string;
+  /** As all users of this machine know it from p11-kit's configuration. */
+  readonly name?: string;
+}
+
+/**
+ * The modules that p11-kit's configuration has for pksigd, each once: without those that hold certificate authorities only.
+ * A file that is not there is left for whoever loads it to complain of.
+ */
+export async function configuredModules(folders?: P11KitFolders): Promise<ModuleName[]> {
+  const modules = new Map<string, ModuleName>();
+  for (const module of await p11KitModules(folders)) {
+    if (!module.isEnabled || module.isTrust) continue;
+    const path = (await configuredPath(module)) ?? module.file;
+    const { name, isUsers } = module;
+    if (!modules.has(path)) modules.set(path, { path, ...(!isUsers && { name }) });
+  }
+  return [...modules.values()];
+}

@@ -1,0 +1,202 @@
+import { AgentError, errorText } from '../../errors.ts';
+import type { Secret } from '../../secret.ts';
+import { CKF } from '../constants.ts';
+import { UnsettledLogin, type LoginOutcome } from '../host/login-outcome.ts';
+import { newSalt, recordsOf, slowHash, type PinRecord, type PinUse } from './pin-record.ts';
+import type { TokenInfo } from '../host/protocol.ts';
+
+/** The PIN that a token is to be sent. */
+export interface PinTrial {
+  readonly token: TokenInfo;
+  readonly pin: Secret;
+  readonly use: PinUse;
+  /** Another process, or another login of this one, has its turn for longer than a second. */
+  readonly onWaiting?: ((holder: number | undefined) => void) | undefined;
+  /** What the token said could not be written down. */
+  readonly onRecordFailed?: ((error: string) => void) | undefined;
+}
+
+/** What became of it, and the error that told so. */
+export interface LoginResult {
+  readonly outcome: LoginOutcome;
+  readonly error?: unknown;
+}
+
+/** The records of one token, while nobody else can have them. */
+export interface RecordAccess {
+  /** A process or a login had them before, so that the token may have changed since it was looked at. */
+  readonly waited: boolean;
+  load(): Promise<readonly PinRecord[]>;
+  /** Resolves when they are safe. */
+  save(records: readonly PinRecord[]): Promise<void>;
+}
+
+/** Where the records of tokens are kept. */
+export interface RecordStore {
+  /** How a person makes it forget: `remove /path`. */
+  cureOf(token: TokenInfo): string;
+  peek(token: TokenInfo): Promise<readonly PinRecord[]>;
+  exclusively<Result>(
+    token: TokenInfo,
+    onWaiting: PinTrial['onWaiting'],
+    work: (access: RecordAccess) => Promise<Result>,
+  ): Promise<Result>;
+}
+
+/** A login whose outcome nobody knows may be followed by one other. */
+const MAX_UNSETTLED = 2;
+
+const FEW_TRIES = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY;
+
+/**
+ * The memory of PINs that tokens refused, and of logins whose outcome they never told. All that logs in asks it first: an
+ * agent under `Restart=always`, ten that start together, copies, recovery and watchers must use up one try, not all three.
+ * A login is written down before it is made; the token's word settles it.
+ */
+export class PinMemory {
+  readonly #store: RecordStore;
+
+  constructor(store: RecordStore) {
+    this.#store = store;
+  }
+
+  /**
+   * Makes one login attempt, unless this PIN has had its tries on this token. Attempts on one token follow each other, so
+   * that whoever waits learns from the first.
+   * @param login is told whether others had their turn before
+   * @returns what `login` did; for the outcome `unknown` with an {@link UnsettledLogin}
+   * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY, all without an attempt
+   */
+  async guard(
+    trial: PinTrial,
+    login: () => Promise<LoginResult>,
+    beforehand: (waited: boolean) => Promise<void> = () => Promise.resolve(),
+  ): Promise<LoginResult> {
+    return await this.#store.exclusively(trial.token, trial.onWaiting, async (access) => {
+      await beforehand(access.waited);
+      const before = await access.load();
+      const mine = await recordsOf(trial.pin, before);
+      this.#mayTry(trial.token, mine);
+      const attempted = await this.#attempted(trial, before, mine);
+      await access.save(attempted);
+      const { outcome, error } = await login();
+      const after = await this.#after(outcome, trial, before, mine);
+      // what is on the disk says `attempted`: that is less than the token said, but no more than one login too many
+      if (after) await access.save(after).catch((reason: unknown) => trial.onRecordFailed?.(errorText(reason)));
+      return outcome === 'unknown' ? { outcome, error: this.#unsettled(trial, mine, error) } : { outcome, error };
+    });
+  }
+
+  /**
+   * Writes down what became of a login that was not written down before, since its PIN had been accepted until then.
+   * @returns what to throw
+   */
+  async note(trial: PinTrial, { outcome, error }: LoginResult): Promise<unknown> {
+    return await this.#store
+      .exclusively(trial.token, trial.onWaiting, async (access) => {
+        const before = await access.load();
+        const mine = await recordsOf(trial.pin, before);
+        const attempted = await this.#attempted(trial, before, mine);
+        await access.save((await this.#after(outcome, trial, before, mine)) ?? attempted);
+        return outcome === 'unknown' ? this.#unsettled(trial, mine, error) : error;
+      })
+      .catch((reason: unknown) => {
+        trial.onRecordFailed?.(errorText(reason));
+        return error;
+      });
+  }
+
+  /**
+   * Whether a PIN may be tried, without an attempt.
+   * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY
+   */
+  async check(token: TokenInfo, pin: Secret): Promise<void> {
+    this.#mayTry(token, await recordsOf(pin, await this.#store.peek(token)));
+  }
+
+  #mayTry(token: TokenInfo, mine: ReadonlySet<PinRecord>): void {
+    const { label, flags } = token;
+    const cure = this.#store.cureOf(token);
+    for (const { refusedAt } of mine) {
+      if (refusedAt === undefined) continue;
+      throw new AgentError('ERR_PIN_INCORRECT', `token '${label}' refused this PIN before (${refusedAt})`, {
+        hint: `it is not tried again; correct the PIN at its source, or ${cure}`,
+      });
+    }
+    const times = unsettledOf(mine);
+    const said = `token '${label}' never told what became of earlier logins with this PIN (${times.join(', ')})`;
+    if (times.length >= MAX_UNSETTLED) {
+      throw new UnsettledLogin(said, {
+        mayTryAgain: false,
+        hint: `it counts as refused; correct the PIN at its source, or, if it is right, ${cure}`,
+      });
+    }
+    if (times.length > 0 && (flags & FEW_TRIES) !== 0) {
+      throw new UnsettledLogin(`${said}, and has few tries left`, {
+        mayTryAgain: false,
+        hint: `log in by hand with the right PIN, then ${cure}`,
+      });
+    }
+  }
+
+  #unsettled({ token }: PinTrial, before: ReadonlySet<PinRecord>, cause: unknown): UnsettledLogin {
+    const mayTryAgain = unsettledOf(before).length + 1 < MAX_UNSETTLED;
+    return new UnsettledLogin(
+      `token '${token.label}' never told what became of the login with this PIN (${errorText(cause)})`,
+      {
+        cause,
+        mayTryAgain,
+        hint: mayTryAgain
+          ? 'it may be tried once more'
+          : `it counts as refused; correct the PIN at its source, or, if it is right, ${this.#store.cureOf(token)}`,
+      },
+    );
+  }
+
+  /** The records with one login more. */
+  async #attempted(trial: PinTrial, before: readonly PinRecord[], mine: ReadonlySet<PinRecord>): Promise<PinRecord[]> {
+    const old = [...mine].find((record) => useOf(record) === trial.use);
+    const attemptedAt = [...(old?.attemptedAt ?? []), new Date().toISOString()];
+    const { salt, hash } = old ?? (await this.#hashed(trial, before, mine));
+    return [...before.filter((record) => record !== old), { salt, hash, attemptedAt, ...ofUse(trial.use) }];
+  }
+
+  /** The records when the outcome is known; undefined if they stay as they are. */
+  async #after(
+    outcome: LoginOutcome,
+    trial: PinTrial,
+    before: readonly PinRecord[],
+    mine: ReadonlySet<PinRecord>,
+  ): Promise<readonly PinRecord[] | undefined> {
+    switch (outcome) {
+      case 'unknown':
+        return undefined;
+      case 'untried':
+        return before;
+      case 'accepted':
+        // of its own use only: a card may have another PIN for signatures
+        return before.filter((record) => !mine.has(record) || useOf(record) !== trial.use);
+      case 'refused': {
+        const { salt, hash } = await this.#hashed(trial, before, mine);
+        const refusedAt = new Date().toISOString();
+        return [...before.filter((record) => !mine.has(record)), { salt, hash, refusedAt, ...ofUse(trial.use) }];
+      }
+    }
+  }
+
+  async #hashed(
+    { pin }: PinTrial,
+    before: readonly PinRecord[],
+    mine: ReadonlySet<PinRecord>,
+  ): Promise<Pick<PinRecord, 'salt' | 'hash'>> {
+    const [known] = mine;
+    if (known) return known;
+    const salt = newSalt(before);
+    return { salt, hash: await slowHash(pin, salt) };
+  }
+}
+
+const useOf = ({ use }: PinRecord): PinUse => use ?? 'session';
+const ofUse = (use: PinUse): Pick<PinRecord, 'use'> => (use === 'session' ? {} : { use });
+const unsettledOf = (mine: ReadonlySet<PinRecord>): string[] =>
+  [...mine].flatMap(({ attemptedAt }) => attemptedAt ?? []);

@@ -1,0 +1,84 @@
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import type { Secret } from '../../secret.ts';
+import { DAMAGED } from './record-file.ts';
+import { stateError } from './state-error.ts';
+
+/** What the PIN is used for: C_Login as CKU_USER, or as CKU_CONTEXT_SPECIFIC, for which some cards have a PIN of its own. */
+export type PinUse = 'session' | 'signature';
+
+/** One PIN that a token refused, or never said what it makes of it. The times are ISO 8601. */
+export interface PinRecord {
+  /** hex; the hash is scrypt's. */
+  readonly salt: string;
+  readonly hash: string;
+  readonly refusedAt?: string;
+  /** Logins without an outcome. */
+  readonly attemptedAt?: readonly string[];
+  /** Without it `session`. */
+  readonly use?: PinUse;
+}
+
+/** PINs that are remembered for a token. */
+const MAX_RECORDS = 8;
+const HASH_LENGTH = 32;
+
+export async function slowHash(pin: Secret, salt: string): Promise<string> {
+  return await new Promise((resolve, reject) => {
+    scrypt(pin.bytes, Buffer.from(salt, 'hex'), HASH_LENGTH, (error, hash) => {
+      if (error) reject(error);
+      else resolve(hash.toString('hex'));
+    });
+  });
+}
+
+/** The records of one PIN among others. Records of one file share a salt where they can: each salt costs a hash. */
+export async function recordsOf(pin: Secret, records: readonly PinRecord[]): Promise<Set<PinRecord>> {
+  const mine = new Set<PinRecord>();
+  for (const salt of new Set(records.map((record) => record.salt))) {
+    const given = Buffer.from(await slowHash(pin, salt), 'hex');
+    for (const record of records) {
+      if (record.salt === salt && timingSafeEqual(Buffer.from(record.hash, 'hex'), given)) mine.add(record);
+    }
+  }
+  return mine;
+}
+
+export function newSalt(records: readonly PinRecord[]): string {
+  return records.at(-1)?.salt ?? randomBytes(16).toString('hex');
+}
+
+const isHex = (value: unknown, bytes: number): value is string =>
+  typeof value === 'string' && value.length === 2 * bytes && /^[0-9a-f]*$/.test(value);
+const isTime = (value: unknown): value is string => typeof value === 'string' && /^[-0-9T:.Z]{1,40}$/.test(value);
+
+function isRecord(value: unknown): value is PinRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { salt, hash, refusedAt, attemptedAt, use } = value as Record<string, unknown>;
+  return (
+    isHex(salt, 16) &&
+    isHex(hash, HASH_LENGTH) &&
+    (use === undefined || use === 'session' || use === 'signature') &&
+    (isTime(refusedAt) || (refusedAt === undefined && attemptedAt !== undefined)) &&
+    (attemptedAt === undefined || (Array.isArray(attemptedAt) && attemptedAt.length > 0 && attemptedAt.every(isTime)))
+  );
+}
+
+/**
+ * A file's records.
+ * @throws AgentError ERR_STATE_DIRECTORY if it is damaged, since it may hide a refusal
+ */
+export function parseRecords(text: string, path: string): PinRecord[] {
+  let records: unknown;
+  try {
+    records = JSON.parse(text);
+  } catch {
+    // said below
+  }
+  if (Array.isArray(records) && records.every(isRecord)) return records;
+  throw stateError(`the record of refused PINs ${path} is damaged`, undefined, DAMAGED);
+}
+
+/** The latest records as a file's text; undefined if there are none. */
+export function formatRecords(records: readonly PinRecord[]): string | undefined {
+  return records.length === 0 ? undefined : `${JSON.stringify(records.slice(-MAX_RECORDS))}\n`;
+}

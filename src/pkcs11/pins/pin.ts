@@ -1,0 +1,272 @@
+import { AgentError, type AgentErrorCode } from '../../errors.ts';
+import { Secret } from '../../secret.ts';
+import { CKF } from '../constants.ts';
+import type { PinEvent } from './events.ts';
+import { outcomeOf, UnsettledLogin, type LoginOutcome } from '../host/login-outcome.ts';
+import type { ModuleHost } from '../host/module-host.ts';
+import type { LoginResult, PinMemory, PinTrial } from './pin-memory.ts';
+import type { PinUse } from './pin-record.ts';
+import type { HostCalls, TokenInfo } from '../host/protocol.ts';
+import { processMemory } from './refused-pins.ts';
+import { hasPad } from './pin-state.ts';
+
+/** How to come by a PIN, and how careful to be with it. */
+export interface PinOptions {
+  /**
+   * Gets the PIN.
+   * @param token the token's label, for a prompt
+   * @param again the token refused what came last time: get it anew without troubling a person, or reject
+   */
+  readonly ask: (token: string, again: boolean) => Promise<Secret>;
+  /** The memory over restarts; without it a refused PIN is remembered while the process lives. */
+  readonly refused?: PinMemory | undefined;
+  /** Use the last try that the token allows (CKF_USER_PIN_FINAL_TRY). */
+  readonly useFinalTry?: boolean | undefined;
+  readonly onEvent?: ((event: PinEvent) => void) | undefined;
+}
+
+/** Milliseconds of waiting for a keypad after which a person is told of it. */
+const PAD_NOTICE = 500;
+/** Milliseconds that a person has for typing there. */
+const PAD_PATIENCE = 120_000;
+
+/** What is known of one token's PIN. */
+interface TokenPin {
+  secret?: Promise<Secret> | undefined;
+  /** What the token said of which PIN. */
+  refusal?: { readonly error: AgentError; readonly secret: Secret | undefined } | undefined;
+  /** The token accepted it for a signature: the next one need not be written down. */
+  signs: boolean;
+}
+
+/**
+ * PINs from one source, and what became of them. A PIN is asked for once a token, kept while the agent runs, and never
+ * tried again on a token that refused it; one that has changed at its source in the meantime is. Each C_Login goes through
+ * the memory of refused PINs, which writes it down before it is made.
+ */
+export class Pin {
+  readonly #options: PinOptions;
+  readonly #memory: PinMemory;
+  readonly #tokens = new Map<string, TokenPin>();
+
+  constructor(options: PinOptions) {
+    this.#options = options;
+    this.#memory = options.refused ?? processMemory();
+  }
+
+  /**
+   * Logs in to a token.
+   * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_LOCKED, ERR_PIN_FINAL_TRY: at every later call too, without another try;
+   *   ERR_PIN_UNSETTLED: an {@link UnsettledLogin} that may be tried once more or not; ERR_STATE_DIRECTORY
+   */
+  async login(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
+    const secret = await this.#ready(token);
+    const send = async (): Promise<LoginOutcome> =>
+      (await host.login(session, secret, hasPad(token) ? PAD_PATIENCE : 0)) ? 'accepted' : 'untried';
+    await this.#try(host, token, secret, 'session', send);
+  }
+
+  /**
+   * Signs with a key that wants the PIN with each signature (CKA_ALWAYS_AUTHENTICATE): C_Login as CKU_CONTEXT_SPECIFIC.
+   * The first one is written down; once the token has accepted the PIN so, only one that fails is.
+   * @throws AgentError as `login` does, and what the signature itself threw
+   */
+  async sign(
+    host: ModuleHost,
+    token: TokenInfo,
+    params: HostCalls['sign']['params'],
+    data: Buffer,
+    signal?: AbortSignal,
+  ): Promise<Buffer> {
+    const secret = await this.#ready(token);
+    const begun: Promise<Buffer>[] = [];
+    const send = (): Promise<LoginOutcome> =>
+      new Promise((resolve, reject) => {
+        const onLogin = (): void => {
+          resolve('accepted');
+        };
+        const login = { pin: secret, patience: hasPad(token) ? PAD_PATIENCE : 0, onLogin };
+        const signing = host.sign(params, data, { login, signal });
+        begun.push(signing);
+        signing.then(onLogin, reject);
+      });
+    await this.#try(host, token, secret, 'signature', send);
+    const [signature] = begun;
+    if (!signature) throw new TypeError('no login was made');
+    return await signature;
+  }
+
+  async #ready(token: TokenInfo): Promise<Secret> {
+    this.#checkFlags(token);
+    const secret = await this.#secret(token);
+    try {
+      if (!hasPad(token)) this.#checkLength(secret, token);
+    } catch (error) {
+      throw await this.#refuse(error, token);
+    }
+    return secret;
+  }
+
+  /** The PIN itself; empty for a token with a keypad. @throws AgentError ERR_PIN_* */
+  async #secret(token: TokenInfo): Promise<Secret> {
+    const known = this.#of(token);
+    const { refusal } = known;
+    if (hasPad(token)) {
+      // what somebody typed, or the empty PIN that the module took for one: either way not again by ourselves
+      if (refusal) throw refusal.error;
+      return new Secret('');
+    }
+    if (!refusal) {
+      known.secret ??= this.#options.ask(token.label, false).catch((error: unknown) => {
+        known.secret = undefined; // a file that is not there yet may come
+        throw error;
+      });
+      return await known.secret;
+    }
+    const secret = await this.#options.ask(token.label, true).catch(() => undefined);
+    if (!secret || !refusal.secret || secret.bytes.equals(refusal.secret.bytes)) throw refusal.error;
+    known.refusal = undefined;
+    return await (known.secret = Promise.resolve(secret));
+  }
+
+  /** One C_Login: the only place that makes them. */
+  async #try(
+    host: ModuleHost,
+    token: TokenInfo,
+    pin: Secret,
+    use: PinUse,
+    send: () => Promise<LoginOutcome>,
+  ): Promise<void> {
+    const known = this.#of(token);
+    const { onEvent } = this.#options;
+    const { label } = token;
+    const trial: PinTrial = {
+      token,
+      pin,
+      use,
+      onWaiting: (holder) => onEvent?.({ type: 'pin-wait', token: label, holder }),
+      onRecordFailed: (error) => onEvent?.({ type: 'pin-record-failed', token: label, error }),
+    };
+    const sendOnce = (): Promise<LoginResult> =>
+      hasPad(token) ? this.#sendAtPad(token, () => attempt(send)) : attempt(send);
+    try {
+      if (use === 'signature' && known.signs) {
+        const result = await sendOnce();
+        if (result.outcome === 'accepted') return;
+        known.signs = false;
+        const reason = result.outcome === 'untried' ? result.error : await this.#memory.note(trial, result);
+        throw reason;
+      }
+      const { outcome, error } = await this.#memory.guard(trial, sendOnce, (waited) =>
+        this.#lookAgain(host, token, waited),
+      );
+      if (error !== undefined) throw error as Error;
+      if (use === 'signature') known.signs = outcome === 'accepted';
+    } catch (error) {
+      throw await this.#refuse(error, token);
+    }
+  }
+
+  /** While this one waited, others may have used up tries. */
+  async #lookAgain(host: ModuleHost, token: TokenInfo, waited: boolean): Promise<void> {
+    if (!waited) return;
+    const { tokens } = await host.call('tokens', {});
+    const now = tokens.find(({ slot, serial }) => slot === token.slot && serial === token.serial);
+    if (now) this.#checkFlags(now);
+  }
+
+  /** Remembers that the token refused the PIN, if that is what the error says; resolves to what to throw. */
+  async #refuse(error: unknown, token: TokenInfo): Promise<unknown> {
+    if (!(error instanceof AgentError)) return error;
+    if (error instanceof UnsettledLogin ? error.mayTryAgain : !REFUSALS.has(error.code)) return error;
+    const isSaid = error.ckr !== undefined && !(error instanceof UnsettledLogin);
+    if (error.code === 'ERR_PIN_LOCKED' && !isSaid) return error; // by the flags, which are looked at each time
+    const refusal = isSaid
+      ? new AgentError(error.code, `token '${token.label}' refused the PIN (${error.message})`, {
+          cause: error,
+          ...defined({ ckr: error.ckr, hint: error.hint }),
+        })
+      : error;
+    const known = this.#of(token);
+    known.refusal = { error: refusal, secret: await known.secret?.catch(() => undefined) };
+    known.secret = undefined;
+    known.signs = false;
+    return refusal;
+  }
+
+  #of(token: TokenInfo): TokenPin {
+    const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
+    const known = this.#tokens.get(name) ?? { signs: false };
+    this.#tokens.set(name, known);
+    return known;
+  }
+
+  #checkFlags({ flags, label }: TokenInfo): void {
+    if ((flags & CKF.USER_PIN_LOCKED) !== 0) {
+      throw new AgentError('ERR_PIN_LOCKED', `the PIN of token '${label}' is locked`, {
+        hint: 'unlock it with its PUK or SO PIN (pkcs15-tool --unblock-pin, ykman piv access unblock-pin, pkcs11-tool --init-pin)',
+      });
+    }
+    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0 && this.#options.useFinalTry !== true) {
+      throw new AgentError('ERR_PIN_FINAL_TRY', `token '${label}' has one try for its PIN left`, {
+        hint: 'log in by hand with the right PIN, or give --use-final-pin-try',
+      });
+    }
+    if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0) this.#options.onEvent?.({ type: 'pin-count-low', token: label });
+  }
+
+  /** A PIN that the token can't take costs a try all the same with some modules (OpenSC). */
+  #checkLength(secret: Secret, { label, minPinLength: min, maxPinLength: max }: TokenInfo): void {
+    if (max < 1 || min > max || (secret.length >= min && secret.length <= max)) return;
+    throw new AgentError('ERR_PIN_INCORRECT', `the PIN for token '${label}' has a wrong length`, {
+      hint: `it takes ${min} to ${max} bytes; it was not tried`,
+    });
+  }
+
+  /**
+   * pkcs11js can't pass the NULL PIN that asks for the pad (PKCS#11 section 5.6.8); most modules take an empty one for it. One
+   * that refuses it at once has taken it for a PIN: that is remembered over restarts, as any other refused PIN is. What
+   * somebody typed is not: the next start asks a person again, and no loop locks the card.
+   */
+  async #sendAtPad(token: TokenInfo, login: () => Promise<LoginResult>): Promise<LoginResult> {
+    const pad = { hasWaited: false };
+    // gnome-keyring claims to have a keypad, and answers at once: don't send anybody there
+    const waiting = setTimeout(() => {
+      pad.hasWaited = true;
+      this.#options.onEvent?.({ type: 'pin-pad', token: token.label });
+    }, PAD_NOTICE);
+    try {
+      const { outcome, error } = await login();
+      if (!(error instanceof AgentError)) return { outcome, error };
+      const text = `token '${token.label}' wants its PIN on its own keypad: ${error.message}`;
+      const { code, ckr, ckrFunction, hint } = error;
+      const options = { cause: error, ...defined({ ckr, ckrFunction, hint }) };
+      if (!pad.hasWaited || ckr === undefined || outcome === 'untried') {
+        return { outcome, error: new AgentError(code, text, options) };
+      }
+      const typed =
+        outcome === 'refused'
+          ? new AgentError(code, text, options)
+          : new UnsettledLogin(text, { cause: error, mayTryAgain: false, hint: 'start anew to type it again' });
+      return { outcome: 'untried', error: typed };
+    } finally {
+      clearTimeout(waiting);
+    }
+  }
+}
+
+/** Codes after which a PIN is not tried again while its source says the same. */
+const REFUSALS: ReadonlySet<string> = new Set<AgentErrorCode>(['ERR_PIN_INCORRECT', 'ERR_PIN_LOCKED']);
+
+async function attempt(send: () => Promise<LoginOutcome>): Promise<LoginResult> {
+  try {
+    return { outcome: await send() };
+  } catch (error) {
+    return { outcome: outcomeOf(error), error };
+  }
+}
+
+/** Without what is undefined. */
+function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
+}

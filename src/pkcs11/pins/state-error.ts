@@ -1,0 +1,15 @@
+import { AgentError, errorText } from '../../errors.ts';
+
+const ANOTHER_FOLDER = 'give a folder of your own with --state-directory';
+
+/** Why the state directory, or a file in it, can't be used. */
+export function stateError(what: string, cause?: unknown, hint: string = ANOTHER_FOLDER): AgentError {
+  if (cause instanceof AgentError) return cause;
+  const reason = cause === undefined ? '' : `: ${errorText(cause)}`;
+  return new AgentError('ERR_STATE_DIRECTORY', `${what}${reason}`, { cause, hint });
+}
+
+/** The code of a failed system call, such as ENOENT. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentError, errorCode } from '../../errors.ts';
+import type { ModuleHost } from '../host/module-host.ts';
+import type { TokenInfo } from '../host/protocol.ts';
+import type { Pkcs11Uri } from '../uri.ts';
+
+/** Whether a URI's attributes of tokens fit a token. */
+export function matchesToken(uri: Pkcs11Uri, token: TokenInfo): boolean {
+  return (
+    (uri.token === undefined || uri.token === token.label) &&
+    (uri.manufacturer === undefined || uri.manufacturer === token.manufacturer) &&
+    (uri.model === undefined || uri.model === token.model) &&
+    (uri.serial === undefined || uri.serial === token.serial) &&
+    (uri.slotId === undefined || uri.slotId === slotNumber(token.slot))
+  );
+}
+
+/** A slot's handle is CK_SLOT_ID as it lies in memory: little-endian on every platform that Node runs on here. */
+function slotNumber(slot: string): number {
+  const bytes = Buffer.from(slot, 'hex');
+  return bytes.length < 4 ? bytes.readUIntLE(0, bytes.length) : bytes.readUInt32LE(0);
+}
+
+/**
+ * The token that a URI names, among those that are there now.
+ * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS
+ */
+export async function findToken(host: ModuleHost, uri: Pkcs11Uri): Promise<TokenInfo> {
+  const { tokens } = await host.call('tokens', {});
+  const found = tokens.filter((token) => matchesToken(uri, token));
+  const [token] = found;
+  if (found.length > 1) {
+    const names = found.map(({ label, serial }) => `'${label}' (serial ${serial})`).join(', ');
+    throw new AgentError('ERR_TOKEN_AMBIGUOUS', `the pkcs11 URI fits several tokens: ${names}`, {
+      hint: 'add token= or serial=',
+    });
+  }
+  if (token) return token;
+  const present = tokens.map(({ label }) => `'${label}'`).join(', ');
+  const wanted = uri.token === undefined ? 'no token that the pkcs11 URI fits' : `no token '${uri.token}'`;
+  throw new AgentError('ERR_TOKEN_ABSENT', `${wanted} in module ${host.modulePath}`, {
+    hint: present === '' ? 'there is none at all' : `there is ${present}`,
+  });
+}
+
+/** Milliseconds that a token gets to show itself, and between looks. */
+const APPEARANCE = 2_000;
+const LOOK_INTERVAL = 250;
+
+/**
+ * Looks for something for two seconds. Modules show nothing at the first look when two processes start at once (SoftHSM),
+ * or while a reader wakes up.
+ * @param look resolves to undefined, or rejects with ERR_TOKEN_ABSENT, if it is not there
+ * @param again is called before each further look
+ */
+export async function lookAgain<Found>(
+  look: () => Promise<Found>,
+  again: () => Promise<void>,
+  isThere: (found: Found) => boolean = () => true,
+): Promise<Found> {
+  const end = performance.now() + APPEARANCE;
+  for (;;) {
+    const isLast = performance.now() >= end;
+    try {
+      const found = await look();
+      if (isLast || isThere(found)) return found;
+    } catch (error) {
+      if (isLast || errorCode(error) !== 'ERR_TOKEN_ABSENT') throw error;
+    }
+    await sleep(LOOK_INTERVAL);
+    await again();
+  }
+}

@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { advise, isBefore, parseRelease, type CanSign } from '../../../src/check/advice.ts';
+import type { KeyKind } from '../../../src/signing/public-key.ts';
+
+const RSA: KeyKind = { type: 'RSA', modulusBits: 2048, modulusBytes: 256 };
+const EC: KeyKind = { type: 'EC', curve: 'P-256', orderBytes: 32 };
+const ED25519: KeyKind = { type: 'ED25519' };
+const ED448: KeyKind = { type: 'ED448' };
+
+const all: CanSign = () => true;
+const nothing: CanSign = () => false;
+const isMessage = (name: string): boolean => name.endsWith(',data=message');
+const onlyMessages: CanSign = isMessage;
+const onlyPkcs1: CanSign = (name) => name.startsWith('RSA_PKCS1_PADDING') && !isMessage(name);
+const onlyHashedPkcs1: CanSign = (name) => name.startsWith('RSA_PKCS1_PADDING') && isMessage(name);
+const noRaw: CanSign = (name) => name !== 'RSA_NO_PADDING';
+const noPkcs1: CanSign = (name) => !name.startsWith('RSA_PKCS1_PADDING');
+
+/** A row: kind, releases, what the key signs; the line's arguments, `1.2` behind them where TLS must stay below 1.3. */
+const rows: [string, KeyKind, string[], CanSign, string | undefined][] = [
+  ['RSA', RSA, ['2.6', '2.7', '3.0'], all, 'nopadding pkcs1 pss'],
+  ['RSA without raw', RSA, ['2.6', '2.7'], noRaw, 'pkcs1 pss'],
+  ['RSA without PKCS #1', RSA, ['2.6'], noPkcs1, 'nopadding pss'],
+  ['RSA that hashes itself', RSA, ['2.6', '2.7'], onlyMessages, 'pkcs1 pss digest'],
+  ['RSA with PKCS #1 only', RSA, ['2.6', '2.7'], onlyPkcs1, 'pkcs1 1.2'],
+  ['RSA with PKCS #1 only, which hashes itself', RSA, ['2.6'], onlyHashedPkcs1, 'pkcs1 digest 1.2'],
+  ['RSA', RSA, ['2.5'], all, 'nopadding pkcs1'],
+  ['RSA without PKCS #1', RSA, ['2.5'], noPkcs1, 'nopadding'],
+  ['RSA without raw', RSA, ['2.5'], noRaw, 'pkcs1 1.2'],
+  ['RSA that hashes itself', RSA, ['2.5', '2.4'], onlyMessages, undefined],
+  ['RSA', RSA, ['2.3', '2.4'], all, ''],
+  ['RSA without PKCS #1', RSA, ['2.3', '2.4'], noPkcs1, undefined],
+  ['EC', EC, ['2.5', '2.6', '2.7'], all, 'nopadding'],
+  ['EC that hashes itself', EC, ['2.6'], onlyMessages, 'nopadding digest'],
+  ['EC that hashes itself', EC, ['2.5'], onlyMessages, undefined],
+  ['EC', EC, ['2.3', '2.4'], all, undefined],
+  ['Ed25519', ED25519, ['2.6', '2.7'], all, ''],
+  ['Ed448', ED448, ['2.6'], onlyMessages, ''],
+  ['Ed25519', ED25519, ['2.4', '2.5'], all, undefined],
+  ...[RSA, EC, ED25519, ED448].map((kind): [string, KeyKind, string[], CanSign, undefined] => {
+    return [`${kind.type} that signs nothing`, kind, ['2.3', '2.5', '2.6'], nothing, undefined];
+  }),
+];
+
+describe('advise', () => {
+  it.each(
+    rows.flatMap(([name, kind, releases, ...rest]) =>
+      releases.map((release) => [name, release, kind, ...rest] as const),
+    ),
+  )('%s, OpenVPN %s', (_, text, kind, canSign, expected) => {
+    const release = parseRelease(text) ?? { major: 0, minor: 0 };
+    const { keyArguments, tlsVersionMax, impossible } = advise(kind, release, canSign);
+    if (expected === undefined) {
+      expect(impossible).toMatch(/./);
+    } else {
+      expect(impossible).toBeUndefined();
+      expect([...keyArguments, ...(tlsVersionMax === undefined ? [] : [tlsVersionMax])].join(' ')).toBe(expected);
+    }
+  });
+
+  it('says what is lost without PSS, and what digest costs', () => {
+    const release = { major: 2, minor: 6 };
+    expect(advise(RSA, release, all).note).toBeUndefined();
+    expect(advise(RSA, release, onlyPkcs1).note).toContain('RSA-PSS');
+    expect(advise(RSA, release, onlyMessages).note).toContain('10 KB');
+    expect(advise(RSA, { major: 2, minor: 4 }, all).note).toContain('RSA-PSS');
+  });
+});
+
+describe('releases', () => {
+  it.each([
+    ['2.6.14', { major: 2, minor: 6 }],
+    ['2.7_alpha1', { major: 2, minor: 7 }],
+    ['2.10.0', { major: 2, minor: 10 }],
+    ['git:master/1234', undefined],
+    [undefined, undefined],
+  ])('%s', (text, release) => {
+    expect(parseRelease(text)).toEqual(release);
+  });
+
+  it('are compared as numbers', () => {
+    expect(isBefore({ major: 2, minor: 10 }, 2, 6)).toBe(false);
+    expect(isBefore({ major: 2, minor: 5 }, 2, 6)).toBe(true);
+    expect(isBefore({ major: 3, minor: 0 }, 2, 6)).toBe(false);
+  });
+});

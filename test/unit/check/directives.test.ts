@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import type { Advice } from '../../../src/check/advice.ts';
+import { checkDirectives, disturbance, type Directives } from '../../../src/check/directives.ts';
+import type { Verdict } from '../../../src/check/verdict.ts';
+import { readOpenVpnConfig } from '../../../src/config/openvpn-config.ts';
+
+const PSS: Advice = { keyArguments: ['nopadding', 'pkcs1', 'pss'] };
+const GOOD = 'management 127.0.0.1 7505\nmanagement-hold\ncert client.crt\n';
+
+async function directivesOf(text: string): Promise<Directives> {
+  return (await readOpenVpnConfig('x.ovpn', () => Promise.resolve(Buffer.from(text)))).directives;
+}
+
+async function check(text: string, advice: Advice | undefined = PSS, minor = 6): Promise<string[]> {
+  const verdicts: Verdict[] = [];
+  const directives = await directivesOf(text);
+  checkDirectives(directives, advice, { major: 2, minor }, 'vpn', (verdict) => verdicts.push(verdict));
+  return verdicts.map(({ outcome, detail, code }) =>
+    [outcome, detail, ...(code === undefined ? [] : [code])].join(' '),
+  );
+}
+
+describe('checkDirectives', () => {
+  it.each([
+    ['what is advised', 'management-external-key nopadding pkcs1 pss', PSS, 6, /^ok /],
+    ['the same in another order', 'management-external-key pss pkcs1 nopadding', PSS, 6, /^ok /],
+    ['no pss', 'management-external-key nopadding pkcs1', PSS, 6, /^fail .*lacks pss.* ERR_CONFIG$/],
+    ['no arguments', 'management-external-key', PSS, 7, /^fail .*lacks nopadding pkcs1 pss/],
+    ['pss alone', 'management-external-key pss', PSS, 6, /^warn /],
+    ['digest for nothing', 'management-external-key nopadding pkcs1 pss digest', PSS, 6, /^warn .*digest/],
+    [
+      'no digest where it is needed',
+      'management-external-key pss',
+      { keyArguments: ['pss', 'digest'] },
+      6,
+      /^fail .*lacks digest/,
+    ],
+    [
+      'pss for 2.5',
+      'management-external-key nopadding pss',
+      { keyArguments: ['nopadding'] },
+      5,
+      /^fail OpenVPN 2.5 refuses .*pss/,
+    ],
+    [
+      'no nopadding for 2.5',
+      'management-external-key pkcs1',
+      { keyArguments: ['nopadding', 'pkcs1'] },
+      5,
+      /^fail .*lacks nopadding/,
+    ],
+    ['arguments for 2.4', 'management-external-key pkcs1', { keyArguments: [] }, 4, /^fail OpenVPN 2.4 refuses/],
+    ['arguments that an Ed25519 key does not need', 'management-external-key pss', { keyArguments: [] }, 6, /^ok /],
+    ['a word that is none', 'management-external-key psss', PSS, 6, /^fail .*refuses .*psss/],
+    ['none', '', PSS, 6, /^fail no management-external-key/],
+  ] as const)('%s', async (_, line, advice, minor, expected) => {
+    expect(await check(GOOD + line, advice, minor)).toEqual([expect.stringMatching(expected)]);
+  });
+
+  const KEY = 'management-external-key nopadding pkcs1 pss\n';
+  it.each([
+    ['cert x\nmanagement 1 1', 'no management-hold', 'warn'],
+    ['cert x\nmanagement-hold', 'no management directive', 'fail'],
+    ['management 1 1\nmanagement-hold', 'no certificate', 'fail'],
+    [`${GOOD}management-external-cert x`, 'cert contradicts', 'fail'],
+    ...['key x', 'pkcs12 x', "pkcs11-id 'x'", 'pkcs11-providers x', '<key>\nx\n</key>'].map(
+      (line) => [GOOD + line, 'contradicts management-external-key', 'fail'] as const,
+    ),
+    [`${GOOD}management-client-user root`, 'only user root', 'warn'],
+    [`${GOOD}management-client-group vpn`, 'only group vpn', 'ok'],
+    [`${GOOD}management-query-passwords`, 'no passwords', 'warn'],
+  ] as const)('%j', async (text, detail, outcome) => {
+    const [first, ...more] = (await check(`${KEY}${text}`)).filter((line) => line !== `ok ${KEY.trim()}`);
+    expect(first).toContain(detail);
+    expect(first?.startsWith(outcome)).toBe(true);
+    expect(more).toEqual([]);
+  });
+
+  it('takes the user that it is', async () => {
+    expect(await check(`${KEY}${GOOD}management-client-user vpn`)).toHaveLength(1);
+  });
+
+  it('wants tls-version-max where TLS 1.3 can not work', async () => {
+    const advice: Advice = { keyArguments: ['pkcs1'], tlsVersionMax: '1.2' };
+    const text = `${GOOD}management-external-key pkcs1\n`;
+    expect(await check(text, advice)).toContainEqual(expect.stringContaining('TLS 1.3 asks'));
+    expect(await check(`${text}tls-version-max 1.2`, advice)).toHaveLength(1);
+  });
+
+  it('without a key looks at the rest', async () => {
+    expect(await check('management-external-key pss\n', { keyArguments: [], impossible: 'x' })).toHaveLength(3);
+  });
+});
+
+it.each([
+  ['management-signal', true],
+  ['management-forget-disconnect', true],
+  ['management-hold', false],
+])('connecting with %s would disturb: %s', async (line, expected) => {
+  expect(disturbance(await directivesOf(line)) !== undefined).toBe(expected);
+});

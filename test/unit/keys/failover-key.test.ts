@@ -1,0 +1,179 @@
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { FailoverKey, type FailoverEvent } from '../../../src/keys/failover-key.ts';
+import { AgentError } from '../../../src/errors.ts';
+import { parseSignatureRequest } from '../../../src/signing/parse-request.ts';
+import type { SignatureRequest } from '../../../src/signing/request.ts';
+import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
+
+const PAIR = generateKeyPairSync('ed25519');
+const MESSAGE = Buffer.from('message');
+const REQUEST = parseSignatureRequest(MESSAGE.toString('base64'), 'ED25519,data=message', { type: 'ED25519' });
+const PATIENCE = 1_000;
+
+/** A token that does what the test tells it. */
+class FakeSigner implements Signer {
+  readonly publicKey: KeyObject;
+  readonly certificates: readonly [] = [];
+  readonly name: string;
+  signatures = 0;
+  /** What happens instead of a signature. */
+  trouble: (() => Promise<RawSignature>) | undefined;
+  #listeners: (() => void)[] = [];
+  #back: (() => void) | undefined;
+  #ready: Promise<void> = Promise.resolve();
+
+  constructor(name: string, publicKey: KeyObject = PAIR.publicKey) {
+    this.name = name;
+    this.publicKey = publicKey;
+  }
+
+  canSign(): boolean {
+    return true;
+  }
+
+  async sign({ tbs }: SignatureRequest): Promise<RawSignature> {
+    this.signatures++;
+    return this.trouble ? await this.trouble() : { bytes: sign(null, tbs, PAIR.privateKey), mechanism: this.name };
+  }
+
+  pull(): void {
+    this.#ready = new Promise((resolve) => (this.#back = resolve));
+    for (const listener of this.#listeners) listener();
+  }
+
+  putBack(): void {
+    this.#back?.();
+  }
+
+  async ready(): Promise<void> {
+    await this.#ready;
+  }
+
+  onLost(listener: () => void): () => void {
+    this.#listeners.push(listener);
+    return () => undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // nothing to let go of
+  }
+}
+
+const failed = (): Promise<never> => Promise.reject(new AgentError('ERR_TOKEN_FAILED', 'out of order'));
+const never = (): Promise<never> => new Promise<never>(() => undefined);
+
+describe('a key in two places', () => {
+  let first: FakeSigner;
+  let second: FakeSigner;
+  let events: string[];
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    first = new FakeSigner('first');
+    second = new FakeSigner('second');
+    events = [];
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  async function open(openSecond: () => Promise<Signer> = () => Promise.resolve(second)): Promise<FailoverKey> {
+    const onEvent = ({ type, key }: FailoverEvent): void => void events.push(`${key}: ${type}`);
+    return await FailoverKey.open(
+      [
+        { key: 'A', open: () => Promise.resolve(first) },
+        { key: 'B', open: openSecond },
+      ],
+      { patience: PATIENCE, onEvent },
+    );
+  }
+  const signedBy = async (key: FailoverKey): Promise<string> => (await key.sign(REQUEST)).mechanism;
+
+  test('the first signs while it works', async () => {
+    const key = await open();
+    expect([await signedBy(key), await signedBy(key)]).toEqual(['first', 'first']);
+    expect(second.signatures).toBe(0);
+  });
+
+  test('one that fails is passed over for a while, then preferred again', async () => {
+    const key = await open();
+    first.trouble = failed;
+    expect(await signedBy(key)).toBe('second');
+    first.trouble = undefined;
+    expect(await signedBy(key)).toBe('second');
+    expect(first.signatures).toBe(1);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await signedBy(key)).toBe('first');
+    expect(events).toEqual(['A: copy-failed', 'A: copy-works']);
+  });
+
+  test('one that hangs costs patience, not the signature', async () => {
+    const key = await open();
+    first.trouble = never;
+    const signed = signedBy(key);
+    await vi.advanceTimersByTimeAsync(PATIENCE);
+    expect(await signed).toBe('second');
+  });
+
+  test('a wrong signature is a failure', async () => {
+    const key = await open();
+    first.trouble = () => Promise.resolve({ bytes: Buffer.alloc(64), mechanism: 'first' });
+    expect(await signedBy(key)).toBe('second');
+  });
+
+  test('none works: the first one that was asked says why', async () => {
+    const key = await open();
+    first.trouble = failed;
+    second.trouble = () => Promise.reject(new AgentError('ERR_TOKEN_ABSENT', 'gone'));
+    await expect(key.sign(REQUEST)).rejects.toMatchObject({ code: 'ERR_TOKEN_FAILED' });
+  });
+
+  test('one that could not be opened is opened later, and not by a handshake', async () => {
+    let isThere = false;
+    const key = await open(() => (isThere ? Promise.resolve(second) : failed()));
+    await vi.advanceTimersByTimeAsync(5_000);
+    isThere = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(events).toEqual(['B: copy-failed', 'B: copy-failed', 'B: copy-works']);
+    first.trouble = failed;
+    expect(await signedBy(key)).toBe('second');
+  });
+
+  test('ready while one is; ready again when another can be opened', async () => {
+    let isThere = false;
+    const key = await open(() => (isThere ? Promise.resolve(second) : failed()));
+    const lost = vi.fn();
+    key.onLost(lost);
+    first.pull();
+    expect(lost).toHaveBeenCalledOnce();
+    const ready = vi.fn();
+    void key.ready().then(ready);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(ready).not.toHaveBeenCalled();
+    isThere = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(ready).toHaveBeenCalledOnce();
+    expect(await signedBy(key)).toBe('second');
+    expect(first.signatures).toBe(0);
+    first.putBack();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await signedBy(key)).toBe('first');
+  });
+
+  test('lost only when both are', async () => {
+    const key = await open();
+    const lost = vi.fn();
+    key.onLost(lost);
+    first.pull();
+    await key.ready();
+    expect(lost).not.toHaveBeenCalled();
+    second.pull();
+    expect(lost).toHaveBeenCalledOnce();
+  });
+
+  test('two different keys are no copies', async () => {
+    const stranger = new FakeSigner('stranger', generateKeyPairSync('ed25519').publicKey);
+    await expect(open(() => Promise.resolve(stranger))).rejects.toMatchObject({ code: 'ERR_CERTIFICATE_MISMATCH' });
+  });
+});

@@ -1,0 +1,182 @@
+import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  listenManagement,
+  type ListenOptions,
+  type ManagementAddress,
+  type ManagementListener,
+} from '../../../../src/management/index.ts';
+import { Secret } from '../../../../src/secret.ts';
+import { FakeDaemon, GREETING } from '../fake-daemon.ts';
+
+let folder: string;
+const listeners: ManagementListener[] = [];
+const sockets: Socket[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pksigd-listen-'));
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await Promise.all(listeners.splice(0).map((listener) => listener.close()));
+  rmSync(folder, { recursive: true });
+});
+
+async function listen(address: ManagementAddress, options?: ListenOptions): Promise<ManagementListener> {
+  const listener = await listenManagement(address, options);
+  listeners.push(listener);
+  return listener;
+}
+
+/** A daemon with --management-client. */
+function daemon(address: ManagementAddress): Promise<FakeDaemon> {
+  const socket = address.kind === 'unix' ? connect(address.path) : connect(address.port, address.host);
+  sockets.push(socket);
+  return new Promise((resolve, reject) => {
+    socket.once('connect', () => {
+      resolve(new FakeDaemon(socket));
+    });
+    socket.once('error', reject);
+  });
+}
+
+const anyPort: ManagementAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+
+test('hands out daemons as they connect, each with its password and version', async () => {
+  const listener = await listen(anyPort, { password: new Secret('pw'), clientVersion: 3 });
+  const iterator = listener[Symbol.asyncIterator]();
+  for (let round = 0; round < 2; round += 1) {
+    const next = iterator.next();
+    const its = await daemon(listener.address);
+    its.say('ENTER PASSWORD:');
+    await its.hear('pw\nversion 3\n');
+    its.say(`SUCCESS: password is correct\r\n${GREETING}>HOLD:Waiting for hold release:${round}\r\n`);
+    const client = (await next).value as { next(type: 'HOLD'): Promise<{ waitSeconds: number }> };
+    expect((await client.next('HOLD')).waitSeconds).toBe(round);
+  }
+});
+
+test('a daemon that fails is reported and doesn’t stop the others', async () => {
+  const rejected: string[] = [];
+  const listener = await listen(anyPort, { onRejected: ({ code }) => rejected.push(code) });
+  const bad = await daemon(listener.address);
+  bad.say('ENTER PASSWORD:');
+  await bad.gone();
+  const good = await daemon(listener.address);
+  good.say(GREETING);
+  for await (const client of listener) {
+    expect(client.daemonVersion.management).toBe(5);
+    break;
+  }
+  expect(rejected).toEqual(['ERR_MANAGEMENT_PASSWORD']);
+});
+
+test('closing ends iteration and leaves clients that were handed out', async () => {
+  const stop = new AbortController();
+  const listener = await listen(anyPort, { signal: stop.signal });
+  const its = await daemon(listener.address);
+  its.say(GREETING);
+  const iterator = listener[Symbol.asyncIterator]();
+  const client = (await iterator.next()).value as { raw(line: string): Promise<{ text: string }>; close(): unknown };
+  const end = iterator.next();
+  stop.abort();
+  expect((await end).done).toBe(true);
+  const pid = client.raw('pid');
+  await its.hear('pid\n');
+  its.say('SUCCESS: pid=1\r\n');
+  expect((await pid).text).toBe('pid=1');
+  await expect(daemon(listener.address)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  await client.close();
+});
+
+test('a port in use', async () => {
+  const first = await listen(anyPort);
+  await expect(listenManagement(first.address)).rejects.toMatchObject({
+    code: 'ERR_MANAGEMENT_IN_USE',
+    line: expect.stringMatching(
+      /^can't listen for OpenVPN on 127\.0\.0\.1:\d+: already in use, another process listens on it$/,
+    ) as string,
+  });
+});
+
+test('a unix socket: private, removed on close, stale ones replaced, others left alone', async () => {
+  const address: ManagementAddress = { kind: 'unix', path: join(folder, 'm.sock') };
+  const listener = await listen(address);
+  expect(statSync(address.path).mode & 0o777).toBe(0o600);
+  await expect(listenManagement(address)).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_IN_USE' });
+  const its = await daemon(address);
+  its.say(GREETING);
+  for await (const client of listener) {
+    expect(client.peer).toBe(address.path);
+    break;
+  }
+  await listener.close();
+  expect(existsSync(address.path)).toBe(false);
+  await listener.close();
+
+  // what a process leaves that was killed
+  const left = createServer();
+  await new Promise<void>((resolve) => left.listen(join(folder, 'bound.sock'), resolve));
+  renameSync(join(folder, 'bound.sock'), address.path);
+  await new Promise((resolve) => left.close(resolve));
+  expect(existsSync(address.path)).toBe(true);
+  const again = await listen(address, { mode: 0o660 });
+  expect(statSync(address.path).mode & 0o777).toBe(0o660);
+  await again.close();
+
+  writeFileSync(address.path, 'precious');
+  await expect(listenManagement(address)).rejects.toMatchObject({
+    code: 'ERR_MANAGEMENT_LISTEN',
+    hint: 'there is something that is not a socket',
+  });
+  expect(existsSync(address.path)).toBe(true);
+});
+
+test('where it can’t listen, and aborted', async () => {
+  await expect(listenManagement({ kind: 'unix', path: join(folder, 'no', 'm.sock') })).rejects.toMatchObject({
+    code: 'ERR_MANAGEMENT_LISTEN',
+  });
+  await expect(listenManagement(anyPort, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    code: 'ERR_ABORTED',
+  });
+});
+
+test('so many daemons at a time; the one that was faster with its greeting counts', async () => {
+  const rejected: string[] = [];
+  const listener = await listen(anyPort, { maxDaemons: 1, onRejected: ({ code }) => rejected.push(code) });
+  const [slow, fast] = [await daemon(listener.address), await daemon(listener.address)];
+  fast.say(GREETING);
+  const iterator = listener[Symbol.asyncIterator]();
+  const client = (await iterator.next()).value as { close(): Promise<unknown> };
+  slow.say(GREETING);
+  await slow.gone();
+  await (await daemon(listener.address)).gone();
+  expect(rejected[0]).toBe('ERR_MANAGEMENT_LIMIT');
+  await client.close();
+  (await daemon(listener.address)).say(GREETING);
+  expect((await iterator.next()).done).toBe(false);
+});
+
+test('the peer that is silent longest makes room for the next', async () => {
+  const listener = await listen(anyPort, { connectTimeout: 0 });
+  const silent = await Promise.all(Array.from({ length: 72 }, () => daemon(listener.address)));
+  await Promise.all(silent.slice(0, 8).map((each) => each.gone()));
+  silent.at(-1)?.say(GREETING);
+  for await (const client of listener) {
+    expect(client.daemonVersion.management).toBe(5);
+    break;
+  }
+});
+
+test.each(['\r\n', '>NOTE:x\r\n', '>'])('endless %j is no greeting', async (text) => {
+  const rejected: string[] = [];
+  const listener = await listen(anyPort, { connectTimeout: 0, onRejected: ({ code }) => rejected.push(code) });
+  const its = await daemon(listener.address);
+  its.say(text.repeat(200_000 / text.length));
+  await its.gone();
+  await listener.close();
+  expect(rejected.length).toBeLessThanOrEqual(1);
+});

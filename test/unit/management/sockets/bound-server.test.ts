@@ -1,0 +1,118 @@
+import type * as Fs from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { MAX_UNIX_PATH } from '../../../../src/management/sockets/address.ts';
+import { BoundServer } from '../../../../src/management/sockets/bound-server.ts';
+
+/** Whether the socket could be found under its own path when its mode was set. */
+const found: boolean[] = [];
+let path: string;
+vi.mock('node:fs', async (importOriginal) => {
+  const fs = await importOriginal<typeof Fs>();
+  return {
+    ...fs,
+    chmodSync: (...args: Parameters<typeof fs.chmodSync>) => {
+      found.push(fs.existsSync(path));
+      fs.chmodSync(...args);
+    },
+  };
+});
+
+const servers: Server[] = [];
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'pksigd-bound-')), 'm.sock');
+});
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+  rmSync(dirname(path), { recursive: true });
+  found.length = 0;
+});
+
+async function listen(mode = 0o600, at = path): Promise<BoundServer> {
+  const server = await BoundServer.listen({ kind: 'unix', path: at }, { mode }, {}, (socket) => socket.end(), 'a test');
+  servers.push(server);
+  return server;
+}
+
+function canConnect(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => {
+      resolve(false);
+    });
+  });
+}
+
+test('a unix socket has its mode before anybody can find it, and nothing else is left in its folder', async () => {
+  const server = await listen(0o660);
+  expect(found).toEqual([false]);
+  expect(statSync(path).mode & 0o777).toBe(0o660);
+  expect(readdirSync(dirname(path))).toEqual(['m.sock']);
+  expect(await canConnect()).toBe(true);
+  server.close();
+  expect(readdirSync(dirname(path))).toEqual([]);
+});
+
+test('what can’t be given to its group leaves nothing behind', async () => {
+  const nobody = { mode: 0o660, group: 2 ** 32 - 2 };
+  const listening = BoundServer.listen({ kind: 'unix', path }, nobody, {}, () => undefined, 'a test');
+  const server = await listening.catch((error: unknown) => error);
+  // root may
+  if (server instanceof BoundServer) server.close();
+  else expect(server).toMatchObject({ code: 'ERR_MANAGEMENT_LISTEN' });
+  expect(readdirSync(dirname(path))).toEqual([]);
+});
+
+describe('at the end', () => {
+  test.each<[string, () => unknown]>([
+    ['another socket', () => listen()],
+    [
+      'a file',
+      () => {
+        writeFileSync(path, 'precious');
+      },
+    ],
+    [
+      'a folder',
+      () => {
+        mkdirSync(path);
+      },
+    ],
+  ])('%s at its path stays', async (_, put) => {
+    const server = await listen();
+    renameSync(path, `${path}.moved`);
+    await put();
+    server.close();
+    expect(existsSync(path)).toBe(true);
+  });
+
+  test('a path that is gone, and a folder that is gone', async () => {
+    const server = await listen();
+    rmSync(path);
+    server.close();
+    mkdirSync(`${path}.d`);
+    const other = await listen(0o600, join(`${path}.d`, 'm.sock'));
+    rmSync(`${path}.d`, { recursive: true });
+    other.close();
+  });
+});
+
+test('a path as long as the system allows', async () => {
+  const long = join(dirname(path), 'x'.repeat(MAX_UNIX_PATH - dirname(path).length - 1));
+  expect(long).toHaveLength(MAX_UNIX_PATH);
+  if (existsSync('/proc/self/fd')) await listen(0o600, long);
+  else await expect(listen(0o600, long)).rejects.toMatchObject({ hint: expect.stringMatching(/bytes too long/) });
+});
+
+test('a live socket is left alone, whoever asks', async () => {
+  await listen();
+  await expect(listen()).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_IN_USE' });
+  expect(await canConnect()).toBe(true);
+});

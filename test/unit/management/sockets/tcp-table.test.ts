@@ -1,0 +1,85 @@
+import { endianness } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import { TcpTable } from '../../../../src/management/sockets/tcp-table.ts';
+
+/** An address as the kernel writes it on this machine. */
+function hex(bytes: readonly number[], port: number): string {
+  const words = Buffer.from(bytes);
+  if (endianness() === 'LE') words.swap32();
+  return `${words.toString('hex').toUpperCase()}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+}
+
+const V4 = [127, 0, 0, 1];
+const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1];
+const V6 = [...Array<number>(15).fill(0), 1];
+const LAN = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 0xcd];
+const ANY4 = [0, 0, 0, 0];
+const ANY6 = Array<number>(16).fill(0);
+
+function row(local: string, remote: string, state: string, user: number, inode: number): string {
+  return `   0: ${local} ${remote} ${state} 00000000:00000000 00:00000000 00000000 ${user}        0 ${inode} 1 0 20 4 30 10 -1`;
+}
+
+const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';
+
+describe('the other end of a connection', () => {
+  const ends = { localAddress: '127.0.0.1', localPort: 7505, remoteAddress: '127.0.0.1', remotePort: 40_000 };
+  test.each([
+    ['IPv4', V4, ends],
+    ['IPv4 at an IPv6 socket', MAPPED, ends],
+    [
+      'IPv4 that our own socket takes for IPv6',
+      V4,
+      { ...ends, localAddress: '::ffff:127.0.0.1', remoteAddress: '::ffff:7f00:1' },
+    ],
+    ['IPv6', V6, { ...ends, localAddress: '::1', remoteAddress: '::1' }],
+    ['IPv6 of the network', LAN, { ...ends, localAddress: '2001:db8::abcd', remoteAddress: '2001:DB8:0::abcd' }],
+  ])('%s', (_, bytes, connection) => {
+    const [here, there] = [hex(bytes, 7505), hex(bytes, 40_000)];
+    const table = new TcpTable(
+      [
+        HEAD,
+        row(here, there, '01', 0, 11),
+        row(there, hex(bytes, 7506), '01', 1, 12),
+        row(there, here, '01', 65_534, 13),
+      ].join('\n'),
+    );
+    expect(table.peer(connection)).toMatchObject({ user: 65_534, inode: 13, state: 'established' });
+    expect(table.peer({ ...connection, remotePort: 40_001 })).toBeUndefined();
+  });
+
+  test('in another state is seen, as such', () => {
+    const table = new TcpTable(row(hex(V4, 40_000), hex(V4, 7505), '05', 0, 0));
+    expect(table.peer(ends)).toMatchObject({ state: 'other', inode: 0 });
+  });
+
+  test('a port’s digits elsewhere in a line say nothing', () => {
+    expect(new TcpTable(row(hex(V4, 1), hex(V4, 40_000), '01', 0, 1)).peer(ends)).toBeUndefined();
+    expect(new TcpTable('garbage :9C40\n:9C40').peer(ends)).toBeUndefined();
+  });
+});
+
+describe('who listens', () => {
+  const ends = { localAddress: '127.0.0.1', localPort: 40_000, remoteAddress: '127.0.0.1', remotePort: 7505 };
+  const none = hex(ANY4, 0);
+  test('the address itself counts before all addresses', () => {
+    const lines = [
+      row(hex(ANY6, 7505), hex(ANY6, 0), '0A', 3, 3),
+      row(hex(ANY4, 7505), none, '0A', 2, 2),
+      row(hex(V4, 7505), none, '0A', 1, 1),
+    ];
+    const users = (from: number): number[] =>
+      new TcpTable(lines.slice(0, from).join('\n')).listeners(ends).map(({ user }) => user);
+    expect([users(3), users(2), users(1), users(0)]).toEqual([[1], [2], [3], []]);
+  });
+
+  test('all who share a port', () => {
+    const table = new TcpTable([row(hex(V4, 7505), none, '0A', 0, 1), row(hex(V4, 7505), none, '0A', 7, 2)].join('\n'));
+    expect(table.listeners(ends).map(({ user }) => user)).toEqual([0, 7]);
+  });
+
+  test('an IPv4 wildcard takes no IPv6', () => {
+    const table = new TcpTable(row(hex(ANY4, 7505), none, '0A', 0, 1));
+    expect(table.listeners({ ...ends, localAddress: '::1', remoteAddress: '::1' })).toEqual([]);
+  });
+});
