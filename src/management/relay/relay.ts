@@ -7,7 +7,8 @@ import { LINE_CUT_BEFORE_2_6 } from '../wire/line-decoder.ts';
 import { hasEnvironment, notificationWord } from '../notifications/notification.ts';
 import type { Notification } from '../notifications/types.ts';
 import { isLocal } from '../sockets/reach.ts';
-import { PasswordGate, type RelayClock, SYSTEM_CLOCK } from './password-gate.ts';
+import { type Clock, SYSTEM_CLOCK } from '../../clock.ts';
+import { PasswordGate } from './password-gate.ts';
 import { Places } from './places.ts';
 import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
@@ -33,7 +34,7 @@ export interface RelayOptions {
   /** Bytes that may wait for a client that doesn't read, before it is dropped. Default 1 MiB. */
   readonly maxBuffered?: number | undefined;
   /** Default: the system's. */
-  readonly clock?: RelayClock | undefined;
+  readonly clock?: Clock | undefined;
   /** Told of clients that come and go. */
   readonly onEvent?: ((event: RelayEvent) => void) | undefined;
 }
@@ -58,7 +59,7 @@ const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', 
 export class Relay implements AsyncDisposable {
   readonly #options: RelayOptions;
   readonly #context: RelayContext;
-  readonly #clock: RelayClock;
+  readonly #clock: Clock;
   readonly #gate: PasswordGate | undefined;
   readonly #places = new Places();
   /** Clients that wait for a daemon to greet them. */
