@@ -12,6 +12,7 @@ export {
   Pin,
   RefusedPins,
   TokenKey,
+  Tokens,
   formatPkcs11Uri,
   parsePkcs11Uri,
   type ModuleHostEvent,
@@ -21,6 +22,7 @@ export {
   type Pkcs11Uri,
   type TokenEvent,
   type TokenKeyOptions,
+  type TokensOptions,
 } from './pkcs11/index.ts';
 export type { FailoverEvent } from './keys/failover-key.ts';
 

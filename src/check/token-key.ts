@@ -2,25 +2,24 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../errors.ts';
 import {
   TokenKey,
-  awaitToken,
   findCertificate,
   findKey,
   findModule,
   findPublicHalf,
-  needsLogin,
+  inSession,
   parsePkcs11Uri,
+  pinState,
   pkcs11UriName,
   readTokenCertificate,
   signingWays,
-  type ModuleHost,
+  type Module,
   type Pkcs11Uri,
-  type Session,
   type TokenInfo,
 } from '../pkcs11/index.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { sampleRequests } from '../signing/sample-requests.ts';
 import type { Signer } from '../signing/signer.ts';
-import { askingAgain, type KeyOptions, type SourcedPin } from '../keys/open-key.ts';
+import { askingAgain, tokensOf, type KeyOptions, type SourcedPin } from '../keys/open-key.ts';
 import type { CanSign } from './advice.ts';
 import { checkPinState } from './pin-state.ts';
 import { failure, type Report } from './verdict.ts';
@@ -44,21 +43,8 @@ export interface TokenCheckOptions extends Omit<KeyOptions, 'keys' | 'certificat
 
 export const AFTER_LOGIN = 'it can be seen after login only, if at all';
 
-async function inSession<Result>(
-  host: ModuleHost,
-  token: TokenInfo,
-  work: (at: Session) => Promise<Result>,
-): Promise<Result> {
-  const session = await host.call('openSession', { slot: token.slot });
-  try {
-    return await work({ host, session });
-  } finally {
-    await host.call('closeSession', { session }).catch(() => undefined);
-  }
-}
-
 /** What the token's list of mechanisms promises. */
-async function listed(host: ModuleHost, token: TokenInfo, publicKey: KeyObject): Promise<CanSign> {
+async function listed(host: Module, token: TokenInfo, publicKey: KeyObject): Promise<CanSign> {
   const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
   const kind = keyKind(publicKey);
   const possible = sampleRequests(kind)
@@ -68,7 +54,7 @@ async function listed(host: ModuleHost, token: TokenInfo, publicKey: KeyObject):
 }
 
 const tokenOptions = ({ hosts, defaultModule, pinFor }: TokenCheckOptions, uri: Pkcs11Uri) => ({
-  hosts,
+  tokens: tokensOf(hosts),
   ...pinFor(uri.pinSource),
   ...(defaultModule !== undefined && { defaultModule }),
 });
@@ -80,7 +66,7 @@ function describeKey(name: string, publicKey: KeyObject, alwaysAuthenticate: boo
 
 /** Looks for a key without a login: what is public, and private keys that their token shows to everybody. */
 async function lookForKey(
-  host: ModuleHost,
+  host: Module,
   token: TokenInfo,
   uri: Pkcs11Uri,
   certificate: X509Certificate | undefined,
@@ -111,7 +97,7 @@ async function lookForKey(
 
 /** Opens a key, logging in where its token wants that. */
 async function openTokenKey(
-  host: ModuleHost,
+  host: Module,
   token: TokenInfo,
   uri: Pkcs11Uri,
   certificate: X509Certificate | undefined,
@@ -120,7 +106,7 @@ async function openTokenKey(
 ): Promise<FoundKey> {
   const keyOptions = { ...tokenOptions(options, uri), ...(certificate && { certificate }) };
   const signer = await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
-  if (needsLogin(token)) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
+  if (pinState(token).needsLogin) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
   const { alwaysAuthenticate } = await inSession(host, token, (at) => findKey(at, uri));
   const { name, publicKey, certificates } = signer;
   report({ outcome: 'ok', what: 'key', detail: describeKey(name, publicKey, alwaysAuthenticate) });
@@ -147,13 +133,13 @@ export async function checkTokenKey(
     const host = await options.hosts.get(await findModule(uri, options.defaultModule));
     report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
     what = 'token';
-    const token = await awaitToken(options.hosts, host.modulePath, uri);
+    const token = await tokensOf(options.hosts).await(uri, host.modulePath);
     const { label, manufacturer, model, serial } = token;
     report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
     what = 'PIN';
     const hasChance = await checkPinState(token, uri.pinSource, options, report);
     what = 'key';
-    if (!needsLogin(token) || (options.login && hasChance)) {
+    if (!pinState(token).needsLogin || (options.login && hasChance)) {
       try {
         return await openTokenKey(host, token, uri, certificate, options, report);
       } catch (error) {
@@ -179,13 +165,13 @@ export async function lookForCertificate(
 ): Promise<X509Certificate | undefined> {
   const uri = parsePkcs11Uri(certificate);
   const host = await options.hosts.get(await findModule(uri, options.defaultModule));
-  const token = await awaitToken(options.hosts, host.modulePath, uri);
+  const token = await tokensOf(options.hosts).await(uri, host.modulePath);
   if (options.login) {
     const certificateOptions = tokenOptions(options, uri);
     return await askingAgain(options, uri.pinSource, () => readTokenCertificate(uri, certificateOptions));
   }
   return await inSession(host, token, (at) => findCertificate(at, uri)).catch((error: unknown) => {
-    if (needsLogin(token) && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
+    if (pinState(token).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
     throw error;
   });
 }

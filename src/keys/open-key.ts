@@ -5,6 +5,7 @@ import { FileKey } from '../keyfile/key-file.ts';
 import {
   Pin,
   TokenKey,
+  Tokens,
   isPkcs11Uri,
   parsePkcs11Uri,
   pkcs11UriName,
@@ -70,6 +71,15 @@ const LONGEST_PATIENCE = 5_000;
 /** What was refused, where there is no memory over restarts: for as long as the hosts are used. */
 const memories = new WeakMap<ModuleHosts, PinMemory>();
 
+const tokensOfHosts = new WeakMap<ModuleHosts, Tokens>();
+
+/** The tokens of module hosts: one set of them for all keys. */
+export function tokensOf(hosts: ModuleHosts): Tokens {
+  const tokens = tokensOfHosts.get(hosts) ?? new Tokens({ hosts });
+  tokensOfHosts.set(hosts, tokens);
+  return tokens;
+}
+
 /** A PIN, and the name of where it comes from. */
 export interface SourcedPin {
   readonly pin: Pin;
@@ -116,7 +126,7 @@ export async function askingAgain<Result>(
 export async function openKey(options: KeyOptions): Promise<OpenedKey> {
   const { keys, certificate, hosts, defaultModule, askSecret, onEvent, watchInterval, deadline } = options;
   const pinFor = pinCache(options);
-  const tokenOptions = { hosts, ...(defaultModule !== undefined && { defaultModule }) };
+  const tokenOptions = { tokens: tokensOf(hosts), ...(defaultModule !== undefined && { defaultModule }) };
 
   const readCertificates = async (): Promise<X509Certificate[] | undefined> => {
     if (certificate === undefined) return undefined;

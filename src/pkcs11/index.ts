@@ -1,9 +1,9 @@
 /** Tokens: PKCS#11 URIs, module hosts, sessions, PINs, keys. Imported from outside by this door only. */
-export { CKF } from './constants.ts';
-export type { ModuleHost, ModuleHostEvent, ModuleHostOptions } from './host/module-host.ts';
+export type { Module } from './host/module.ts';
 export { ModuleHosts } from './host/module-hosts.ts';
+export type { ModuleHostEvent, ModuleHostOptions } from './host/options.ts';
 export type { TokenInfo } from './host/protocol.ts';
-export type { Session } from './host/session.ts';
+export { inSession } from './host/session.ts';
 export { findTokens, listToken, tokenForPin, type FoundToken, type ListedToken } from './inventory/inventory.ts';
 export type { ListedKey } from './inventory/key-list.ts';
 export { signingTable, type SigningRow } from './inventory/signing-table.ts';
@@ -13,10 +13,9 @@ export { findCertificate, findKey, findPublicHalf } from './key/objects.ts';
 export { TokenKey, type TokenKeyOptions } from './key/token-key.ts';
 export { configuredModules, findModule, type ModuleName } from './modules/find-module.ts';
 export type { PinMemory } from './pins/pin-memory.ts';
-export { needsLogin } from './pins/pin-state.ts';
+export { pinState } from './pins/pin-state.ts';
 export { Pin, type PinOptions } from './pins/pin.ts';
 export { RefusedPins, processMemory } from './pins/refused-pins.ts';
 export type { TokenEvent } from './token/events.ts';
-export { awaitToken, refreshSlots } from './token/session.ts';
-export { lookAgain } from './token/token.ts';
+export { Tokens, type TokensOptions } from './token/tokens.ts';
 export { formatPkcs11Uri, idHint, isPkcs11Uri, parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from './uri.ts';

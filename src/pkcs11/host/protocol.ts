@@ -16,7 +16,6 @@ export interface Mechanism {
 /** A token as C_GetTokenInfo describes it, padding removed. */
 export interface TokenInfo {
   readonly slot: string;
-  readonly slotDescription: string;
   readonly label: string;
   readonly manufacturer: string;
   readonly model: string;

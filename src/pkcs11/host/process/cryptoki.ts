@@ -195,11 +195,9 @@ export class Cryptoki {
   #tokenInfo(slot: Buffer): TokenInfo | undefined {
     try {
       const info = this.#loaded.C_GetTokenInfo(slot);
-      const { slotDescription } = this.#loaded.C_GetSlotInfo(slot);
       if ((info.flags & CKF.TOKEN_INITIALIZED) === 0) return undefined;
       return {
         slot: toHex(slot),
-        slotDescription: withoutPadding(slotDescription),
         label: withoutPadding(info.label),
         manufacturer: withoutPadding(info.manufacturerID),
         model: withoutPadding(info.model),
