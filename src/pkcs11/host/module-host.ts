@@ -95,7 +95,7 @@ export class ModuleHost implements Module {
     try {
       await this.call('load', { path: this.modulePath, ...(initArgs !== undefined && { initArgs }) });
     } catch (error) {
-      this.kill();
+      this.#kill('was stopped', { expected: true });
       throw error;
     }
   }
@@ -139,12 +139,12 @@ export class ModuleHost implements Module {
       this.#stopping = true;
       await this.#send('finalize', {}, { deadline: FINALIZE_DEADLINE }).catch(() => undefined);
     }
-    this.kill(reason);
+    this.#kill(reason ?? 'was stopped', { expected: reason === undefined });
   }
 
-  /** Ends the process at once; calls under way fail. @param reason if something is wrong with it */
-  kill(reason?: string): void {
-    this.#end(reason ?? 'was stopped', { expected: reason === undefined });
+  /** Ends the process at once: nothing less ends one that is stuck in a driver. Calls under way fail. */
+  #kill(reason: string, end: { error?: AgentError; expected?: boolean } = {}): void {
+    this.#end(reason, end);
     this.#process?.child.kill('SIGKILL');
   }
 
@@ -205,8 +205,7 @@ export class ModuleHost implements Module {
           ? `the host of the PKCS#11 module ${this.modulePath} took longer to start than`
           : `'${call}' took the PKCS#11 module ${this.modulePath} longer than`;
       const error = new AgentError('ERR_MODULE_TIMEOUT', `${what} ${deadline} ms`);
-      this.#end('passed its deadline and was killed', { error });
-      this.#process?.child.kill('SIGKILL');
+      this.#kill('passed its deadline and was killed', { error });
     };
     // an agent that was stopped itself, or had no turn, finds timer and reply at once: first what was read
     const { clock = SYSTEM_CLOCK } = this.#options;
@@ -222,17 +221,17 @@ export class ModuleHost implements Module {
           this.#pending[0]?.onLogin?.();
           continue;
         }
-        const pending = this.#pending.shift();
+        const [pending] = this.#pending;
         if (pending?.id !== reply.id) {
           throw new AgentError('ERR_MODULE_DIED', `reply ${reply.id} from the module host was not expected`);
         }
+        this.#pending.shift();
         if ('failure' in reply) pending.reject(hostFailure(reply.failure, this.modulePath));
         else pending.resolve({ result: reply.result, payload });
         this.#begin();
       }
     } catch {
-      this.#end('sent garbage and was killed');
-      this.#process?.child.kill('SIGKILL');
+      this.#kill('sent garbage and was killed');
     }
   }
 
