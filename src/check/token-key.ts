@@ -2,16 +2,14 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../errors.ts';
 import {
   TokenKey,
-  findCertificate,
-  findKey,
+  canSignBy,
   findModule,
-  findPublicHalf,
-  inSession,
   parsePkcs11Uri,
+  peekAtCertificate,
+  peekAtKey,
   pinState,
   pkcs11UriName,
   readTokenCertificate,
-  signingWays,
   type Module,
   type Pkcs11Uri,
   type TokenInfo,
@@ -44,11 +42,10 @@ export interface TokenCheckOptions extends Omit<KeyOptions, 'keys' | 'certificat
 export const AFTER_LOGIN = 'it can be seen after login only, if at all';
 
 /** What the token's list of mechanisms promises. */
-async function listed(host: Module, token: TokenInfo, publicKey: KeyObject): Promise<CanSign> {
-  const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
+function listed(mechanisms: ReadonlySet<number>, publicKey: KeyObject): CanSign {
   const kind = keyKind(publicKey);
   const possible = sampleRequests(kind)
-    .filter(({ request }) => signingWays(request, kind).some(({ mechanism }) => mechanisms.has(mechanism.type)))
+    .filter(({ request }) => canSignBy(mechanisms, kind, request))
     .map(({ name }) => name);
   return (name) => possible.includes(name);
 }
@@ -74,13 +71,9 @@ async function lookForKey(
   report: Report,
 ): Promise<FoundKey> {
   const name = pkcs11UriName(uri);
-  const key = await inSession(host, token, (at) => findKey(at, uri)).catch((error: unknown) => {
-    if (errorCode(error) === 'ERR_KEY_NOT_FOUND') return undefined;
-    throw error;
-  });
-  const { publicKey, certificates } = key ?? (await inSession(host, token, (at) => findPublicHalf(at, uri)));
-  if (key && publicKey) {
-    report({ outcome: 'ok', what: 'key', detail: describeKey(name, publicKey, key.alwaysAuthenticate) });
+  const { privateKey, publicKey, certificates, mechanisms } = await peekAtKey(host, token, uri);
+  if (privateKey && publicKey) {
+    report({ outcome: 'ok', what: 'key', detail: describeKey(name, publicKey, privateKey.alwaysAuthenticate) });
   } else {
     const half = publicKey ? ` (its public half is there: ${keyKindName(keyKind(publicKey))})` : '';
     report({
@@ -91,7 +84,7 @@ async function lookForKey(
     });
   }
   const kindOf = publicKey ?? certificate?.publicKey;
-  const canSign = kindOf && (await listed(host, token, kindOf));
+  const canSign = kindOf && listed(mechanisms, kindOf);
   return { name, publicKey, certificates, signer: undefined, ...(canSign && { canSign }) };
 }
 
@@ -107,12 +100,13 @@ async function openTokenKey(
   const keyOptions = { ...tokenOptions(options, uri), ...(certificate && { certificate }) };
   const signer = await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
   if (pinState(token).needsLogin) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
-  const { alwaysAuthenticate } = await inSession(host, token, (at) => findKey(at, uri));
+  const { privateKey, mechanisms } = await peekAtKey(host, token, uri);
+  const alwaysAuthenticate = privateKey?.alwaysAuthenticate === true;
   const { name, publicKey, certificates } = signer;
   report({ outcome: 'ok', what: 'key', detail: describeKey(name, publicKey, alwaysAuthenticate) });
   if (!alwaysAuthenticate || options.login) return { name, publicKey, certificates, signer };
   await signer[Symbol.asyncDispose]();
-  return { name, publicKey, certificates, signer: undefined, canSign: await listed(host, token, publicKey) };
+  return { name, publicKey, certificates, signer: undefined, canSign: listed(mechanisms, publicKey) };
 }
 
 /**
@@ -170,7 +164,7 @@ export async function lookForCertificate(
     const certificateOptions = tokenOptions(options, uri);
     return await askingAgain(options, uri.pinSource, () => readTokenCertificate(uri, certificateOptions));
   }
-  return await inSession(host, token, (at) => findCertificate(at, uri)).catch((error: unknown) => {
+  return await peekAtCertificate(host, token, uri).catch((error: unknown) => {
     if (pinState(token).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
     throw error;
   });

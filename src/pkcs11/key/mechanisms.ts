@@ -101,6 +101,11 @@ export function signingWays(request: SignatureRequest, kind: KeyKind): SigningWa
   }
 }
 
+/** Whether a token that lists these mechanisms (CKM_*) can sign such a request, by what it says of itself. */
+export function canSignBy(listed: ReadonlySet<number>, kind: KeyKind, request: SignatureRequest): boolean {
+  return signingWays(request, kind).some(({ mechanism }) => listed.has(mechanism.type));
+}
+
 /** What the operator can change in the .ovpn so that such a key is asked for something else. */
 export function remedy(request: SignatureRequest, listed: ReadonlySet<number>): string | undefined {
   const lists = (mechanisms: Readonly<Record<string, number>>): boolean =>

@@ -4,7 +4,7 @@ import { keyKind } from '../../signing/public-key.ts';
 import type { SignatureRequest } from '../../signing/request.ts';
 import type { RawSignature, Signer } from '../../signing/signer.ts';
 import { isMechanismUnsuited } from '../host/failures.ts';
-import { noWay, signingWays, type SigningWay } from './mechanisms.ts';
+import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
 import { findKey, type KeyObjects } from './objects.ts';
 import type { OpenSession } from '../token/session.ts';
@@ -97,8 +97,7 @@ export class TokenKey implements Signer {
 
   /** By the mechanisms that the token lists. */
   canSign(request: SignatureRequest): boolean {
-    const { mechanisms } = this.#found.at;
-    return signingWays(request, keyKind(this.publicKey)).some((way) => mechanisms.has(way.mechanism.type));
+    return canSignBy(this.#found.at.mechanisms, keyKind(this.publicKey), request);
   }
 
   async ready(): Promise<void> {

@@ -270,12 +270,11 @@ describe('a process that ends', () => {
 });
 
 describe('a process that can not be started', () => {
-  const bare = (): ChildProcess => new EventEmitter() as ChildProcess;
-  const pipeless = (): ChildProcess =>
-    Object.assign(new EventEmitter(), { stdio: [null, null, null], kill: () => true }) as unknown as ChildProcess;
+  const child = (parts: object = {}): ChildProcess =>
+    Object.assign(new EventEmitter(), parts) as unknown as ChildProcess;
 
   test('for want of descriptors: it has no pipes, and says so later', async () => {
-    const process = bare();
+    const process = child();
     host = start({ spawn: () => process });
     const call = tokens();
     expect(await call()).toBe('nothing yet');
@@ -296,7 +295,7 @@ describe('a process that can not be started', () => {
       },
       'spawn EAGAIN',
     ],
-    ['it has other pipes', () => pipeless(), 'no pipes'],
+    ['it has other pipes', () => child({ stdio: [null, null, null], kill: () => true }), 'no pipes'],
   ])('%s', async (_, spawn, message) => {
     events = [];
     host = start({ spawn });
