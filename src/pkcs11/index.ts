@@ -1,4 +1,7 @@
-/** Tokens: PKCS#11 URIs, module hosts, sessions, PINs, keys. Imported from outside by this door only. */
+/**
+ * Keys and certificates in PKCS#11 tokens: URIs, modules in processes of their own, sessions, PINs, signing. For keys, check
+ * and cli, which come in by this door only.
+ */
 export type { Module } from './host/module.ts';
 export { ModuleHosts } from './host/module-hosts.ts';
 export type { ModuleHostEvent, ModuleHostOptions } from './host/options.ts';

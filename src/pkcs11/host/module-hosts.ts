@@ -1,3 +1,5 @@
+// Both ends of the pipe to the process that a module is loaded in: this side calls, process/ answers. For all that looks
+// into tokens; it knows calls and failures, not keys.
 import { AgentError } from '../../errors.ts';
 import type { Modules } from './module.ts';
 import { ModuleHost } from './module-host.ts';

@@ -27,7 +27,7 @@ export interface Module {
   /** C_SignInit and C_Sign; resolves to the raw signature. */
   sign(params: HostCalls['sign']['params'], data: Buffer, options?: SignOptions): Promise<Buffer>;
   /**
-   * Ends the process in good order, if that is quick: a TPM without a resource manager keeps what nobody closed.
+   * Ends the process in good order, if that is quick: a TPM without a resource manager keeps what was not closed.
    * @param reason if something is wrong with it
    */
   stop(reason?: string): Promise<void>;
@@ -35,7 +35,7 @@ export interface Module {
 
 /** What a signature may want beside its data. */
 export interface SignOptions {
-  /** For a key with CKA_ALWAYS_AUTHENTICATE: the PIN, the patience of `login`, and who is told when it was accepted. */
+  /** For a key with CKA_ALWAYS_AUTHENTICATE: the PIN, the patience of `login`, and a call when it was accepted. */
   readonly login?: { readonly pin: Secret; readonly patience: number; readonly onLogin: () => void } | undefined;
   /** Gives up a call that still waits for the module: ERR_ABORTED. */
   readonly signal?: AbortSignal | undefined;

@@ -1,3 +1,5 @@
+// What is in modules and tokens, for a person who looks for a key: `pksigd keys`. It opens sessions of its own, and leaves
+// nothing open.
 import { AgentError } from '../../errors.ts';
 import { isText, listKeys, type ListedKey } from './key-list.ts';
 import type { ModuleName } from '../modules/find-module.ts';
@@ -10,7 +12,7 @@ import type { Tokens } from '../token/tokens.ts';
 import { pinState } from '../pins/pin-state.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 
-/** A token that was found, before anybody looked into it. */
+/** A token that was found, before it was looked into. */
 export interface FoundToken {
   readonly module: ModuleName;
   readonly host: Module;

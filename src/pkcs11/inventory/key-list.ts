@@ -34,7 +34,7 @@ interface ListedCertificate extends ListedObject {
   readonly certificate: X509Certificate;
 }
 
-/** What belongs together: has one CKA_ID, or one label where there is none. Several private keys, if a token has them so. */
+/** Objects that belong together: of one CKA_ID, or of one label where there is none. A token may have several private keys so. */
 interface Bundle {
   readonly privateKeys: ListedObject[];
   readonly publicKeys: ListedObject[];
@@ -115,7 +115,7 @@ function orderOf(group: Group): string {
   return `${id.toString('hex')} ${label}`;
 }
 
-/** How often labels and ids stand for another key, over all of a token. */
+/** Whether labels and ids stand for one key only, among all of a token. */
 class Names {
   readonly #bundlesOfLabel = new Map<string, Set<Bundle>>();
   readonly #bundlesOfId = new Map<string, Set<Bundle>>();
@@ -157,13 +157,13 @@ class Names {
   }
 }
 
-/** Whether a URI can say a label: one that is no UTF-8 is not found again by it. */
+/** Whether a URI can say a label: one that is not UTF-8 is not found again by it. */
 export const isText = (label: string): boolean => label !== '' && !label.includes('\uFFFD');
 
 function uriOf(group: Group, names: Names): ListedKey['uri'] {
   const { id, label } = firstOf(group);
   const isNamed = isText(label) && names.isLabelOf(label, group);
-  // the label of a private key that nobody saw may be another
+  // the label of a private key that was not seen may be another
   if (group.privateKey && isNamed && names.isUniqueLabel(label, group)) return { object: label };
   if (id.length > 0 && names.isUniqueId(id, group)) return { id };
   return { ...(isNamed && { object: label }), ...(id.length > 0 && { id }) };
@@ -241,7 +241,7 @@ class Patience {
 
 /**
  * The keys on a token that a URI fits, as far as the session shows them.
- * @param isComplete it shows all: somebody has logged in, or need not
+ * @param isComplete it shows all: this process is logged in, or need not be
  * @throws AgentError ERR_MODULE_LIMIT, ERR_MODULE_TIMEOUT if the list has no end that is near; ERR_TOKEN_*, ERR_MODULE_*
  */
 export async function listKeys(

@@ -180,7 +180,7 @@ export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509
   });
 }
 
-/** What is public of a key that a URI names, for whoever has not logged in. */
+/** What is public of a key that a URI names: it can be seen without a login. */
 export async function findPublicHalf(
   at: Session,
   uri: Pkcs11Uri,

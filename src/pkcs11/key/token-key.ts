@@ -1,3 +1,5 @@
+// Keys and certificates in a token: finding them, their public halves, and how they sign. For those that open keys by URI,
+// and for a check that may not log in.
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
 import { keyKind } from '../../signing/public-key.ts';

@@ -1,3 +1,5 @@
+// Which shared library drives a token: by its path, by its name, or by p11-kit's configuration. For all that starts from a
+// URI or from none.
 import { access, readdir } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
@@ -77,7 +79,7 @@ export interface ModuleName {
 
 /**
  * The modules that p11-kit's configuration has for pksigd, each once: without those that hold certificate authorities only.
- * A file that is not there is left for whoever loads it to complain of.
+ * A file that is not there is in the list too: loading it says so.
  */
 export async function configuredModules(folders?: P11KitFolders): Promise<ModuleName[]> {
   const modules = new Map<string, ModuleName>();

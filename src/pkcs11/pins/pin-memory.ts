@@ -22,7 +22,7 @@ export interface LoginResult {
   readonly error?: unknown;
 }
 
-/** The records of one token, while nobody else can have them. */
+/** The records of one token, while no other login can have them. */
 export interface RecordAccess {
   /** A process or a login had them before, so that the token may have changed since it was looked at. */
   readonly waited: boolean;
@@ -43,7 +43,7 @@ export interface RecordStore {
   ): Promise<Result>;
 }
 
-/** A login whose outcome nobody knows may be followed by one other. */
+/** Logins with one PIN whose outcomes the token never told, at most. */
 const MAX_UNSETTLED = 2;
 
 /**
@@ -60,7 +60,7 @@ export class PinMemory {
 
   /**
    * Makes one login attempt, unless this PIN has had its tries on this token. Attempts on one token follow each other, so
-   * that whoever waits learns from the first.
+   * that those that wait learn from the first.
    * @param login is told whether others had their turn before
    * @returns what `login` did; for the outcome `unknown` with an {@link UnsettledLogin}
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY, all without an attempt

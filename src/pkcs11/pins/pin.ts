@@ -1,3 +1,5 @@
+// PINs, and what tokens said of them: every C_Login goes through here, so that no loop of ours locks a card. For sessions,
+// for keys that want the PIN with each signature, and for what looks into a token once.
 import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError, type AgentErrorCode } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
@@ -113,7 +115,7 @@ export class Pin {
     const known = this.#of(token);
     const { refusal } = known;
     if (hasKeypad(token)) {
-      // what somebody typed, or the empty PIN that the module took for one: either way not again by ourselves
+      // what a person typed, or the empty PIN that the module took for one: either way not again by ourselves
       if (refusal) throw refusal.error;
       return new Secret('');
     }
@@ -229,11 +231,11 @@ export class Pin {
   /**
    * pkcs11js can't pass the NULL PIN that asks for the pad (PKCS#11 section 5.6.8); most modules take an empty one for it. One
    * that refuses it at once has taken it for a PIN: that is remembered over restarts, as any other refused PIN is. What
-   * somebody typed is not: the next start asks a person again, and no loop locks the card.
+   * a person typed is not: the next start asks a person again, and no loop locks the card.
    */
   async #sendAtPad(token: TokenInfo, login: () => Promise<LoginResult>): Promise<LoginResult> {
     const pad = { hasWaited: false };
-    // gnome-keyring claims to have a keypad, and answers at once: don't send anybody there
+    // gnome-keyring claims to have a keypad, and answers at once: don't send a person there
     const { clock = SYSTEM_CLOCK, onEvent } = this.#options;
     const stopWaiting = clock.after(PAD_NOTICE, () => {
       pad.hasWaited = true;

@@ -1,5 +1,5 @@
-// What a process has open in tokens: each token's one session, who uses it, and the watch over it. Keys and certificates
-// are read through it; its owner makes one for all of them.
+// The tokens that are in use: each one's only session, its users, its recovery and the watch over it. For keys and
+// certificates, which are read through it; their owner makes one Tokens for all of them.
 import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import type { Module, Modules } from '../host/module.ts';

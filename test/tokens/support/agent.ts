@@ -98,7 +98,7 @@ export class AgentKey implements AsyncDisposable {
     return this.#opened.signer;
   }
 
-  /** The steps of the recovery ladder so far. */
+  /** The recovery steps so far. */
   get steps(): string[] {
     return this.events.flatMap((event) => (event.type === 'recovering' ? [event.step] : []));
   }

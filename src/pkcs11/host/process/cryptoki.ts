@@ -17,7 +17,7 @@ const CKF_SERIAL_SESSION = 0x4;
 const CKF_OS_LOCKING_OK = 0x2;
 const CKU_USER = 1;
 const CKU_CONTEXT_SPECIFIC = 2;
-/** Objects asked for at once, and in all: an HSM may have far more, and whoever wants one of those says which. */
+/** Objects asked for at once, and in all: an HSM may have far more; a key among those must be named. */
 const OBJECTS_AT_ONCE = 100;
 const MAX_OBJECTS = 10_000;
 /** Slots, and mechanisms of a token: real ones have some hundred. */
