@@ -7,7 +7,7 @@ import type { Module } from '../host/module.ts';
 import { inSession } from '../host/session.ts';
 import type { Pin } from '../pins/pin.ts';
 import type { TokenInfo } from '../host/protocol.ts';
-import { lookAgain, matchesToken } from '../token/token.ts';
+import { matchesToken } from '../token/token.ts';
 import type { Tokens } from '../token/tokens.ts';
 import { pinState } from '../pins/pin-state.ts';
 import type { Pkcs11Uri } from '../uri.ts';
@@ -61,11 +61,9 @@ export async function findTokens(
   tokens: Tokens,
   uri: Pkcs11Uri,
 ): Promise<FoundModule[]> {
-  return await lookAgain(
+  return await tokens.lookAgain(
+    modules.map(({ path }) => path),
     () => Promise.all(modules.map((module) => findIn(module, tokens, uri))),
-    async () => {
-      await Promise.all(modules.map(({ path }) => tokens.refreshSlots(path)));
-    },
     (all) => all.some((module) => module.tokens.length > 0) || all.every(({ error }) => error !== undefined),
   );
 }

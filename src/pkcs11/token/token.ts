@@ -1,4 +1,4 @@
-import { pause, SYSTEM_CLOCK, type Clock } from '../../clock.ts';
+import { pause, type Clock } from '../../clock.ts';
 import { AgentError, errorCode } from '../../errors.ts';
 import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
@@ -61,8 +61,8 @@ const LOOK_INTERVAL = 250;
 export async function lookAgain<Found>(
   look: () => Promise<Found>,
   again: () => Promise<void>,
-  isThere: (found: Found) => boolean = () => true,
-  clock: Clock = SYSTEM_CLOCK,
+  isThere: (found: Found) => boolean,
+  clock: Clock,
 ): Promise<Found> {
   const end = clock.now() + APPEARANCE;
   for (;;) {

@@ -94,12 +94,23 @@ export class Tokens implements AsyncDisposable {
    * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS, ERR_MODULE_*
    */
   async await(uri: Pkcs11Uri, modulePath: string): Promise<TokenInfo> {
-    return await lookAgain(
-      async () => await findToken(await this.module(modulePath), uri),
-      () => this.refreshSlots(modulePath),
-      () => true,
-      this.#clock,
-    );
+    return await this.lookAgain([modulePath], async () => await findToken(await this.module(modulePath), uri));
+  }
+
+  /**
+   * Looks for something in modules for two seconds; before each further look they look for their slots anew.
+   * @param look rejects with ERR_TOKEN_ABSENT if it is not there
+   * @param isThere whether what was found is enough
+   */
+  async lookAgain<Found>(
+    modulePaths: readonly string[],
+    look: () => Promise<Found>,
+    isThere: (found: Found) => boolean = () => true,
+  ): Promise<Found> {
+    const refresh = async (): Promise<void> => {
+      await Promise.all(modulePaths.map((path) => this.refreshSlots(path)));
+    };
+    return await lookAgain(look, refresh, isThere, this.#clock);
   }
 
   /** Makes a module look for its slots anew, unless one of its tokens is in use. Never throws. */

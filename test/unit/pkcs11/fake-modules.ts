@@ -27,6 +27,15 @@ export function ckr(name: string, functionName: string): AgentError {
   return hostFailure({ kind: 'ckr', ckr: name, code: 1, function: functionName }, PATH);
 }
 
+interface FakeObject {
+  /** CKO_* */
+  readonly class: number;
+  /** Shown without a login. */
+  readonly isPublic?: boolean;
+  /** In hex, by CKA_*. */
+  readonly attributes: Readonly<Record<number, string>>;
+}
+
 interface Fault {
   readonly call: HostCall;
   readonly error: unknown;
@@ -37,6 +46,8 @@ interface Fault {
 export class FakeModules implements Modules {
   /** What is in the slots. */
   tokens: TokenInfo[];
+  /** What is on every token, by handle. */
+  readonly objects: Map<string, FakeObject> = new Map<string, FakeObject>();
   /** Bytes of memory that a host says it has. */
   rss = 0;
   /** Each call with the number of its process: `1 openSession`. */
@@ -101,6 +112,7 @@ export class FakeModule implements Module {
   readonly sessions: Set<string> = new Set<string>();
   epoch = 0;
   isAlive = true;
+  isLoggedIn = false;
   /** Why it was stopped. */
   stopReason: string | undefined;
   readonly #all: FakeModules;
@@ -117,6 +129,7 @@ export class FakeModule implements Module {
     finalize: () => null,
     reinitialize: () => {
       this.sessions.clear();
+      this.isLoggedIn = false;
       return null;
     },
     tokens: () => ({ tokens: this.#all.tokens, rss: this.#all.rss }),
@@ -132,6 +145,7 @@ export class FakeModule implements Module {
     },
     closeSession: ({ session }) => {
       this.sessions.delete(session);
+      if (this.sessions.size === 0) this.isLoggedIn = false;
       return null;
     },
     logout: () => null,
@@ -139,8 +153,21 @@ export class FakeModule implements Module {
       this.#checkSession(session, 'C_GetSessionInfo');
       return null;
     },
-    find: () => [],
-    attributes: () => ({}),
+    find: ({ session, class: objectClass, attributes, atMost }) => {
+      this.#checkSession(session, 'C_FindObjectsInit');
+      return [...this.#all.objects]
+        .filter(([, object]) => object.class === objectClass && (object.isPublic === true || this.isLoggedIn))
+        .filter(([, object]) =>
+          Object.entries(attributes).every(([type, hex]) => object.attributes[Number(type)] === hex),
+        )
+        .map(([handle]) => handle)
+        .slice(0, atMost);
+    },
+    attributes: ({ session, object, types }) => {
+      this.#checkSession(session, 'C_GetAttributeValue');
+      const { attributes } = this.#all.objects.get(object) ?? {};
+      return Object.fromEntries(types.map((type) => [type, attributes?.[type] ?? null]));
+    },
   };
 
   async call<Call extends HostCall>(call: Call, params: HostCalls[Call]['params']): Promise<HostCalls[Call]['result']> {
@@ -158,6 +185,7 @@ export class FakeModule implements Module {
     this.#all.note(this.number, 'login');
     this.#checkSession(session, 'C_Login');
     this.#all.pins.push(pin.reveal());
+    this.isLoggedIn = true;
     await this.#all.onLogin();
     return true;
   }
