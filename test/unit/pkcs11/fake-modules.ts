@@ -1,11 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { AgentError } from '../../../src/errors.ts';
+import { CKM } from '../../../src/pkcs11/constants.ts';
 import { hostFailure } from '../../../src/pkcs11/host/failures.ts';
 import type { Module, Modules, SignOptions } from '../../../src/pkcs11/host/module.ts';
 import type { HostCall, HostCalls, TokenInfo } from '../../../src/pkcs11/host/protocol.ts';
 import type { Secret } from '../../../src/secret.ts';
 
-export const PATH = '/module.so';
+/** A module's path: of some file that is there. */
+export const PATH: string = import.meta.filename;
 /** CKF_TOKEN_INITIALIZED, and what a token may say beside it. */
 export const FLAG = { LOGIN: 0x4, KEYPAD: 0x100, COUNT_LOW: 0x10000, FINAL_TRY: 0x20000, LOCKED: 0x40000 };
 
@@ -48,6 +50,8 @@ export class FakeModules implements Modules {
   tokens: TokenInfo[];
   /** What is on every token, by handle. */
   readonly objects: Map<string, FakeObject> = new Map<string, FakeObject>();
+  /** CKM_* that every token lists. */
+  mechanisms: number[] = [CKM.ECDSA];
   /** Bytes of memory that a host says it has. */
   rss = 0;
   /** Each call with the number of its process: `1 openSession`. */
@@ -135,7 +139,7 @@ export class FakeModule implements Module {
     tokens: () => ({ tokens: this.#all.tokens, rss: this.#all.rss }),
     mechanisms: ({ slot }) => {
       this.#checkSlot(slot, 'C_GetMechanismList');
-      return [0x1041];
+      return this.#all.mechanisms;
     },
     openSession: ({ slot }) => {
       this.#checkSlot(slot, 'C_OpenSession');
