@@ -71,7 +71,6 @@ export class TokenUser implements AsyncDisposable {
 
   /** Leaves the token. The last user's leaving closes the session. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#lostListeners.clear();
     await this.#leave(this);
   }
 }

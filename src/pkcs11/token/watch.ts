@@ -69,7 +69,6 @@ export class TokenWatch {
     this.#polls++;
     await this.#session.recover(pollStep(this.#polls, this.#neighbours()));
     await this.#session.open();
-    this.#polls = 0;
   }
 
   /** @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_*, ERR_MODULE_* if it is not there, or the session does not live */

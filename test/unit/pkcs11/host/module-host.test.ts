@@ -198,9 +198,10 @@ describe('deadlines', () => {
     await started();
     const call = tokens();
     await settle();
-    child.answer(1);
-    clock.pass(20);
+    clock.pass(10);
+    child.answer(1); // before the turn in which the deadline is looked at
     expect(await call()).toEqual({ result: 1 });
+    expect(host.isAlive).toBe(true);
   });
 
   test('a call may have less, and a login more', async () => {
