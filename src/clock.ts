@@ -21,7 +21,19 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
-/** Resolves after so many milliseconds; the process lives that long. */
-export async function pause(clock: Clock, milliseconds: number): Promise<void> {
-  await new Promise<void>((resolve) => clock.after(milliseconds, resolve, 'keep alive'));
+/** Resolves after so many milliseconds, or at the signal; the process lives that long. */
+export async function pause(clock: Clock, milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal?.aborted === true) {
+      resolve();
+      return;
+    }
+    const end = (): void => {
+      callOff();
+      signal?.removeEventListener('abort', end);
+      resolve();
+    };
+    const callOff = clock.after(milliseconds, end, 'keep alive');
+    signal?.addEventListener('abort', end, { once: true });
+  });
 }

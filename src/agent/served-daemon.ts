@@ -6,8 +6,7 @@ import { answer, type Answer } from './answer.ts';
 import { Latest } from './latest.ts';
 import type { Log } from './log.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import type { Clock } from '../clock.ts';
-import { Trouble } from './trouble.ts';
+import { type Clock, Trouble } from './trouble.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
 /** How a daemon is served, whichever connection it came by. */

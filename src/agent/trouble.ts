@@ -1,5 +1,23 @@
-import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import type { Level, Log } from './log.ts';
+
+/** Time, as the agent sees it. */
+export interface Clock {
+  /** Milliseconds since some moment. */
+  now(): number;
+  /** Calls once after so many milliseconds. Returns how to call that off. Does not keep the process alive. */
+  after(milliseconds: number, call: () => void): () => void;
+}
+
+export const SYSTEM_CLOCK: Clock = {
+  now: () => performance.now(),
+  after: (milliseconds, call) => {
+    const timer = setTimeout(call, milliseconds);
+    timer.unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
 
 /** What keeps something from working. */
 export interface Complaint {

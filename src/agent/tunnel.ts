@@ -17,8 +17,7 @@ import { connectComplaint, NO_GREETING, NOBODY_CONNECTS, shortLived } from './co
 import { limitedLog, type Log } from './log.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { ServedDaemon } from './served-daemon.ts';
-import { SYSTEM_CLOCK } from '../clock.ts';
-import { type Complaint, Trouble } from './trouble.ts';
+import { type Complaint, SYSTEM_CLOCK, Trouble } from './trouble.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
 /** One OpenVPN daemon to serve. */

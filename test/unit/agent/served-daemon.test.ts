@@ -8,7 +8,7 @@ import type { SignatureRequest } from '../../../src/signing/request.ts';
 import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
 import type { FakeDaemon } from '../management/fake-daemon.ts';
 import { setUp } from '../management/pair.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from './fake-clock.ts';
 import { CERTIFICATE } from '../keys/certificate.ts';
 
 const { pair } = setUp();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { limitedLog, type Log } from '../../../src/agent/log.ts';
 import { Trouble } from '../../../src/agent/trouble.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from './fake-clock.ts';
 
 interface Line {
   readonly second: number;

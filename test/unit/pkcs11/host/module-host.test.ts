@@ -7,7 +7,7 @@ import type { Spawn } from '../../../../src/pkcs11/host/launch.ts';
 import { ModuleHost } from '../../../../src/pkcs11/host/module-host.ts';
 import type { ModuleHostEvent, ModuleHostOptions } from '../../../../src/pkcs11/host/options.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
 import { PATH, settle } from '../fake-modules.ts';
 import { fakeSpawn, type FakeProcess } from './fake-process.ts';
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ModuleHosts } from '../../../../src/pkcs11/host/module-hosts.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
 import { PATH, settle } from '../fake-modules.ts';
 import { fakeSpawn, type FakeProcess } from './fake-process.ts';
 

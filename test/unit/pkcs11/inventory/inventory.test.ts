@@ -5,7 +5,7 @@ import { findTokens, listToken, tokenForPin, type FoundToken } from '../../../..
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
 import { Tokens } from '../../../../src/pkcs11/token/tokens.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
 import { FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
 import { makeKey, putPrivateKey, putPublicKey } from '../key/fake-objects.ts';
 

@@ -5,7 +5,7 @@ import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
 import { Pin, type PinOptions } from '../../../../src/pkcs11/pins/pin.ts';
 import { processMemory } from '../../../../src/pkcs11/pins/refused-pins.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
 import { ckr, FakeModules, fakeToken, FLAG, PATH, type FakeModule } from '../fake-modules.ts';
 
 const CARD = fakeToken('card', FLAG.LOGIN);

@@ -6,7 +6,7 @@ import type { OpenSession } from '../../../../src/pkcs11/token/session.ts';
 import type { TokenUser } from '../../../../src/pkcs11/token/token-user.ts';
 import { Tokens, type TokensOptions, type TokenUse } from '../../../../src/pkcs11/token/tokens.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
 import { FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
 
 const CARD = fakeToken('card', FLAG.LOGIN);
