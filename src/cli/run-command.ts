@@ -12,7 +12,7 @@ import {
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
-import { openRelay, type RelayFlags } from './relay-flags.ts';
+import { openRelay, refuseSameAddress, type RelayFlags } from './relay-flags.ts';
 import { catchTheRest } from './last-net.ts';
 import { handleSignals } from './signals.ts';
 import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
@@ -83,6 +83,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
   }
   const parsedAddress = parseManagementAddress(address, port);
+  refuseSameAddress(parsedAddress, flags.relay);
   const peers = {
     owner: await daemonOwner(flags, parsedAddress, {
       listens: managementClient,

@@ -89,7 +89,7 @@ export class Relay implements AsyncDisposable {
   /**
    * Listens from now on. Clients that come before a daemon does wait for its greeting.
    *
-   * @throws AgentError ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
+   * @throws AgentError ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
    */
   static async listen(options: RelayOptions): Promise<Relay> {
     const { address, mode = 0o600, group } = options;
