@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { AgentError } from '../errors.ts';
-import { readFileLimited } from '../read-file-limited.ts';
+import { AgentError, errorText } from '../errors.ts';
+import { mayCome, readFileLimited } from '../read-file-limited.ts';
 import { readLines, type ConfigLine } from './openvpn-lines.ts';
 
 /** The management directives of an OpenVPN configuration, as --management takes them. */
@@ -24,7 +24,7 @@ export interface OpenVpnConfig {
   readonly management: readonly string[] | undefined;
 }
 
-/** Gets an included configuration. @throws AgentError ERR_CONFIG */
+/** Gets a configuration. @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND */
 export type ReadConfig = (path: string) => Promise<Buffer>;
 
 /** With inline certificates and revocation lists. */
@@ -121,13 +121,18 @@ function withoutPrefix(all: readonly string[]): [name: string, words: readonly s
 }
 
 async function readConfigFile(path: string): Promise<Buffer> {
-  return await readFileLimited(path, { what: 'the OpenVPN configuration', code: 'ERR_CONFIG', maxBytes: MAX_BYTES });
+  const limits = { what: 'the OpenVPN configuration', code: 'ERR_CONFIG', maxBytes: MAX_BYTES } as const;
+  return await readFileLimited(path, limits).catch((error: unknown) => {
+    // as for a key: a folder may be mounted late
+    if (!mayCome(error)) throw error;
+    throw new AgentError('ERR_CONFIG_NOT_FOUND', errorText(error), { cause: error.cause });
+  });
 }
 
 /**
  * Reads a configuration as OpenVPN does, as far as the management interface, key and certificate go: what it refuses for
  * its form is refused, unknown directives are not judged.
- * @throws AgentError ERR_CONFIG
+ * @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND
  */
 export async function readOpenVpnConfig(path: string, read: ReadConfig = readConfigFile): Promise<OpenVpnConfig> {
   const reader = new ConfigReader(dirname(resolve(path)), read);

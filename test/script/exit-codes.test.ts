@@ -252,6 +252,15 @@ test.for([
   },
 );
 
+test('a configuration that is not there, and one that is included', async ({ bench }) => {
+  const including = await bench.write('including.ovpn', 'config missing.ovpn\n');
+  for (const path of [bench.path('missing.ovpn'), including]) {
+    const pksigd = await bench.pksigd(['run', '--openvpn-config', path, '--key', 'x']);
+    expect(await pksigd.exited).toBe(ABSENT);
+    expect(lineOf(pksigd)).toMatch(/^pksigd: can't read the OpenVPN configuration: .*missing\.ovpn/);
+  }
+});
+
 /** Waits until there is no process of that number; the test's deadline ends the wait. */
 async function ended(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}/exe`)) await sleep(20);
