@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { BoundServer } from '../management/bound-server.ts';
 import { MEANINGLESS_SIGNALS } from '../signals.ts';
 import type { Logger } from './standard-streams.ts';
 
@@ -55,7 +56,7 @@ export function leaveDeadTerminals(): void {
 
 /**
  * What signals do to `run`: the first SIGINT or SIGTERM aborts `stop`, a second one of the two ends the process as if
- * nobody caught it. The end of the terminal that the log goes to (SIGHUP) aborts `stop` too. Any other SIGHUP, and the
+ * nobody caught it, but for the sockets' files, which go. The end of the terminal that the log goes to (SIGHUP) aborts `stop` too. Any other SIGHUP, and the
  * signals that mean nothing, are lines of the log.
  */
 export function handleSignals(stop: AbortController, log: Logger): void {
@@ -73,6 +74,7 @@ export function handleSignals(stop: AbortController, log: Logger): void {
         begin(name);
         return;
       }
+      BoundServer.removeFiles();
       process.removeAllListeners(name);
       process.kill(process.pid, name);
     });

@@ -37,6 +37,8 @@ type Identity = Pick<Stats, 'dev' | 'ino'>;
 
 /** A server on a management address. A unix socket is reachable from when it has its owner and mode, and goes with it. */
 export class BoundServer extends Server {
+  /** Those that have a socket's file. */
+  static readonly #withFile = new Set<BoundServer>();
   #socketFile: (Identity & { readonly path: string }) | undefined;
 
   private constructor(options: ServerOpts, onClient: (socket: Socket) => void) {
@@ -84,10 +86,20 @@ export class BoundServer extends Server {
 
   /** Stops listening. The socket's file goes first: its number can't be another file's while the socket is bound. */
   override close(callback?: (error?: Error) => void): this {
+    this.#removeFile();
+    return super.close(callback);
+  }
+
+  /** Removes the files of all sockets, at once: for a process that ends without closing anything. */
+  static removeFiles(): void {
+    for (const server of BoundServer.#withFile) server.#removeFile();
+  }
+
+  #removeFile(): void {
     const ours = this.#socketFile;
     this.#socketFile = undefined;
+    BoundServer.#withFile.delete(this);
     if (ours !== undefined) removeOwn(ours);
-    return super.close(callback);
   }
 
   /**
@@ -109,6 +121,7 @@ export class BoundServer extends Server {
       const { dev, ino } = lstatSync(place);
       publish(place, path, stale);
       this.#socketFile = { path, dev, ino };
+      BoundServer.#withFile.add(this);
       return listening;
     } finally {
       folder.remove();

@@ -209,8 +209,9 @@ test.for([
   // no key comes: the PIN command takes its time, and the request waits for it
   const key = bench.key('p256', 'SoftHSM', { 'pin-source': 'command:sleep%2050' });
   const args = ['run', '--management', bench.path('management'), 'unix', '--management-client', '--allow-pin-command'];
-  const pksigd = await bench.pksigd([...args, '--key', key]);
+  const pksigd = await bench.pksigd([...args, '--relay', bench.path('relay'), 'unix', '--key', key]);
   await pksigd.listening();
+  expect(existsSync(bench.path('relay'))).toBe(true);
   const daemon = await FakeDaemon.open(bench.path('management'));
   daemon.say(GREETING);
   daemon.say(REQUEST);
@@ -220,6 +221,7 @@ test.for([
   pksigd.kill(second);
   await pksigd.exited;
   expect(pksigd.process.signalCode).toBe(second);
+  for (const name of ['management', 'relay']) expect(existsSync(bench.path(name))).toBe(false);
   daemon.close();
 });
 
