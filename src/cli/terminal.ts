@@ -94,7 +94,7 @@ class Terminal {
    * @throws AgentError ERR_PIN_REQUIRED where there is no terminal or nothing is typed, ERR_ABORTED on Ctrl-C and at a stop
    */
   async ask(what: string): Promise<Secret> {
-    if (this.#isStopped) throw new AgentError('ERR_ABORTED', `${what} is not asked for: pksigd stops`);
+    this.#refuseAfterStop(what);
     this.#open();
     const stream = this.#stream;
     if (!stream) {
@@ -117,6 +117,10 @@ class Terminal {
       this.#close();
       if (notice !== undefined && this.isOpening) this.#startNotice(notice);
     }
+  }
+
+  #refuseAfterStop(what: string): void {
+    if (this.#isStopped) throw new AgentError('ERR_ABORTED', `${what} is not asked for: pksigd stops`);
   }
 
   /** Gives up a prompt that stands, and all later ones: log lines from now on end with nothing below them. */

@@ -37,7 +37,7 @@ vi.mock('node:child_process', async (importOriginal) => {
 const concat = Buffer.concat.bind(Buffer);
 vi.spyOn(Buffer, 'concat').mockImplementation((list, length) => {
   const joined = concat(list, length);
-  seen.push(joined as Buffer);
+  seen.push(joined);
   return joined;
 });
 
