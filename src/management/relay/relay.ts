@@ -116,9 +116,12 @@ export class Relay implements AsyncDisposable {
   /**
    * Relays this daemon from now on, instead of any other. Call it before anything was awaited since the daemon greeted
    * us: the greeting is passed on. `upstream` must have been made with `encoding: 'latin1'`.
+   *
+   * @param onAnswered told when the daemon has its answer to what {@link Relay.isAsking} says
    */
-  attach(upstream: ManagementClient): void {
+  attach(upstream: ManagementClient, onAnswered: () => void = () => undefined): void {
     this.#detach();
+    this.#context.questions.onOver = onAnswered;
     this.#context.upstream = upstream;
     upstream.on('*', (notification, lines) => {
       if (this.#context.upstream === upstream) this.#pass(notification, lines);
@@ -140,6 +143,11 @@ export class Relay implements AsyncDisposable {
     if (questions.type !== 'HOLD') return false;
     questions.clear();
     return true;
+  }
+
+  /** Whether the daemon waits for a client's answer to a notification of this type. */
+  isAsking(upstream: ManagementClient, type: Notification['type']): boolean {
+    return this.#context.upstream === upstream && this.#context.questions.type === type;
   }
 
   /** The agent has no certificate: the daemon's question for one goes to the clients after all. False if there are none. */
