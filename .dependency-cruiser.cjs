@@ -56,10 +56,10 @@ const ROOMS = {
 
   keyfile: ['signing'],
   keys: ['pkcs11', 'keyfile', 'signing'],
-  config: ['management', 'keys', 'keyfile', 'signing'],
-  telemetry: [],
-  agent: ['management', 'keys', 'keyfile', 'signing', 'telemetry'],
-  check: ['management', 'keys', 'pkcs11', 'keyfile', 'signing', 'telemetry', 'config'],
+  config: ['management', 'keys', 'keyfile'],
+  agent: ['config', 'management', 'keys', 'pkcs11', 'keyfile', 'signing'],
+  telemetry: ['agent', 'pkcs11'],
+  check: ['management', 'keys', 'pkcs11', 'keyfile', 'signing', 'telemetry'],
   cli: ['check', 'agent', 'config', 'telemetry', 'management', 'keys', 'pkcs11', 'keyfile', 'signing'],
 };
 
