@@ -14,7 +14,6 @@ import {
   pkcs11UriName,
   tokenForPin,
   type FoundToken,
-  type ModuleHosts,
   type ModuleName,
   type Pkcs11Uri,
 } from '../pkcs11/index.ts';
