@@ -29,6 +29,10 @@ export type AgentErrorCode =
   | 'ERR_KEY_FILE'
   | 'ERR_KEY_PERMISSIONS'
   | 'ERR_KEY_UNSUPPORTED'
+  /** No signature came in time, whatever kept it. */
+  | 'ERR_KEY_TIMEOUT'
+  /** The key is not open, or no longer. */
+  | 'ERR_KEY_UNAVAILABLE'
   | 'ERR_CERTIFICATE_NOT_FOUND'
   | 'ERR_CERTIFICATE_MISMATCH'
   | 'ERR_CERTIFICATE_DATES'

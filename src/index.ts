@@ -22,7 +22,7 @@ export {
   type TokenEvent,
   type TokenKeyOptions,
 } from './pkcs11/index.ts';
-export type { FailoverEvent } from './keys/failover-key.ts';
+export type { FailoverEvent } from './keys/key-copy.ts';
 
 export { Secret } from './secret.ts';
 export { parseSignatureRequest } from './signing/parse-request.ts';

@@ -4,7 +4,7 @@ import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature, type Signature, type Signer } from '../signing/signer.ts';
 import type { Level } from './log.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
 const TOUCH_AFTER = 3_000;
@@ -58,7 +58,9 @@ export async function answer(
 
   const inTime = new AbortController();
   const tooLate = sleep(deadline, undefined, { signal: inTime.signal }).then(() => {
-    throw new AgentError('ERR_MODULE_TIMEOUT', `no signature within ${deadline} ms`);
+    throw fields['key'] === undefined
+      ? new AgentError('ERR_KEY_UNAVAILABLE', `the key was not ready within ${deadline} ms`)
+      : new AgentError('ERR_KEY_TIMEOUT', `no signature within ${deadline} ms`);
   });
   const touch = setTimeout(() => {
     log('warn', { ...fields, waitedMs: TOUCH_AFTER }, 'still signing: touch your token if it wants that');

@@ -18,7 +18,7 @@ import { limitedLog, type Log } from './log.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { ServedDaemon } from './served-daemon.ts';
 import { type Complaint, SYSTEM_CLOCK, Trouble } from './trouble.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 
 /** One OpenVPN daemon to serve. */
 export interface TunnelOptions {
@@ -164,7 +164,7 @@ export class Tunnel {
     if (onTokenRemoval === 'none') return;
     const name = REMOVAL_SIGNALS[onTokenRemoval];
     const opened = await key().catch(() => undefined);
-    const undo = opened?.signer.onLost(() => {
+    const undo = opened?.signer.availability?.onLost(() => {
       for (const daemon of this.#daemons) {
         log.warn({ tunnel: this.name, signal: name }, 'token lost: the daemon gets a signal');
         daemon.signal(name).catch((error: unknown) => {

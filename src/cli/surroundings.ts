@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import type { FailoverEvent } from '../keys/failover-key.ts';
+import type { FailoverEvent } from '../keys/key-copy.ts';
 import { openKey, type KeyOptions, type OpenedKey } from '../keys/open-key.ts';
 import { AgentError } from '../errors.ts';
 import {

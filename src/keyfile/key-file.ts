@@ -149,22 +149,15 @@ export class FileKey implements Signer {
     }
   }
 
-  sign(request: SignatureRequest): Promise<RawSignature> {
+  sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
+    if (signal?.aborted === true) {
+      return Promise.reject(new AgentError('ERR_ABORTED', 'given up', { cause: signal.reason }));
+    }
     return Promise.resolve({ bytes: this.#sign(request), mechanism: 'file' });
   }
 
   canSign(): boolean {
     return true;
-  }
-
-  /** A key in memory is always ready. */
-  ready(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  /** It never is. */
-  onLost(): () => void {
-    return () => undefined;
   }
 
   #sign(request: SignatureRequest): Buffer {

@@ -16,7 +16,8 @@ import {
 } from '../pkcs11/index.ts';
 import { withoutPinAttributes, type Secret } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
-import { FailoverKey, type FailoverEvent } from './failover-key.ts';
+import { FailoverKey } from './failover-key.ts';
+import type { FailoverEvent } from './key-copy.ts';
 
 /**
  * `ask again`: a token refused what came last time; get it anew, from a person only if one waits for that, or reject.

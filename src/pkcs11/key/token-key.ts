@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
 import { keyKind } from '../../signing/public-key.ts';
 import type { SignatureRequest } from '../../signing/request.ts';
-import type { RawSignature, Signer } from '../../signing/signer.ts';
+import type { Availability, RawSignature, Signer } from '../../signing/signer.ts';
 import { isMechanismUnsuited } from '../host/failures.ts';
 import { noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
@@ -98,12 +98,9 @@ export class TokenKey implements Signer {
     return signingWays(request, keyKind(this.publicKey)).some((way) => mechanisms.has(way.mechanism.type));
   }
 
-  async ready(): Promise<void> {
-    await this.#session.ready();
-  }
-
-  onLost(listener: () => void): () => void {
-    return this.#session.onLost(listener);
+  /** The session's: its token may be pulled. */
+  get availability(): Availability {
+    return this.#session;
   }
 
   /** @param refused is told what the key refused, over all tries: some modules leave an operation active that they refused */

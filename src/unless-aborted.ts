@@ -1,4 +1,4 @@
-import { AgentError } from '../errors.ts';
+import { AgentError } from './errors.ts';
 
 /**
  * Waits for `work` until the signal says that nobody does any more; what becomes of `work` then is up to its owner.
