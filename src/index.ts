@@ -2,7 +2,8 @@
  * pksigd as a library: understand what OpenVPN wants signed, sign it with a key in a file or in a PKCS#11 token, serve a
  * daemon. The management interface alone is `pksigd/management`.
  */
-export { openKey, type KeyOptions, type OpenedKey } from './keys/open-key.ts';
+export type { KeyOptions } from './keys/key-options.ts';
+export { openKey, type OpenedKey } from './keys/open-key.ts';
 export type { Log } from './agent/log.ts';
 export { Tunnel, type TokenRemovalAction, type TunnelOptions } from './agent/tunnel.ts';
 export { AgentError, type AgentErrorCode, type AgentErrorOptions } from './errors.ts';

@@ -25,6 +25,7 @@ export interface ManagementCheck {
 
 /** Milliseconds: a daemon that is free greets at once. */
 const PATIENCE = 3_000;
+
 async function checkSocket(path: string, owner: DaemonOwner, report: Report): Promise<boolean> {
   const what = 'socket';
   try {
@@ -105,7 +106,8 @@ async function checkReach(address: ManagementAddress, owner: DaemonOwner, report
       detail: isLocal
         ? 'every user of this host can connect there, or take the port first'
         : 'whoever reaches that address can pass for the daemon',
-      hint: isLocal ? 'give --management-user, or use a unix socket' : 'use a unix socket',
+      hint: 'use a unix socket',
+      ...(isLocal && { reason: 'open-listener' }),
     });
   }
 }

@@ -35,16 +35,17 @@ export function impossible(target: string, why: string): Verdict {
   return { outcome: 'fail', what: 'lines', detail: `none for ${target}: ${why}`, code: 'ERR_SCHEME_UNSUPPORTED' };
 }
 
-/** Reports the lines to write for a key. */
-export function reportLines(
-  advice: Advice,
-  kind: KeyKind,
-  release: Release,
+/** What the lines are written for. */
+export interface LinesFor {
+  readonly advice: Advice;
+  readonly kind: KeyKind;
+  readonly release: Release;
   /** Where the release was learnt. */
-  source: string,
-  options: LineOptions,
-  report: Report,
-): void {
+  readonly source: string;
+}
+
+/** Reports the lines to write for a key. */
+export function reportLines({ advice, kind, release, source }: LinesFor, options: LineOptions, report: Report): void {
   const target = `${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor} (${source})`;
   if (advice.impossible !== undefined) {
     report(impossible(target, advice.impossible));

@@ -1,10 +1,9 @@
 import { AgentError, errorCode } from '../errors.ts';
 import { CKF, type TokenInfo } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
-import type { KeyOptions } from '../keys/open-key.ts';
-import { failure, type Report, type Verdict } from './verdict.ts';
-
-export type PinStateOptions = Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry'>;
+import type { Opening } from '../keys/backends.ts';
+import type { KeyCheck } from './checked-key.ts';
+import { failure, type Verdict } from './verdict.ts';
 
 /** What the token's flags say, which costs nothing; undefined if they say nothing bad. */
 function verdictOfFlags({ flags, label }: TokenInfo, useFinalPinTry: boolean): Verdict | undefined {
@@ -15,8 +14,8 @@ function verdictOfFlags({ flags, label }: TokenInfo, useFinalPinTry: boolean): V
   if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
     const detail = `token '${label}' has one try for its PIN left`;
     if (useFinalPinTry) return { outcome: 'warn', what: 'PIN', detail };
-    const hint = 'log in by hand with the right PIN, or give --use-final-pin-try';
-    return failure('PIN', new AgentError('ERR_PIN_FINAL_TRY', detail, { hint }));
+    const hint = 'log in by hand with the right PIN';
+    return failure('PIN', new AgentError('ERR_PIN_FINAL_TRY', detail, { hint, reason: 'final-pin-try' }));
   }
   if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0) {
     const detail = `a wrong PIN was entered at token '${label}' since the last login`;
@@ -26,7 +25,7 @@ function verdictOfFlags({ flags, label }: TokenInfo, useFinalPinTry: boolean): V
 }
 
 /** The PIN, where getting it troubles nobody; undefined where a person or a command would have to be asked. */
-async function quietPin(token: TokenInfo, uriSource: string | undefined, options: PinStateOptions) {
+async function quietPin(token: TokenInfo, uriSource: string | undefined, options: Opening['options']) {
   return await options
     .askSecret(`PIN of token '${token.label}'`, uriSource, 'quietly')
     .catch((error: unknown): Secret | undefined => {
@@ -42,15 +41,14 @@ async function quietPin(token: TokenInfo, uriSource: string | undefined, options
 export async function checkPinState(
   token: TokenInfo,
   uriSource: string | undefined,
-  options: PinStateOptions,
-  report: Report,
+  { opening: { options }, report }: Pick<KeyCheck, 'opening' | 'report'>,
 ): Promise<boolean> {
   const { flags, label } = token;
   if ((flags & CKF.LOGIN_REQUIRED) === 0) {
     report({ outcome: 'ok', what: 'PIN', detail: `token '${label}' needs no login` });
     return true;
   }
-  const said = verdictOfFlags(token, options.useFinalPinTry ?? false);
+  const said = verdictOfFlags(token, options.pkcs11?.useFinalPinTry ?? false);
   if (said) report(said);
   if (said?.outcome === 'fail') return false;
   if ((flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0) {
@@ -60,7 +58,7 @@ export async function checkPinState(
   }
   try {
     const pin = await quietPin(token, uriSource, options);
-    if (pin) await options.refusedPins?.check(token, pin).finally(pin.destroy.bind(pin));
+    if (pin) await options.pkcs11?.refusedPins?.check(token, pin).finally(pin.destroy.bind(pin));
     if (!said) {
       const detail = `token '${label}' is not locked${pin ? ', and has not refused this PIN before' : ''}`;
       report({ outcome: 'ok', what: 'PIN', detail });

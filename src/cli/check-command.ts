@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { disturbance } from '../check/directives.ts';
 import type { ManagementCheck } from '../check/daemon.ts';
 import { checkSetup } from '../check/setup.ts';
-import { failure, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
+import { explained, failure, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';
@@ -11,6 +11,7 @@ import { parseManagementAddress } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
+import { commandLineHint } from './hints.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { installedRelease } from './installed-release.ts';
 import { publicPasswordWord } from './secret-asker.ts';
@@ -81,7 +82,8 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   await forbidCoreDumps();
   await using hosts = moduleHosts(flags, log);
   let failed: Verdict | undefined;
-  const report: Report = (verdict) => {
+  const report: Report = (found) => {
+    const verdict = explained(found, commandLineHint);
     if (verdict.outcome === 'fail') failed ??= verdict;
     const lines = flags.json === true ? [printableJson(JSON.stringify(verdict))] : formatVerdict(verdict);
     print(`${lines.join('\n')}\n`);

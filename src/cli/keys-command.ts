@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { askingAgain } from '../keys/open-key.ts';
+import { askingAgain } from '../keys/pins.ts';
 import { AgentError, errorText } from '../errors.ts';
 import {
   configuredModules,

@@ -10,6 +10,7 @@ import {
   type OpenVpnConfig,
 } from '../config/openvpn-config.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
+import { nameOnOneLine } from '../keyfile/pem.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { openRelay, type RelayFlags } from './relay-flags.ts';
@@ -100,9 +101,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
 
   let opening: Promise<OpenedKey> | undefined;
   const key = (): Promise<OpenedKey> =>
-    (opening ??= waitForToken(flags, stop.signal, log, () =>
-      openKeyOf(flags, hosts, log, { watchInterval: WATCH_INTERVAL }),
-    ));
+    (opening ??= waitForToken(flags, stop.signal, log, () => openKeyOf(flags, hosts, log, WATCH_INTERVAL)));
   // listening comes first: a port that is in use costs no PIN
   await using relay = await openRelay(
     flags,
@@ -151,5 +150,5 @@ async function keyOutcome(key: Promise<OpenedKey>): Promise<void> {
 
 function certificateFields(certificate: X509Certificate | undefined): object {
   if (!certificate) return {};
-  return { certificate: certificate.subject.replaceAll('\n', ', '), validTo: certificate.validTo };
+  return { certificate: nameOnOneLine(certificate.subject), validTo: certificate.validTo };
 }

@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import type { KeyOptions } from '../keys/open-key.ts';
+import type { KeyOptions } from '../keys/key-options.ts';
 import {
   parseSecretSource,
   publicPath,

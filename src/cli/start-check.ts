@@ -1,9 +1,11 @@
 import { userInfo } from 'node:os';
 import type { Logger } from 'pino';
 import { checkStart } from '../check/start.ts';
+import { explained } from '../check/verdict.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import type { OpenVpnConfig } from '../config/openvpn-config.ts';
+import { commandLineHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
 
 /**
@@ -23,7 +25,8 @@ export async function logStartCheck(
     user: userInfo().username,
     now: Date.now(),
   };
-  await checkStart(options, ({ outcome, what, detail, hint, code }) => {
+  await checkStart(options, (verdict) => {
+    const { outcome, what, detail, hint, code } = explained(verdict, commandLineHint);
     const level = outcome === 'fail' ? 'error' : outcome === 'warn' ? 'warn' : 'debug';
     const line = hint === undefined ? detail : `${detail}: ${hint}`;
     log[level]({ ...(code !== undefined && { code }) }, `${what}: ${line}`);

@@ -2,17 +2,11 @@ import { execFile } from 'node:child_process';
 import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { FailoverEvent } from '../keys/key-copy.ts';
-import { openKey, type KeyOptions, type OpenedKey } from '../keys/open-key.ts';
+import { backendOf } from '../keys/backends.ts';
+import type { KeyOptions } from '../keys/key-options.ts';
+import { openKey, type OpenedKey } from '../keys/open-key.ts';
 import { AgentError } from '../errors.ts';
-import {
-  ModuleHosts,
-  Pin,
-  RefusedPins,
-  isPkcs11Uri,
-  parsePkcs11Uri,
-  type ModuleHostEvent,
-  type TokenEvent,
-} from '../pkcs11/index.ts';
+import { ModuleHosts, Pin, RefusedPins, type ModuleHostEvent, type TokenEvent } from '../pkcs11/index.ts';
 import type { LogLevel } from '../telemetry/log.ts';
 import { terminal } from './terminal.ts';
 import { secretAsker, type SecretAsker, type SecretFlags } from './secret-asker.ts';
@@ -159,19 +153,22 @@ export function secretAskerOf(flags: SecretFlags, log: Logger): SecretAsker {
 }
 
 /** What opening the key that the flags name takes. */
-export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): KeyOptions {
+export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger, watchInterval?: number): KeyOptions {
   const asker = secretAskerOf(flags, log);
   return {
     keys: flags.key,
     certificate: flags.cert,
-    hosts,
-    defaultModule: flags.module,
+    pkcs11: {
+      hosts,
+      defaultModule: flags.module,
+      refusedPins: refusedPins(flags),
+      useFinalPinTry: flags.useFinalPinTry,
+      watchInterval,
+    },
     allowReadableKey: flags.allowReadableKey,
     askSecret: asker.forKey,
     nameSource: asker.nameSource,
     mayAskAgain: asker.mayAskAgain,
-    refusedPins: refusedPins(flags),
-    useFinalPinTry: flags.useFinalPinTry,
     deadline: flags.deadline,
     onEvent: (event) => {
       logKeyEvent(log, event);
@@ -179,20 +176,23 @@ export function keyOptionsOf(flags: KeyFlags, hosts: ModuleHosts, log: Logger): 
   };
 }
 
-/** Does something that looks into tokens or key files, with a person before it who may be asked for secrets. */
+function noticeOf({ key }: KeyFlags): string {
+  return key.map((text) => backendOf(text).notice).find((notice) => notice !== '') ?? '';
+}
+
+/** Does something that opens keys, with a person before it who may be asked for secrets. */
 export async function waiting<Result>(
-  flags: TokenFlags & { readonly key?: readonly string[] },
+  flags: KeyFlags,
   log: Logger,
   work: () => Promise<Result>,
-  notice = 'reading the token…',
+  notice: string = noticeOf(flags),
 ): Promise<Result> {
   const asker = secretAskerOf(flags, log);
-  const uris = (flags.key ?? []).filter(isPkcs11Uri);
-  const asks =
-    uris.length > 0
-      ? uris.some((uri) => asker.mayAsk(parsePkcs11Uri(uri).pinSource))
-      : flags.key !== undefined && asker.mayAsk(undefined);
-  return await terminal.during(asks, uris.length > 0 ? notice : '', work);
+  const asks = flags.key.some((key) => {
+    const secret = backendOf(key).secretOf(key);
+    return secret !== undefined && asker.mayAsk(secret.source);
+  });
+  return await terminal.during(asks, notice, work);
 }
 
 /** Opens the key that the flags name. */
@@ -200,9 +200,9 @@ export async function openKeyOf(
   flags: KeyFlags,
   hosts: ModuleHosts,
   log: Logger,
-  more: { watchInterval?: number } = {},
+  watchInterval?: number,
 ): Promise<OpenedKey> {
-  return await waiting(flags, log, () => openKey({ ...keyOptionsOf(flags, hosts, log), ...more }));
+  return await waiting(flags, log, () => openKey(keyOptionsOf(flags, hosts, log, watchInterval)));
 }
 
 /** A PIN for a token that is looked into without opening a key. */

@@ -86,7 +86,7 @@ function isEncryptedPkcs8(bytes: Buffer): boolean {
 
 async function askPassphrase(path: string, ask: KeyFileOptions['passphrase']): Promise<Secret> {
   if (ask) return await ask();
-  throw new AgentError('ERR_PIN_REQUIRED', `the key file ${path} is encrypted`, { hint: 'give --pin-source' });
+  throw new AgentError('ERR_PIN_REQUIRED', `the key file ${path} is encrypted`, { reason: 'no-passphrase' });
 }
 
 /** Parses with a passphrase or without one. Errors are AgentErrors. */

@@ -33,6 +33,11 @@ export function pemContent({ text }: PemBlock): Buffer {
   return Buffer.from(text.split('\n').slice(1, -1).join(''), 'base64');
 }
 
+/** A certificate's subject or issuer, which node:crypto gives with a line for each part: `CN=x, O=y`. */
+export function nameOnOneLine(name: string): string {
+  return name.replaceAll('\n', ', ');
+}
+
 /** PEM of one certificate, with a line end. */
 export function certificatePem(certificate: X509Certificate): string {
   return certificate.toString().trimEnd() + '\n';

@@ -37,7 +37,8 @@ function refusePublic(bytes: Buffer, path: string): void {
   const what = PUBLIC_LABELS.get(label);
   if (what === undefined) return;
   throw new AgentError('ERR_KEY_FILE', `${path} is a ${what}, and holds no private key`, {
-    hint: what === 'certificate' ? 'give --key its key, and this file to --cert' : 'give --key the private key',
+    hint: 'the private key is needed',
+    reason: what === 'certificate' ? 'certificate-as-key' : 'public-key-as-key',
   });
 }
 
@@ -46,7 +47,8 @@ function refuseReadable(status: Stats, path: string): void {
   if ((status.mode & closedTo) === 0) return;
   const mode = (status.mode & 0o777).toString(8).padStart(4, '0');
   throw new AgentError('ERR_KEY_PERMISSIONS', `others can read the key file ${path} (mode ${mode})`, {
-    hint: `chmod 600 it, or give --allow-readable-key`,
+    hint: 'chmod 600 it',
+    reason: 'readable-key',
   });
 }
 

@@ -59,7 +59,7 @@ export class TokenKey implements Signer {
       throw new AgentError(
         'ERR_KEY_UNSUPPORTED',
         `the token tells neither the public key nor a certificate of ${this.name}`,
-        { hint: 'give --cert' },
+        { hint: 'its certificate is needed', reason: 'no-public-key' },
       );
     }
     keyKind(publicKey); // refuses kinds that can't be used

@@ -209,7 +209,8 @@ export class Pin {
     }
     if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0 && this.#options.useFinalTry !== true) {
       throw new AgentError('ERR_PIN_FINAL_TRY', `token '${label}' has one try for its PIN left`, {
-        hint: 'log in by hand with the right PIN, or give --use-final-pin-try',
+        hint: 'log in by hand with the right PIN',
+        reason: 'final-pin-try',
       });
     }
     if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0) this.#options.onEvent?.({ type: 'pin-count-low', token: label });
