@@ -52,7 +52,7 @@ export interface Backend {
 }
 
 /** How to open what a `pkcs11:` URI names. @throws AgentError ERR_USAGE without the settings that tokens take */
-export function tokenOptions({ options, pinFor }: Opening, { pinSource }: Pkcs11Uri): TokenOptions {
+function tokenOptions({ options, pinFor }: Opening, { pinSource }: Pkcs11Uri): TokenOptions {
   const { hosts, defaultModule } = tokenSettings(options);
   return { hosts, ...pinFor(pinSource), ...(defaultModule !== undefined && { defaultModule }) };
 }
