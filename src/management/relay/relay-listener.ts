@@ -5,7 +5,7 @@ import { BoundServer, type SocketAccess } from '../sockets/bound-server.ts';
 /**
  * Listens where the relay's clients connect. A unix socket that nothing listens on is replaced.
  *
- * @throws AgentError ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_LISTEN
+ * @throws AgentError ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_LISTEN
  */
 export async function listenForClients(
   address: ManagementAddress,

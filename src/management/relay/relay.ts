@@ -89,7 +89,7 @@ export class Relay implements AsyncDisposable {
   /**
    * Listens from now on. Clients that come before a daemon does wait for its greeting.
    *
-   * @throws AgentError ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
+   * @throws AgentError ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
    */
   static async listen(options: RelayOptions): Promise<Relay> {
     const { address, mode = 0o600, group } = options;
@@ -116,9 +116,12 @@ export class Relay implements AsyncDisposable {
   /**
    * Relays this daemon from now on, instead of any other. Call it before anything was awaited since the daemon greeted
    * us: the greeting is passed on. `upstream` must have been made with `encoding: 'latin1'`.
+   *
+   * @param onAnswered told when the daemon has its answer to what {@link Relay.isAsking} says
    */
-  attach(upstream: ManagementClient): void {
+  attach(upstream: ManagementClient, onAnswered: () => void = () => undefined): void {
     this.#detach();
+    this.#context.questions.onOver = onAnswered;
     this.#context.upstream = upstream;
     upstream.on('*', (notification, lines) => {
       if (this.#context.upstream === upstream) this.#pass(notification, lines);
@@ -140,6 +143,11 @@ export class Relay implements AsyncDisposable {
     if (questions.type !== 'HOLD') return false;
     questions.clear();
     return true;
+  }
+
+  /** Whether the daemon waits for a client's answer to a notification of this type. */
+  isAsking(upstream: ManagementClient, type: Notification['type']): boolean {
+    return this.#context.upstream === upstream && this.#context.questions.type === type;
   }
 
   /** The agent has no certificate: the daemon's question for one goes to the clients after all. False if there are none. */
