@@ -105,9 +105,9 @@ export type Reason =
   /** A login would tell, or else the certificate. */
   | 'no-login-nor-certificate';
 
-/** What is to be said of an error, beside what failed. */
+/** The part of an error that helps: what to do about it. */
 export interface Explained {
-  /** What the operator can do about it, in words that fit any program: one clause. */
+  /** The remedy, in words that fit any program: one clause. */
   readonly hint?: string | undefined;
   readonly reason?: Reason | undefined;
   /** User ID that the reason is about. */

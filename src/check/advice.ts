@@ -8,7 +8,7 @@ export interface Advice {
   readonly keyArguments: readonly string[];
   /** `tls-version-max`, where TLS 1.3 would ask for what the key can't do. */
   readonly tlsVersionMax?: '1.2';
-  /** What to expect of it. */
+  /** A drawback to know of. */
   readonly note?: string;
   /** Why no lines can help. */
   readonly impossible?: string;
@@ -20,7 +20,7 @@ export interface Release {
   readonly minor: number;
 }
 
-/** @returns undefined for what is no release, such as `git:master/…` */
+/** @returns undefined for text that is not a release, such as `git:master/…` */
 export function parseRelease(text: string | undefined): Release | undefined {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(text ?? '') ?? [];
   return major === undefined || minor === undefined ? undefined : { major: Number(major), minor: Number(minor) };

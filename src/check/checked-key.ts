@@ -5,7 +5,7 @@ import type { Signer } from '../signing/signer.ts';
 import type { CanSign } from './can-sign.ts';
 import type { Report } from './verdict.ts';
 
-/** What a check of a key takes. */
+/** How to check a key. */
 export interface KeyCheck {
   readonly opening: Opening;
   /** Log in to tokens that want it, and so use a try if the PIN is wrong. */
@@ -13,14 +13,14 @@ export interface KeyCheck {
   readonly report: Report;
 }
 
-/** What a check found of a key. */
+/** A key, as far as a check found it. */
 export interface CheckedKey {
   readonly name: string;
   readonly publicKey: KeyObject | undefined;
   readonly certificates: readonly X509Certificate[];
   /** Undefined where signing would take a PIN, and that was not asked for. */
   readonly signer: Signer | undefined;
-  /** What it can sign as far as its token lists mechanisms; undefined where that is unknown. */
+  /** By the mechanisms that its token lists; undefined where that is unknown. */
   readonly canSign?: CanSign;
 }
 

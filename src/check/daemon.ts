@@ -58,7 +58,7 @@ async function checkSocket(path: string, owner: DaemonOwner, report: Report): Pr
   }
 }
 
-/** Too many wait there already, or it does not greet: somebody else has the seat. */
+/** Too many clients wait there already, or it does not greet: another client has the seat. */
 function isBusy(error: unknown): boolean {
   const cause = error instanceof AgentError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
   return errorCode(error) === 'ERR_MANAGEMENT_TIMEOUT' || cause?.code === 'EAGAIN';

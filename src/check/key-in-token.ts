@@ -40,7 +40,7 @@ async function inSession<Result>({ host, token }: Place, work: (at: Session) => 
   }
 }
 
-/** What the token's list of mechanisms promises. */
+/** The key's abilities by the token's list of mechanisms. */
 async function listed({ host, token }: Place, publicKey: KeyObject): Promise<CanSign> {
   const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
   const kind = keyKind(publicKey);

@@ -12,7 +12,7 @@ interface Look {
   readonly readCertificate: (text: string, check: KeyCheck) => Promise<X509Certificate | undefined>;
 }
 
-/** What is in tokens is looked at step by step, and without a login. All else is opened as `run` does. */
+/** Keys in tokens are looked at step by step, and without a login. All others are opened, as `run` does. */
 const LOOKS: ReadonlyMap<Backend, Look> = new Map([
   [TOKEN_BACKEND, { checkKey: checkTokenKey, readCertificate: lookForCertificate }],
 ]);

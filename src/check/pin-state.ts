@@ -5,7 +5,7 @@ import type { Opening } from '../keys/backends.ts';
 import type { KeyCheck } from './checked-key.ts';
 import { failure, type Verdict } from './verdict.ts';
 
-/** What the token's flags say, which costs nothing; undefined if they say nothing bad. */
+/** The PIN's state by the token's flags, which costs nothing; undefined if they say nothing bad. */
 function verdictOfFlags({ flags, label }: TokenInfo, useFinalPinTry: boolean): Verdict | undefined {
   if ((flags & CKF.USER_PIN_LOCKED) !== 0) {
     const hint = 'unlock it with its PUK or SO PIN';
@@ -24,7 +24,7 @@ function verdictOfFlags({ flags, label }: TokenInfo, useFinalPinTry: boolean): V
   return undefined;
 }
 
-/** The PIN, where getting it troubles nobody; undefined where a person or a command would have to be asked. */
+/** The PIN; undefined where a person or a command would have to be asked for it. */
 async function quietPin(token: TokenInfo, uriSource: string | undefined, options: Opening['options']) {
   return await options
     .askSecret(`PIN of token '${token.label}'`, uriSource, 'quietly')

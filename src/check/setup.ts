@@ -34,7 +34,7 @@ export interface SetupOptions extends KeyOptions {
   readonly now: number;
 }
 
-/** What lines are written for where nothing tells a release. */
+/** The release to write lines for where nothing tells one. */
 export const USUAL_RELEASE: Release = { major: 2, minor: 6 };
 
 /** A certificate that the daemon may present, and where it comes from. */
@@ -70,13 +70,13 @@ async function namedCertificates(options: SetupOptions, check: KeyCheck): Promis
   };
 }
 
-/** What is known of the key and its certificate. */
+/** The checks' findings on the key and its certificate. */
 interface KeyFindings {
   /** Of the first copy that tells one. */
   readonly publicKey: KeyObject | undefined;
   /** The one to present. */
   readonly certificate: X509Certificate | undefined;
-  /** What all copies can sign, since the first one that works signs; undefined if that is not known. */
+  /** Whether all copies can sign it, since any of them may be the one that signs; undefined if that is not known. */
   readonly canSign: CanSign | undefined;
   /** All copies have signed. */
   readonly wasTried: boolean;

@@ -9,7 +9,7 @@ import { failure, type Report, type Verdict } from './verdict.ts';
 /** Milliseconds beyond which a signature is slow: OpenVPN stands still meanwhile. */
 const SLOW = 3_000;
 
-/** What became of one sample. */
+/** One sample, and how signing it went. */
 interface Trial {
   readonly sample: SampleRequest;
   /** How it was signed; undefined if it was not. */
@@ -25,7 +25,7 @@ function endsTrials(error: unknown): boolean {
 }
 
 /**
- * Signs and verifies all that a daemon may ask of the key. Once a signature was slow (somebody may have to touch the
+ * Signs and verifies all that a daemon may ask of the key. Once a signature was slow (a person may have to touch the
  * token each time), one a scheme is enough.
  */
 async function trySignatures(signer: Signer): Promise<Trial[]> {
@@ -49,7 +49,7 @@ async function trySignatures(signer: Signer): Promise<Trial[]> {
   return trials;
 }
 
-/** What a key can sign, by what it signed: what was not tried goes as its scheme does. Undefined if the token failed. */
+/** The key's abilities by its trials: a request that was not tried goes as its scheme does. Undefined if the token failed. */
 function canSignByTrials(trials: readonly Trial[]): CanSign | undefined {
   if (endsTrials(trials.at(-1)?.error)) return undefined;
   return (scheme, dataKind) => {
@@ -80,7 +80,7 @@ function verdictOf(trials: readonly Trial[], hasWorking: boolean): Verdict {
   }
   const { error } = first;
   const code = errorCode(error);
-  // what a token lacks is no fault as long as OpenVPN can be told to ask for something else
+  // a scheme that a token lacks is not a fault as long as OpenVPN can be told to ask for something else
   if (code === 'ERR_SCHEME_UNSUPPORTED' && hasWorking) {
     return { outcome: 'warn', what: 'signature', detail: `no ${text}`, hint: 'see the lines below' };
   }

@@ -10,7 +10,7 @@ import { impossible } from './lines.ts';
 import { USUAL_RELEASE } from './setup.ts';
 import { failure, type Report } from './verdict.ts';
 
-/** What `run` can know at its start of what `check` looks at: nothing is connected to, nothing signed. */
+/** The part of a check that `run` can do at its start: nothing is connected to, nothing signed. */
 export interface StartOptions {
   /** Of the .ovpn, if there is one. */
   readonly directives: Directives | undefined;
@@ -24,7 +24,7 @@ export interface StartOptions {
   readonly now: number;
 }
 
-/** What the key's token lists. */
+/** The key's abilities by the mechanisms that its token lists. */
 function listed({ signer }: OpenedKey): CanSign {
   return canSignOf(sampleRequests(keyKind(signer.publicKey)).filter(({ request }) => signer.canSign(request)));
 }

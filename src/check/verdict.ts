@@ -4,10 +4,10 @@ import { printable } from '../telemetry/printable.ts';
 /** `warn` works and may not stay so; `skip` could not be tried, or was not to be. */
 export type Outcome = 'ok' | 'warn' | 'fail' | 'skip';
 
-/** What one check found: one line. */
+/** The finding of one check: one line. */
 export interface Verdict extends Explained {
   readonly outcome: Outcome;
-  /** What was looked at: `module`, `token`, `PIN`, `key`… */
+  /** The thing that was looked at: `module`, `token`, `PIN`, `key`… */
   readonly what: string;
   readonly detail: string;
   /** Of a `fail`. */

@@ -1,3 +1,5 @@
+// Key files: PEM, DER, PKCS#8, PKCS#12, opened as a Signer that holds the key in this process, and certificates in files.
+// For keys/, the checks, and the library.
 import {
   createPrivateKey,
   createPublicKey,
@@ -107,7 +109,7 @@ async function parse(bytes: Buffer, path: string, ask: KeyFileOptions['passphras
     try {
       return await parseWith(bytes, path, undefined);
     } catch (error) {
-      // many PKCS#12 files have the empty passphrase: only if the MAC says otherwise is anybody asked
+      // many PKCS#12 files have the empty passphrase: a person is asked only if the MAC says otherwise
       if (errorCode(error) !== 'ERR_PIN_INCORRECT') throw error;
     }
   }
@@ -178,7 +180,7 @@ export class FileKey implements Signer {
   }
 
   #rsa(): Extract<KeyKind, { type: 'RSA' }> {
-    if (this.#kind.type !== 'RSA') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is no RSA key`);
+    if (this.#kind.type !== 'RSA') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is not an RSA key`);
     return this.#kind;
   }
 
@@ -188,7 +190,7 @@ export class FileKey implements Signer {
 
   #ecdsa({ digest, hash, message }: EcdsaRequest): Buffer {
     if (hash && message) return sign(hash.name, message, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' });
-    if (this.#kind.type !== 'EC') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is no EC key`);
+    if (this.#kind.type !== 'EC') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is not an EC key`);
     this.#scalar ??= Buffer.from(this.#privateKey.export({ format: 'jwk' }).d ?? '', 'base64url');
     return signEcdsaDigest(this.#kind.curve, digest, this.#scalar);
   }

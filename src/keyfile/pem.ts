@@ -11,7 +11,7 @@ export interface PemBlock {
 const BOUNDARY = /-----(BEGIN|END) ([A-Z0-9 ]+)-----/g;
 
 /**
- * All blocks of a text in order; none if it is no PEM. Whatever stands between them (`Bag Attributes`…) is left out, and
+ * All blocks of a text in order; none if it is not PEM. The text between them (`Bag Attributes`…) is left out, and
  * so is a block that another one's beginning cuts.
  */
 export function pemBlocks(text: string): PemBlock[] {

@@ -17,7 +17,7 @@ import type { Signer } from '../signing/signer.ts';
 import type { KeyOptions } from './key-options.ts';
 import { askingAgain, pinsBySource, tokenSettings, type PinFor } from './pins.ts';
 
-/** What opening a key takes; one for all copies of a key and its certificate, so that they share PINs. */
+/** How to open keys: one for all copies of a key and its certificate, so that they share PINs. */
 export interface Opening {
   readonly options: Omit<KeyOptions, 'keys' | 'certificate'>;
   readonly pinFor: PinFor;
@@ -41,7 +41,7 @@ export interface Backend {
   validate(text: string): void;
   /** The secret that opening it may ask for; undefined if it never asks. */
   secretOf(text: string): AskedSecret | undefined;
-  /** What a person who waits for it reads meanwhile; empty for what takes no time. */
+  /** Text for a person who waits while it is opened; empty where that takes no time. */
   readonly notice: string;
   /** @throws AgentError ERR_KEY_*, ERR_PIN_*, ERR_URI, ERR_TOKEN_*, ERR_MODULE_* */
   openKey(text: string, opening: Opening): Promise<Signer>;
@@ -107,7 +107,7 @@ export function backendOf(text: string): Backend {
   return BACKENDS.find((backend) => backend.takes(text)) ?? FILE_BACKEND;
 }
 
-/** What opening a key, its copies and its certificate takes. */
+/** Prepares opening a key, its copies and its certificate. */
 export function openingOf(options: Opening['options']): Opening {
   return { options, pinFor: pinsBySource(options) };
 }

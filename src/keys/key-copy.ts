@@ -2,7 +2,7 @@ import { errorCode, errorText } from '../errors.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import { signVerified, type Signer, type VerifiedSignature } from '../signing/signer.ts';
 
-/** What happens to one of several copies of a key. */
+/** Something happened to one of several copies of a key. */
 export interface FailoverEvent {
   readonly type: 'copy-failed' | 'copy-works';
   /** The copy, as its KEY was given. */
@@ -19,7 +19,7 @@ export interface KeySource {
   readonly open: () => Promise<Signer>;
 }
 
-/** What a copy tells its owner. */
+/** The key that a copy belongs to. */
 export interface CopyOwner {
   readonly onEvent?: ((event: FailoverEvent) => void) | undefined;
   /** A key was opened that may be another one. @throws to have it closed again */
@@ -70,7 +70,7 @@ export class KeyCopy implements AsyncDisposable {
     return this.#isLost ? Infinity : Math.max(this.#pausedUntil, now);
   }
 
-  /** What is not open yet might. */
+  /** One that is not open yet may turn out to. */
   canSign(request: SignatureRequest): boolean {
     return this.#signer?.canSign(request) ?? true;
   }

@@ -8,7 +8,7 @@ import type { FailoverEvent } from './key-copy.ts';
  */
 export type AskManner = 'ask' | 'ask again' | 'quietly';
 
-/** What keys and certificates in PKCS#11 tokens take. */
+/** How to open keys and certificates in PKCS#11 tokens. */
 export interface TokenSettings {
   readonly hosts: ModuleHosts;
   /** The module for URIs that name none. */

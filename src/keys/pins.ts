@@ -12,7 +12,7 @@ export interface SourcedPin {
 /** The PIN that a URI's `pin-source` comes to, or the one for URIs that name none. */
 export type PinFor = (uriSource: string | undefined) => SourcedPin;
 
-/** What tokens refused, where there is no memory over restarts: for as long as the hosts are used. */
+/** Memories of refused PINs where there is none over restarts: they last as long as the hosts are used. */
 const memories = new WeakMap<ModuleHosts, PinMemory>();
 
 function memoryOf({ hosts, refusedPins }: TokenSettings): PinMemory {

@@ -1,3 +1,5 @@
+// Signing: what may be signed, how it is encoded and verified, without any key or daemon. Pure, for all who have keys.
+// This file: the interface of a key, and the one way to a signature that leaves.
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 import { unlessAborted } from '../unless-aborted.ts';
@@ -6,7 +8,7 @@ import { keyKind } from './public-key.ts';
 import type { SignatureRequest } from './request.ts';
 import { SIGNATURE_SCHEMES } from './schemes.ts';
 
-/** What a key gives back: the raw signature (r‖s for ECDSA), and how it came about, for the log. */
+/** A signature as a key gives it: raw (r‖s for ECDSA), and how it came about, for the log. */
 export interface RawSignature {
   readonly bytes: Buffer;
   /** The PKCS#11 mechanism, or the library that signed. */
@@ -26,13 +28,13 @@ export interface Signer extends AsyncDisposable {
   /** The key in log lines and errors: a file's path, or a pkcs11: URI. Never a secret in it. */
   readonly name: string;
   readonly publicKey: KeyObject;
-  /** What came with the key (same CKA_ID on the token, or in the same file), its own certificate first; often none. */
+  /** The certificates that came with the key (same CKA_ID on the token, or in the same file), its own first; often none. */
   readonly certificates: readonly X509Certificate[];
   /** Absent for a key that can always sign. */
   readonly availability?: Availability;
   /**
    * Signs; the caller verifies, as {@link createSignature} does.
-   * @param signal aborts when nobody wants the signature any more: what has not begun need not begin
+   * @param signal aborts when the signature is not wanted any more: work that has not begun need not begin
    * @throws AgentError ERR_KEY_*, ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_SCHEME_UNSUPPORTED, ERR_ABORTED
    */
   sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature>;

@@ -3,7 +3,7 @@ import { AgentError } from '../../../src/errors.ts';
 import { askingAgain, pinsBySource } from '../../../src/keys/pins.ts';
 import { ModuleHosts } from '../../../src/pkcs11/index.ts';
 
-const pkcs11 = { hosts: new ModuleHosts({ execPath: 'none', deadline: 1_000 }) };
+const pkcs11 = { hosts: new ModuleHosts({ execPath: 'none', deadline: 1_000, environment: {} }) };
 const askSecret = () => Promise.reject(new Error('asked'));
 
 test('one PIN for one source, whoever names it how', () => {
