@@ -1,7 +1,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../errors.ts';
 import { TOKEN_BACKEND } from '../keys/backends.ts';
-import { tokenSettings } from '../keys/pins.ts';
+import { pkcs11Options } from '../keys/pins.ts';
 import {
   awaitToken,
   findCertificate,
@@ -116,7 +116,7 @@ export async function checkTokenKey(key: string, check: KeyCheck): Promise<Check
   try {
     const uri = parsePkcs11Uri(key);
     what = 'module';
-    const { hosts, defaultModule } = tokenSettings(opening.options);
+    const { hosts, defaultModule } = pkcs11Options(opening.options);
     const host = await hosts.get(await findModule(uri, defaultModule));
     report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
     what = 'token';
@@ -143,7 +143,7 @@ export async function lookForCertificate(
   { opening, login }: KeyCheck,
 ): Promise<X509Certificate | undefined> {
   const uri = parsePkcs11Uri(certificate);
-  const { hosts, defaultModule } = tokenSettings(opening.options);
+  const { hosts, defaultModule } = pkcs11Options(opening.options);
   const host = await hosts.get(await findModule(uri, defaultModule));
   const token = await awaitToken(hosts, host.modulePath, uri);
   if (login) return (await TOKEN_BACKEND.readCertificates(certificate, opening))[0];

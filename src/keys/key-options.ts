@@ -9,7 +9,7 @@ import type { FailoverEvent } from './key-copy.ts';
 export type AskManner = 'ask' | 'ask again' | 'quietly';
 
 /** How to open keys and certificates in PKCS#11 tokens. */
-export interface TokenSettings {
+export interface Pkcs11Options {
   readonly hosts: ModuleHosts;
   /** The module for URIs that name none. */
   readonly defaultModule?: string | undefined;
@@ -27,7 +27,7 @@ export interface KeyOptions {
   /** A file's path or a `pkcs11:` URI; without it, what comes with the key. */
   readonly certificate?: string | undefined;
   /** For `pkcs11:` URIs: without it there can be none. */
-  readonly pkcs11?: TokenSettings | undefined;
+  readonly pkcs11?: Pkcs11Options | undefined;
   /** Take a key file that group or others can read. */
   readonly allowReadableKey?: boolean | undefined;
   /**

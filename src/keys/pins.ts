@@ -1,7 +1,7 @@
 import { AgentError } from '../errors.ts';
 import { Pin, processMemory, type ModuleHosts, type PinMemory } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
-import type { KeyOptions, TokenSettings } from './key-options.ts';
+import type { KeyOptions, Pkcs11Options } from './key-options.ts';
 
 /** A PIN, and the name of where it comes from. */
 export interface SourcedPin {
@@ -15,14 +15,14 @@ export type PinFor = (uriSource: string | undefined) => SourcedPin;
 /** Memories of refused PINs where there is none over restarts: they last as long as the hosts are used. */
 const memories = new WeakMap<ModuleHosts, PinMemory>();
 
-function memoryOf({ hosts, refusedPins }: TokenSettings): PinMemory {
+function memoryOf({ hosts, refusedPins }: Pkcs11Options): PinMemory {
   const memory = refusedPins ?? memories.get(hosts) ?? processMemory();
   if (!refusedPins) memories.set(hosts, memory);
   return memory;
 }
 
 /** @throws AgentError ERR_USAGE without the settings that tokens take */
-export function tokenSettings({ pkcs11 }: Pick<KeyOptions, 'pkcs11'>): TokenSettings {
+export function pkcs11Options({ pkcs11 }: Pick<KeyOptions, 'pkcs11'>): Pkcs11Options {
   if (pkcs11) return pkcs11;
   throw new AgentError('ERR_USAGE', 'a pkcs11 URI, and no module hosts for it');
 }
@@ -32,7 +32,7 @@ export function pinsBySource(options: Pick<KeyOptions, 'askSecret' | 'nameSource
   const { askSecret, nameSource, onEvent } = options;
   const pins = new Map<string, Pin>();
   return (uriSource) => {
-    const settings = tokenSettings(options);
+    const settings = pkcs11Options(options);
     const ask = (token: string, again: boolean): Promise<Secret> =>
       askSecret(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask');
     const pinSource = nameSource?.(uriSource) ?? JSON.stringify(uriSource ?? null);

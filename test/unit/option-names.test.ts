@@ -9,9 +9,10 @@ const ROOT = join(import.meta.dirname, '../..');
 const OWN = /^src\/(cli|config)\//;
 /** OpenVPN's directives, and the options of other programs. */
 const FOREIGN = /^--(management(-client(-user)?|-external-key)?|unblock-pin|init-pin|inspect-port)$/;
-/** What speaks to the operator of `run` only: lines of its log, and its relay's answer to a command. */
+/** Texts for the operator of `run`: of the log, of users and groups that options name, of the relay to its clients. */
 const OF_RUN: readonly (readonly [RegExp, RegExp])[] = [
-  [/^src\/agent\//, /^--(relay|cert|management-user)$/],
+  [/^src\/telemetry\//, /^--(relay(-allow)?|cert|management-user|module-output)$/],
+  [/^src\/agent\//, /^--(relay-group|module-env)$/],
   [/^src\/management\/relay\//, /^--relay-allow$/],
 ];
 

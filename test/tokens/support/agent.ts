@@ -11,10 +11,10 @@ type KeyOptions = Library.KeyOptions;
 type ModuleHostEvent = Library.ModuleHostEvent;
 type Event = Parameters<NonNullable<KeyOptions['onEvent']>>[0];
 
-type TokenSettings = NonNullable<KeyOptions['pkcs11']>;
+type Pkcs11Options = NonNullable<KeyOptions['pkcs11']>;
 
 export interface AgentOptions
-  extends Partial<Pick<TokenSettings, 'useFinalPinTry' | 'refusedPins' | 'watchInterval'>>,
+  extends Partial<Pick<Pkcs11Options, 'useFinalPinTry' | 'refusedPins' | 'watchInterval'>>,
     Pick<KeyOptions, 'certificate'> {
   /** Milliseconds. */
   readonly deadline?: number;

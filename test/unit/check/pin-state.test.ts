@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { checkPinState } from '../../../src/check/pin-state.ts';
 import { AgentError } from '../../../src/errors.ts';
 import { openingOf, type Opening } from '../../../src/keys/backends.ts';
-import type { TokenSettings } from '../../../src/keys/key-options.ts';
+import type { Pkcs11Options } from '../../../src/keys/key-options.ts';
 import { CKF, type TokenInfo } from '../../../src/pkcs11/index.ts';
 import { Secret } from '../../../src/secret.ts';
 import { reported } from './reported.ts';
@@ -22,7 +22,7 @@ interface Around {
 async function stateOf(token: TokenInfo, around: Around = {}): Promise<{ hasChance: boolean; lines: string[] }> {
   const { report, lines } = reported();
   const { askSecret = () => Promise.resolve(new Secret('1234')), memory, useFinalPinTry } = around;
-  const pkcs11 = { ...(memory && { refusedPins: { check: memory } }), useFinalPinTry } as unknown as TokenSettings;
+  const pkcs11 = { ...(memory && { refusedPins: { check: memory } }), useFinalPinTry } as unknown as Pkcs11Options;
   const opening = openingOf({ askSecret, pkcs11, deadline: 1_000 });
   return { hasChance: await checkPinState(token, undefined, { opening, report }), lines };
 }
