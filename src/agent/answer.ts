@@ -4,7 +4,7 @@ import { keyKind } from '../signing/public-key.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import { createSignature, type Signature, type Signer } from '../signing/signer.ts';
 import type { Clock } from '../clock.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
 const TOUCH_AFTER = 3_000;
@@ -111,7 +111,11 @@ export async function answer(request: RawRequest, key: Promise<Signer>, options:
   let inTime = (): void => undefined;
   const tooLate = new Promise<never>((_, reject) => {
     inTime = clock.after(deadline, () => {
-      reject(new AgentError('ERR_MODULE_TIMEOUT', `no signature within ${deadline} ms`));
+      reject(
+        job.signer
+          ? new AgentError('ERR_KEY_TIMEOUT', `no signature within ${deadline} ms`)
+          : new AgentError('ERR_KEY_UNAVAILABLE', `the key was not ready within ${deadline} ms`),
+      );
     });
   });
   const notSlow = clock.after(TOUCH_AFTER, () => {

@@ -1,12 +1,11 @@
 import { AgentError, errorCode } from '../errors.ts';
 import { pinState, type TokenInfo } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
-import type { KeyOptions } from '../keys/open-key.ts';
-import { failure, type Report, type Verdict } from './verdict.ts';
+import type { Opening } from '../keys/backends.ts';
+import type { KeyCheck } from './checked-key.ts';
+import { failure, type Verdict } from './verdict.ts';
 
-export type PinStateOptions = Pick<KeyOptions, 'askSecret' | 'refusedPins' | 'useFinalPinTry'>;
-
-/** What the token's flags say, which costs nothing; undefined if they say nothing bad. */
+/** The PIN's state by the token's flags, which costs nothing; undefined if they say nothing bad. */
 function verdictOfFlags(token: TokenInfo, useFinalPinTry: boolean): Verdict | undefined {
   const { label } = token;
   const { tries } = pinState(token);
@@ -17,8 +16,8 @@ function verdictOfFlags(token: TokenInfo, useFinalPinTry: boolean): Verdict | un
   if (tries === 'final try') {
     const detail = `token '${label}' has one try for its PIN left`;
     if (useFinalPinTry) return { outcome: 'warn', what: 'PIN', detail };
-    const hint = 'log in by hand with the right PIN, or give --use-final-pin-try';
-    return failure('PIN', new AgentError('ERR_PIN_FINAL_TRY', detail, { hint }));
+    const hint = 'log in by hand with the right PIN';
+    return failure('PIN', new AgentError('ERR_PIN_FINAL_TRY', detail, { hint, reason: 'final-pin-try' }));
   }
   if (tries === 'count low') {
     const detail = `a wrong PIN was entered at token '${label}' since the last login`;
@@ -27,8 +26,8 @@ function verdictOfFlags(token: TokenInfo, useFinalPinTry: boolean): Verdict | un
   return undefined;
 }
 
-/** The PIN, where getting it troubles nobody; undefined where a person or a command would have to be asked. */
-async function quietPin(token: TokenInfo, uriSource: string | undefined, options: PinStateOptions) {
+/** The PIN; undefined where a person or a command would have to be asked for it. */
+async function quietPin(token: TokenInfo, uriSource: string | undefined, options: Opening['options']) {
   return await options
     .askSecret(`PIN of token '${token.label}'`, uriSource, 'quietly')
     .catch((error: unknown): Secret | undefined => {
@@ -44,8 +43,7 @@ async function quietPin(token: TokenInfo, uriSource: string | undefined, options
 export async function checkPinState(
   token: TokenInfo,
   uriSource: string | undefined,
-  options: PinStateOptions,
-  report: Report,
+  { opening: { options }, report }: Pick<KeyCheck, 'opening' | 'report'>,
 ): Promise<boolean> {
   const { label } = token;
   const { needsLogin, hasKeypad } = pinState(token);
@@ -53,7 +51,7 @@ export async function checkPinState(
     report({ outcome: 'ok', what: 'PIN', detail: `token '${label}' needs no login` });
     return true;
   }
-  const said = verdictOfFlags(token, options.useFinalPinTry ?? false);
+  const said = verdictOfFlags(token, options.pkcs11?.useFinalPinTry ?? false);
   if (said) report(said);
   if (said?.outcome === 'fail') return false;
   if (hasKeypad) {
@@ -63,7 +61,7 @@ export async function checkPinState(
   }
   try {
     const pin = await quietPin(token, uriSource, options);
-    if (pin) await options.refusedPins?.check(token, pin).finally(pin.destroy.bind(pin));
+    if (pin) await options.pkcs11?.refusedPins?.check(token, pin).finally(pin.destroy.bind(pin));
     if (!said) {
       const detail = `token '${label}' is not locked${pin ? ', and has not refused this PIN before' : ''}`;
       report({ outcome: 'ok', what: 'PIN', detail });

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Keyring } from '../agent/keyring.ts';
 import { tokenSettings, type TokenFlags } from '../config/flags.ts';
-import { askingAgain } from '../keys/open-key.ts';
+import { askingAgain } from '../keys/pins.ts';
 import { AgentError, errorText } from '../errors.ts';
 import {
   Tokens,

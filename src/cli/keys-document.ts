@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { errorCode, errorText } from '../errors.ts';
+import { nameOnOneLine } from '../keyfile/pem.ts';
 import {
   formatPkcs11Uri,
   pinState,
@@ -76,10 +77,9 @@ const PIN_TRIES = { ok: 'ok', 'count low': 'few tries left', 'final try': 'one t
 
 function certificateEntry(certificate: X509Certificate, now: number): CertificateEntry {
   const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
-  const oneLine = (name: string): string => name.replaceAll('\n', ', ');
   return {
-    subject: oneLine(certificate.subject),
-    issuer: oneLine(certificate.issuer),
+    subject: nameOnOneLine(certificate.subject),
+    issuer: nameOnOneLine(certificate.issuer),
     serialNumber: certificate.serialNumber,
     notBefore: new Date(from).toISOString(),
     notAfter: new Date(to).toISOString(),

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { errorCode, errorText, type AgentErrorCode } from '../errors.ts';
+import { errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { commandLineHint } from './hints.ts';
 import type { CheckFlags } from './check-command.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
@@ -206,6 +207,7 @@ function reportEnd(code: AgentErrorCode | undefined, text: string, stack?: strin
 /** The command: reads its arguments, does what they say, ends the process. */
 export async function main(): Promise<never> {
   process.on('exit', leaveDeadTerminals);
+  explainBy(commandLineHint);
   try {
     await program.parseAsync();
   } catch (error) {

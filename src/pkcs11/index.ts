@@ -12,7 +12,7 @@ export { signingTable, type SigningRow } from './inventory/signing-table.ts';
 export { readTokenCertificate } from './key/certificates.ts';
 export { canSignBy } from './key/mechanisms.ts';
 export { peekAtCertificate, peekAtKey } from './key/peek.ts';
-export { TokenKey, type TokenKeyOptions } from './key/token-key.ts';
+export { TokenKey, type TokenKeyOptions, type TokenOptions } from './key/token-key.ts';
 export { configuredModules, findModule, type ModuleName } from './modules/find-module.ts';
 export type { PinMemory } from './pins/pin-memory.ts';
 export { pinState } from './pins/pin-state.ts';

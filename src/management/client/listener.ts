@@ -115,7 +115,7 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
     if (this.#daemons < maxDaemons) return;
     const served = maxDaemons === 1 ? 'another daemon is' : `${this.#daemons} daemons are`;
     throw new AgentError('ERR_MANAGEMENT_LIMIT', `${peer} was turned away: ${served} connected already`, {
-      hint: 'give --max-daemons for more',
+      reason: 'too-many-daemons',
     });
   }
 

@@ -1,6 +1,6 @@
 import { readFileSync, type Stats } from 'node:fs';
 import type { Socket } from 'node:net';
-import { AgentError } from '../../errors.ts';
+import { AgentError, type Explained } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
 import { type Connection, readTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
@@ -32,7 +32,7 @@ export function checkOwnerIsKnowable(
   const { user, self } = owner;
   if (address.kind === 'unix') {
     if (listens && user !== undefined && user !== self && self !== 0 && user !== 0)
-      throw new AgentError('ERR_USAGE', `--management-user: ${name} can't be given to user ${user}`, {
+      throw new AgentError('ERR_USAGE', `${name} can't be given to user ${user}`, {
         hint: 'only root can give a socket to another user',
       });
     return;
@@ -44,7 +44,9 @@ export function checkOwnerIsKnowable(
       : 'is TCP, and this system does not tell who owns a TCP connection';
   if (why === undefined) return;
   if (user !== undefined)
-    throw new AgentError('ERR_USAGE', `--management-user: ${name} ${why}`, { hint: 'use a unix socket' });
+    throw new AgentError('ERR_USAGE', `user ${user} can't be insisted on: ${name} ${why}`, {
+      hint: 'use a unix socket',
+    });
   if (listens && password)
     throw new AgentError('ERR_USAGE', `a management password would be sent to whoever connects: ${name} ${why}`, {
       hint: 'use a unix socket, or leave the password out',
@@ -159,14 +161,18 @@ function judgeUser(name: string, uid: number, owner: DaemonOwner): OwnerVerdict 
   if (user === undefined ? uid === 0 || uid === self : uid === user && !isUnmapped(uid)) return 'known';
   const wanted = user === undefined ? 'neither root nor the user of this process' : `not user ${user}`;
   throw new AgentError('ERR_MANAGEMENT_PEER', `the daemon's end of ${name} belongs to user ${uid}, ${wanted}`, {
-    hint: `if OpenVPN runs as that user, give --management-user ${uid}`,
+    hint: 'if OpenVPN runs as that user, insist on it',
+    reason: 'foreign-daemon',
+    user: uid,
   });
 }
 
 function unknown(name: string, { user }: DaemonOwner): OwnerVerdict {
   if (user === undefined) return 'unknown';
   throw new AgentError('ERR_MANAGEMENT_PEER', `whose the daemon's end of ${name} is can't be told`, {
-    hint: `--management-user insists on user ${user}`,
+    hint: `user ${user} is insisted on`,
+    reason: 'unknown-daemon',
+    user,
   });
 }
 
@@ -180,16 +186,14 @@ export function gone(name: string): AgentError {
 }
 
 function replaceable(path: string, { path: by, who }: Replacer): AgentError {
-  const hint =
+  const explained: Explained =
     typeof who === 'object' && 'user' in who
-      ? `if OpenVPN runs as that user, give --management-user ${who.user}`
-      : 'take the right to write away from them, or put the socket into another folder';
+      ? { hint: 'if OpenVPN runs as that user, insist on it', reason: 'foreign-daemon', user: who.user }
+      : { hint: 'take the right to write away from them, or put the socket into another folder' };
   return new AgentError(
     'ERR_MANAGEMENT_PEER',
     `${nameOf(who)} can put another socket in the place of ${path}, by ${by}`,
-    {
-      hint,
-    },
+    explained,
   );
 }
 

@@ -4,7 +4,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
 import { keyKind } from '../../signing/public-key.ts';
 import type { SignatureRequest } from '../../signing/request.ts';
-import type { RawSignature, Signer } from '../../signing/signer.ts';
+import type { Availability, RawSignature, Signer } from '../../signing/signer.ts';
 import { isMechanismUnsuited } from '../host/failures.ts';
 import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
@@ -64,7 +64,7 @@ export class TokenKey implements Signer {
       throw new AgentError(
         'ERR_KEY_UNSUPPORTED',
         `the token tells neither the public key nor a certificate of ${this.name}`,
-        { hint: 'give --cert' },
+        { hint: 'its certificate is needed', reason: 'no-public-key' },
       );
     }
     keyKind(publicKey); // refuses kinds that can't be used
@@ -102,12 +102,9 @@ export class TokenKey implements Signer {
     return canSignBy(this.#found.at.mechanisms, keyKind(this.publicKey), request);
   }
 
-  async ready(): Promise<void> {
-    await this.#token.ready();
-  }
-
-  onLost(listener: () => void): () => void {
-    return this.#token.onLost(listener);
+  /** Its token may be pulled. */
+  get availability(): Availability {
+    return this.#token;
   }
 
   /** @param refused is told what the key refused, over all tries: some modules leave an operation active that they refused */

@@ -63,7 +63,8 @@ export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefin
   const path = uri.modulePath ?? (uri.moduleName === undefined ? defaultModule : await moduleByName(uri.moduleName));
   if (path === undefined) {
     throw new AgentError('ERR_MODULE_NOT_FOUND', 'the pkcs11 URI names no module', {
-      hint: 'add ?module-path=/path/to/module.so, or give --module',
+      hint: 'add ?module-path=/path/to/module.so',
+      reason: 'no-module',
     });
   }
   if (!(await isReadable(path))) throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module at ${path}`);

@@ -214,7 +214,8 @@ export class Pin {
     }
     if (tries === 'final try' && this.#options.useFinalTry !== true) {
       throw new AgentError('ERR_PIN_FINAL_TRY', `token '${label}' has one try for its PIN left`, {
-        hint: 'log in by hand with the right PIN, or give --use-final-pin-try',
+        hint: 'log in by hand with the right PIN',
+        reason: 'final-pin-try',
       });
     }
     if (tries !== 'ok') this.#options.onEvent?.({ type: 'pin-count-low', token: label });

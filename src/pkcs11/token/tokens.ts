@@ -185,6 +185,7 @@ function checkPinSource({ users, label }: UsedToken, user: TokenUser): void {
   if (!other) return;
   const names = other.name === user.name ? `${user.name}, twice` : `${other.name} and ${user.name}`;
   throw new AgentError('ERR_USAGE', `two PIN sources for token '${label}': ${names}`, {
-    hint: 'a token is logged in to once for all its keys: give each the same pin-source, or none and --pin-source',
+    hint: 'a token is logged in to once for all its keys: give each the same pin-source',
+    reason: 'two-pin-sources',
   });
 }

@@ -11,8 +11,11 @@ type KeyOptions = Library.KeyOptions;
 type ModuleHostEvent = Library.ModuleHostEvent;
 type Event = Parameters<NonNullable<KeyOptions['onEvent']>>[0];
 
+type Pkcs11Options = NonNullable<KeyOptions['pkcs11']>;
+
 export interface AgentOptions
-  extends Partial<Pick<KeyOptions, 'useFinalPinTry' | 'refusedPins' | 'watchInterval' | 'certificate'>> {
+  extends Partial<Pick<Pkcs11Options, 'useFinalPinTry' | 'refusedPins' | 'watchInterval'>>,
+    Pick<KeyOptions, 'certificate'> {
   /** Milliseconds. */
   readonly deadline?: number;
   /** What starts the module host in the bed's place. */
@@ -60,7 +63,8 @@ export class AgentKey implements AsyncDisposable {
       beside,
       showOutput,
       pinSource,
-      ...rest
+      certificate = key.certificate,
+      ...settings
     } = options;
     const hostEvents: ModuleHostEvent[] = beside?.hostEvents ?? [];
     const ownHosts = new library.ModuleHosts({
@@ -77,15 +81,14 @@ export class AgentKey implements AsyncDisposable {
         keys: [
           `pkcs11:${key.uri}?module-path=${bed.modulePath}${pinSource === undefined ? '' : `&pin-source=${pinSource}`}`,
         ],
-        hosts,
+        pkcs11: { hosts, ...settings },
+        certificate,
         deadline,
         askSecret: (what) => {
           if (pin === undefined) throw new Error(`asked for the ${what}`);
           return Promise.resolve(new library.Secret(typeof pin === 'string' ? pin : pin()));
         },
         onEvent: (event) => events.push(event),
-        ...(key.certificate !== undefined && { certificate: key.certificate }),
-        ...rest,
       });
       return new AgentKey(opened, hosts, ownHosts, events, hostEvents);
     } catch (error) {

@@ -71,14 +71,6 @@ class SlowSigner implements Signer {
     return true;
   }
 
-  ready(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  onLost(): () => void {
-    return () => undefined;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     // nothing to let go of
   }

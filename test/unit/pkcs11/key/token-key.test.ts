@@ -147,8 +147,8 @@ test('a key tells of its token, until it is disposed of', async () => {
   putPrivateKey(modules, 'vpn', KEY.attributes);
   const key = await open();
   const lost: string[] = [];
-  key.onLost(() => lost.push('lost'));
-  await key.ready();
+  key.availability.onLost(() => lost.push('lost'));
+  await key.availability.ready();
   modules.tokens = [];
   modules.fail('sign', new AgentError('ERR_MODULE_DIED', 'it died'), 1);
   await expect(key.sign(requestFor(key, 'ECDSA'))).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });

@@ -1,7 +1,7 @@
-import { AgentError } from '../errors.ts';
+import { AgentError } from './errors.ts';
 
 /**
- * Waits for `work` until the signal says that nobody does any more; what becomes of `work` then is up to its owner.
+ * Waits for `work` until the signal; `work` itself goes on then, and is up to its owner.
  * @throws AgentError ERR_ABORTED
  */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
