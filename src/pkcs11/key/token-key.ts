@@ -10,8 +10,8 @@ import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts'
 import { findModule } from '../modules/find-module.ts';
 import { findKey, type KeyObjects } from './objects.ts';
 import type { OpenSession } from '../token/session.ts';
-import type { Tokens, TokenUse } from '../token/tokens.ts';
-import type { TokenUser } from '../token/token-user.ts';
+import type { Tokens } from '../token/tokens.ts';
+import type { TokenUse, TokenUser } from '../token/token-user.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 
 /** How to open a key or certificate on a token. */

@@ -2,38 +2,32 @@ import type { Pin } from '../pins/pin.ts';
 import type { SessionEvent } from './events.ts';
 import type { OpenSession, TokenSession } from './session.ts';
 
-/** One of those that use a token: it does its work in the session that all of them share. */
+/** How to use a token. */
+export interface TokenUse {
+  readonly pin: Pin;
+  /**
+   * What names the source of `pin`: a token is logged in once for the whole process (PKCS#11 section 5.6.8), so all keys of
+   * a token must agree on it. Undefined is the source for those that name none.
+   */
+  readonly pinSource?: string | undefined;
+  /** Told what happens to this token, until its user is disposed of. */
+  readonly onEvent?: ((event: SessionEvent) => void) | undefined;
+  /** Milliseconds between looks at this token, for as long as it is used: the shortest of all that ask for one holds. */
+  readonly watchInterval?: number | undefined;
+}
+
+/** One of those that use a token: it does its work in the session that all of them share. Made by {@link Tokens.open}. */
 export class TokenUser implements AsyncDisposable {
   /** The key or certificate that the token is used for, for errors. */
   readonly name: string;
-  /** What it would log in with. */
-  readonly pin: Pin;
-  /** What names the source of `pin`. */
-  readonly pinSource: string | undefined;
-  /** Milliseconds between looks at the token that it asks for. */
-  readonly watchInterval: number | undefined;
+  readonly use: TokenUse;
   readonly #session: TokenSession;
   readonly #leave: (user: TokenUser) => Promise<void>;
-  readonly #onEvent: ((event: SessionEvent) => void) | undefined;
   readonly #lostListeners = new Set<() => void>();
 
-  /** Made by {@link Tokens.open}. */
-  constructor(
-    name: string,
-    options: {
-      readonly pin: Pin;
-      readonly pinSource?: string | undefined;
-      readonly watchInterval?: number | undefined;
-      readonly onEvent?: ((event: SessionEvent) => void) | undefined;
-    },
-    session: TokenSession,
-    leave: (user: TokenUser) => Promise<void>,
-  ) {
+  constructor(name: string, use: TokenUse, session: TokenSession, leave: (user: TokenUser) => Promise<void>) {
     this.name = name;
-    this.pin = options.pin;
-    this.pinSource = options.pinSource;
-    this.watchInterval = options.watchInterval;
-    this.#onEvent = options.onEvent;
+    this.use = use;
     this.#session = session;
     this.#leave = leave;
   }
@@ -65,7 +59,7 @@ export class TokenUser implements AsyncDisposable {
 
   /** Passes an event on; a lost token goes to the listeners too. */
   tell(event: SessionEvent): void {
-    this.#onEvent?.(event);
+    this.use.onEvent?.(event);
     if (event.type === 'lost') for (const listener of [...this.#lostListeners]) listener();
   }
 

@@ -5,13 +5,12 @@ import { AgentError } from '../../errors.ts';
 import type { Module, Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { pinState } from '../pins/pin-state.ts';
-import type { Pin } from '../pins/pin.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
 import { BRIEF, type Neighbours } from './recovery.ts';
 import { TokenSession } from './session.ts';
 import { findToken, identityOf, lookAgain } from './token.ts';
-import { TokenUser } from './token-user.ts';
+import { TokenUser, type TokenUse } from './token-user.ts';
 import { TokenWatch } from './watch.ts';
 
 /** What holds for all tokens of an owner. */
@@ -23,20 +22,6 @@ export interface TokensOptions {
   /** Milliseconds between looks at each open token; without it, its removal is noticed by the next signature only. */
   readonly watchInterval?: number | undefined;
   readonly clock?: Clock | undefined;
-}
-
-/** How to use a token. */
-export interface TokenUse {
-  readonly pin: Pin;
-  /**
-   * What names the source of `pin`: a token is logged in once for the whole process (PKCS#11 section 5.6.8), so all keys of
-   * a token must agree on it. Undefined is the source for those that name none.
-   */
-  readonly pinSource?: string | undefined;
-  /** Told what happens to this token, until its user is disposed of. */
-  readonly onEvent?: ((event: SessionEvent) => void) | undefined;
-  /** Milliseconds between looks at this token, for as long as it is used: the shortest of all that ask for one holds. */
-  readonly watchInterval?: number | undefined;
 }
 
 /** A token that is in use. */
@@ -135,7 +120,7 @@ export class Tokens implements AsyncDisposable {
         // any user's: they have one source
         const [user] = users;
         if (!user) throw new AgentError('ERR_ABORTED', `token '${label}' is no longer in use`);
-        return user.pin;
+        return user.use.pin;
       },
       onEvent: (event) => {
         onEvent?.(event);
@@ -158,7 +143,7 @@ export class Tokens implements AsyncDisposable {
   }
 
   #setInterval({ watch, users }: UsedToken): void {
-    const ofUsers = [...users].map(({ watchInterval }) => watchInterval);
+    const ofUsers = [...users].map(({ use }) => use.watchInterval);
     const intervals = [this.#options.watchInterval, ...ofUsers].filter((interval) => interval !== undefined);
     watch.setInterval(users.size === 0 || intervals.length === 0 ? undefined : Math.min(...intervals));
   }
@@ -181,7 +166,7 @@ export class Tokens implements AsyncDisposable {
 
 /** @throws AgentError ERR_USAGE: the PIN that comes second would never be asked for, and never be checked */
 function checkPinSource({ users, label }: UsedToken, user: TokenUser): void {
-  const other = [...users].find(({ pinSource }) => pinSource !== user.pinSource);
+  const other = [...users].find(({ use }) => use.pinSource !== user.use.pinSource);
   if (!other) return;
   const names = other.name === user.name ? `${user.name}, twice` : `${other.name} and ${user.name}`;
   throw new AgentError('ERR_USAGE', `two PIN sources for token '${label}': ${names}`, {
