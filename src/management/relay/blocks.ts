@@ -37,14 +37,12 @@ const HARMLESS = new Set(['echo', 'help', 'load-stats', 'nclients', 'pid', 'stat
 
 /**
  * Whether a line would do no harm as a command. A daemon that takes the block never reads it as one; should it not take
- * it, for whatever reason, nothing comes of it. Stricter than the daemon's own reading: quotes are ignored.
+ * it, for whatever reason, nothing comes of it. Stricter than the daemon's own reading: a first word with quotes or
+ * backslashes in it may end elsewhere than one thinks (`"pk-sig"x` is two words), and no directive needs them there.
  */
 function isNoCommand(line: string): boolean {
-  const first =
-    line
-      .replace(/["'\\]/g, '')
-      .trim()
-      .split(/\s/, 1)[0] ?? '';
+  const first = line.trim().split(/\s/, 1)[0] ?? '';
+  if (/["'\\]/.test(first)) return false;
   return HARMLESS.has(first) || COMMANDS[first] === undefined;
 }
 
