@@ -7,7 +7,7 @@ import { Latest } from './latest.ts';
 import type { Log } from './log.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { type Clock, Trouble } from './trouble.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {

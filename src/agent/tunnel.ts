@@ -18,7 +18,7 @@ import { limitedLog, type Log } from './log.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { ServedDaemon } from './served-daemon.ts';
 import { type Complaint, SYSTEM_CLOCK, Trouble } from './trouble.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 
 /** One OpenVPN daemon to serve. */
 export interface TunnelOptions {
