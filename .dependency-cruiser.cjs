@@ -9,7 +9,7 @@ const ROOMS = {
 
   'management/wire': [],
   'management/notifications': ['management/wire'],
-  'management/commands': ['management/wire', 'management/notifications', 'management/client'],
+  'management/commands': ['management/wire', 'management/notifications'],
   'management/sockets': [],
   'management/connection': ['management/wire', 'management/notifications', 'management/commands', 'management/sockets'],
   'management/client': [

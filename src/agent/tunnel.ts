@@ -138,7 +138,6 @@ export class Tunnel {
     maxHeld: number;
     owner: DaemonOwner;
     password?: Secret;
-    encoding?: 'latin1';
   }> {
     const password = await this.#options.password?.();
     return {
@@ -146,7 +145,6 @@ export class Tunnel {
       maxHeld: this.#options.relay ? MAX_HELD_WITH_RELAY : MAX_HELD,
       owner: this.#options.owner,
       ...(password && { password }),
-      ...(this.#options.relay && { encoding: 'latin1' }),
     };
   }
 

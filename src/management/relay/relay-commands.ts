@@ -47,7 +47,7 @@ async function dispatch(text: string, client: RelayClient, context: RelayContext
     await dispatchBlock({ ...command, name }, client, context);
     return true;
   }
-  const verdict = isKnowable(name, context) ? judge(name, command.line, context.rights) : 'unknown';
+  const verdict = isKnowable(name, context) ? judge(name, command.words, context.rights) : 'unknown';
   if (verdict === 'denied') client.reply([denied(name, context.rights)]);
   else if (verdict === 'unknown') client.reply([unknown(name, context)]);
   else await forward({ ...command, name }, client, context);
@@ -124,8 +124,8 @@ async function countBytes(word: string, client: RelayClient, context: RelayConte
     return;
   }
   context.interval = interval;
-  await relay({ name: 'bytecount', line: `bytecount ${interval}`, words: [] }, client, context, (reply) => {
-    client.reply(reply.raw);
+  await relay({ name: 'bytecount', line: `bytecount ${interval}`, words: [] }, client, context, (lines) => {
+    client.reply(lines);
     subscriptions.startByteCounts();
   });
 }

@@ -1,11 +1,13 @@
-import type { Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
-import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
 import type { ManagementClient } from '../client/client.ts';
+import type { RelayRights } from '../commands/table.ts';
 import { LINE_CUT_BEFORE_2_6 } from '../wire/line-decoder.ts';
 import { hasEnvironment, notificationWord } from '../notifications/notification.ts';
 import type { Notification } from '../notifications/types.ts';
+import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
+import { BoundServer } from '../sockets/bound-server.ts';
 import { isLocal } from '../sockets/reach.ts';
 import { PasswordGate, type RelayClock, SYSTEM_CLOCK } from './password-gate.ts';
 import { Places } from './places.ts';
@@ -13,8 +15,7 @@ import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
 import { adjust, carryOut } from './relay-commands.ts';
 import type { RelayContext } from './relay-exchange.ts';
-import { listenForClients } from './relay-listener.ts';
-import { type RelayRights, visible } from './rights.ts';
+import { visible } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 
 /** How a relay is set up. */
@@ -63,7 +64,7 @@ export class Relay implements AsyncDisposable {
   readonly #places = new Places();
   /** Clients that wait for a daemon to greet them. */
   #waiting: (() => void)[] = [];
-  #server: Server | undefined;
+  #server: BoundServer | undefined;
   #greeting: string | undefined;
   #withheld: readonly string[] = [];
   #count = 0;
@@ -87,9 +88,10 @@ export class Relay implements AsyncDisposable {
   }
 
   /**
-   * Listens from now on. Clients that come before a daemon does wait for its greeting.
+   * Listens from now on. Clients that come before a daemon does wait for its greeting. A unix socket that nothing listens on
+   * is replaced.
    *
-   * @throws AgentError ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
+   * @throws AgentError ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
    */
   static async listen(options: RelayOptions): Promise<Relay> {
     const { address, mode = 0o600, group } = options;
@@ -98,30 +100,34 @@ export class Relay implements AsyncDisposable {
         hint: 'name a password file behind the port, or use a unix socket or a loopback address',
       });
     const relay = new Relay(options);
-    relay.#server = await listenForClients(address, { mode, group }, (socket) => {
+    // a client that ends its side (`echo status | nc`) still gets its replies
+    const sockets = { allowHalfOpen: true, noDelay: true };
+    const onClient = (socket: Socket): void => {
       relay.#accept(socket);
-    });
+    };
+    relay.#server = await BoundServer.listen(address, { mode, group }, sockets, onClient, "the relay's clients");
     return relay;
   }
 
   /** Where it listens: with the port that the system picked, if 0 was asked for. */
   get address(): ManagementAddress {
-    const bound = this.#server?.address();
     const { address } = this.#options;
-    return address.kind === 'tcp' && typeof bound === 'object' && bound !== null
-      ? { ...address, port: bound.port }
-      : address;
+    return this.#server?.addressOf(address) ?? address;
   }
 
   /**
-   * Relays this daemon from now on, instead of any other. Call it before anything was awaited since the daemon greeted
-   * us: the greeting is passed on. `upstream` must have been made with `encoding: 'latin1'`.
+   * Relays this daemon from now on, instead of any other. What it has said so far, its greeting first, is passed on: so
+   * nothing else may have listened to this connection before.
+   *
+   * @throws AgentError ERR_USAGE if something has listened to it
    */
   attach(upstream: ManagementClient): void {
+    if (upstream.isHeard)
+      throw new AgentError('ERR_USAGE', 'a relay must be attached before anything listens to its connection');
     this.#detach();
     this.#context.upstream = upstream;
-    upstream.on('*', (notification, lines) => {
-      if (this.#context.upstream === upstream) this.#pass(notification, lines);
+    upstream.on('*', (notification, _, bytes) => {
+      if (this.#context.upstream === upstream) this.#pass(notification, bytes);
     });
     void upstream.closed.then(() => {
       if (this.#context.upstream === upstream) this.#detach();
@@ -177,6 +183,7 @@ export class Relay implements AsyncDisposable {
     for (const client of this.#places.clients) if (client.greeted) client.close();
   }
 
+  /** @param lines one character a byte: whatever they are, they are passed on unchanged */
   #pass(notification: Notification, lines: readonly string[]): void {
     const { type } = notification;
     if (type === 'STRAY') return;

@@ -1,5 +1,3 @@
-import type { Reply } from '../commands/reply.ts';
-
 /** What a daemon tells only those who asked for it, until they leave. */
 export const TOPICS = ['log', 'state', 'echo'] as const;
 export type Topic = (typeof TOPICS)[number];
@@ -54,16 +52,16 @@ export function forwardedWords(words: readonly string[], othersWant: boolean): r
   return words.map((word, index) => (othersWant && word === 'off' && index > 0 && index < 3 ? 'on' : word));
 }
 
-/** What `on` and `off` in those words did, given the reply, and the reply's lines as the client is to see them. */
+/** What `on` and `off` in those words did, given the reply's lines, and those lines as the client is to see them. */
 export function outcome(
   topic: Topic,
   words: readonly string[],
-  reply: Reply,
+  reply: readonly string[],
 ): { readonly lines: readonly string[]; readonly on: boolean | undefined } {
   const switches = words.slice(1, 3).filter((word) => word === 'on' || word === 'off');
   let on: boolean | undefined;
   const success = `SUCCESS: real-time ${topic} notification set to `;
-  const lines = reply.raw.map((line) => {
+  const lines = reply.map((line) => {
     if (!line.startsWith(success)) return line;
     const word = switches.shift();
     if (word === undefined) return line;

@@ -8,14 +8,18 @@ const NOTIFICATION_BYTES = 256;
 /** V8 keeps a string with any character above U+00FF in two bytes a character. */
 const CHARACTER_BYTES = 2;
 
-/** How many bytes of memory a line takes at most while it is held. */
-export function heldLine(line: string): number {
-  return LINE_BYTES + CHARACTER_BYTES * line.length;
+/**
+ * How many bytes of memory a line takes at most while it is held.
+ *
+ * @param bytes the line as it came, if that is held too: a second string where it isn't ASCII
+ */
+export function heldLine(line: string, bytes: string = line): number {
+  return LINE_BYTES + CHARACTER_BYTES * line.length + (bytes === line ? 0 : LINE_BYTES + bytes.length);
 }
 
 /** How many bytes of memory a notification that came in these lines takes at most while it waits. */
-export function heldNotification(lines: readonly string[]): number {
-  return lines.reduce((sum, line) => sum + heldLine(line), NOTIFICATION_BYTES);
+export function heldNotification(lines: readonly string[], bytes: readonly string[] = lines): number {
+  return lines.reduce((sum, line, index) => sum + heldLine(line, bytes[index]), NOTIFICATION_BYTES);
 }
 
 /** How much of what a daemon sent may be held in one place, in bytes, for whoever says nothing else: 256 MiB. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { NotificationAssembler } from '../../../src/management/index.ts';
 import { ReplyCollector } from '../../../src/management/commands/reply.ts';
-import { ReplyQueue } from '../../../src/management/connection/reply-matcher.ts';
+import { ReplyMatcher } from '../../../src/management/connection/reply-matcher.ts';
 import { coded, setUp } from './pair.ts';
 
 const { pair } = setUp();
@@ -41,7 +41,7 @@ describe('what a daemon sends is counted as it is held', () => {
   });
 
   test('a reply that nobody awaits any more is not held', () => {
-    const queue = new ReplyQueue(1000);
+    const queue = new ReplyMatcher(1000);
     const giveUp = queue.push({ shape: { parts: [{ kind: 'block' }] }, says: /^\b$/, done: () => undefined });
     giveUp();
     for (let line = 0; line < 1000; line += 1) queue.take('x');
@@ -86,7 +86,7 @@ describe('what a daemon sends is counted as it is held', () => {
 
 describe('what a daemon does not take', () => {
   test('acknowledgements of answers that are given up are not owed for ever', () => {
-    const queue = new ReplyQueue();
+    const queue = new ReplyMatcher();
     for (let answer = 0; answer < 1000; answer += 1) {
       queue.push({ shape: { parts: [{ kind: 'line' }] }, says: /x/, claims: /^SUCCESS: x/, done: () => undefined })();
     }

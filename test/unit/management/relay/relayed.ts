@@ -33,7 +33,7 @@ export function relays(): (options?: Partial<RelayOptions>, greet?: string) => P
     closing.push(() => relay.close());
     let client: ManagementClient;
     const again = async (): Promise<FakeDaemon> => {
-      const { client: connected, daemon } = await pair({ clientVersion: 3, encoding: 'latin1' }, greet);
+      const { client: connected, daemon } = await pair({ clientVersion: 3 }, greet);
       client = connected;
       relay.attach(client);
       await daemon.hear('version 3\n');
