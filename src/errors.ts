@@ -10,6 +10,7 @@
 export type AgentErrorCode =
   | 'ERR_USAGE'
   | 'ERR_CONFIG'
+  | 'ERR_CONFIG_NOT_FOUND'
   | 'ERR_ABORTED'
   | 'ERR_STATE_DIRECTORY'
   // the request

@@ -23,6 +23,16 @@ const PIPE_TIMEOUT = 10_000;
 /** Milliseconds between looks into a pipe. */
 const PIPE_INTERVAL = 20;
 
+/** Codes of errno for a file that is not there yet: its folder, its server, free descriptors. */
+const MAY_COME = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'EIO', 'ENXIO', 'ETIMEDOUT', 'EHOSTDOWN', 'EMFILE', 'ENFILE']);
+
+/** Whether what {@link readFileLimited} threw may pass by itself: the file is not there, and may come. */
+export function mayCome(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  return MAY_COME.has(code ?? '');
+}
+
 /**
  * Reads a file that a user, a configuration or a URI named: a regular file, or a pipe (a shell's `<(…)`). Directories and
  * devices are refused, a file that is too long as well; a pipe has a deadline. The buffer is the caller's to zero.

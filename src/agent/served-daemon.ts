@@ -44,6 +44,9 @@ const RESTART_PAUSE = 500;
 const ACKNOWLEDGED_WITHIN = 10_000;
 /** Milliseconds in which a daemon whose hold was released in vain may yet ask for a signature, before a word is said. */
 const FRUITLESS_PATIENCE = 5_000;
+/** Milliseconds in which a person at a client of the relay may answer, before a word is said. */
+const RELAY_PATIENCE = 15_000;
+const RELAY_HINT = 'is one connected, and may it answer (--relay-allow)?';
 /** Notifications of one connection that are taken in one turn of the event loop: then the others have theirs. */
 const NOTIFICATIONS_A_TURN = 64;
 
@@ -87,9 +90,12 @@ export class ServedDaemon {
     };
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop);
-    relay?.attach(client);
+    // before the relay hears of it, to whom a daemon that has gone asks nothing
     void client.closed.then(() => {
       this.#leave();
+    });
+    relay?.attach(client, () => {
+      this.#question.clear();
     });
     try {
       let taken = 0;
@@ -145,10 +151,12 @@ export class ServedDaemon {
         return;
       case 'PASSWORD':
         // only the questions: other texts may hold an Auth-Token
-        if (notification.form === 'need' && relay === undefined) this.#cannotAnswer(notification);
+        if (notification.form === 'need') this.#tellQuestion(notification);
         return;
       case 'NEED-OK':
       case 'NEED-STR':
+        this.#tellQuestion(notification);
+        return;
       case 'PROXY':
       case 'REMOTE':
         if (relay === undefined) this.#cannotAnswer(notification);
@@ -269,10 +277,29 @@ export class ServedDaemon {
     if (certificates.length > 0) {
       this.#question.clear();
       await this.#client.certificate(certificates.map(certificatePem).join(''), { signal });
-    } else if (relay?.askForCertificate(this.#client) !== true) {
+    } else if (relay?.askForCertificate(this.#client) === true) {
+      const text = 'the daemon wants a certificate, and no client of the relay gives one';
+      this.#question.set({ level: 'warn', text, fields: { hint: RELAY_HINT }, patience: RELAY_PATIENCE });
+    } else {
       const text = 'the daemon wants a certificate and there is none: give --cert';
       this.#question.set({ level: 'error', text });
     }
+  }
+
+  /** Of a question that is not for us. */
+  #tellQuestion(question: Question): void {
+    const { relay } = this.#options;
+    if (relay === undefined) {
+      this.#cannotAnswer(question);
+      return;
+    }
+    // one of the clients may have been faster
+    if (!relay.isAsking(this.#client, question.type)) return;
+    const name = 'name' in question ? { name: question.name } : {};
+    const what = question.type === 'PASSWORD' ? 'for a password, and' : 'a question, and';
+    const text = `the daemon asks ${what} no client of the relay answers`;
+    const fields = { notification: question.type, ...name, hint: RELAY_HINT };
+    this.#question.set({ level: 'warn', text, fields, patience: RELAY_PATIENCE });
   }
 
   #cannotAnswer(question: Question): void {

@@ -96,7 +96,7 @@ export class Tunnel {
 
   /**
    * Makes a tunnel; where the daemon is to connect to us, listens from now on.
-   * @throws AgentError ERR_MANAGEMENT_LISTEN
+   * @throws AgentError ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN
    */
   static async open(options: TunnelOptions): Promise<Tunnel> {
     const tunnel = new Tunnel(options);

@@ -13,6 +13,7 @@ import { printableJson } from '../telemetry/printable.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { installedRelease } from './installed-release.ts';
+import { refuseSameAddress } from './relay-flags.ts';
 import { publicPasswordWord } from './secret-asker.ts';
 import { isLogPretty, print, stderrLog } from './standard-streams.ts';
 import { forbidCoreDumps, keyOptionsOf, moduleHosts, secretAskerOf, waiting, type KeyFlags } from './surroundings.ts';
@@ -58,6 +59,7 @@ async function managementCheck(
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
   }
   const parsed = parseManagementAddress(address, port);
+  refuseSameAddress(parsed, flags.relay);
   maxDaemons(flags, parsed, { listens: listen, relays: flags.relay !== undefined });
   return {
     address: parsed,

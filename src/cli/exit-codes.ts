@@ -15,6 +15,7 @@ type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_USAGE: EXIT.usage,
   ERR_CONFIG: EXIT.usage,
+  ERR_CONFIG_NOT_FOUND: EXIT.absent,
   ERR_STATE_DIRECTORY: EXIT.usage,
   ERR_ABORTED: EXIT.failed,
   ERR_REQUEST_BASE64: EXIT.failed,

@@ -1,6 +1,9 @@
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { AgentError } from '../errors.ts';
 import {
   formatManagementAddress,
+  type ManagementAddress,
   parseManagementAddress,
   Relay,
   type RelayEvent,
@@ -24,6 +27,35 @@ export interface RelayFlags {
 /** Without `--relay-mode`: this user's own, with `--relay-group` the group's too. */
 const OWN_MODE = 0o600;
 const GROUP_MODE = 0o660;
+
+/** A unix socket's path without links in its folder, which may not be there. */
+function realPath(path: string): string {
+  const whole = resolve(path);
+  try {
+    return join(realpathSync(dirname(whole)), basename(whole));
+  } catch {
+    return whole;
+  }
+}
+
+/**
+ * Refuses a relay where the daemon is: the second to listen would find the first, or pksigd itself would be the daemon.
+ *
+ * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS
+ */
+export function refuseSameAddress(daemon: ManagementAddress, relay: readonly string[] | undefined): void {
+  const [first, port] = relay ?? [];
+  if (first === undefined || port === undefined) return;
+  const other = parseManagementAddress(first, port);
+  const isSame =
+    daemon.kind === 'unix'
+      ? other.kind === 'unix' && realPath(daemon.path) === realPath(other.path)
+      : other.kind === 'tcp' && daemon.port === other.port && daemon.host.toLowerCase() === other.host.toLowerCase();
+  if (isSame)
+    throw new AgentError('ERR_USAGE', `--management and --relay name the same address twice: ${first} ${port}`, {
+      hint: 'give the relay one of its own',
+    });
+}
 
 /**
  * Listens for the relay's clients, if the flags say so.

@@ -12,7 +12,7 @@ import {
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { parseManagementAddress } from '../management/index.ts';
 import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
-import { openRelay, type RelayFlags } from './relay-flags.ts';
+import { openRelay, refuseSameAddress, type RelayFlags } from './relay-flags.ts';
 import { catchTheRest } from './last-net.ts';
 import { handleSignals } from './signals.ts';
 import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
@@ -83,6 +83,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
   }
   const parsedAddress = parseManagementAddress(address, port);
+  refuseSameAddress(parsedAddress, flags.relay);
   const peers = {
     owner: await daemonOwner(flags, parsedAddress, {
       listens: managementClient,
@@ -104,11 +105,11 @@ export async function runCommand(flags: RunFlags): Promise<void> {
       openKeyOf(flags, hosts, log, { watchInterval: WATCH_INTERVAL }),
     ));
   // listening comes first: a port that is in use costs no PIN
-  await using relay = await openRelay(
-    flags,
-    (word) => asker.forManagement(word, `password of the relay ${flags.relay?.[0] ?? ''}`),
-    log,
+  await using relay = await unlessStopped(
+    stop.signal,
+    openRelay(flags, (word) => asker.forManagement(word, `password of the relay ${flags.relay?.[0] ?? ''}`), log),
   );
+  if (stop.signal.aborted) return;
   const opened = Tunnel.open({
     address: parsedAddress,
     listen: managementClient,
@@ -123,11 +124,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     signal: stop.signal,
     log,
   });
-  const tunnel = await opened.catch((error: unknown) => {
-    // told to stop while it began to listen
-    if (errorCode(error) === 'ERR_ABORTED' && stop.signal.aborted) return undefined;
-    throw error;
-  });
+  const tunnel = await unlessStopped(stop.signal, opened);
   if (!tunnel) return;
   const serving = tunnel.run();
   void logStartCheck(config, key(), log);
@@ -135,17 +132,29 @@ export async function runCommand(flags: RunFlags): Promise<void> {
     ({ signer, certificates }) => {
       log.info({ key: signer.name, ...certificateFields(certificates[0]) }, 'key ready');
     },
-    () => {
-      stop.abort();
+    (error: unknown) => {
+      // told to stop before, at its prompt for one: that the key is not open is no failure
+      if (stop.signal.aborted) log.debug({ error: errorText(error) }, 'the key was given up');
+      else stop.abort(error);
     },
   );
   await serving;
-  await keyOutcome(key());
+  await keyOutcome(key(), stop.signal);
 }
 
-/** Throws what opening the key threw; lets go of a key that is open, does not wait for one that is not. */
-async function keyOutcome(key: Promise<OpenedKey>): Promise<void> {
-  const opened = await Promise.race([key, Promise.resolve(undefined)]);
+/** Waits for what a stop makes needless; undefined if the stop was why it ended. */
+async function unlessStopped<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Result | undefined> {
+  return await work.catch((error: unknown) => {
+    if (errorCode(error) === 'ERR_ABORTED' && signal.aborted) return undefined;
+    throw error;
+  });
+}
+
+/** Throws what opening the key threw, if that is why we stop; lets go of a key that is open, waits for none that is not. */
+async function keyOutcome(key: Promise<OpenedKey>, stopped: AbortSignal): Promise<void> {
+  const opened = await Promise.race([key, Promise.resolve(undefined)]).catch((error: unknown) => {
+    if (stopped.reason === error) throw error;
+  });
   await opened?.[Symbol.asyncDispose]();
 }
 

@@ -1,7 +1,9 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { BoundServer } from '../management/internal.ts';
 import { MEANINGLESS_SIGNALS } from '../signals.ts';
 import type { Logger } from './standard-streams.ts';
+import { terminal } from './terminal.ts';
 
 /** Milliseconds in which one signal is one line of the log, however often it comes. */
 const QUIET = 10_000;
@@ -54,14 +56,15 @@ export function leaveDeadTerminals(): void {
 }
 
 /**
- * What signals do to `run`: the first SIGINT or SIGTERM aborts `stop`, a second one of the two ends the process as if
- * nobody caught it. The end of the terminal that the log goes to (SIGHUP) aborts `stop` too. Any other SIGHUP, and the
- * signals that mean nothing, are lines of the log.
+ * What signals do to `run`: the first SIGINT or SIGTERM gives up a prompt and aborts `stop`, a second one of the two ends
+ * the process as if nobody caught it, but for the sockets' files, which go. The end of the terminal that the log goes to
+ * (SIGHUP) does as the first. Any other SIGHUP, and the signals that mean nothing, are lines of the log.
  */
 export function handleSignals(stop: AbortController, log: Logger): void {
   const hadTerminal = isatty(STDERR) || hasHungUp(STDERR);
   const begin = (name: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
+    terminal.stop();
     log.info({ signal: name }, 'stopping as soon as the requests under way are answered');
     stop.abort();
   };
@@ -73,6 +76,7 @@ export function handleSignals(stop: AbortController, log: Logger): void {
         begin(name);
         return;
       }
+      BoundServer.removeFiles();
       process.removeAllListeners(name);
       process.kill(process.pid, name);
     });

@@ -62,11 +62,13 @@ class Terminal {
   #users = 0;
   #prompt: Prompt | undefined;
   #escape: 'none' | 'begun' | 'open' = 'none';
+  /** The process is about to stop: nobody is asked any more. */
+  #isStopped = false;
   #notice: { readonly text: string; isShown: boolean; readonly timer: NodeJS.Timeout } | undefined;
 
   /** A key is being opened: a person who typed a wrong PIN may be asked again. */
   get isOpening(): boolean {
-    return this.#users > 0;
+    return this.#users > 0 && !this.#isStopped;
   }
 
   /**
@@ -89,9 +91,10 @@ class Terminal {
 
   /**
    * Asks for a secret without echo; standard input may be something else.
-   * @throws AgentError ERR_PIN_REQUIRED where there is no terminal or nothing is typed, ERR_ABORTED on Ctrl-C
+   * @throws AgentError ERR_PIN_REQUIRED where there is no terminal or nothing is typed, ERR_ABORTED on Ctrl-C and at a stop
    */
   async ask(what: string): Promise<Secret> {
+    this.#refuseAfterStop(what);
     this.#open();
     const stream = this.#stream;
     if (!stream) {
@@ -110,10 +113,26 @@ class Terminal {
     } finally {
       this.#prompt = undefined;
       typed.fill(0);
-      stream.write('\r\n');
+      if (!this.#isStopped) stream.write('\r\n');
       this.#close();
-      if (notice !== undefined && this.#users > 0) this.#startNotice(notice);
+      if (notice !== undefined && this.isOpening) this.#startNotice(notice);
     }
+  }
+
+  #refuseAfterStop(what: string): void {
+    if (this.#isStopped) throw new AgentError('ERR_ABORTED', `${what} is not asked for: pksigd stops`);
+  }
+
+  /** Gives up a prompt that stands, and all later ones: log lines from now on end with nothing below them. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#endNotice();
+    const prompt = this.#prompt;
+    if (!prompt) return;
+    this.#prompt = undefined;
+    // now: the next log line must not stand behind the prompt
+    this.#stream?.write('\r\n');
+    prompt.reject(new AgentError('ERR_ABORTED', 'interrupted'));
   }
 
   /** Lines for standard error, so that a prompt that stands, or a notice, stays below them. */
@@ -216,8 +235,9 @@ class Terminal {
     if (isEnd) this.#escape = 'none';
     else if (!SIGNALS.has(byte) && this.#isOfEscape(byte)) return;
     const signal = SIGNALS.get(byte);
-    if (byte === KEY.interrupt && prompt) prompt.reject(new AgentError('ERR_ABORTED', 'interrupted'));
-    // to the group, as the terminal would
+    const isHandled = signal !== undefined && process.listenerCount(signal) > 0;
+    if (byte === KEY.interrupt && prompt && !isHandled) prompt.reject(new AgentError('ERR_ABORTED', 'interrupted'));
+    // to the group, as the terminal would; `run` makes an orderly stop of it
     else if (signal) process.kill(0, signal);
     else if (!prompt) return;
     else if (isEnd || byte === KEY.endOfFile) {

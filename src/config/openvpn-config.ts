@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { AgentError } from '../errors.ts';
-import { readFileLimited } from '../read-file-limited.ts';
+import { AgentError, errorText } from '../errors.ts';
+import { mayCome, readFileLimited } from '../read-file-limited.ts';
 import { readLines, type ConfigLine } from './openvpn-lines.ts';
 
 /** The management directives of an OpenVPN configuration, as --management takes them. */
@@ -24,7 +24,7 @@ export interface OpenVpnConfig {
   readonly management: readonly string[] | undefined;
 }
 
-/** Gets an included configuration. @throws AgentError ERR_CONFIG */
+/** Gets a configuration. @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND */
 export type ReadConfig = (path: string) => Promise<Buffer>;
 
 /** With inline certificates and revocation lists. */
@@ -50,12 +50,21 @@ const WORDS: ReadonlyMap<string, readonly [least: number, most: number, synopsis
   ['cd', [1, 1, 'FOLDER']],
 ] as const);
 
+/** What no option of any OpenVPN is called: with words behind it, `<ca>` is no tag. @returns why, and what to do */
+function faultOfName(name: string): [why: string, hint?: string] | undefined {
+  const why = `Unrecognized option '${name}'`;
+  if (name.startsWith('<')) return [why, 'a tag is alone on its line'];
+  return name === '' || name === '--' ? [why] : undefined;
+}
+
 /** Reads directives in their order, as add_option in options.c does. */
 class ConfigReader {
   readonly directives = new Map<string, readonly string[]>();
   readonly inline = new Map<string, string>();
   folder: string;
   readonly #read: ReadConfig;
+  /** Of `ignore-unknown-option`. */
+  readonly #ignored = new Set<string>();
   #files = 0;
   #address: string | undefined;
   #port = '';
@@ -73,15 +82,20 @@ class ConfigReader {
   }
 
   async #take(line: ConfigLine, path: string, level: number): Promise<void> {
-    const [name, words] = withoutPrefix(line.words);
+    const { name, words, isOptional } = withoutPrefix(line.words);
     const isInline = line.inline !== undefined;
     const refuse = (why: string, hint?: string): never => {
       throw new AgentError('ERR_CONFIG', `${path}:${line.number}: ${why}`, hint === undefined ? {} : { hint });
     };
     const [least, most, synopsis] = WORDS.get(name) ?? [0, Infinity, ''];
-    if (isInline ? most !== Infinity && name !== 'cert' : words.length < least || words.length > most) {
-      refuse(`${name} takes ${synopsis}`);
+    const isWrong = isInline ? most !== Infinity && name !== 'cert' : words.length < least || words.length > most;
+    const fault = faultOfName(name) ?? (isWrong ? ([`${name} takes ${synopsis}`] as const) : undefined);
+    if (fault) {
+      // OpenVPN passes over what it was told that it may not know
+      if (isOptional || this.#ignored.has(name)) return;
+      refuse(...fault);
     }
+    if (name === 'ignore-unknown-option') for (const word of words) this.#ignored.add(word.replace(/^--/, ''));
     // its flags add up
     const before = name === 'management-external-key' ? (this.directives.get(name) ?? []) : [];
     this.directives.set(name, isInline ? ['[inline]'] : [...before, ...words]);
@@ -115,19 +129,25 @@ class ConfigReader {
 }
 
 /** `setenv opt NAME …` is NAME to releases that know it. */
-function withoutPrefix(all: readonly string[]): [name: string, words: readonly string[]] {
-  const [name = '', ...words] = all[0] === 'setenv' && all[1] === 'opt' ? all.slice(2) : all;
-  return [name, words];
+function withoutPrefix(all: readonly string[]): { name: string; words: readonly string[]; isOptional: boolean } {
+  const isOptional = all[0] === 'setenv' && all[1] === 'opt';
+  const [name = '', ...words] = isOptional ? all.slice(2) : all;
+  return { name, words, isOptional };
 }
 
 async function readConfigFile(path: string): Promise<Buffer> {
-  return await readFileLimited(path, { what: 'the OpenVPN configuration', code: 'ERR_CONFIG', maxBytes: MAX_BYTES });
+  const limits = { what: 'the OpenVPN configuration', code: 'ERR_CONFIG', maxBytes: MAX_BYTES } as const;
+  return await readFileLimited(path, limits).catch((error: unknown) => {
+    // as for a key: a folder may be mounted late
+    if (!mayCome(error)) throw error;
+    throw new AgentError('ERR_CONFIG_NOT_FOUND', errorText(error), { cause: error.cause });
+  });
 }
 
 /**
  * Reads a configuration as OpenVPN does, as far as the management interface, key and certificate go: what it refuses for
  * its form is refused, unknown directives are not judged.
- * @throws AgentError ERR_CONFIG
+ * @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND
  */
 export async function readOpenVpnConfig(path: string, read: ReadConfig = readConfigFile): Promise<OpenVpnConfig> {
   const reader = new ConfigReader(dirname(resolve(path)), read);

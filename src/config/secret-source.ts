@@ -142,15 +142,18 @@ class SecretReader {
     }
   }
 
+  /** Zeroes the bytes, whatever comes of them: a line that is refused may hold the PIN all the same. */
   #firstLine(bytes: Buffer, path?: string): Secret {
-    const end = bytes.findIndex((byte) => byte === 0x0a);
-    let line = end < 0 ? bytes : bytes.subarray(0, end);
-    if (line.at(-1) === 0x0d) line = line.subarray(0, -1);
-    if (line.includes(0)) this.#refuse('its first line has a NUL in it', path);
-    if (line.length === 0) this.#refuse('its first line is empty', path, 'write it there, alone on the first line');
-    const secret = new Secret(line);
-    bytes.fill(0);
-    return secret;
+    try {
+      const end = bytes.findIndex((byte) => byte === 0x0a);
+      let line = end < 0 ? bytes : bytes.subarray(0, end);
+      if (line.at(-1) === 0x0d) line = line.subarray(0, -1);
+      if (line.includes(0)) this.#refuse('its first line has a NUL in it', path);
+      if (line.length === 0) this.#refuse('its first line is empty', path, 'write it there, alone on the first line');
+      return new Secret(line);
+    } finally {
+      bytes.fill(0);
+    }
   }
 
   async fromFile(path: string, warn: (text: string) => void, folder?: string): Promise<Secret> {
@@ -178,10 +181,13 @@ class SecretReader {
     const output = await new Promise<Buffer>((resolve, reject) => {
       const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_OUTPUT_BYTES } as const;
       execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
-        if (!error) resolve(stdout);
+        if (!error) {
+          resolve(stdout);
+          return;
+        }
+        stdout.fill(0);
         // execFile's own message repeats the command and its output
-        else if (error.code === TOO_MUCH_OUTPUT)
-          reject(new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`));
+        if (error.code === TOO_MUCH_OUTPUT) reject(new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`));
         else reject(new Error(`the command failed (${String(error.code ?? error.signal)})`));
       });
     }).catch((error: unknown) => this.#refuse((error as Error).message, undefined, 'run it by hand'));

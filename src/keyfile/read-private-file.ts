@@ -2,14 +2,11 @@ import { X509Certificate } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { userInfo } from 'node:os';
 import { AgentError, errorText } from '../errors.ts';
-import { readFileLimited } from '../read-file-limited.ts';
+import { mayCome, readFileLimited } from '../read-file-limited.ts';
 import { pemBlocks } from './pem.ts';
 
 /** A key file is a few KB; PKCS#12 with a long chain some tens. Whoever names a disk image gets an error. */
 const MAX_BYTES = 1024 * 1024;
-
-/** Codes of errno for a file that is not there yet: its folder, its server, free descriptors. */
-const MAY_COME = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'EIO', 'ENXIO', 'ETIMEDOUT', 'EHOSTDOWN', 'EMFILE', 'ENFILE']);
 
 const PUBLIC_LABELS = new Map([
   ['CERTIFICATE', 'certificate'],
@@ -62,9 +59,8 @@ export async function readPrivateFile(path: string, allowReadableByOthers: boole
   };
   const limits = { what: 'the key file', code: 'ERR_KEY_FILE', maxBytes: MAX_BYTES, inspect } as const;
   const bytes = await readFileLimited(path, limits).catch((error: unknown) => {
-    const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
-    if (!MAY_COME.has(cause?.code ?? '')) throw error;
-    throw new AgentError('ERR_KEY_NOT_FOUND', errorText(error), { cause });
+    if (!mayCome(error)) throw error;
+    throw new AgentError('ERR_KEY_NOT_FOUND', errorText(error), { cause: error.cause });
   });
   // before its mode: nobody has to hide a certificate
   refusePublic(bytes, path);

@@ -1,8 +1,10 @@
 /**
- * For the rooms above, beyond the public face `index.ts`: who is at the other end of a socket, and base64 in lines.
+ * For the rooms above, beyond the public face `index.ts`: who is at the other end of a socket, what is left of our own
+ * sockets, and base64 in lines.
  *
  * @module
  */
+export { BoundServer } from './sockets/bound-server.ts';
 export { approach, checkOwnerIsKnowable } from './sockets/daemon-owner.ts';
-export { base64Lines } from './wire/pem.ts';
 export { whoReaches, whoReplaces } from './sockets/reach.ts';
+export { base64Lines } from './wire/pem.ts';

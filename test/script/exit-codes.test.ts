@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chmod, copyFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -191,6 +191,8 @@ describe.concurrent('sign', () => {
 });
 
 describe.concurrent('usage', () => {
+  const KEY = ['--key', 'x'];
+  const CLIENT = ['run', ...KEY, '--management-client', '--management'];
   const wrong: [string, string[]][] = [
     ['an unknown command', ['sing']],
     ['an unknown option', ['sign', '--kye', 'x']],
@@ -198,6 +200,9 @@ describe.concurrent('usage', () => {
     ['no management interface', ['run', '--key', 'x']],
     ['a bad port', ['run', '--management', '127.0.0.1', '123456', '--key', 'x']],
     ['half a management interface', ['run', '--management', '127.0.0.1', '--key', 'x']],
+    ['a relay where daemons connect', [...CLIENT, '/no/such/m', 'unix', '--relay', '/no/../no/such/m', 'unix']],
+    ['a relay where OpenVPN is', ['run', ...KEY, '--management', '/no/m', 'unix', '--relay', '/no/m', 'unix']],
+    ['a relay at the port of daemons', [...CLIENT, '127.0.0.1', '7505', '--relay', '127.0.0.1', '07505']],
     ['an unknown log level', ['run', '--management', '127.0.0.1', '7505', '--key', 'x', '--log-level', 'loud']],
   ];
 
@@ -228,6 +233,32 @@ test('a port that is in use', async ({ bench }) => {
   expect(await pksigd.exited).toBe(FAILED);
   expect(lineOf(pksigd)).toMatch(new RegExp(`^pksigd: .*${address}:${port}.*in use`));
   other.close();
+});
+
+test.for([
+  ['management', '--management-client'],
+  ['relay', '--relay'],
+] as const)(
+  'a file where the socket of %s is to be: it stays, and the code keeps run down',
+  async ([name, how], { bench }) => {
+    const path = await bench.write('precious', 'precious');
+    const words = [path, 'unix'];
+    const args =
+      name === 'relay' ? ['--management', bench.path('none'), 'unix', how, ...words] : ['--management', ...words, how];
+    const pksigd = await bench.pksigd(['run', ...args, '--key', bench.key('p256', 'file')]);
+    expect(await pksigd.exited).toBe(USAGE);
+    expect(lineOf(pksigd)).toMatch(/^pksigd: can't listen .*precious: there is something that is not a socket/);
+    expect(readFileSync(path, 'utf8')).toBe('precious');
+  },
+);
+
+test('a configuration that is not there, and one that is included', async ({ bench }) => {
+  const including = await bench.write('including.ovpn', 'config missing.ovpn\n');
+  for (const path of [bench.path('missing.ovpn'), including]) {
+    const pksigd = await bench.pksigd(['run', '--openvpn-config', path, '--key', 'x']);
+    expect(await pksigd.exited).toBe(ABSENT);
+    expect(lineOf(pksigd)).toMatch(/^pksigd: can't read the OpenVPN configuration: .*missing\.ovpn/);
+  }
 });
 
 /** Waits until there is no process of that number; the test's deadline ends the wait. */

@@ -33,6 +33,16 @@ describe.concurrent('one line and exit code 2', () => {
   });
 });
 
+test('an endless certificate: one line and exit code 3', async ({ bench }) => {
+  const options = ['--key', bench.key('p256', 'file'), '--cert', '/dev/zero'];
+  for (const args of [['sign'], ['run', '--management', bench.path('none'), 'unix']]) {
+    const pksigd = await bench.pksigd([...args, ...options], { input: 'eA==' });
+    expect(await pksigd.exited).toBe(3);
+    const lines = pksigd.stderr.filter((text) => !text.startsWith('{"level":"info"'));
+    expect(lines).toEqual([expect.stringMatching(/can't read the certificate: \/dev\/zero is a device/)]);
+  }
+});
+
 test('a key through a pipe', async ({ bench }) => {
   const fifo = bench.path('pipe');
   execFileSync('sh', ['-c', 'umask 077; mkfifo "$1"', 'sh', fifo]);

@@ -7,7 +7,7 @@ import { describe, expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
 import { Child } from '../support/child.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
-import { Pksigd } from '../support/pksigd.ts';
+import { MAIN, Pksigd } from '../support/pksigd.ts';
 
 /** What npm links as `pksigd`. */
 const COMMAND = join(import.meta.dirname, '../../bin/pksigd.cjs');
@@ -209,8 +209,9 @@ test.for([
   // no key comes: the PIN command takes its time, and the request waits for it
   const key = bench.key('p256', 'SoftHSM', { 'pin-source': 'command:sleep%2050' });
   const args = ['run', '--management', bench.path('management'), 'unix', '--management-client', '--allow-pin-command'];
-  const pksigd = await bench.pksigd([...args, '--key', key]);
+  const pksigd = await bench.pksigd([...args, '--relay', bench.path('relay'), 'unix', '--key', key]);
   await pksigd.listening();
+  expect(existsSync(bench.path('relay'))).toBe(true);
   const daemon = await FakeDaemon.open(bench.path('management'));
   daemon.say(GREETING);
   daemon.say(REQUEST);
@@ -220,7 +221,40 @@ test.for([
   pksigd.kill(second);
   await pksigd.exited;
   expect(pksigd.process.signalCode).toBe(second);
+  for (const name of ['management', 'relay']) expect(existsSync(bench.path(name))).toBe(false);
   daemon.close();
+});
+
+describe('at a prompt', () => {
+  const stops: [string, NodeJS.Signals | undefined, string][] = [
+    ['SIGTERM', 'SIGTERM', 'PIN'],
+    ['SIGINT', 'SIGINT', 'PIN'],
+    ['Ctrl-C', undefined, 'PIN'],
+    ['Ctrl-C', undefined, 'password'],
+  ];
+  test.for(stops)('%s ends run as it does later', async ([, signal, what], { bench }) => {
+    const env = { HOME: bench.folder, XDG_STATE_HOME: bench.path('state'), SOFTHSM2_CONF: await bench.token() };
+    const key = bench.key('p256', 'SoftHSM').replace(/&pin-source=.*/, '');
+    const relay = `--relay ${bench.path('relay')} unix${what === 'password' ? ' prompt' : ''}`;
+    const run = `${process.execPath} ${MAIN} run --management ${bench.path('management')} unix --management-client`;
+    await bench.write('run', `echo "agent $$"; exec ${run} ${relay} --key '${key}'\n`);
+    // the shell is in the terminal's foreground too
+    const line = `trap : INT; sh ${bench.path('run')}; echo "status $?"; stty -a </dev/tty | grep -o -E -e '-?echo '`;
+    const terminal = bench.adopt(
+      new Child('script', 'script', ['-qec', line, '/dev/null'], { env, interactive: true }),
+    );
+    const agent = Number((await terminal.logged(/agent \d+/)).replace(/\D/g, ''));
+    await terminal.said(new RegExp(`${what}[^:]*: ?$`));
+    if (signal === undefined) terminal.process.stdin.write('\x03');
+    else process.kill(agent, signal);
+    await terminal.logged(/status 0/);
+    await terminal.exited;
+    const after = terminal.transcript.split('stopping as soon as')[1];
+    expect(after).not.toContain(`${what} of`);
+    expect(terminal.transcript).toMatch(/^.*\becho/m);
+    expect(terminal.transcript).not.toMatch(/-echo|pksigd: /);
+    for (const name of ['management', 'relay']) expect(existsSync(bench.path(name))).toBe(false);
+  });
 });
 
 test('the end of its terminal stops run', async ({ bench }) => {

@@ -163,8 +163,8 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
  * Over TCP anybody who reaches the address can connect and pass for a daemon, who gets the password, and whatever is
  * signed for it: give `owner`, which keeps out other users of this host.
  *
- * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_LISTEN if the address can't be
- *   used, ERR_ABORTED
+ * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_ADDRESS if something is
+ *   there that is not a socket, ERR_MANAGEMENT_LISTEN if the address can't be used, ERR_ABORTED
  */
 export async function listenManagement(
   address: ManagementAddress,

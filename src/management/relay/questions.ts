@@ -6,6 +6,8 @@ import type { Reply } from '../commands/reply.ts';
  * (special_state_msg in manage.c). Those that the agent answers itself are kept from the clients.
  */
 export class Questions {
+  /** Told when the daemon waits for nothing any more. */
+  onOver: () => void = () => undefined;
   #pending: { readonly type: string; readonly lines: readonly string[] } | undefined;
   /** Halves of an answer that are still to come. */
   readonly #open = new Set<string>();
@@ -60,6 +62,8 @@ export class Questions {
   }
 
   clear(): void {
+    if (this.#pending === undefined) return;
     this.#pending = undefined;
+    this.onOver();
   }
 }

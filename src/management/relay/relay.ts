@@ -91,7 +91,8 @@ export class Relay implements AsyncDisposable {
    * Listens from now on. Clients that come before a daemon does wait for its greeting. A unix socket that nothing listens on
    * is replaced.
    *
-   * @throws AgentError ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
+   * @throws AgentError ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address
+   *   that others reach, without a password
    */
   static async listen(options: RelayOptions): Promise<Relay> {
     const { address, mode = 0o600, group } = options;
@@ -119,12 +120,14 @@ export class Relay implements AsyncDisposable {
    * Relays this daemon from now on, instead of any other. What it has said so far, its greeting first, is passed on: so
    * nothing else may have listened to this connection before.
    *
+   * @param onAnswered told when the daemon has its answer to what {@link Relay.isAsking} says
    * @throws AgentError ERR_USAGE if something has listened to it
    */
-  attach(upstream: ManagementClient): void {
+  attach(upstream: ManagementClient, onAnswered: () => void = () => undefined): void {
     if (upstream.isHeard)
       throw new AgentError('ERR_USAGE', 'a relay must be attached before anything listens to its connection');
     this.#detach();
+    this.#context.questions.onOver = onAnswered;
     this.#context.upstream = upstream;
     upstream.on('*', (notification, _, bytes) => {
       if (this.#context.upstream === upstream) this.#pass(notification, bytes);
@@ -146,6 +149,11 @@ export class Relay implements AsyncDisposable {
     if (questions.type !== 'HOLD') return false;
     questions.clear();
     return true;
+  }
+
+  /** Whether the daemon waits for a client's answer to a notification of this type. */
+  isAsking(upstream: ManagementClient, type: Notification['type']): boolean {
+    return this.#context.upstream === upstream && this.#context.questions.type === type;
   }
 
   /** The agent has no certificate: the daemon's question for one goes to the clients after all. False if there are none. */

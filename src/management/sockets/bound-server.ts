@@ -19,7 +19,7 @@ import {
 import { lstat } from 'node:fs/promises';
 import { Server, type ServerOpts, type Socket } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
-import { AgentError, errorText } from '../../errors.ts';
+import { AgentError, type AgentErrorCode, errorText } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress, MAX_UNIX_PATH } from './address.ts';
 import { dial } from './dial.ts';
 
@@ -37,6 +37,8 @@ type Identity = Pick<Stats, 'dev' | 'ino'>;
 
 /** A server on a management address. A unix socket is reachable from when it has its owner and mode, and goes with it. */
 export class BoundServer extends Server {
+  /** Those that have a socket's file. */
+  static readonly #withFile = new Set<BoundServer>();
   #socketFile: (Identity & { readonly path: string }) | undefined;
 
   private constructor(options: ServerOpts, onClient: (socket: Socket) => void) {
@@ -47,8 +49,8 @@ export class BoundServer extends Server {
    * Listens on `address`. A unix socket that nothing listens on is replaced.
    *
    * @param whom who connects there, for errors: `OpenVPN`
-   * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_LISTEN if the address can't
-   *   be used
+   * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_ADDRESS if
+   *   something is there that is not a socket, which is never removed, ERR_MANAGEMENT_LISTEN if the address can't be used
    */
   static async listen(
     address: ManagementAddress,
@@ -71,9 +73,8 @@ export class BoundServer extends Server {
       return server;
     } catch (error) {
       server.close();
-      const code = isInUse(error) ? 'ERR_MANAGEMENT_IN_USE' : 'ERR_MANAGEMENT_LISTEN';
       const text = `can't listen for ${whom} on ${formatManagementAddress(address)}`;
-      throw new AgentError(code, text, { hint: listenHint(error), cause: error });
+      throw new AgentError(listenCode(error), text, { hint: listenHint(error), cause: error });
     }
   }
 
@@ -85,10 +86,20 @@ export class BoundServer extends Server {
 
   /** Stops listening. The socket's file goes first: its number can't be another file's while the socket is bound. */
   override close(callback?: (error?: Error) => void): this {
+    this.#removeFile();
+    return super.close(callback);
+  }
+
+  /** Removes the files of all sockets, at once: for a process that ends without closing anything. */
+  static removeFiles(): void {
+    for (const server of BoundServer.#withFile) server.#removeFile();
+  }
+
+  #removeFile(): void {
     const ours = this.#socketFile;
     this.#socketFile = undefined;
+    BoundServer.#withFile.delete(this);
     if (ours !== undefined) removeOwn(ours);
-    return super.close(callback);
   }
 
   /**
@@ -110,6 +121,7 @@ export class BoundServer extends Server {
       const { dev, ino } = lstatSync(place);
       publish(place, path, stale);
       this.#socketFile = { path, dev, ino };
+      BoundServer.#withFile.add(this);
       return listening;
     } finally {
       folder.remove();
@@ -195,7 +207,7 @@ async function findStale(path: string): Promise<Stats | undefined> {
     throw error;
   });
   if (stats === undefined) return undefined;
-  if (!stats.isSocket()) throw new Error('there is something that is not a socket');
+  if (!stats.isSocket()) throw new NotSocket();
   const outcome = await dial({ kind: 'unix', path }, undefined).catch((error: unknown) => error);
   if (!(outcome instanceof Error)) {
     (outcome as Socket).destroy();
@@ -224,8 +236,14 @@ class InUse extends Error {
   readonly code = 'EADDRINUSE';
 }
 
-function isInUse(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+/** Somebody's file: it stays, and so does the error, until a person names another path. */
+class NotSocket extends Error {
+  override readonly message = 'there is something that is not a socket: name another path, or remove it yourself';
+}
+
+function listenCode(error: unknown): AgentErrorCode {
+  if (error instanceof NotSocket) return 'ERR_MANAGEMENT_ADDRESS';
+  return (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'ERR_MANAGEMENT_IN_USE' : 'ERR_MANAGEMENT_LISTEN';
 }
 
 const HINTS: ReadonlyMap<string, string> = new Map([

@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { Level, Log } from '../../../src/agent/log.ts';
 import type { OpenedKey } from '../../../src/keys/open-key.ts';
 import { ServedDaemon } from '../../../src/agent/served-daemon.ts';
-import type { CloseReason } from '../../../src/management/index.ts';
+import { type CloseReason, type ManagementClient, Relay } from '../../../src/management/index.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
 import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
+import { ManagementUser } from '../../support/management-user.ts';
 import type { FakeDaemon } from '../management/fake-daemon.ts';
 import { setUp } from '../management/pair.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -82,6 +83,7 @@ class SlowSigner implements Signer {
 }
 
 interface Bed {
+  readonly client: ManagementClient;
   readonly daemon: FakeDaemon;
   readonly signer: SlowSigner;
   readonly clock: FakeClock;
@@ -93,8 +95,8 @@ interface Bed {
 }
 
 /** A daemon that is served with a key that is not ready. */
-async function bed(): Promise<Bed> {
-  const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
+async function bed(relay?: Relay): Promise<Bed> {
+  const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024, ...(relay && { encoding: 'latin1' }) });
   const signer = new SlowSigner();
   const clock = new FakeClock();
   const logged: { level: Level; text: string; fields: object }[] = [];
@@ -113,8 +115,8 @@ async function bed(): Promise<Bed> {
     };
   });
   const daemonOptions = { tunnel: 't', key: () => key, deadline: 60_000, signal: stop.signal, log, limitedLog: log };
-  const served = new ServedDaemon(client, { ...daemonOptions, clock }).serve();
-  return { daemon, signer, clock, served, logged, openKey, stop };
+  const served = new ServedDaemon(client, { ...daemonOptions, clock, relay }).serve();
+  return { client, daemon, signer, clock, served, logged, openKey, stop };
 }
 
 describe('requests of one connection', () => {
@@ -257,6 +259,39 @@ describe('what keeps the daemon from being served is told', () => {
       ['warn', true],
       ['warn', true],
     ]);
+  });
+
+  test.each([
+    ['PASSWORD', ">PASSWORD:Need 'Auth' password\r\n", 'for a password', 'password Auth x'],
+    ['NEED-OK', ">NEED-OK:Need 'card' confirmation MSG:x\r\n", 'a question', 'needok card ok'],
+  ] as const)('a question that no client of the relay answers: %s', async (type, question, text, command) => {
+    const reply = 'SUCCESS: it is taken\r\n';
+    await using relay = await Relay.listen({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, rights: 'operate' });
+    const { client, daemon, clock, logged } = await bed(relay);
+    daemon.say(question);
+    await expect.poll(() => relay.isAsking(client, type), PATIENTLY).toBe(true);
+    const warnings = (): Bed['logged'] => logged.filter(({ level }) => level === 'warn');
+    const until = async (times: number): Promise<void> => {
+      await expect
+        .poll(() => {
+          clock.pass(1);
+          return warnings().length;
+        }, PATIENTLY)
+        .toBe(times);
+    };
+    await until(1);
+    expect(warnings()[0]).toMatchObject({ text: expect.stringContaining(text) as string, fields: { seconds: 15 } });
+    await until(2);
+
+    const user = await ManagementUser.open(relay.address);
+    await user.hear(question);
+    user.say(`${command}\n`);
+    await daemon.hear(`${command}\n`);
+    daemon.say(reply);
+    await expect.poll(() => logged.at(-1)?.text, PATIENTLY).toBe('the daemon goes on');
+    clock.pass(600);
+    expect(warnings()).toHaveLength(2);
+    user.close();
   });
 
   test('a hold that is released again and again, and no signature asked for', async () => {

@@ -104,6 +104,18 @@ describe('at the end', () => {
   });
 });
 
+test('without an end, all files go that are still its own', async () => {
+  const [server, other] = [await listen(), await listen(0o600, `${path}.other`)];
+  renameSync(path, `${path}.moved`);
+  writeFileSync(path, 'precious');
+  BoundServer.removeFiles();
+  expect(readdirSync(dirname(path)).sort()).toEqual(['m.sock', 'm.sock.moved']);
+  // its path may be another's by now
+  writeFileSync(`${path}.other`, 'precious');
+  for (const each of [server, other]) each.close();
+  expect(existsSync(`${path}.other`)).toBe(true);
+});
+
 test('a path as long as the system allows', async () => {
   const long = join(dirname(path), 'x'.repeat(MAX_UNIX_PATH - dirname(path).length - 1));
   expect(long).toHaveLength(MAX_UNIX_PATH);
