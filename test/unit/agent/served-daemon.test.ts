@@ -7,7 +7,7 @@ import { type CloseReason, type ManagementClient, Relay } from '../../../src/man
 import type { SignatureRequest } from '../../../src/signing/request.ts';
 import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
 import { ManagementUser } from '../../support/management-user.ts';
-import type { FakeDaemon } from '../management/fake-daemon.ts';
+import type { FakeDaemon } from '../../support/fake-daemon.ts';
 import { setUp } from '../management/pair.ts';
 import { FakeClock } from './fake-clock.ts';
 import { CERTIFICATE } from '../keys/certificate.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { connectManagement, type Notification } from '../../../../src/management/index.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeListener, GREETING } from '../fake-daemon.ts';
+import { FakeListener, GREETING } from '../../../support/fake-daemon.ts';
 import { coded, greeting, setUp } from '../pair.ts';
 
 const { listener, keep, pair } = setUp();

@@ -1,7 +1,7 @@
 import { afterEach, expect } from 'vitest';
 import { type ManagementClient, Relay, type RelayEvent, type RelayOptions } from '../../../../src/management/index.ts';
 import { ManagementUser } from '../../../support/management-user.ts';
-import { type FakeDaemon, GREETING } from '../fake-daemon.ts';
+import { type FakeDaemon, GREETING } from '../../../support/fake-daemon.ts';
 import { setUp } from '../pair.ts';
 
 /** A relay, the scripted daemon behind it, and its users. */
