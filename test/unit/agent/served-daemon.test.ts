@@ -96,7 +96,7 @@ interface Bed {
 
 /** A daemon that is served with a key that is not ready. */
 async function bed(relay?: Relay): Promise<Bed> {
-  const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024, ...(relay && { encoding: 'latin1' }) });
+  const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
   const signer = new SlowSigner();
   const clock = new FakeClock();
   const logged: { level: Level; text: string; fields: object }[] = [];
@@ -292,6 +292,14 @@ describe('what keeps the daemon from being served is told', () => {
     clock.pass(600);
     expect(warnings()).toHaveLength(2);
     user.close();
+  });
+
+  test('a daemon’s last words in UTF-8, behind a relay too', async () => {
+    await using relay = await Relay.listen({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 } });
+    const { daemon, logged } = await bed(relay);
+    daemon.say(Buffer.from('>FATAL:größer als möglich\r\n').toString('latin1'));
+    const line = { level: 'error', text: 'the daemon ended', fields: { text: 'größer als möglich' } };
+    await expect.poll(() => logged[0], PATIENTLY).toMatchObject(line);
   });
 
   test('a hold that is released again and again, and no signature asked for', async () => {
