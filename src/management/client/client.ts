@@ -1,3 +1,9 @@
+/**
+ * The management client that programs use: connecting, listening, and a method for each command in groups by subject.
+ * For the public face, and the relay.
+ *
+ * @module
+ */
 import type { Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { within } from '../../promises.ts';

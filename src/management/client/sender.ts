@@ -4,7 +4,7 @@ import type { CommandOptions, ExchangeOptions, OutgoingCommand } from '../connec
 import type { DaemonVersion } from '../connection/options.ts';
 import { commandLine } from '../wire/words.ts';
 
-/** What the groups of commands need of the client that they belong to. */
+/** The client that a group of commands belongs to, as far as the group needs it. */
 export interface Sender {
   readonly daemonVersion: DaemonVersion;
   /** The client version that was announced last, undefined if none was. */

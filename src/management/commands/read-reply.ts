@@ -26,7 +26,7 @@ export interface RemoteEntry {
 }
 
 /** @throws AgentError ERR_MANAGEMENT_PROTOCOL */
-export function refuse(name: string, text: string | undefined): never {
+function refuse(name: string, text: string | undefined): never {
   const what = JSON.stringify((text ?? '').slice(0, 200));
   throw new AgentError('ERR_MANAGEMENT_PROTOCOL', `OpenVPN's reply to the ${name} command can't be read: ${what}`);
 }
@@ -109,7 +109,7 @@ export function readVersion({ lines }: Reply): { readonly title: string; readonl
   return title === undefined || management === undefined ? refuse('version', lines.join(' ')) : { title, management };
 }
 
-/** What this kind of daemon has. END goes with the lines: without, they would not be known to be whole. */
+/** The parts that this kind of daemon has. Read with END: without it the lines would not be known to be whole. */
 export function readStatus({ raw }: Reply): unknown {
   const { kind, title, updated, updatedTime, clients, routes, globals, counters } = parseStatus(raw);
   return kind === 'client'

@@ -2,7 +2,7 @@ import { AgentError } from '../../errors.ts';
 import { DEFAULT_MAX_HELD, heldLine } from '../wire/held-bytes.ts';
 import type { ReplyPart, ReplyShape } from './shape.ts';
 
-/** What the daemon answered to one command. */
+/** The daemon's answer to one command. */
 export interface Reply {
   /** Behind `SUCCESS: `; undefined if the reply has no such line. */
   readonly text: string | undefined;
@@ -72,7 +72,7 @@ export class ReplyCollector {
     return { text: this.#text, lines: this.#lines, raw: this.#raw, error: this.#error };
   }
 
-  /** Nobody wants the reply any more: only its end is still looked for. */
+  /** The reply was given up: only its end is still looked for. */
   discard(): void {
     this.#discards = true;
     this.#lines.length = 0;

@@ -31,7 +31,7 @@ export const CLOSES: ReplyShape = { parts: [], closes: true };
 /** A line in the form of that notification. */
 export const notificationShape = (word: string): ReplyShape => ({ parts: [{ kind: 'notification', word }] });
 
-/** What happened to each client comes first (push_util.c). */
+/** Lines on each client come first (push_util.c). */
 export const PUSH_UPDATE: ReplyShape = { parts: [{ kind: 'verdict', command: 'push-update' }] };
 
 /** `on`, `off` and anything wrong get a line; `all` and numbers a block; two words get both (man_history in manage.c). */

@@ -1,3 +1,9 @@
+/**
+ * All that is known of each command and its reply, without a connection: for the connection, the client, the relay and
+ * programs that complete or show commands.
+ *
+ * @module
+ */
 import { parseLine } from '../wire/words.ts';
 import {
   readEchoes,
@@ -43,7 +49,7 @@ export interface CommandEntry {
   readonly says: RegExp;
   /**
    * Of an answer to the daemon's own request: the lines that are its reply, wherever they come. Such commands go ahead of
-   * whatever is queued.
+   * all that is queued.
    */
   readonly claims?: RegExp;
   /**
@@ -52,8 +58,10 @@ export interface CommandEntry {
    * @throws AgentError ERR_MANAGEMENT_PROTOCOL for a reply that can't be read
    */
   readonly read?: (reply: Reply, name: string) => unknown;
-  /** The right that a client of a relay needs for these words. `read`: it shows something and changes nothing but what the
-   * asking client itself gets. `operate`: it answers the daemon's questions, holds or restarts it. */
+  /**
+   * The right that a client of a relay needs for these words. `read`: the command shows something, and changes nothing but
+   * what that client itself gets. `operate`: it answers the daemon's questions, holds or restarts it.
+   */
   readonly right: (words: readonly string[]) => RelayRights;
   /** Words that can follow its name, for a terminal to complete. */
   readonly words: readonly string[];

@@ -18,7 +18,7 @@ export interface CommandOptions {
   readonly onReply?: ((reply: Reply, bytes: readonly string[]) => void) | undefined;
 }
 
-/** What goes with a command's line. */
+/** A command's block and options. */
 export interface ExchangeOptions extends CommandOptions {
   /** The lines of a block behind it, without END. */
   readonly body?: readonly string[];

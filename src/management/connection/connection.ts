@@ -1,3 +1,9 @@
+/**
+ * One connection to a daemon: its handshake, its commands in order, its notifications. For the client, which adds a method
+ * for each command.
+ *
+ * @module
+ */
 import type { Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import type { Reply } from '../commands/reply.ts';

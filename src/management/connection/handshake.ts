@@ -7,7 +7,7 @@ import type { AwaitedReply } from './reply-matcher.ts';
 
 const GREETING = /^>INFO:OpenVPN Management Interface Version ([0-9]+)/;
 
-/** What the handshake does to its connection. */
+/** The connection, as far as the handshake needs it. */
 export interface HandshakeConnection {
   readonly write: (bytes: Buffer, written?: () => void) => void;
   /** Awaits the reply to what the handshake wrote. */

@@ -48,7 +48,7 @@ export class NotificationHub {
     return most;
   }
 
-  /** What came so far was handed out. */
+  /** Whether the notifications that came so far were handed out. */
   get isHeard(): boolean {
     return this.#backlog === undefined;
   }

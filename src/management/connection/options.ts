@@ -21,7 +21,7 @@ export interface ManagementOptions {
   readonly commandTimeout?: number | undefined;
   /**
    * Whose the daemon's end of the connection must be, wherever the kernel tells: checked before anything is sent. A unix
-   * socket that we make is for that user only. Default: anybody's.
+   * socket that we make is for that user only. Default: any user's.
    */
   readonly owner?: DaemonOwner | undefined;
   /**

@@ -102,7 +102,7 @@ export class ReplyMatcher {
     const inOrder = this.#entries.filter((entry) => entry.awaited.claims === undefined && entry.drain === undefined);
     const success = /^SUCCESS: ?(.*)$/s.exec(line)?.[1];
     const fitting = inOrder.find((entry) => success !== undefined && entry.awaited.says.test(success));
-    // the daemon answers in order: what stands before a reply that came, and nobody awaits, never comes
+    // the daemon answers in order: a reply that was given up and should have come before this one never comes
     if (fitting !== undefined && inOrder.slice(0, inOrder.indexOf(fitting)).every((entry) => entry.abandoned))
       return fitting;
     if (line.startsWith(VERSION_ACKNOWLEDGED)) return undefined;

@@ -16,7 +16,7 @@ import {
 /** The block behind one command may have so many characters. */
 const MAX_BODY = 256 * 1024;
 
-/** What is known of a command that clients may send with a block. */
+/** A command that clients may send with a block. */
 interface BlockCommand {
   /** Numbers that the daemon must be able to read: it would take the block behind a line that it refuses for commands. */
   readonly ids: readonly string[];
@@ -114,7 +114,7 @@ async function dispatchAnswer(command: Outgoing, client: RelayClient, context: R
     client.reply(['ERROR: the block holds no PEM certificate']);
     return;
   }
-  // somebody else's came first
+  // another client's came first
   if (!isAsked()) {
     client.reply([notAvailable(name)]);
     return;

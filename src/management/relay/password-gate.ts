@@ -12,7 +12,7 @@ export interface RelayClock {
 export const SYSTEM_CLOCK: RelayClock = {
   now: () => performance.now(),
   after: (milliseconds, call) => {
-    // a client that is waited for is no reason to go on living
+    // a client that is waited for does not keep the process alive
     const timer = setTimeout(call, milliseconds).unref();
     return () => {
       clearTimeout(timer);
@@ -41,7 +41,7 @@ export class PasswordGate {
     this.#clock = clock;
   }
 
-  /** Whether a guess is right, and in how many milliseconds whoever made it may learn that. */
+  /** Whether a guess is right, and in how many milliseconds the client may learn that. */
   check(guess: Uint8Array): { readonly right: boolean; readonly delay: number } {
     const now = this.#clock.now();
     const forgotten = Math.floor((now - this.#last) / FORGET_AFTER);

@@ -6,7 +6,7 @@ import type { RelayClient } from './relay-client.ts';
 import { redactLog } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 
-/** What the clients of one relay share. */
+/** The state that the clients of one relay share. */
 export interface RelayContext {
   readonly rights: RelayRights;
   readonly questions: Questions;
@@ -14,7 +14,7 @@ export interface RelayContext {
   /** Clients outlive the daemon: they are told what became of their commands. */
   readonly keep: boolean;
   upstream: ManagementClient | undefined;
-  /** What the daemon was asked for. */
+  /** The notifications that the daemon was asked for. */
   readonly asked: Set<Topic>;
   /** Seconds between byte counts that the daemon was asked for, 0 for none. */
   interval: number;

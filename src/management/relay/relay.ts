@@ -1,3 +1,9 @@
+/**
+ * Several management clients behind one connection: for an agent that takes the daemon's only seat and lets others in
+ * behind it.
+ *
+ * @module
+ */
 import type { Socket } from 'node:net';
 import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
@@ -21,9 +27,9 @@ import type { Topic } from './subscriptions.ts';
 /** How a relay is set up. */
 export interface RelayOptions {
   readonly address: ManagementAddress;
-  /** What its clients are asked for first, as by a daemon whose `--management` names a password file. */
+  /** The password that clients are asked for, as by a daemon whose `--management` names a password file. Default: none. */
   readonly password?: Secret | undefined;
-  /** What they may do. Default `read`. */
+  /** What clients may do. Default `read`. */
   readonly rights?: RelayRights | undefined;
   /** Mode of a unix socket. Default 0o600. */
   readonly mode?: number | undefined;
@@ -46,7 +52,7 @@ export interface RelayEvent {
 }
 
 const FULL = 'too many clients';
-/** Milliseconds between two events that say that there is no place. */
+/** Milliseconds between two events which say that there is no place. */
 const QUIET = 10_000;
 
 const GREETING = '>INFO:OpenVPN Management Interface Version ';
@@ -54,7 +60,7 @@ const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', 
 
 /**
  * Many management clients behind one: to each it is the daemon's management interface. Requests for signatures and
- * certificates, and the answers to them, stay with whoever made the connection to the daemon.
+ * certificates, and the answers to them, stay with the program that made the connection to the daemon.
  */
 export class Relay implements AsyncDisposable {
   readonly #options: RelayOptions;
@@ -140,8 +146,8 @@ export class Relay implements AsyncDisposable {
   }
 
   /**
-   * The agent is about to release the hold itself. False if one of the clients was faster: a release that nobody waits
-   * for could count for the next hold.
+   * The agent is about to release the hold itself. False if one of the clients was faster: a release too many
+   * could count for the next hold.
    */
   takeHold(upstream: ManagementClient): boolean {
     if (this.#context.upstream !== upstream) return true;
@@ -260,10 +266,10 @@ export class Relay implements AsyncDisposable {
     if (out !== client) void this.#serve(client);
   }
 
-  /** There is no place for it. */
+  /** Ends the connection of a client for which there is no place. */
   #turnAway(client: RelayClient, reason: string): void {
     client.destroy();
-    // whoever floods us with connections need not flood the log too
+    // a flood of connections is not to become a flood of events
     const now = this.#clock.now();
     if (now - this.#fullSince < QUIET) return;
     this.#fullSince = now;

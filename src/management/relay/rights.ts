@@ -23,15 +23,15 @@ function includes(rights: RelayRights, needed: RelayRights): boolean {
  * later release, one that was cut in its first word) is for `all` only.
  */
 const NEEDED: readonly (readonly [RegExp, RelayRights])[] = [
-  // a session's token, for whoever answers when it is asked for again
+  // a session's token: for clients that answer when it is asked for again
   [/^>PASSWORD:Auth-Token:/, 'operate'],
   // with it goes the state of a dynamic challenge, to which the one-time code is the answer
   [/^>PASSWORD:Verification Failed: .*CRV1:/, 'operate'],
-  // links that log in whoever opens them
+  // links that log in the person who opens them
   [/^>INFO(?:MSG)?:(?:WEB_AUTH|OPEN_URL)\b/, 'operate'],
   [/^>INFOMSG:CR_TEXT:/, 'read'],
   [/^>INFOMSG:/, 'operate'],
-  // one-time codes of the server's clients, for whoever lets them in
+  // one-time codes of the server's clients: for programs that let those in
   [/^>CLIENT:CR_RESPONSE\b/, 'all'],
   [/^>CLIENT:(?:CONNECT|REAUTH|ESTABLISHED|DISCONNECT|ADDRESS),/, 'read'],
   [/^>(?:CLIENT|UPDOWN):ENV,END$/, 'read'],
@@ -68,10 +68,10 @@ const SHOWN_VARIABLE = new RegExp(
 );
 
 const VARIABLE = /^>(?:CLIENT|UPDOWN):ENV,/;
-/** A user's password, for whoever lets the server's clients in. */
+/** A user's password: for programs that let the server's clients in. */
 const PASSWORD_VARIABLE = /^>(?:CLIENT|UPDOWN):ENV,password=/;
 
-/** What a client with these rights gets to see of a notification: whole lines, none if it is not for them. */
+/** The lines of a notification that a client with these rights may see; none if it is not for it. */
 export function visible(lines: readonly string[], rights: RelayRights): readonly string[] {
   if (rights === 'all') return lines;
   const [first = '', ...rest] = lines;

@@ -1,8 +1,8 @@
-/** What a daemon tells only those who asked for it, until they leave. */
+/** Notifications that a daemon sends only to clients that asked for them, until they leave. */
 export const TOPICS = ['log', 'state', 'echo'] as const;
 export type Topic = (typeof TOPICS)[number];
 
-/** What one client asked for. */
+/** The notifications that one client asked for. */
 export class Subscriptions {
   /** From the moment when it asks: what the daemon is to be asked for. */
   readonly wanted: Set<Topic> = new Set<Topic>();
@@ -19,7 +19,7 @@ export class Subscriptions {
     this.#due.clear();
   }
 
-  /** What it asked for last was not carried out. */
+  /** The command that asked last was not carried out. */
   forgetWanted(): void {
     this.wanted.clear();
     for (const topic of this.active) this.wanted.add(topic);
@@ -28,7 +28,7 @@ export class Subscriptions {
 
   /**
    * Whether a byte count that came now is for this client. The daemon sends them in the shortest interval that
-   * anybody wants: of those, each gets the first in each interval of its own.
+   * a client wants: of those, each gets the first in each interval of its own.
    *
    * @param source whose count it is: a client ID on servers
    * @param now milliseconds

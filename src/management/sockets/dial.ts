@@ -1,3 +1,9 @@
+/**
+ * Sockets to daemons and for daemons, and whose their other ends are: for the client, the listener and the relay. Nothing
+ * of the protocol is spoken here.
+ *
+ * @module
+ */
 import { connect, type Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
@@ -17,7 +23,7 @@ export async function dial(
   const approached = owner && (await approach(address, owner));
   const socket = await open(address, signal);
   if (approached === undefined) return socket;
-  // whoever uses it hears them; until then it is closed by them
+  // until the socket's user listens for errors
   const ignore = (): void => undefined;
   socket.on('error', ignore);
   try {
@@ -73,7 +79,7 @@ function connectAborted(name: string, signal: AbortSignal | undefined): AgentErr
   });
 }
 
-/** What to do about the errors that operators meet. */
+/** Hints for the errors that operators meet. */
 const HINTS: ReadonlyMap<string, string> = new Map([
   ['ENOENT', 'no such socket: is OpenVPN running with this --management path?'],
   ['ECONNREFUSED', 'nothing listens there: is OpenVPN running with this --management address?'],

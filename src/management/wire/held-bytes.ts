@@ -1,9 +1,9 @@
 /**
- * What a line costs while it is held, in bytes beside its characters: the string's own head, and its places in arrays.
+ * The cost of a line while it is held, in bytes beside its characters: the string's own head, and its places in arrays.
  * An empty line is not free: a daemon that sends a hundred million of them would end the process.
  */
 const LINE_BYTES = 64;
-/** What a parsed notification costs beside its lines. */
+/** The cost of a parsed notification beside its lines. */
 const NOTIFICATION_BYTES = 256;
 /** V8 keeps a string with any character above U+00FF in two bytes a character. */
 const CHARACTER_BYTES = 2;
@@ -22,5 +22,5 @@ export function heldNotification(lines: readonly string[], bytes: readonly strin
   return lines.reduce((sum, line, index) => sum + heldLine(line, bytes[index]), NOTIFICATION_BYTES);
 }
 
-/** How much of what a daemon sent may be held in one place, in bytes, for whoever says nothing else: 256 MiB. */
+/** How much of what a daemon sent may be held in one place, in bytes, by default: 256 MiB. */
 export const DEFAULT_MAX_HELD: number = 256 * 1024 * 1024;

@@ -1,3 +1,9 @@
+/**
+ * Lines, words and their limits as OpenVPN reads and writes them: for all rooms of management, and for config, whose .ovpn
+ * files OpenVPN reads by the same rules. Knows no command and no notification.
+ *
+ * @module
+ */
 import { AgentError } from '../../errors.ts';
 
 /** The longest parameter that the daemon reads, in bytes (OPTION_PARM_SIZE in options.h). */
