@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
@@ -38,39 +39,20 @@ export async function dial(
   }
 }
 
-function open(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const name = formatManagementAddress(address);
-    if (signal?.aborted === true) {
-      reject(connectAborted(name, signal));
-      return;
-    }
-    const socket = connect(
-      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true },
-    );
-    const done = (): void => {
-      socket.removeListener('connect', onConnect);
-      socket.removeListener('error', onError);
-      signal?.removeEventListener('abort', onAbort);
-    };
-    const onConnect = (): void => {
-      done();
-      resolve(socket);
-    };
-    const onError = (error: NodeJS.ErrnoException): void => {
-      done();
-      socket.destroy();
-      reject(refused(name, error));
-    };
-    const onAbort = (): void => {
-      done();
-      socket.destroy();
-      reject(connectAborted(name, signal));
-    };
-    socket.once('connect', onConnect);
-    socket.once('error', onError);
-    signal?.addEventListener('abort', onAbort, { once: true });
-  });
+async function open(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
+  const name = formatManagementAddress(address);
+  if (signal?.aborted === true) throw connectAborted(name, signal);
+  const socket = connect(
+    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true },
+  );
+  try {
+    await once(socket, 'connect', { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    const { name: kind } = error as Error;
+    throw kind === 'AbortError' ? connectAborted(name, signal) : refused(name, error as NodeJS.ErrnoException);
+  }
 }
 
 function connectAborted(name: string, signal: AbortSignal | undefined): AgentError {
