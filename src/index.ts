@@ -3,8 +3,13 @@
  * daemon. The management interface alone is `pksigd/management`.
  */
 export { openKey, type KeyOptions, type OpenedKey } from './keys/open-key.ts';
-export type { Log } from './agent/log.ts';
-export { Tunnel, type TokenRemovalAction, type TunnelOptions } from './agent/tunnel.ts';
+export { Agent } from './agent/agent.ts';
+export type { Outcome } from './agent/answer.ts';
+export type { AgentEvent } from './agent/events.ts';
+export type { Surroundings } from './agent/surroundings.ts';
+export { type Clock, SYSTEM_CLOCK } from './clock.ts';
+export { NETWORK } from './agent/tunnel.ts';
+export type { KeySettings, RelaySettings, Settings, TokenSettings, TunnelSettings } from './config/settings.ts';
 export { AgentError, type AgentErrorCode, type AgentErrorOptions } from './errors.ts';
 export { FileKey, type KeyFileOptions } from './keyfile/key-file.ts';
 export {

@@ -1,3 +1,4 @@
+import { type Clock, SYSTEM_CLOCK } from './clock.ts';
 import { AgentError } from './errors.ts';
 
 /** A promise and what settles it. */
@@ -26,11 +27,12 @@ export interface Limit extends Disposable {
 }
 
 /**
- * One signal for a limit of time and for the caller's own signal, which may live much longer.
+ * One signal for a limit of time and for the caller's own signal, which may live much longer. The process does not end
+ * before its time.
  *
  * @param milliseconds 0 sets no limit
  */
-export function within(milliseconds: number, signal?: AbortSignal): Limit {
+export function within(milliseconds: number, signal?: AbortSignal, clock: Clock = SYSTEM_CLOCK): Limit {
   const limit = new AbortController();
   let isLate = false;
   const giveUp = (): void => {
@@ -42,7 +44,7 @@ export function within(milliseconds: number, signal?: AbortSignal): Limit {
     isLate = !limit.signal.aborted;
     limit.abort();
   };
-  const timer = milliseconds > 0 ? setTimeout(expire, milliseconds) : undefined;
+  const callOff = milliseconds > 0 ? clock.after(milliseconds, expire, 'keep alive') : undefined;
   return {
     signal: limit.signal,
     get isLate() {
@@ -50,7 +52,7 @@ export function within(milliseconds: number, signal?: AbortSignal): Limit {
     },
     // AbortSignal.any has no such undoing
     [Symbol.dispose]: () => {
-      clearTimeout(timer);
+      callOff?.();
       signal?.removeEventListener('abort', giveUp);
     },
   };

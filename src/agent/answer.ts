@@ -1,85 +1,139 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { AgentError, errorCode, errorText } from '../errors.ts';
+import { AgentError, errorCode, errorText, type AgentErrorCode } from '../errors.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
+import type { SignatureRequest } from '../signing/request.ts';
 import { createSignature, type Signature, type Signer } from '../signing/signer.ts';
-import type { Level } from './log.ts';
+import type { Clock } from '../clock.ts';
 import { unlessAborted } from '../promises.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
 const TOUCH_AFTER = 3_000;
+/** An algorithm text longer than this is not one: no more of it goes into events. In characters. */
+const LONGEST_TEXT = 100;
 
-/** What one tunnel wants signed, as its daemon said it. */
+/** What one daemon wants signed, as it said it. */
 export interface RawRequest {
   /** base64. */
   readonly data: string;
   readonly algorithmText: string | undefined;
 }
 
-/** What becomes of a request: a signature, an empty block, or no answer as nobody waits for one any more. */
-export type Answer = { readonly signature: Buffer | undefined } | 'dropped';
+/** What is known of a request, however far it came. */
+interface About {
+  /** The key's name. */
+  readonly key?: string;
+  /** The algorithm text, of our own making once the request could be read. */
+  readonly scheme?: string;
+  /** Undefined where nothing was begun. */
+  readonly durationMs: number | undefined;
+}
 
-/** An algorithm text as long as this is none: it goes into the log no further. In characters. */
-const LONGEST_TEXT = 100;
+/** What became of a request. For all but `signed` and `dropped` the daemon is to get an empty block. */
+export type Outcome =
+  | (About & { readonly outcome: 'signed'; readonly signature: Buffer; readonly mechanism: string })
+  /** `refused`: the request itself can't be signed; nothing was sent to the key. `failed`: the key did not sign. */
+  | (About & {
+      readonly outcome: 'refused' | 'failed';
+      readonly code: AgentErrorCode | undefined;
+      readonly error: string;
+    })
+  /** Nobody waits for an answer any more. */
+  | (About & { readonly outcome: 'dropped' });
 
-/**
- * Signs one request and writes its one log line, whatever becomes of it.
- * @param deadline milliseconds until it counts as failed: a key that is not ready, a module that hangs
- * @param signal nobody waits for the answer any more
- * @returns without a signature if it was refused or failed: the daemon is to get an empty block
- */
-export async function answer(
-  request: RawRequest,
-  key: Promise<Signer>,
-  deadline: number,
-  log: (level: Level, fields: object, text: string) => void,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const started = performance.now();
-  const fields: Record<string, unknown> = {};
-  // to a hundredth: a software key takes less than one
-  const duration = (): number => Math.round((performance.now() - started) * 100) / 100;
+/** A request on its way through the steps. */
+interface Job {
+  readonly request: RawRequest;
+  readonly key: Promise<Signer>;
   /** Aborts when there is no use in a signature any more. */
+  readonly signal: AbortSignal;
+  signer?: Signer;
+  scheme?: string;
+  parsed?: SignatureRequest;
+  signature?: Signature;
+}
+
+/** One step of answering. Throws what keeps the request from being signed. */
+type Step = (job: Job) => Promise<void> | void;
+
+async function awaitKey(job: Job): Promise<void> {
+  job.signer = await unlessAborted(job.key, job.signal);
+  const { algorithmText } = job.request;
+  if (algorithmText !== undefined) job.scheme = algorithmText.slice(0, LONGEST_TEXT);
+}
+
+function parse(job: Job): void {
+  const { data, algorithmText } = job.request;
+  job.parsed = parseSignatureRequest(data, algorithmText, keyKind(need(job.signer).publicKey));
+  job.scheme = job.parsed.algorithmText;
+}
+
+/** Signs, verifies, and encodes for OpenVPN. */
+async function sign(job: Job): Promise<void> {
+  job.signature = await createSignature(need(job.signer), need(job.parsed), job.signal);
+}
+
+/** All that is done to a request, in order. What must come before or behind a step has its place here. */
+const STEPS: readonly Step[] = [awaitKey, parse, sign];
+
+function need<T>(value: T | undefined): T {
+  if (value === undefined) throw new TypeError('a step was left out');
+  return value;
+}
+
+export interface AnswerOptions {
+  /** Milliseconds until it counts as failed: a key that is not ready, a module that hangs. */
+  readonly deadline: number;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** Told once if it takes so long that a person may be waited for. */
+  readonly onSlow: (about: Omit<About, 'durationMs'> & { readonly waitedMs: number }) => void;
+}
+
+/** Answers one request. Never rejects: what went wrong is the outcome. */
+export async function answer(request: RawRequest, key: Promise<Signer>, options: AnswerOptions): Promise<Outcome> {
+  const { deadline, signal, clock, onSlow } = options;
+  const started = clock.now();
   const unwanted = new AbortController();
   const drop = (): void => {
     unwanted.abort();
   };
   if (signal.aborted) drop();
   signal.addEventListener('abort', drop, { once: true });
-
-  const sign = async (): Promise<Signature> => {
-    const signer = await unlessAborted(key, unwanted.signal);
-    fields['key'] = signer.name;
-    fields['scheme'] = request.algorithmText?.slice(0, LONGEST_TEXT);
-    const parsed = parseSignatureRequest(request.data, request.algorithmText, keyKind(signer.publicKey));
-    fields['scheme'] = parsed.algorithmText;
-    return await createSignature(signer, parsed, unwanted.signal);
-  };
-
-  const inTime = new AbortController();
-  const tooLate = sleep(deadline, undefined, { signal: inTime.signal }).then(() => {
-    throw new AgentError('ERR_MODULE_TIMEOUT', `no signature within ${deadline} ms`);
+  const job: Job = { request, key, signal: unwanted.signal };
+  const about = (): Omit<About, 'durationMs'> => ({
+    ...(job.signer && { key: job.signer.name }),
+    ...(job.scheme !== undefined && { scheme: job.scheme }),
   });
-  const touch = setTimeout(() => {
-    log('warn', { ...fields, waitedMs: TOUCH_AFTER }, 'still signing: touch your token if it wants that');
-  }, TOUCH_AFTER);
+  // two decimals: a software key signs in less than a millisecond
+  const durationMs = (): number => Math.round((clock.now() - started) * 100) / 100;
+
+  let inTime = (): void => undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    inTime = clock.after(deadline, () => {
+      reject(new AgentError('ERR_MODULE_TIMEOUT', `no signature within ${deadline} ms`));
+    });
+  });
+  const notSlow = clock.after(TOUCH_AFTER, () => {
+    onSlow({ ...about(), waitedMs: TOUCH_AFTER });
+  });
   try {
-    const { bytes, mechanism } = await unlessAborted(Promise.race([sign(), tooLate]), signal);
-    log('info', { ...fields, mechanism, outcome: 'signed', durationMs: duration() }, 'signed');
-    return { signature: bytes };
+    await unlessAborted(Promise.race([run(job), tooLate]), signal);
+    const { bytes, mechanism } = need(job.signature);
+    return { ...about(), mechanism, outcome: 'signed', signature: bytes, durationMs: durationMs() };
   } catch (error) {
-    if (signal.aborted) {
-      log('info', { ...fields, outcome: 'dropped', durationMs: duration() }, 'dropped: nobody waits for it any more');
-      return 'dropped';
-    }
+    if (signal.aborted) return { ...about(), outcome: 'dropped', durationMs: durationMs() };
     const code = errorCode(error);
     const outcome = code?.startsWith('ERR_REQUEST_') === true ? 'refused' : 'failed';
-    log('error', { ...fields, outcome, code, error: errorText(error), durationMs: duration() }, outcome);
-    return { signature: undefined };
+    return { ...about(), outcome, code, error: errorText(error), durationMs: durationMs() };
   } finally {
-    clearTimeout(touch);
-    inTime.abort();
+    notSlow();
+    inTime();
     signal.removeEventListener('abort', drop);
     drop();
   }
+}
+
+async function run(job: Job): Promise<void> {
+  for (const step of STEPS) await step(job);
 }

@@ -1,26 +1,22 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorCode, errorText } from '../errors.ts';
 import { certificatePem } from '../keyfile/pem.ts';
 import type { CloseReason, DaemonSignal, ManagementClient, Notification, Relay } from '../management/index.ts';
-import { answer, type Answer } from './answer.ts';
+import { answer, type Outcome, type RawRequest } from './answer.ts';
+import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
 import { Latest } from './latest.ts';
-import type { Log } from './log.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { type Clock, Trouble } from './trouble.ts';
+import { Trouble } from './trouble.ts';
+import { type Clock, pause } from '../clock.ts';
 import { unlessAborted } from '../promises.ts';
 
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {
-  /** The tunnel's name, for the log. */
-  readonly tunnel: string;
   readonly key: () => Promise<OpenedKey>;
   readonly deadline: number;
   readonly relay?: Relay | undefined;
   readonly signal: AbortSignal;
-  /** For what a daemon can't make happen more often than it gets signatures. */
-  readonly log: Log;
-  /** For all else. */
-  readonly limitedLog: Log;
+  readonly emit: Emit<TunnelEvent>;
   readonly clock: Clock;
 }
 
@@ -46,7 +42,6 @@ const ACKNOWLEDGED_WITHIN = 10_000;
 const FRUITLESS_PATIENCE = 5_000;
 /** Milliseconds in which a person at a client of the relay may answer, before a word is said. */
 const RELAY_PATIENCE = 15_000;
-const RELAY_HINT = 'is one connected, and may it answer (--relay-allow)?';
 /** Notifications of one connection that are taken in one turn of the event loop: then the others have theirs. */
 const NOTIFICATIONS_A_TURN = 64;
 
@@ -74,8 +69,8 @@ export class ServedDaemon {
   constructor(client: ManagementClient, options: ServiceOptions) {
     this.#client = client;
     this.#options = options;
-    this.#question = this.#trouble('the daemon goes on');
-    this.#fruitless = this.#trouble('the daemon asks for a signature');
+    this.#question = this.#trouble('answer');
+    this.#fruitless = this.#trouble('release');
   }
 
   /** Serves until the connection ends; never throws. */
@@ -131,7 +126,7 @@ export class ServedDaemon {
 
   /** Begins with what a notification wants. Settles when the next one may be taken. */
   async #take(notification: Notification): Promise<void> {
-    const { relay, limitedLog, tunnel } = this.#options;
+    const { relay, emit } = this.#options;
     switch (notification.type) {
       case 'PK_SIGN':
       case 'RSA_SIGN': {
@@ -141,7 +136,7 @@ export class ServedDaemon {
       }
       case 'TRUNCATED':
         if (notification.of !== 'PK_SIGN' && notification.of !== 'RSA_SIGN') break;
-        await this.#takeRequest(notification.of, () => Promise.resolve(this.#refuseCut(notification.line.length)));
+        await this.#takeRequest(notification.of, () => Promise.resolve(cutOff(notification.line.length)));
         return;
       case 'HOLD':
         this.#beginHold(notification.waitSeconds);
@@ -159,28 +154,28 @@ export class ServedDaemon {
         return;
       case 'PROXY':
       case 'REMOTE':
-        if (relay === undefined) this.#cannotAnswer(notification);
+        if (relay === undefined) this.#tellQuestion(notification);
         return;
       case 'FATAL':
-        limitedLog.error({ tunnel, text: notification.text }, 'the daemon ended');
+        emit({ type: 'daemon-ended', text: notification.text });
         return;
       default:
     }
-    limitedLog.debug({ tunnel, type: notification.type }, 'notification');
+    emit({ type: 'notification', notification: notification.type });
   }
 
   /**
    * One request at a time. A real daemon stands still until it has its answer: whoever asks again at once waits for the first
    * answer, and is not read meanwhile; who asks again later was restarted, and gets the new answer only.
    */
-  async #takeRequest(type: SignType, sign: (signal: AbortSignal) => Promise<Answer>): Promise<void> {
+  async #takeRequest(type: SignType, sign: (signal: AbortSignal) => Promise<Outcome>): Promise<void> {
     const since = this.#options.clock.now();
     if (this.#current !== undefined && since - this.#current.since < RESTART_PAUSE) await this.#current.done;
     if (this.#isGone) return;
     this.#question.clear();
     this.#fruitless.clear();
     this.#releases = 0;
-    this.#options.limitedLog.debug({ tunnel: this.#options.tunnel, notification: type }, 'a signature is asked for');
+    this.#options.emit({ type: 'request-received', notification: type });
     const signal = this.#request.renew();
     const current = { since, done: this.#answer(type, sign, signal) };
     this.#current = current;
@@ -190,28 +185,29 @@ export class ServedDaemon {
   }
 
   /** Settles when the answer is written, a turn of the event loop later: other connections have theirs in between. */
-  async #answer(type: SignType, sign: (signal: AbortSignal) => Promise<Answer>, signal: AbortSignal): Promise<void> {
+  async #answer(type: SignType, sign: (signal: AbortSignal) => Promise<Outcome>, signal: AbortSignal): Promise<void> {
     const signed = sign(signal);
     this.#track(signed.then(() => undefined));
     const outcome = await signed;
-    if (outcome !== 'dropped') this.#track(this.#reply(type, outcome.signature ?? null, signal));
+    this.#options.emit({ type: 'request-done', outcome });
+    if (outcome.outcome !== 'dropped') {
+      const signature = outcome.outcome === 'signed' ? outcome.signature : null;
+      this.#track(this.#reply(type, signature, signal));
+    }
     await nextTurn();
   }
 
-  async #sign(request: { data: string; algorithmText: string | undefined }, signal: AbortSignal): Promise<Answer> {
-    const { key, deadline, tunnel, log, limitedLog } = this.#options;
+  async #sign(request: RawRequest, signal: AbortSignal): Promise<Outcome> {
+    const { key, deadline, clock, emit } = this.#options;
     const signer = key().then((opened) => opened.signer);
-    const write = (level: keyof Log, fields: object, text: string): void => {
-      (text === 'signed' ? log : limitedLog)[level]({ tunnel, ...fields }, text);
-    };
-    return await answer(request, signer, deadline, write, signal);
-  }
-
-  #refuseCut(length: number): Answer {
-    const error = `the daemon cut its request off at ${length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`;
-    const { tunnel, limitedLog } = this.#options;
-    limitedLog.error({ tunnel, outcome: 'refused', code: 'ERR_REQUEST_TRUNCATED', error }, 'refused');
-    return { signature: undefined };
+    return await answer(request, signer, {
+      deadline,
+      signal,
+      clock,
+      onSlow: (about) => {
+        emit({ type: 'request-slow', ...about });
+      },
+    });
   }
 
   /** Writes the answer at once; settles when it is acknowledged, or when nobody cares any more. Never throws. */
@@ -225,31 +221,27 @@ export class ServedDaemon {
         this.#failed(type, error, signal);
         return;
       }
-      const hint = 'a connection that broke inside an answer leaves it so: send the daemon SIGUSR1';
-      const { tunnel, limitedLog } = this.#options;
-      limitedLog.error({ tunnel, notification: type, error: errorText(error), hint }, 'the daemon takes no signature');
+      this.#options.emit({ type: 'answer-refused', notification: type, error: errorText(error) });
     }
   }
 
   #beginHold(waitSeconds: number | undefined): void {
-    const { limitedLog, tunnel, clock } = this.#options;
+    const { emit, clock } = this.#options;
     this.#question.clear();
-    limitedLog.debug({ tunnel }, 'the daemon is held');
+    emit({ type: 'daemon-held' });
     if (this.#releases > 0) this.#tellFruitless();
     const pause = Math.min((waitSeconds ?? 0) * 1000, LONGEST_HOLD);
-    if (pause >= LONG_HOLD) {
-      const hint = "its last tries failed, so it makes a pause: see the daemon's log";
-      limitedLog.warn({ tunnel, waitSeconds: pause / 1000, hint }, 'the daemon is held for a while');
-    }
+    if (pause >= LONG_HOLD) emit({ type: 'hold-paused', waitSeconds: pause / 1000 });
     this.#holdUntil = clock.now() + pause;
     this.#handle('HOLD', this.#hold, (signal) => this.#leaveHold(signal));
   }
 
   async #leaveHold(signal: AbortSignal): Promise<void> {
-    const { relay, limitedLog, tunnel, clock } = this.#options;
-    for (let pause = this.#holdUntil - clock.now(); pause > 0; pause = this.#holdUntil - clock.now()) {
+    const { relay, emit, clock } = this.#options;
+    for (let wait = this.#holdUntil - clock.now(); wait > 0; wait = this.#holdUntil - clock.now()) {
       // the hold takes the place of the daemon's own pause between tries: released at once it would hammer the server
-      await sleep(pause, undefined, { signal });
+      await pause(clock, wait, signal);
+      if (signal.aborted) return;
     }
     // after the pause, in which a token may go away
     await this.#key('HOLD', signal, ({ signer }) => signer.ready());
@@ -260,15 +252,12 @@ export class ServedDaemon {
     if (relay?.takeHold(this.#client) === false) return;
     this.#releases += 1;
     await this.#client.holdRelease({ signal });
-    limitedLog.info({ tunnel }, 'hold released');
+    emit({ type: 'hold-released' });
   }
 
   #tellFruitless(): void {
-    const hint =
-      "the handshake fails before it needs the key (management-external-key without 'pss'?), or the server does not answer: see the daemon's log, and ask 'pksigd check'";
-    const text = 'the daemon is back in its hold, and asked for no signature since it was released';
-    const fields = { releases: this.#releases, hint };
-    this.#fruitless.set({ level: 'warn', text, fields, patience: FRUITLESS_PATIENCE });
+    const details = { releases: this.#releases };
+    this.#fruitless.set({ trouble: 'fruitless-release', level: 'warn', details, patience: FRUITLESS_PATIENCE });
   }
 
   async #sendCertificates(signal: AbortSignal): Promise<void> {
@@ -278,51 +267,30 @@ export class ServedDaemon {
       this.#question.clear();
       await this.#client.certificate(certificates.map(certificatePem).join(''), { signal });
     } else if (relay?.askForCertificate(this.#client) === true) {
-      const text = 'the daemon wants a certificate, and no client of the relay gives one';
-      this.#question.set({ level: 'warn', text, fields: { hint: RELAY_HINT }, patience: RELAY_PATIENCE });
+      this.#question.set({ trouble: 'certificate-unanswered', level: 'warn', patience: RELAY_PATIENCE });
     } else {
-      const text = 'the daemon wants a certificate and there is none: give --cert';
-      this.#question.set({ level: 'error', text });
+      this.#question.set({ trouble: 'no-certificate', level: 'error' });
     }
   }
 
   /** Of a question that is not for us. */
   #tellQuestion(question: Question): void {
     const { relay } = this.#options;
+    // one of the relay's clients may have been faster
+    if (relay?.isAsking(this.#client, question.type) === false) return;
+    const details = { notification: question.type, ...('name' in question ? { name: question.name } : {}) };
+    const what = question.type === 'PASSWORD' ? 'password' : 'question';
     if (relay === undefined) {
-      this.#cannotAnswer(question);
-      return;
+      this.#question.set({ trouble: `${what}-asked`, level: 'warn', details });
+    } else {
+      this.#question.set({ trouble: `${what}-unanswered`, level: 'warn', details, patience: RELAY_PATIENCE });
     }
-    // one of the clients may have been faster
-    if (!relay.isAsking(this.#client, question.type)) return;
-    const name = 'name' in question ? { name: question.name } : {};
-    const what = question.type === 'PASSWORD' ? 'for a password, and' : 'a question, and';
-    const text = `the daemon asks ${what} no client of the relay answers`;
-    const fields = { notification: question.type, ...name, hint: RELAY_HINT };
-    this.#question.set({ level: 'warn', text, fields, patience: RELAY_PATIENCE });
-  }
-
-  #cannotAnswer(question: Question): void {
-    const name = 'name' in question ? { name: question.name } : {};
-    const [text, hint] =
-      question.type === 'PASSWORD'
-        ? [
-            'the daemon asks for a password, which pksigd does not have',
-            'give the daemon a file (auth-user-pass FILE), or let another management client in by --relay',
-          ]
-        : [
-            'the daemon asks a question that pksigd does not answer',
-            'let another management client in by --relay, or take the option out that makes the daemon ask',
-          ];
-    this.#question.set({ level: 'warn', text, fields: { notification: question.type, ...name, hint } });
   }
 
   /** Waits for the key, and says so if that takes its time. */
   async #key<T>(kind: HeldKind, signal: AbortSignal, use: (key: OpenedKey) => Promise<T>): Promise<T> {
-    const waiting = this.#trouble('the key is ready: the daemon goes on');
-    const hint = 'is the token there, and does nothing wait for its PIN?';
-    const text = 'the daemon waits for the key, which is not ready';
-    waiting.set({ level: 'warn', text, fields: { hint }, patience: KEY_PATIENCE });
+    const waiting = this.#trouble('key');
+    waiting.set({ trouble: 'key-not-ready', level: 'warn', patience: KEY_PATIENCE });
     this.#waitsForKey.add(kind);
     try {
       const used = await unlessAborted(this.#options.key().then(use), signal);
@@ -334,9 +302,8 @@ export class ServedDaemon {
     }
   }
 
-  #trouble(over: string): Trouble {
-    const { limitedLog, tunnel, clock } = this.#options;
-    return new Trouble(limitedLog, { tunnel }, over, clock);
+  #trouble(subject: TroubleSubject): Trouble {
+    return new Trouble(this.#options.emit, subject, this.#options.clock);
   }
 
   #track(work: Promise<void>): void {
@@ -357,10 +324,14 @@ export class ServedDaemon {
   }
 
   #failed(notification: Notification['type'], error: unknown, signal: AbortSignal): void {
-    const { limitedLog, tunnel } = this.#options;
-    // given up, or to be stopped: why is said elsewhere
+    // given up, or to be stopped: why is told elsewhere
     const isExpected = signal.aborted || this.#isGone || this.#options.signal.aborted;
-    const level = isExpected ? 'debug' : 'warn';
-    limitedLog[level]({ tunnel, notification, error: errorText(error) }, 'no answer was possible');
+    this.#options.emit({ type: 'answer-failed', notification, error: errorText(error), isExpected });
   }
+}
+
+/** The outcome of a request that the daemon cut off at the end of its own buffer. */
+function cutOff(length: number): Outcome {
+  const error = `the daemon cut its request off at ${length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`;
+  return { outcome: 'refused', code: 'ERR_REQUEST_TRUNCATED', error, durationMs: undefined };
 }

@@ -1,68 +1,43 @@
-import type { Level, Log } from './log.ts';
-
-/** Time, as the agent sees it. */
-export interface Clock {
-  /** Milliseconds since some moment. */
-  now(): number;
-  /** Calls once after so many milliseconds. Returns how to call that off. Does not keep the process alive. */
-  after(milliseconds: number, call: () => void): () => void;
-}
-
-export const SYSTEM_CLOCK: Clock = {
-  now: () => performance.now(),
-  after: (milliseconds, call) => {
-    const timer = setTimeout(call, milliseconds);
-    timer.unref();
-    return () => {
-      clearTimeout(timer);
-    };
-  },
-};
+import type { Clock } from '../clock.ts';
+import type { Emit, TroubleDetails, TroubleEvent, TroubleKind, TroubleSubject } from './events.ts';
 
 /** What keeps something from working. */
 export interface Complaint {
+  readonly trouble: TroubleKind;
   /** `error` where it needs a person. */
-  readonly level: Extract<Level, 'warn' | 'error'>;
-  /** The log line's text. */
-  readonly text: string;
-  readonly fields?: object;
-  /** Milliseconds for which it may last before a word is said. Default 0. */
+  readonly level: 'warn' | 'error';
+  readonly details?: TroubleDetails;
+  /** Milliseconds for which it may last before it is told. Default 0. */
   readonly patience?: number;
 }
 
-/** Milliseconds from the first line to the second; each further pause is twice as long. */
+/** Milliseconds from the first event to the second; each further pause is twice as long. */
 const FIRST_PAUSE = 5_000;
 const LONGEST_PAUSE = 600_000;
 
 interface Episode {
   complaint: Complaint;
   readonly since: number;
-  /** How often it was said, when last, and how loud. */
+  /** How often it was told, when last, and how loud. */
   times: number;
   at: number;
   level: Complaint['level'];
 }
 
 /**
- * Says what keeps one thing from working: once that has lasted for a while, then again after 5, 10, 20 s and so on up to
+ * Tells what keeps one thing from working: once that has lasted for a while, then again after 5, 10, 20 s and so on up to
  * ten minutes, until it is over.
  */
 export class Trouble {
-  readonly #log: Log;
-  readonly #fields: object;
+  readonly #emit: Emit<TroubleEvent>;
+  readonly #subject: TroubleSubject;
   readonly #clock: Clock;
-  readonly #over: string;
   #episode: Episode | undefined;
   #stopTimer: () => void = () => undefined;
 
-  /**
-   * @param fields of each line
-   * @param over the text of the line that says, at level info, that it is over
-   */
-  constructor(log: Log, fields: object, over: string, clock: Clock = SYSTEM_CLOCK) {
-    this.#log = log;
-    this.#fields = fields;
-    this.#over = over;
+  constructor(emit: Emit<TroubleEvent>, subject: TroubleSubject, clock: Clock) {
+    this.#emit = emit;
+    this.#subject = subject;
     this.#clock = clock;
   }
 
@@ -71,10 +46,10 @@ export class Trouble {
     const now = this.#clock.now();
     this.#episode ??= { complaint, since: now, times: 0, at: now, level: 'warn' };
     this.#episode.complaint = complaint;
-    this.#sayInTime(this.#episode);
+    this.#tellInTime(this.#episode);
   }
 
-  /** Says nothing until it is set again, but does not take it for over. */
+  /** Tells nothing until it is set again, but does not take it for over. */
   hush(): void {
     this.#stopTimer();
   }
@@ -84,16 +59,16 @@ export class Trouble {
     const episode = this.#episode;
     this.stop();
     if (episode !== undefined && episode.times > 0)
-      this.#log.info({ ...this.#fields, seconds: this.#lasted(episode) }, this.#over);
+      this.#emit({ type: 'trouble-over', subject: this.#subject, seconds: this.#lasted(episode) });
   }
 
-  /** Nobody is to hear of it any more. */
+  /** Nothing is to be told of it any more. */
   stop(): void {
     this.#stopTimer();
     this.#episode = undefined;
   }
 
-  #sayInTime(episode: Episode): void {
+  #tellInTime(episode: Episode): void {
     this.#stopTimer();
     const { complaint, since, times, at, level } = episode;
     const isLouder = complaint.level === 'error' && level === 'warn';
@@ -102,21 +77,20 @@ export class Trouble {
     const wait = due - this.#clock.now();
     if (wait > 0) {
       this.#stopTimer = this.#clock.after(wait, () => {
-        this.#say(episode);
+        this.#tell(episode);
       });
     } else {
-      this.#say(episode);
+      this.#tell(episode);
     }
   }
 
-  #say(episode: Episode): void {
-    const { level, text, fields } = episode.complaint;
-    const seconds = this.#lasted(episode);
-    this.#log[level]({ ...this.#fields, ...fields, ...(seconds > 0 && { seconds }) }, text);
+  #tell(episode: Episode): void {
+    const { trouble, level, details = {} } = episode.complaint;
+    this.#emit({ type: 'trouble', trouble, level, details, seconds: this.#lasted(episode) });
     episode.times += 1;
     episode.at = this.#clock.now();
     episode.level = level;
-    this.#sayInTime(episode);
+    this.#tellInTime(episode);
   }
 
   #lasted({ since }: Episode): number {

@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type AgentErrorCode, errorCode, errorText } from '../errors.ts';
 import {
   type CloseReason,
   connectManagement,
-  formatManagementAddress,
   type DaemonOwner,
+  formatManagementAddress,
   listenManagement,
   type ManagementAddress,
   type ManagementClient,
@@ -12,15 +11,17 @@ import {
   type Relay,
 } from '../management/index.ts';
 import { whoReaches, whoReplaces } from '../management/internal.ts';
-import type { Secret } from '../secret.ts';
-import { connectComplaint, NO_GREETING, NOBODY_CONNECTS, shortLived } from './connect-complaint.ts';
-import { limitedLog, type Log } from './log.ts';
+import type { TokenRemovalAction } from '../config/settings.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
+import type { Secret } from '../secret.ts';
+import { connectLoop } from './connect-loop.ts';
+import { NO_DAEMON } from './connect-complaint.ts';
+import type { Emit, TunnelEvent } from './events.ts';
 import { ServedDaemon } from './served-daemon.ts';
-import { type Complaint, SYSTEM_CLOCK, Trouble } from './trouble.ts';
-import { unlessAborted } from '../promises.ts';
+import { Trouble } from './trouble.ts';
+import { type Clock } from '../clock.ts';
 
-/** One OpenVPN daemon to serve. */
+/** One OpenVPN daemon to serve, with all that serving it takes. */
 export interface TunnelOptions {
   readonly address: ManagementAddress;
   /** The daemon connects to us (`--management-client`). */
@@ -33,7 +34,6 @@ export interface TunnelOptions {
   readonly password?: (() => Promise<Secret>) | undefined;
   /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
   readonly key: () => Promise<OpenedKey>;
-  /** What the daemon is told when the token goes away: nothing, SIGUSR1 or SIGTERM. */
   readonly onTokenRemoval: TokenRemovalAction;
   /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
   readonly deadline: number;
@@ -41,22 +41,26 @@ export interface TunnelOptions {
   readonly relay?: Relay | undefined;
   /** Ends the tunnel: requests under way are still answered. */
   readonly signal: AbortSignal;
-  readonly log: Log;
+  readonly emit: Emit<TunnelEvent>;
+  readonly clock: Clock;
+  readonly network: Network;
 }
 
-/** What to do to the daemon when the token goes away. */
-export type TokenRemovalAction = 'none' | 'restart' | 'disconnect';
+/** How management clients come about: the real ones, or those of a simulated network. */
+export interface Network {
+  readonly connect: typeof connectManagement;
+  readonly listen: typeof listenManagement;
+}
+
+export const NETWORK: Network = { connect: connectManagement, listen: listenManagement };
+
 const REMOVAL_SIGNALS = { restart: 'SIGUSR1', disconnect: 'SIGTERM' } as const;
 
 /** Management version 3 makes the daemon name the algorithm; nothing above it concerns us. */
 const CLIENT_VERSION = 3;
-const FIRST_RETRY = 100;
-const LAST_RETRY = 5_000;
-/** Where a person must help first, there is no hurry; a wrong password takes the daemon's only seat for a moment. */
-const LAST_RETRY_OF_MISTAKES = 15_000;
 /** Of the socket that daemons connect to: private. */
 const LISTENER_MODE = 0o600;
-/** How those are turned away who need not be the daemon. */
+/** The codes of those who were turned away and need not be the daemon. */
 const STRANGERS: ReadonlySet<AgentErrorCode> = new Set([
   'ERR_MANAGEMENT_LIMIT',
   'ERR_MANAGEMENT_PEER',
@@ -64,8 +68,6 @@ const STRANGERS: ReadonlySet<AgentErrorCode> = new Set([
   'ERR_MANAGEMENT_TIMEOUT',
   'ERR_ABORTED',
 ]);
-/** A connection that lived so long was no failed try. */
-const STABLE = 10_000;
 /**
  * Bytes that may be held of what a daemon sends: without a relay nothing of it is long. With one, all of its log may be
  * asked for.
@@ -77,21 +79,16 @@ const MAX_HELD_WITH_RELAY = 64 * 1024 * 1024;
 export class Tunnel {
   readonly name: string;
   readonly #options: TunnelOptions;
-  readonly #log: Log;
   readonly #serving = new Set<Promise<unknown>>();
   readonly #daemons = new Set<ServedDaemon>();
-  /** No connection to the daemon can be made, or none that lasts. */
-  readonly #connecting: Trouble;
-  /** Nobody connects to us. */
+  /** We listen, and no daemon is connected. */
   readonly #lonely: Trouble;
   #listener: ManagementListener | undefined;
 
   private constructor(options: TunnelOptions) {
     this.name = formatManagementAddress(options.address);
     this.#options = options;
-    this.#log = limitedLog(options.log, () => SYSTEM_CLOCK.now());
-    this.#connecting = new Trouble(this.#log, { tunnel: this.name }, 'the daemon is served again');
-    this.#lonely = new Trouble(this.#log, { tunnel: this.name }, 'a daemon is connected');
+    this.#lonely = new Trouble(options.emit, 'daemon', options.clock);
   }
 
   /**
@@ -100,56 +97,60 @@ export class Tunnel {
    */
   static async open(options: TunnelOptions): Promise<Tunnel> {
     const tunnel = new Tunnel(options);
-    if (options.listen) {
-      tunnel.#listener = await listenManagement(options.address, {
-        ...(await tunnel.#clientOptions()),
-        mode: LISTENER_MODE,
-        maxDaemons: options.maxDaemons,
-        // from the first moment on: a socket is removed however early the end comes
-        signal: options.signal,
-        onRejected: (error, _, count) => {
-          const fields = { tunnel: tunnel.name, code: error.code, error: errorText(error) };
-          const level = STRANGERS.has(error.code) ? 'warn' : 'error';
-          tunnel.#log[level](count === 1 ? fields : { ...fields, count }, 'a daemon was turned away');
-        },
-      });
-      options.log.info({ tunnel: tunnel.name }, 'listening for the daemon');
-      await warnOfReach(options, tunnel.name);
-    }
+    if (options.listen) await tunnel.#listen();
     return tunnel;
+  }
+
+  async #listen(): Promise<void> {
+    const { address, maxDaemons, signal, network, emit } = this.#options;
+    this.#listener = await network.listen(address, {
+      ...(await this.#clientOptions()),
+      mode: LISTENER_MODE,
+      maxDaemons,
+      // from the first moment on: a socket is removed however early the end comes
+      signal,
+      onRejected: (error, _, count) => {
+        const { code } = error;
+        const isStranger = STRANGERS.has(code);
+        emit({ type: 'daemon-rejected', code, error: errorText(error), count, isStranger });
+      },
+    });
+    emit({ type: 'tunnel-listening' });
+    await tellReach(this.#options);
   }
 
   /** Runs until the signal; resolves when the last request is answered. Never rejects. */
   async run(): Promise<void> {
-    const { signal } = this.#options;
     void this.#watchToken();
-    if (this.#listener) {
-      await this.#accept(this.#listener);
-    } else {
-      await this.#connect(signal);
-    }
+    await (this.#listener ? this.#accept(this.#listener) : this.#connect());
     await Promise.all(this.#serving);
-    this.#connecting.stop();
     this.#lonely.stop();
   }
 
-  async #clientOptions(): Promise<{
-    clientVersion: number;
-    maxHeld: number;
-    owner: DaemonOwner;
-    password?: Secret;
-  }> {
+  async #clientOptions() {
+    const { relay, owner } = this.#options;
     const password = await this.#options.password?.();
     return {
       clientVersion: CLIENT_VERSION,
-      maxHeld: this.#options.relay ? MAX_HELD_WITH_RELAY : MAX_HELD,
-      owner: this.#options.owner,
+      maxHeld: relay ? MAX_HELD_WITH_RELAY : MAX_HELD,
+      owner,
       ...(password && { password }),
     };
   }
 
+  async #connect(): Promise<void> {
+    const { address, network, signal, emit, clock } = this.#options;
+    await connectLoop({
+      // without a limit of time: a daemon serves one client, and another may have the seat for hours
+      connect: async (onConnected) =>
+        await network.connect(address, { ...(await this.#clientOptions()), connectTimeout: 0, onConnected }),
+      serve: async (client) => reasonText(await this.#serve(client)),
+      ...{ signal, emit, clock },
+    });
+  }
+
   async #accept(listener: ManagementListener): Promise<void> {
-    this.#lonely.set(NOBODY_CONNECTS);
+    this.#lonely.set(NO_DAEMON);
     for await (const client of listener) {
       const served = this.#serve(client);
       this.#serving.add(served);
@@ -158,87 +159,35 @@ export class Tunnel {
   }
 
   async #watchToken(): Promise<void> {
-    const { key, onTokenRemoval, log } = this.#options;
+    const { key, onTokenRemoval, emit, signal } = this.#options;
     if (onTokenRemoval === 'none') return;
     const name = REMOVAL_SIGNALS[onTokenRemoval];
     const opened = await key().catch(() => undefined);
     const undo = opened?.signer.onLost(() => {
       for (const daemon of this.#daemons) {
-        log.warn({ tunnel: this.name, signal: name }, 'token lost: the daemon gets a signal');
+        emit({ type: 'daemon-signalled', signal: name });
         daemon.signal(name).catch((error: unknown) => {
-          log.warn({ tunnel: this.name, error: errorText(error) }, 'the daemon took no signal');
+          emit({ type: 'signal-failed', error: errorText(error) });
         });
       }
     });
-    const { signal } = this.#options;
     if (signal.aborted) undo?.();
     else if (undo) signal.addEventListener('abort', undo, { once: true });
   }
 
-  async #connect(signal: AbortSignal): Promise<void> {
-    const isStopped = (): boolean => signal.aborted;
-    let said: unknown;
-    for (let delay = FIRST_RETRY; !isStopped(); ) {
-      const complaint = await this.#serveOnce(signal);
-      if (isStopped()) return;
-      if (complaint === undefined) {
-        delay = FIRST_RETRY;
-      } else {
-        const { error } = (complaint.fields ?? {}) as { error?: unknown };
-        if (error !== said && complaint.patience !== undefined)
-          this.#log.info({ tunnel: this.name, error }, 'waiting for the daemon');
-        said = error;
-        this.#connecting.set(complaint);
-      }
-      await sleep(delay, undefined, { signal }).catch(() => undefined);
-      const isMistake = complaint?.level === 'error';
-      delay = Math.min(2 * delay, isMistake ? LAST_RETRY_OF_MISTAKES : LAST_RETRY);
-    }
-  }
-
-  /** One connection, from the try to its end. @returns what kept it from being made, or from lasting */
-  async #serveOnce(signal: AbortSignal): Promise<Complaint | undefined> {
-    const greeting = new Trouble(this.#log, { tunnel: this.name }, 'OpenVPN answers');
-    const onConnected = (): void => {
-      this.#connecting.hush();
-      greeting.set(NO_GREETING);
-    };
-    try {
-      // no limit of time: a daemon serves one client, and another may have the seat for hours
-      const options = { ...(await this.#clientOptions()), connectTimeout: 0, onConnected };
-      const client = await abortable(connectManagement(this.#options.address, options), signal);
-      greeting.clear();
-      const stopWaiting = SYSTEM_CLOCK.after(STABLE, () => {
-        this.#connecting.clear();
-      });
-      const started = SYSTEM_CLOCK.now();
-      const reason = await this.#serve(client);
-      stopWaiting();
-      return SYSTEM_CLOCK.now() - started < STABLE ? shortLived(reasonText(reason)) : undefined;
-    } catch (error) {
-      return connectComplaint(error);
-    } finally {
-      greeting.stop();
-    }
-  }
-
   /** Serves one connection until it ends; never throws. */
   async #serve(client: ManagementClient): Promise<CloseReason> {
-    const { key, deadline, relay, signal, log } = this.#options;
+    const { emit, signal } = this.#options;
     this.#lonely.clear();
-    this.#log.info({ tunnel: this.name }, 'connected to the daemon');
-    const daemon = new ServedDaemon(client, {
-      ...{ tunnel: this.name, key, deadline, relay, signal, log },
-      limitedLog: this.#log,
-      clock: SYSTEM_CLOCK,
-    });
+    emit({ type: 'daemon-connected' });
+    const daemon = new ServedDaemon(client, this.#options);
     this.#daemons.add(daemon);
     const reason = await daemon.serve();
     this.#daemons.delete(daemon);
     const { error } = reason;
-    const level = error && errorCode(error) !== 'ERR_MANAGEMENT_CLOSED' ? 'error' : 'info';
-    this.#log[level]({ tunnel: this.name, reason: reasonText(reason) }, 'disconnected from the daemon');
-    if (this.#listener && this.#daemons.size === 0 && !signal.aborted) this.#lonely.set(NOBODY_CONNECTS);
+    const isFailure = error !== undefined && errorCode(error) !== 'ERR_MANAGEMENT_CLOSED';
+    emit({ type: 'daemon-disconnected', reason: reasonText(reason), isFailure });
+    if (this.#listener && this.#daemons.size === 0 && !signal.aborted) this.#lonely.set(NO_DAEMON);
     return reason;
   }
 }
@@ -247,29 +196,12 @@ function reasonText({ by, error }: CloseReason): string {
   return error ? errorText(error) : `closed by the ${by}`;
 }
 
-/** Says who else than this user and root can come to a listener, or pass for it. */
-async function warnOfReach({ address, owner, log }: TunnelOptions, tunnel: string): Promise<void> {
-  const reach = owner.user === undefined ? await whoReaches(address, LISTENER_MODE) : 'nobody';
-  if (reach === 'network')
-    log.warn({ tunnel }, 'whoever reaches this address can pass for the daemon: use a unix socket');
-  if (reach === 'users')
-    log.warn(
-      { tunnel },
-      'every user of this host can connect here, or take the port first: name --management-user, or use a unix socket',
-    );
+/** Tells who else than this user and root can come to a listener, or pass for it. */
+async function tellReach({ address, owner, emit }: TunnelOptions): Promise<void> {
+  const by = owner.user === undefined ? await whoReaches(address, LISTENER_MODE) : 'nobody';
+  if (by !== 'nobody') emit({ type: 'tunnel-reachable', by });
   if (address.kind === 'unix') {
-    const replaced = await whoReplaces(address.path, owner.self).catch(() => undefined);
-    if (replaced !== undefined) log.warn({ tunnel }, replaced);
+    const text = await whoReplaces(address.path, owner.self).catch(() => undefined);
+    if (text !== undefined) emit({ type: 'tunnel-replaceable', text });
   }
-}
-
-/** Gives up waiting at the signal; a connection that comes all the same is closed. */
-async function abortable(connecting: Promise<ManagementClient>, signal: AbortSignal): Promise<ManagementClient> {
-  void connecting.then(
-    (client) => {
-      if (signal.aborted) void client.close();
-    },
-    () => undefined,
-  );
-  return await unlessAborted(connecting, signal);
 }

@@ -4,27 +4,27 @@ import { disturbance } from '../check/directives.ts';
 import type { ManagementCheck } from '../check/daemon.ts';
 import { checkSetup } from '../check/setup.ts';
 import { failure, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
+import { Keyring } from '../agent/keyring.ts';
+import { secretsSurroundings, type Surroundings } from '../agent/surroundings.ts';
+import { daemonOwner } from '../config/daemon-owner.ts';
+import { keySettings, tokenSettings, tunnelSettings, type TunnelFlags } from '../config/flags.ts';
+import { managementPassword, publicPasswordWord } from '../config/secrets.ts';
+import type { TunnelSettings } from '../config/settings.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';
-import { parseManagementAddress } from '../management/index.ts';
-import type { Secret } from '../secret.ts';
 import { printableJson } from '../telemetry/printable.ts';
+import type { LogLevel } from '../telemetry/log.ts';
+import { forbidCoreDumps } from './core-dumps.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
-import { daemonOwner, maxDaemons, type PeerFlags } from './daemon-peers.ts';
 import { installedRelease } from './installed-release.ts';
-import { refuseSameAddress } from './relay-flags.ts';
-import { publicPasswordWord } from './secret-asker.ts';
 import { isLogPretty, print, stderrLog } from './standard-streams.ts';
-import { forbidCoreDumps, keyOptionsOf, moduleHosts, secretAskerOf, waiting, type KeyFlags } from './surroundings.ts';
+import { processSurroundings } from './process-surroundings.ts';
 
-export interface CheckFlags extends KeyFlags, PeerFlags {
-  readonly relay?: readonly string[];
-  readonly management?: readonly string[];
-  readonly managementClient?: boolean;
-  readonly openvpnConfig?: string;
+export interface CheckFlags extends TunnelFlags {
   readonly login?: boolean;
   readonly json?: boolean;
+  readonly logLevel: LogLevel;
 }
 
 async function readConfig(path: string, report: Report): Promise<OpenVpnConfig | undefined> {
@@ -48,26 +48,18 @@ async function directiveWords(
 }
 
 async function managementCheck(
-  flags: CheckFlags,
-  words: readonly string[],
-  listen: boolean,
+  tunnel: TunnelSettings,
   config: OpenVpnConfig | undefined,
-  passwordOf: (word: string, what: string) => Promise<Secret>,
+  surroundings: Surroundings,
 ): Promise<ManagementCheck> {
-  const [address, port, passwordFile, ...rest] = words;
-  if (address === undefined || port === undefined || rest.length > 0) {
-    throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
-  }
-  const parsed = parseManagementAddress(address, port);
-  refuseSameAddress(parsed, flags.relay);
-  maxDaemons(flags, parsed, { listens: listen, relays: flags.relay !== undefined });
+  const { address, listen, password: word } = tunnel;
+  const around = secretsSurroundings(surroundings);
+  const what = `management password of ${address.kind === 'unix' ? address.path : address.host}`;
   return {
-    address: parsed,
-    owner: await daemonOwner(flags, parsed, { listens: listen, password: passwordFile !== undefined }),
+    address,
+    owner: await daemonOwner(tunnel, surroundings.uid ?? 0),
     listen,
-    ...(passwordFile !== undefined && {
-      password: () => passwordOf(passwordFile, `management password of ${address}`),
-    }),
+    ...(word !== undefined && { password: () => managementPassword(word, what, around, config?.path) }),
     disturbs: config && disturbance(config.directives),
   };
 }
@@ -79,9 +71,9 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   }
   // beside verdicts lines of JSON are for programs only
   const log = stderrLog(flags.logLevel, flags.json !== true || isLogPretty);
-  const asker = secretAskerOf(flags, log);
   await forbidCoreDumps();
-  await using hosts = moduleHosts(flags, log);
+  const surroundings = processSurroundings(log);
+  await using keyring = new Keyring(tokenSettings(flags), surroundings);
   let failed: Verdict | undefined;
   const report: Report = (verdict) => {
     if (verdict.outcome === 'fail') failed ??= verdict;
@@ -91,19 +83,19 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
 
   const config = flags.openvpnConfig === undefined ? undefined : await readConfig(flags.openvpnConfig, report);
   const words = flags.management ?? config?.management;
-  const passwordOf = (word: string, what: string): Promise<Secret> =>
-    asker.forManagement(word, what, flags.openvpnConfig);
   let managementWords: readonly string[] | undefined;
   let management: ManagementCheck | undefined;
   try {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
-    management = words && (await managementCheck(flags, words, listen, config, passwordOf));
+    const tunnel = words && tunnelSettings(flags, words, listen);
+    management = tunnel && (await managementCheck(tunnel, config, surroundings));
     managementWords = words && (await directiveWords(words, flags.openvpnConfig));
   } catch (error) {
     report(failure('management', error));
   }
+  const key = keySettings(flags);
   const setup = {
-    ...keyOptionsOf(flags, hosts, log),
+    ...keyring.options(key),
     login: flags.login ?? false,
     management,
     managementWords,
@@ -113,6 +105,6 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
     user: userInfo().username,
     now: Date.now(),
   };
-  await (flags.login === true ? waiting(flags, log, () => checkSetup(setup, report), '') : checkSetup(setup, report));
+  await (flags.login === true ? keyring.waiting(key, '', () => checkSetup(setup, report)) : checkSetup(setup, report));
   process.exitCode = failed ? exitCode(failed.code) : EXIT.done;
 }

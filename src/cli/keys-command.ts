@@ -1,4 +1,6 @@
 import { resolve } from 'node:path';
+import { Keyring } from '../agent/keyring.ts';
+import { tokenSettings, type TokenFlags } from '../config/flags.ts';
 import { askingAgain } from '../keys/open-key.ts';
 import { AgentError, errorText } from '../errors.ts';
 import {
@@ -17,17 +19,20 @@ import {
   type ModuleName,
   type Pkcs11Uri,
 } from '../pkcs11/index.ts';
+import type { LogLevel } from '../telemetry/log.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { moduleEntry, tokenEntry, type KeysDocument, type ModuleEntry, type TokenEntry } from './keys-document.ts';
 import { keysText } from './keys-text.ts';
 import { complain, print, stderrLog } from './standard-streams.ts';
-import { forbidCoreDumps, moduleHosts, secretAskerOf, tokenPin, type TokenFlags } from './surroundings.ts';
+import { forbidCoreDumps } from './core-dumps.ts';
+import { processSurroundings } from './process-surroundings.ts';
 import { terminal } from './terminal.ts';
 
 export interface KeysFlags extends TokenFlags {
   readonly module?: readonly string[];
   readonly json?: boolean;
+  readonly logLevel: LogLevel;
 }
 
 /** The URI that fits everything. */
@@ -75,8 +80,8 @@ interface Inventory extends KeysDocument {
   readonly failures: readonly Failure[];
 }
 
-async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, hosts: ModuleHosts): Promise<Inventory> {
-  const asker = secretAskerOf(flags, stderrLog(flags.logLevel));
+async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, keyring: Keyring): Promise<Inventory> {
+  const { hosts, secrets } = keyring;
   const wanted = await modulesOf(flags, uri);
   // two seconds are worth it only where there would be nothing to show
   const found = await lookAgain(
@@ -91,9 +96,9 @@ async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, hosts: ModuleHost
   );
   const wantsLogin = flags.pinSource !== undefined || uri.pinSource !== undefined;
   const forPin = wantsLogin ? tokenForPin(found.flatMap(({ tokens }) => tokens)) : undefined;
-  const pin = forPin && tokenPin(flags, stderrLog(flags.logLevel), uri.pinSource);
+  const pin = forPin && keyring.tokenPin(uri.pinSource);
 
-  const { mayAskAgain } = asker;
+  const mayAskAgain = (error: unknown): boolean => secrets.mayAskAgain(error, uri.pinSource);
   const look = async (token: FoundToken): Promise<TokenEntry> => {
     const itsPin = token === forPin ? pin : undefined;
     try {
@@ -144,11 +149,11 @@ export async function keysCommand(filter: string | undefined, flags: KeysFlags):
   const uri = parsePkcs11Uri(filter ?? EVERYTHING);
   const log = stderrLog(flags.logLevel);
   await forbidCoreDumps();
-  await using hosts = moduleHosts(flags, log);
+  await using keyring = new Keyring(tokenSettings(flags), processSurroundings(log));
   const { modules, failures } = await terminal.during(
     flags.pinSource === 'prompt' || uri.pinSource === 'prompt',
     'reading the tokens…',
-    () => takeInventory(flags, uri, hosts),
+    () => takeInventory(flags, uri, keyring),
   );
   for (const { path, error } of failures) complain(failureText(path, error));
   const failed = modules.every(({ error }) => error) ? failures[0] : undefined;

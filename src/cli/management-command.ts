@@ -1,9 +1,10 @@
-import { AgentError } from '../errors.ts';
-import { parseManagementAddress } from '../management/index.ts';
-import { daemonOwner, type PeerFlags } from './daemon-peers.ts';
+import { daemonOwner } from '../config/daemon-owner.ts';
+import type { PeerFlags } from '../config/flags.ts';
+import { parseManagementWords } from '../config/management-words.ts';
+import { managementPassword } from '../config/secrets.ts';
 import { runManagementCommand } from './management-session.ts';
-import { askManagementPassword } from './secret-asker.ts';
 import { complain, stdoutFailed } from './standard-streams.ts';
+import { terminal } from './terminal.ts';
 
 export interface ManagementFlags extends Omit<PeerFlags, 'maxDaemons'> {
   readonly management: readonly string[];
@@ -13,29 +14,27 @@ export interface ManagementFlags extends Omit<PeerFlags, 'maxDaemons'> {
 
 /** `pksigd management`: the flags, and this process's streams, for the command itself. */
 export async function managementCommand(command: readonly string[], flags: ManagementFlags): Promise<void> {
-  const [address, port, passwordFile, ...rest] = flags.management;
-  if (address === undefined || port === undefined || rest.length > 0) {
-    throw new AgentError('ERR_USAGE', '--management takes ADDRESS PORT|unix [PASSWORD-FILE]');
-  }
-  const parsedAddress = parseManagementAddress(address, port);
-  const owner = await daemonOwner(flags, parsedAddress, {
-    listens: flags.managementClient ?? false,
-    password: passwordFile !== undefined,
-  });
+  const { managementClient: listen = false, managementUser: user } = flags;
+  const management = { ...parseManagementWords(flags.management, '--management'), listen, user };
+  const { address, password: word } = management;
+  const owner = await daemonOwner(management, process.geteuid?.() ?? 0);
+  const what = `management password of ${flags.management[0]}`;
   const password =
-    passwordFile === undefined
+    word === undefined
       ? undefined
-      : await askManagementPassword(passwordFile, `management password of ${address}`, (text) => {
-          complain(text);
+      : await managementPassword(word, what, {
+          credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
+          prompt: (text) => terminal.ask(text),
+          warn: complain,
         });
   process.stdout.on('error', stdoutFailed);
   process.stderr.on('error', () => undefined);
   await runManagementCommand(
     {
-      address: parsedAddress,
+      address,
       owner,
       password,
-      listen: flags.managementClient,
+      listen,
       json: flags.json,
       command,
     },

@@ -1,13 +1,18 @@
+import { Keyring } from '../agent/keyring.ts';
+import { keySettings, tokenSettings, type KeyFlags } from '../config/flags.ts';
 import { AgentError } from '../errors.ts';
 import { base64Lines } from '../management/internal.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature } from '../signing/signer.ts';
+import type { LogLevel } from '../telemetry/log.ts';
 import { print, stderrLog } from './standard-streams.ts';
-import { forbidCoreDumps, moduleHosts, openKeyOf, type KeyFlags } from './surroundings.ts';
+import { forbidCoreDumps } from './core-dumps.ts';
+import { processSurroundings } from './process-surroundings.ts';
 
 export interface SignFlags extends KeyFlags {
   readonly algorithm?: string;
+  readonly logLevel: LogLevel;
 }
 
 /** Whole TLS 1.2 transcripts are some KB; nothing that a daemon sends comes near. */
@@ -26,8 +31,8 @@ async function readStdin(): Promise<string> {
 export async function signCommand(flags: SignFlags): Promise<void> {
   const log = stderrLog(flags.logLevel);
   await forbidCoreDumps();
-  await using hosts = moduleHosts(flags, log);
-  await using opened = await openKeyOf(flags, hosts, log);
+  await using keyring = new Keyring(tokenSettings(flags), processSurroundings(log));
+  await using opened = await keyring.open(keySettings(flags));
   const { signer } = opened;
   const request = parseSignatureRequest(await readStdin(), flags.algorithm, keyKind(signer.publicKey));
   const { bytes, mechanism } = await createSignature(signer, request);

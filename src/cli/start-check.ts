@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import type { Logger } from 'pino';
+import type { Emit } from '../agent/events.ts';
 import { checkStart } from '../check/start.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
@@ -7,13 +7,13 @@ import type { OpenVpnConfig } from '../config/openvpn-config.ts';
 import { installedRelease } from './installed-release.ts';
 
 /**
- * Logs once what `check` says of a set-up. `run` goes on whatever it is: the .ovpn may be mended and OpenVPN restarted
+ * Tells once what `check` says of a set-up. `run` goes on whatever it is: the .ovpn may be mended and OpenVPN restarted
  * meanwhile, and the openvpn that is installed here may not be the one that is served.
  */
-export async function logStartCheck(
+export async function tellStartCheck(
   config: OpenVpnConfig | undefined,
   key: Promise<OpenedKey>,
-  log: Logger,
+  emit: Emit,
 ): Promise<void> {
   const options = {
     directives: config?.directives,
@@ -23,9 +23,7 @@ export async function logStartCheck(
     user: userInfo().username,
     now: Date.now(),
   };
-  await checkStart(options, ({ outcome, what, detail, hint, code }) => {
-    const level = outcome === 'fail' ? 'error' : outcome === 'warn' ? 'warn' : 'debug';
-    const line = hint === undefined ? detail : `${detail}: ${hint}`;
-    log[level]({ ...(code !== undefined && { code }) }, `${what}: ${line}`);
+  await checkStart(options, (verdict) => {
+    emit({ type: 'setup-checked', ...verdict });
   });
 }

@@ -260,8 +260,8 @@ describe('at a prompt', () => {
 test('the end of its terminal stops run', async ({ bench }) => {
   const env = { HOME: bench.folder, SOFTHSM2_CONF: await bench.token() };
   const key = bench.key('p256', 'SoftHSM');
-  const command = `${COMMAND} run --management ${bench.path('management')} unix --management-client --key '${key}'`;
-  // script(1) is the terminal
+  // script(1) is the terminal, and its shell becomes the agent: a shell of its own would end before the agent does
+  const command = `exec ${COMMAND} run --management ${bench.path('management')} unix --management-client --key '${key}'`;
   const terminal = bench.adopt(
     new Child('script', 'script', ['-qfc', command, '/dev/null'], { env, interactive: true }),
   );

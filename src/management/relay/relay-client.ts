@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Clock } from '../../clock.ts';
 import { type ClientLine, CommandLines } from './line-reader.ts';
-import type { PasswordGate, RelayClock } from './password-gate.ts';
+import type { PasswordGate } from './password-gate.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 /**
@@ -22,7 +23,7 @@ export interface RelayClientOptions {
   readonly name: string;
   /** Undefined if no password is needed. */
   readonly gate: PasswordGate | undefined;
-  readonly clock: RelayClock;
+  readonly clock: Clock;
   /** Bytes of notifications that may wait for a client that doesn't read. */
   readonly maxBuffered: number;
   /** Why a client was thrown out. */

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net';
+import { type Clock, SYSTEM_CLOCK } from '../../clock.ts';
 import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import type { ManagementClient } from '../client/client.ts';
@@ -15,7 +16,7 @@ import type { Notification } from '../notifications/types.ts';
 import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
 import { BoundServer } from '../sockets/bound-server.ts';
 import { isLocal } from '../sockets/reach.ts';
-import { PasswordGate, type RelayClock, SYSTEM_CLOCK } from './password-gate.ts';
+import { PasswordGate } from './password-gate.ts';
 import { Places } from './places.ts';
 import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
@@ -40,7 +41,7 @@ export interface RelayOptions {
   /** Bytes that may wait for a client that doesn't read, before it is dropped. Default 1 MiB. */
   readonly maxBuffered?: number | undefined;
   /** Default: the system's. */
-  readonly clock?: RelayClock | undefined;
+  readonly clock?: Clock | undefined;
   /** Told of clients that come and go. */
   readonly onEvent?: ((event: RelayEvent) => void) | undefined;
 }
@@ -65,7 +66,7 @@ const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', 
 export class Relay implements AsyncDisposable {
   readonly #options: RelayOptions;
   readonly #context: RelayContext;
-  readonly #clock: RelayClock;
+  readonly #clock: Clock;
   readonly #gate: PasswordGate | undefined;
   readonly #places = new Places();
   /** Clients that wait for a daemon to greet them. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../src/agent/trouble.ts';
+import type { Clock } from '../../../src/clock.ts';
 
 /** Time that passes when the test says so. */
 export class FakeClock implements Clock {

@@ -1,7 +1,9 @@
 import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { Level, Log } from '../../../src/agent/log.ts';
+import type { TunnelEvent } from '../../../src/agent/events.ts';
 import type { OpenedKey } from '../../../src/keys/open-key.ts';
+import { eventLine } from '../../../src/telemetry/event-lines.ts';
+import type { Line } from '../../../src/telemetry/limited-log.ts';
 import { ServedDaemon } from '../../../src/agent/served-daemon.ts';
 import { type CloseReason, type ManagementClient, Relay } from '../../../src/management/index.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
@@ -88,7 +90,8 @@ interface Bed {
   readonly signer: SlowSigner;
   readonly clock: FakeClock;
   readonly served: Promise<CloseReason>;
-  readonly logged: { readonly level: Level; readonly text: string; readonly fields: object }[];
+  /** The lines that its events make, without those for debugging. */
+  readonly logged: Line[];
   /** Makes the key ready. */
   readonly openKey: () => void;
   readonly stop: AbortController;
@@ -99,13 +102,11 @@ async function bed(relay?: Relay): Promise<Bed> {
   const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
   const signer = new SlowSigner();
   const clock = new FakeClock();
-  const logged: { level: Level; text: string; fields: object }[] = [];
-  const write =
-    (level: Level) =>
-    (fields: object, text: string): void => {
-      logged.push({ level, text, fields });
-    };
-  const log: Log = { debug: () => undefined, info: write('info'), warn: write('warn'), error: write('error') };
+  const logged: Line[] = [];
+  const emit = (event: TunnelEvent): void => {
+    const line = eventLine({ tunnel: 't', ...event });
+    if (line.level !== 'debug') logged.push(line);
+  };
   const stop = new AbortController();
   let openKey = (): void => undefined;
   const key = new Promise<OpenedKey>((resolve) => {
@@ -114,8 +115,8 @@ async function bed(relay?: Relay): Promise<Bed> {
       resolve({ signer, certificates, [Symbol.asyncDispose]: () => Promise.resolve() });
     };
   });
-  const daemonOptions = { tunnel: 't', key: () => key, deadline: 60_000, signal: stop.signal, log, limitedLog: log };
-  const served = new ServedDaemon(client, { ...daemonOptions, clock, relay }).serve();
+  const options = { key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay };
+  const served = new ServedDaemon(client, options).serve();
   return { client, daemon, signer, clock, served, logged, openKey, stop };
 }
 

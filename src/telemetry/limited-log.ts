@@ -1,4 +1,4 @@
-/** The logger that the agent writes to; pino's fits. */
+/** The logger that lines are written to; pino's fits. */
 export interface Log {
   debug(fields: object, text: string): void;
   info(fields: object, text: string): void;
@@ -7,6 +7,13 @@ export interface Log {
 }
 
 export type Level = keyof Log;
+
+/** A line of the log, before it is written. */
+export interface Line {
+  readonly level: Level;
+  readonly fields: object;
+  readonly text: string;
+}
 
 /** Lines of one text that may be written at once… */
 const BURST = 100;
@@ -23,17 +30,25 @@ interface Allowance {
 }
 
 /**
- * A log for what others can make happen as often as they like: of lines with one text some are left out where there are
+ * Writes lines that others can cause as often as they like: of lines with one text some are left out where there are
  * hundreds, since they would fill a disk. The next one that is written says how many.
- * @param now milliseconds
  */
-export function limitedLog(log: Log, now: () => number): Log {
-  const allowances = new Map<string, Allowance>();
-  const write = (level: Level, fields: object, text: string): void => {
-    const at = now();
+export class LimitedLog {
+  readonly #log: Log;
+  readonly #now: () => number;
+  readonly #allowances = new Map<string, Allowance>();
+
+  /** @param now milliseconds */
+  constructor(log: Log, now: () => number) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  write({ level, fields, text }: Line): void {
+    const at = this.#now();
     // texts are the agent's own and few: what comes from outside stands in the fields
-    const allowance = allowances.get(text) ?? { left: BURST, at, suppressed: 0 };
-    allowances.set(text, allowance);
+    const allowance = this.#allowances.get(text) ?? { left: BURST, at, suppressed: 0 };
+    this.#allowances.set(text, allowance);
     allowance.left = Math.min(BURST, allowance.left + ((at - allowance.at) / 1000) * RATE);
     allowance.at = at;
     if (allowance.left < 1) {
@@ -41,21 +56,7 @@ export function limitedLog(log: Log, now: () => number): Log {
       return;
     }
     allowance.left -= 1;
-    log[level](allowance.suppressed === 0 ? fields : { ...fields, suppressed: allowance.suppressed }, text);
+    this.#log[level](allowance.suppressed === 0 ? fields : { ...fields, suppressed: allowance.suppressed }, text);
     allowance.suppressed = 0;
-  };
-  return {
-    debug: (fields, text) => {
-      write('debug', fields, text);
-    },
-    info: (fields, text) => {
-      write('info', fields, text);
-    },
-    warn: (fields, text) => {
-      write('warn', fields, text);
-    },
-    error: (fields, text) => {
-      write('error', fields, text);
-    },
-  };
+  }
 }

@@ -1,0 +1,189 @@
+import { daemonOwner } from '../config/daemon-owner.ts';
+import { managementPassword } from '../config/secrets.ts';
+import type { KeySettings, Settings, TunnelSettings } from '../config/settings.ts';
+import { AgentError } from '../errors.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
+import { formatManagementAddress, type Relay } from '../management/index.ts';
+import { Keyring } from './keyring.ts';
+import { openRelay, place } from './open-relay.ts';
+import { RunningKey } from './running-key.ts';
+import { secretsSurroundings, type Surroundings } from './surroundings.ts';
+import { Tunnel } from './tunnel.ts';
+
+/** What a module host's own deadline gets ahead, so that its error, which says more, comes first. In milliseconds. */
+const DEADLINE_MARGIN = 500;
+
+/** A tunnel of the agent, with what is its alone. */
+interface RunningTunnel {
+  readonly settings: TunnelSettings;
+  readonly tunnel: Tunnel;
+  readonly relay: Relay | undefined;
+  readonly stop: AbortController;
+  /** Settles when it has ended, and its relay with it. */
+  done: Promise<void>;
+}
+
+/**
+ * The agent: owns tokens, keys and tunnels, any number of each, by the names that their settings have. Each is started,
+ * changed and stopped alone; one that fails disturbs no other.
+ */
+export class Agent implements AsyncDisposable {
+  readonly #settings: Settings;
+  readonly #surroundings: Surroundings;
+  readonly #keyring: Keyring;
+  readonly #keys = new Map<string, RunningKey>();
+  readonly #tunnels = new Map<string, RunningTunnel>();
+  readonly #stop = new AbortController();
+  /** Why the first tunnel ended whose key is of no use. */
+  #failure: { readonly error: unknown } | undefined;
+
+  private constructor(settings: Settings, surroundings: Surroundings) {
+    this.#settings = settings;
+    this.#surroundings = surroundings;
+    this.#keyring = new Keyring(settings.tokens, surroundings);
+  }
+
+  /**
+   * Starts the agent: listens wherever daemons or other clients are to connect, then opens the keys, since a port that is in
+   * use must not cost a PIN's try.
+   * @param signal ends the agent, as {@link stop} does
+   * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_*; ERR_ABORTED at the signal. Keys that can't be opened are told by {@link ended}
+   */
+  static async open(settings: Settings, surroundings: Surroundings, signal: AbortSignal): Promise<Agent> {
+    const agent = new Agent(settings, surroundings);
+    const stop = (): void => {
+      agent.stop();
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      for (const [name, key] of Object.entries(settings.keys)) agent.startKey(name, key);
+      for (const [name, tunnel] of Object.entries(settings.tunnels)) await agent.#listen(name, tunnel);
+      signal.throwIfAborted();
+    } catch (error) {
+      await agent[Symbol.asyncDispose]();
+      if (signal.aborted) throw new AgentError('ERR_ABORTED', 'told to stop at the start', { cause: error });
+      throw error;
+    }
+    for (const running of agent.#tunnels.values()) agent.#run(running);
+    return agent;
+  }
+
+  /** Adds a key; it is opened when the first tunnel wants it. @throws AgentError ERR_USAGE if there is one of that name */
+  startKey(name: string, settings: KeySettings): void {
+    if (this.#keys.has(name)) throw new AgentError('ERR_USAGE', `there are two keys '${name}'`);
+    this.#keys.set(name, new RunningKey(settings, this.#keyring, this.#surroundings));
+  }
+
+  /** Closes a key and forgets it. @throws AgentError ERR_USAGE if a tunnel uses it */
+  async stopKey(name: string): Promise<void> {
+    const users = [...this.#tunnels].filter(([, { settings }]) => settings.key === name).map(([user]) => user);
+    if (users.length > 0) throw new AgentError('ERR_USAGE', `key '${name}' is used by tunnel ${users.join(', ')}`);
+    const key = this.#keys.get(name);
+    this.#keys.delete(name);
+    await key?.[Symbol.asyncDispose]();
+  }
+
+  /** A key, as soon as it is open. @throws AgentError ERR_USAGE if there is none of that name; why it can't be opened */
+  async key(name: string): Promise<OpenedKey> {
+    return await this.#keyOf(name).opened();
+  }
+
+  /**
+   * Adds a tunnel and serves its daemon from now on.
+   * @throws AgentError ERR_USAGE if there is one of that name, or no such key; ERR_MANAGEMENT_*
+   */
+  async startTunnel(name: string, settings: TunnelSettings): Promise<void> {
+    this.#run(await this.#listen(name, settings));
+  }
+
+  /** Ends a tunnel: requests under way are still answered, then its connections are closed. */
+  async stopTunnel(name: string): Promise<void> {
+    const running = this.#tunnels.get(name);
+    running?.stop.abort();
+    await running?.done;
+    if (this.#tunnels.get(name) === running) this.#tunnels.delete(name);
+  }
+
+  /** Stops a tunnel and starts it with other settings. @throws AgentError as {@link startTunnel} does; then it is stopped */
+  async changeTunnel(name: string, settings: TunnelSettings): Promise<void> {
+    await this.stopTunnel(name);
+    await this.startTunnel(name, settings);
+  }
+
+  /** Ends all tunnels, as {@link stopTunnel} does; a prompt that stands is not answered any more. */
+  stop(): void {
+    this.#stop.abort();
+    for (const key of this.#keys.values()) key.giveUp();
+  }
+
+  /**
+   * Resolves when all tunnels have ended.
+   * @throws AgentError why a key can't be opened, if tunnels ended for that
+   */
+  async ended(): Promise<void> {
+    await Promise.all([...this.#tunnels.values()].map(({ done }) => done));
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** Ends everything. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    await Promise.all([...this.#tunnels.keys()].map((name) => this.stopTunnel(name)));
+    await Promise.all([...this.#keys.values()].map((key) => key[Symbol.asyncDispose]()));
+    await this.#keyring[Symbol.asyncDispose]();
+  }
+
+  #keyOf(name: string): RunningKey {
+    const key = this.#keys.get(name);
+    if (!key) throw new AgentError('ERR_USAGE', `there is no key '${name}'`);
+    return key;
+  }
+
+  /** Makes a tunnel and its relay: both listen from now on, where they are to listen at all. */
+  async #listen(name: string, settings: TunnelSettings): Promise<RunningTunnel> {
+    if (this.#tunnels.has(name)) throw new AgentError('ERR_USAGE', `there are two tunnels '${name}'`);
+    const key = this.#keyOf(settings.key);
+    const surroundings = this.#surroundings;
+    const { clock, network } = surroundings;
+    const owner = await daemonOwner(settings, surroundings.uid ?? 0);
+    const stop = new AbortController();
+    const relay = settings.relay && (await openRelay(settings.relay, surroundings));
+    try {
+      const tunnel = await Tunnel.open({
+        ...settings,
+        ...{ owner, relay, clock, network },
+        password: this.#passwordOf(settings),
+        key: () => key.opened(),
+        deadline: this.#settings.tokens.deadline + DEADLINE_MARGIN,
+        signal: AbortSignal.any([this.#stop.signal, stop.signal]),
+        emit: (event) => {
+          surroundings.emit({ ...event, tunnel: formatManagementAddress(settings.address) });
+        },
+      });
+      const running: RunningTunnel = { settings, tunnel, relay, stop, done: Promise.resolve() };
+      this.#tunnels.set(name, running);
+      return running;
+    } catch (error) {
+      await relay?.[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  #passwordOf({ password, address, openvpnConfig }: TunnelSettings) {
+    if (password === undefined) return undefined;
+    const around = secretsSurroundings(this.#surroundings);
+    const what = `management password of ${place(address)}`;
+    return () => managementPassword(password, what, around, openvpnConfig?.path);
+  }
+
+  #run(running: RunningTunnel): void {
+    const { tunnel, relay, stop, settings } = running;
+    const key = this.#keyOf(settings.key);
+    running.done = tunnel.run().finally(() => relay?.[Symbol.asyncDispose]());
+    key.opened().catch(() => {
+      if (key.failure) this.#failure ??= key.failure;
+      stop.abort();
+    });
+  }
+}

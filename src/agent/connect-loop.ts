@@ -1,0 +1,91 @@
+import type { ManagementClient } from '../management/index.ts';
+import { connectComplaint, NO_GREETING, shortLived } from './connect-complaint.ts';
+import type { Emit, TunnelEvent } from './events.ts';
+import { type Complaint, Trouble } from './trouble.ts';
+import { type Clock, pause } from '../clock.ts';
+import { unlessAborted } from '../promises.ts';
+
+/** How to connect to one daemon, and what to do then. */
+export interface ConnectLoopOptions {
+  /** One try to connect. `onConnected` is called when something accepted the connection, before the greeting. */
+  readonly connect: (onConnected: () => void) => Promise<ManagementClient>;
+  /** Serves a connection until it ends, and says why it did. */
+  readonly serve: (client: ManagementClient) => Promise<string>;
+  readonly signal: AbortSignal;
+  readonly emit: Emit<TunnelEvent>;
+  readonly clock: Clock;
+}
+
+/** Milliseconds from a try to the next; each further pause is twice as long. */
+const FIRST_RETRY = 100;
+const LAST_RETRY = 5_000;
+/** Where a person must help first, there is no hurry; a wrong password takes the daemon's only seat for a moment. */
+const LAST_RETRY_OF_MISTAKES = 15_000;
+/** A connection that lived so long, in milliseconds, was not a failed try. */
+const STABLE = 10_000;
+
+/** Connects to a daemon and serves it, again and again, until the signal. Never rejects. */
+export async function connectLoop(options: ConnectLoopOptions): Promise<void> {
+  const { signal, emit, clock } = options;
+  const connecting = new Trouble(emit, 'connection', clock);
+  let told: string | undefined;
+  for (let delay = FIRST_RETRY; !signal.aborted; ) {
+    const complaint = await serveOnce(options, connecting);
+    if (isAborted(signal)) break;
+    if (complaint === undefined) {
+      delay = FIRST_RETRY;
+    } else {
+      const error = complaint.details?.error;
+      if (error !== told && complaint.patience !== undefined) emit({ type: 'daemon-awaited', error });
+      told = error;
+      connecting.set(complaint);
+    }
+    await pause(clock, delay, signal);
+    const isMistake = complaint?.level === 'error';
+    delay = Math.min(2 * delay, isMistake ? LAST_RETRY_OF_MISTAKES : LAST_RETRY);
+  }
+  connecting.stop();
+}
+
+/** TypeScript takes `aborted` for settled once it was looked at. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+/** One connection, from the try to its end. @returns what kept it from being made, or from lasting */
+async function serveOnce(options: ConnectLoopOptions, connecting: Trouble): Promise<Complaint | undefined> {
+  const { connect, serve, signal, emit, clock } = options;
+  const greeting = new Trouble(emit, 'greeting', clock);
+  try {
+    const client = await closedIfLate(
+      connect(() => {
+        connecting.hush();
+        greeting.set(NO_GREETING);
+      }),
+      signal,
+    );
+    greeting.clear();
+    const stopWaiting = clock.after(STABLE, () => {
+      connecting.clear();
+    });
+    const started = clock.now();
+    const reason = await serve(client);
+    stopWaiting();
+    return clock.now() - started < STABLE ? shortLived(reason) : undefined;
+  } catch (error) {
+    return connectComplaint(error);
+  } finally {
+    greeting.stop();
+  }
+}
+
+/** Gives up waiting at the signal; a connection that comes all the same is closed. */
+async function closedIfLate(connecting: Promise<ManagementClient>, signal: AbortSignal): Promise<ManagementClient> {
+  void connecting.then(
+    (client) => {
+      if (signal.aborted) void client.close();
+    },
+    () => undefined,
+  );
+  return await unlessAborted(connecting, signal);
+}

@@ -1,0 +1,149 @@
+import type { AgentErrorCode } from '../errors.ts';
+import type { FailoverEvent } from '../keys/failover-key.ts';
+import type { DaemonSignal, Notification, RelayEvent, RelayRights } from '../management/index.ts';
+import type { ModuleHostEvent, TokenEvent } from '../pkcs11/index.ts';
+import type { Outcome } from './answer.ts';
+
+/** Why a tunnel does not work, while that lasts. `hint` and text for each stand in `telemetry/trouble-lines.ts`. */
+export type TroubleKind =
+  /** No connection to the daemon can be made. */
+  | 'unreachable'
+  | 'closed-before-greeting'
+  /** Another management client has the daemon's only seat: it does not accept ours, or does not greet us. */
+  | 'seat-taken'
+  | 'no-greeting'
+  | 'short-lived'
+  /** We listen, and no daemon is connected. */
+  | 'no-daemon'
+  | 'key-not-ready'
+  /** The hold was released, and the daemon is back in it without having asked for a signature. */
+  | 'fruitless-release'
+  | 'no-certificate'
+  | 'password-asked'
+  | 'question-asked'
+  /** As above, and there is a relay, of whose clients none answers. */
+  | 'certificate-unanswered'
+  | 'password-unanswered'
+  | 'question-unanswered'
+  | 'token-absent';
+
+/** What a trouble keeps from working; told when it works again. */
+export type TroubleSubject = 'connection' | 'greeting' | 'daemon' | 'answer' | 'release' | 'key' | 'token';
+
+/** What is known of a trouble beyond its kind. */
+export interface TroubleDetails {
+  readonly code?: AgentErrorCode | undefined;
+  readonly error?: string;
+  readonly notification?: Notification['type'];
+  /** What the daemon's question is about: `Auth`, `Private Key`, … */
+  readonly name?: string | undefined;
+  /** How often the hold was released in vain. */
+  readonly releases?: number;
+}
+
+export type TroubleEvent =
+  | {
+      readonly type: 'trouble';
+      readonly trouble: TroubleKind;
+      /** `error` where it needs a person. */
+      readonly level: 'warn' | 'error';
+      readonly details: TroubleDetails;
+      /** For how long it has lasted. */
+      readonly seconds: number;
+    }
+  | { readonly type: 'trouble-over'; readonly subject: TroubleSubject; readonly seconds: number };
+
+/** What happens to one tunnel. The agent adds the tunnel's name. */
+export type TunnelEvent =
+  | { readonly type: 'tunnel-listening' }
+  /** Who else than this user and root can connect to the listener. */
+  | { readonly type: 'tunnel-reachable'; readonly by: 'network' | 'users' }
+  /** Another user can put a socket of his own in the listener's place. */
+  | { readonly type: 'tunnel-replaceable'; readonly text: string }
+  | { readonly type: 'daemon-awaited'; readonly error: string | undefined }
+  | {
+      readonly type: 'daemon-rejected';
+      readonly code: AgentErrorCode;
+      readonly error: string;
+      /** How many were turned away for the same reason since that was told last. */
+      readonly count: number;
+      /** It need not have been the daemon. */
+      readonly isStranger: boolean;
+    }
+  | { readonly type: 'daemon-connected' }
+  | { readonly type: 'daemon-disconnected'; readonly reason: string; readonly isFailure: boolean }
+  /** The daemon's last words, `>FATAL`. */
+  | { readonly type: 'daemon-ended'; readonly text: string }
+  | { readonly type: 'daemon-held' }
+  | { readonly type: 'hold-paused'; readonly waitSeconds: number }
+  | { readonly type: 'hold-released' }
+  /** One that the agent does not act on. */
+  | { readonly type: 'notification'; readonly notification: Notification['type'] }
+  | { readonly type: 'request-received'; readonly notification: 'PK_SIGN' | 'RSA_SIGN' }
+  | { readonly type: 'request-slow'; readonly key?: string; readonly scheme?: string; readonly waitedMs: number }
+  | { readonly type: 'request-done'; readonly outcome: Outcome }
+  /** The daemon refused the answer to its own request. */
+  | { readonly type: 'answer-refused'; readonly notification: Notification['type']; readonly error: string }
+  | {
+      readonly type: 'answer-failed';
+      readonly notification: Notification['type'];
+      readonly error: string;
+      /** The connection has gone, or the agent stops. */
+      readonly isExpected: boolean;
+    }
+  /** The key's token went away, and the daemon is sent a signal for it. */
+  | { readonly type: 'daemon-signalled'; readonly signal: DaemonSignal }
+  | { readonly type: 'signal-failed'; readonly error: string }
+  | TroubleEvent;
+
+/** What happens to a key. */
+export type KeyEvent =
+  | {
+      readonly type: 'key-ready';
+      readonly key: string;
+      /** Of its certificate, if there is one: the subject, and the last day as OpenSSL prints it. */
+      readonly certificate?: string;
+      readonly validTo?: string;
+    }
+  /** The agent was told to stop before the key was open. */
+  | { readonly type: 'key-given-up'; readonly error: string }
+  | TokenEvent
+  | FailoverEvent
+  | TroubleEvent;
+
+/** What happens to the relay of a tunnel, whose address is `relay`. */
+export type RelayEvents =
+  | { readonly type: 'relay-listening'; readonly relay: string; readonly rights: RelayRights }
+  /** It has no password, and every user of this machine can connect to it. */
+  | { readonly type: 'relay-reachable'; readonly relay: string }
+  | {
+      readonly type: 'relay-client';
+      readonly relay: string;
+      readonly change: RelayEvent['type'];
+      readonly client: string;
+      readonly reason?: string;
+    };
+
+/**
+ * Everything that happens inside the agent and that the log, metrics, status or an audit may want to know. Names and fields
+ * are stable; texts are made from them elsewhere (`telemetry/`).
+ */
+export type AgentEvent =
+  | (TunnelEvent & { readonly tunnel: string })
+  | KeyEvent
+  | RelayEvents
+  | { readonly type: 'module-host'; readonly event: ModuleHostEvent }
+  | { readonly type: 'module-output-shown' }
+  /** A verdict of the check of the set-up that is made once at the start. */
+  | {
+      readonly type: 'setup-checked';
+      readonly outcome: 'ok' | 'warn' | 'fail' | 'skip';
+      readonly what: string;
+      readonly detail: string;
+      readonly hint?: string;
+      readonly code?: AgentErrorCode;
+    }
+  /** Something that works and is not safe. */
+  | { readonly type: 'warning'; readonly text: string; readonly variable?: string };
+
+export type Emit<Event = AgentEvent> = (event: Event) => void;

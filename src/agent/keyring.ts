@@ -1,0 +1,104 @@
+import { KeySecrets } from '../config/secrets.ts';
+import type { KeySettings, TokenSettings } from '../config/settings.ts';
+import { defaultStateDirectory } from '../config/state-directory.ts';
+import { openKey, type KeyOptions, type OpenedKey } from '../keys/open-key.ts';
+import { isPkcs11Uri, ModuleHosts, parsePkcs11Uri, Pin, RefusedPins } from '../pkcs11/index.ts';
+import type { KeyEvent } from './events.ts';
+import { secretsSurroundings, type Surroundings } from './surroundings.ts';
+
+/** Milliseconds between looks at a token. */
+const WATCH_INTERVAL = 2_000;
+/** Names of variables that hold secrets. */
+const SECRET_NAME = /PIN|PASS|PWD|SECRET|KEY$|AUTH/i;
+
+/** Opens keys, and owns what they share: the module hosts, the memory of refused PINs, the ways to ask for secrets. */
+export class Keyring implements AsyncDisposable {
+  readonly hosts: ModuleHosts;
+  readonly secrets: KeySecrets;
+  readonly #settings: TokenSettings;
+  readonly #surroundings: Surroundings;
+  readonly #refusedPins: RefusedPins;
+
+  /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
+  constructor(settings: TokenSettings, surroundings: Surroundings) {
+    const { modules, pins, deadline } = settings;
+    const { environment, execPath, emit, pid, uid } = surroundings;
+    this.#settings = settings;
+    this.#surroundings = surroundings;
+    this.secrets = new KeySecrets(pins, secretsSurroundings(surroundings));
+    for (const [variable, value] of Object.entries(modules.environment)) {
+      if (!SECRET_NAME.test(variable) || value === '') continue;
+      const text = 'all users of this machine can read --module-env in the list of processes: give a secret otherwise';
+      emit({ type: 'warning', variable, text });
+    }
+    if (modules.showOutput) emit({ type: 'module-output-shown' });
+    this.hosts = new ModuleHosts({
+      execPath,
+      deadline,
+      initArgs: modules.initArgs,
+      showOutput: modules.showOutput,
+      environment: { ...environment, ...modules.environment },
+      onEvent: (event) => {
+        emit({ type: 'module-host', event });
+      },
+    });
+    this.#refusedPins = new RefusedPins(() => pins.stateDirectory ?? defaultStateDirectory(environment), pid, uid);
+  }
+
+  readonly #emit = (event: KeyEvent): void => {
+    this.#surroundings.emit(event);
+  };
+
+  /** How the library is to open a key. */
+  options(key: KeySettings): KeyOptions {
+    const { pins, deadline } = this.#settings;
+    const { secrets } = this;
+    return {
+      keys: key.copies,
+      certificate: key.certificate,
+      hosts: this.hosts,
+      defaultModule: key.module,
+      allowReadableKey: key.allowReadable,
+      askSecret: (what, uriSource, manner) => secrets.get(what, uriSource, manner),
+      nameSource: (uriSource) => secrets.nameSource(uriSource),
+      mayAskAgain: (error, uriSource) => secrets.mayAskAgain(error, uriSource),
+      refusedPins: this.#refusedPins,
+      useFinalPinTry: pins.useFinalTry,
+      deadline,
+      onEvent: this.#emit,
+    };
+  }
+
+  /**
+   * Opens a key, and tells a person at the terminal what takes so long.
+   * @throws AgentError what {@link openKey} throws
+   */
+  async open(key: KeySettings): Promise<OpenedKey> {
+    return await this.waiting(key, 'reading the token…', () =>
+      openKey({ ...this.options(key), watchInterval: WATCH_INTERVAL }),
+    );
+  }
+
+  /** Does something with a key in which a person waits, who may be asked for its PIN. */
+  async waiting<Result>(key: KeySettings, notice: string, work: () => Promise<Result>): Promise<Result> {
+    const uris = key.copies.filter(isPkcs11Uri);
+    const sources = uris.length > 0 ? uris.map((uri) => parsePkcs11Uri(uri).pinSource) : [undefined];
+    const asks = sources.some((source) => this.secrets.mayAsk(source));
+    return await this.#surroundings.terminal.during(asks, uris.length > 0 ? notice : '', work);
+  }
+
+  /** A PIN for a token that is looked into without opening a key. */
+  tokenPin(uriSource: string | undefined): Pin {
+    return new Pin({
+      ask: (token, again) => this.secrets.get(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask'),
+      refused: this.#refusedPins,
+      useFinalTry: this.#settings.pins.useFinalTry,
+      onEvent: this.#emit,
+    });
+  }
+
+  /** Ends the module hosts, in good order where that is quick. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.hosts[Symbol.asyncDispose]();
+  }
+}

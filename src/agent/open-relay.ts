@@ -1,0 +1,40 @@
+import { groupId } from '../config/account-id.ts';
+import { managementPassword } from '../config/secrets.ts';
+import type { RelaySettings } from '../config/settings.ts';
+import { formatManagementAddress, type ManagementAddress, Relay } from '../management/index.ts';
+import { whoReaches } from '../management/internal.ts';
+import { secretsSurroundings, type Surroundings } from './surroundings.ts';
+
+/** Of its unix socket: this user's own, with a group the group's too. */
+const OWN_MODE = 0o600;
+const GROUP_MODE = 0o660;
+
+/**
+ * Listens for the relay's clients.
+ * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN, ERR_MANAGEMENT_PASSWORD, ERR_ABORTED
+ */
+export async function openRelay(settings: RelaySettings, surroundings: Surroundings): Promise<Relay> {
+  const { address, rights, group, keep, password: word } = settings;
+  const { emit } = surroundings;
+  const name = formatManagementAddress(address);
+  const what = `password of the relay ${place(address)}`;
+  const password =
+    word === undefined ? undefined : await managementPassword(word, what, secretsSurroundings(surroundings));
+  const mode = settings.mode ?? (group === undefined ? OWN_MODE : GROUP_MODE);
+  const relay = await Relay.listen({
+    ...{ address, password, rights, mode, keep },
+    ...(group !== undefined && { group: await groupId(group, '--relay-group') }),
+    onEvent: ({ type, ...fields }) => {
+      emit({ type: 'relay-client', relay: name, change: type, ...fields });
+    },
+  });
+  emit({ type: 'relay-listening', relay: name, rights });
+  if (password === undefined && (await whoReaches(address, mode)) !== 'nobody')
+    emit({ type: 'relay-reachable', relay: name });
+  return relay;
+}
+
+/** An address without its port, for prompts. */
+export function place(address: ManagementAddress): string {
+  return address.kind === 'unix' ? address.path : address.host;
+}

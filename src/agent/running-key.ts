@@ -1,0 +1,94 @@
+import { pause } from '../clock.ts';
+import type { X509Certificate } from 'node:crypto';
+import type { KeySettings } from '../config/settings.ts';
+import { errorCode, errorText } from '../errors.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
+import type { Keyring } from './keyring.ts';
+import type { Surroundings } from './surroundings.ts';
+import { Trouble } from './trouble.ts';
+
+/** Milliseconds between tries to open a key whose token is not there. */
+const RETRY = 2_000;
+
+/** A key of the agent: opened when it is first asked for, in use until it is stopped. */
+export class RunningKey implements AsyncDisposable {
+  readonly #settings: KeySettings;
+  readonly #keyring: Keyring;
+  readonly #surroundings: Surroundings;
+  readonly #stop = new AbortController();
+  #opening: Promise<OpenedKey> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(settings: KeySettings, keyring: Keyring, surroundings: Surroundings) {
+    this.#settings = settings;
+    this.#keyring = keyring;
+    this.#surroundings = surroundings;
+  }
+
+  /** Why it can't be opened, if that was found out before it was stopped. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /**
+   * The key, opened once.
+   * @throws AgentError what {@link Keyring.open} throws
+   */
+  opened(): Promise<OpenedKey> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  async #open(): Promise<OpenedKey> {
+    const { emit } = this.#surroundings;
+    try {
+      const opened = await this.#openWithPatience();
+      const [certificate] = opened.certificates;
+      emit({ type: 'key-ready', key: opened.signer.name, ...certificateFields(certificate) });
+      return opened;
+    } catch (error) {
+      // told to stop before, at its prompt for one: that the key is not open is not a failure
+      if (this.#stop.signal.aborted) emit({ type: 'key-given-up', error: errorText(error) });
+      else this.#failure = { error };
+      throw error;
+    }
+  }
+
+  /** Opens the key; where it is to wait for its token, as often as it takes until the token is there. */
+  async #openWithPatience(): Promise<OpenedKey> {
+    const { emit, clock } = this.#surroundings;
+    const { signal } = this.#stop;
+    const absent = new Trouble(emit, 'token', clock);
+    for (;;) {
+      try {
+        const opened = await this.#keyring.open(this.#settings);
+        absent.clear();
+        return opened;
+      } catch (error) {
+        if (!this.#settings.waitForToken || errorCode(error) !== 'ERR_TOKEN_ABSENT' || signal.aborted) {
+          absent.stop();
+          throw error;
+        }
+        absent.set({ trouble: 'token-absent', level: 'warn', details: { error: errorText(error) } });
+        await pause(clock, RETRY, signal);
+      }
+    }
+  }
+
+  /** A stop has come: what fails from now on is not the key's failure. */
+  giveUp(): void {
+    this.#stop.abort();
+  }
+
+  /** Lets go of a key that is open; does not wait for one that is not. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.giveUp();
+    const opened = await Promise.race([this.#opening, Promise.resolve(undefined)]).catch(() => undefined);
+    await opened?.[Symbol.asyncDispose]();
+  }
+}
+
+function certificateFields(certificate: X509Certificate | undefined): { certificate?: string; validTo?: string } {
+  if (!certificate) return {};
+  return { certificate: certificate.subject.replaceAll('\n', ', '), validTo: certificate.validTo };
+}

@@ -1,0 +1,46 @@
+import type { SecretsSurroundings } from '../config/secrets.ts';
+import type { Emit } from './events.ts';
+import type { Network } from './tunnel.ts';
+import type { Clock } from '../clock.ts';
+
+/**
+ * What only a process has: handed in, so that the agent can run under a simulated clock and network, without a terminal, and
+ * in a test.
+ */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly emit: Emit;
+  readonly pid: number;
+  /** Our own user ID; undefined where the system has none. */
+  readonly uid: number | undefined;
+  readonly environment: NodeJS.ProcessEnv;
+  /** The Node that module hosts run on. */
+  readonly execPath: string;
+  /** The terminal, as far as there is one. */
+  readonly terminal: Terminal;
+}
+
+export interface Terminal {
+  readonly person: SecretsSurroundings['person'];
+  /** Asks without echo. @throws AgentError ERR_PIN_REQUIRED where there is no terminal, ERR_ABORTED */
+  readonly ask: SecretsSurroundings['prompt'];
+  /**
+   * Does something in which a person waits.
+   * @param asks a secret may be asked for: no echo meanwhile
+   * @param notice what it is, shown if it takes a while
+   */
+  readonly during: <Result>(asks: boolean, notice: string, work: () => Promise<Result>) => Promise<Result>;
+}
+
+/** What reading secrets takes of it. */
+export function secretsSurroundings({ environment, terminal, emit }: Surroundings): SecretsSurroundings {
+  return {
+    credentialsDirectory: environment['CREDENTIALS_DIRECTORY'],
+    prompt: terminal.ask,
+    warn: (text) => {
+      emit({ type: 'warning', text });
+    },
+    person: terminal.person,
+  };
+}

@@ -1,0 +1,29 @@
+import type { Surroundings } from '../agent/surroundings.ts';
+import { SYSTEM_CLOCK } from '../clock.ts';
+import { NETWORK } from '../agent/tunnel.ts';
+import { logEvents } from '../telemetry/event-lines.ts';
+import { complain, type Logger } from './standard-streams.ts';
+import { terminal } from './terminal.ts';
+
+/** This process, as the agent sees it. Its events become lines of `log`. */
+export function processSurroundings(log: Logger): Surroundings {
+  return {
+    clock: SYSTEM_CLOCK,
+    network: NETWORK,
+    emit: logEvents(log, () => SYSTEM_CLOCK.now()),
+    pid: process.pid,
+    uid: process.geteuid?.(),
+    environment: process.env,
+    execPath: process.execPath,
+    terminal: {
+      ask: (what) => terminal.ask(what),
+      during: (asks, notice, work) => terminal.during(asks, notice, work),
+      person: {
+        get isWaiting() {
+          return terminal.isOpening;
+        },
+        complain,
+      },
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/** Time, handed in so that tests can let it pass. */
+export interface Clock {
+  /** Milliseconds since some moment; they only ever grow. */
+  now(): number;
+  /**
+   * Calls once after so many milliseconds.
+   * @param keepAlive `keep alive`: the process does not end before
+   * @returns how to call that off
+   */
+  after(milliseconds: number, call: () => void, keepAlive?: 'keep alive'): () => void;
+}
+
+export const SYSTEM_CLOCK: Clock = {
+  now: () => performance.now(),
+  after: (milliseconds, call, keepAlive) => {
+    const timer = setTimeout(call, milliseconds);
+    if (keepAlive === undefined) timer.unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+/** Resolves after so many milliseconds, or at the signal; the process lives that long. */
+export async function pause(clock: Clock, milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal?.aborted === true) {
+      resolve();
+      return;
+    }
+    const end = (): void => {
+      callOff();
+      signal?.removeEventListener('abort', end);
+      resolve();
+    };
+    const callOff = clock.after(milliseconds, end, 'keep alive');
+    signal?.addEventListener('abort', end, { once: true });
+  });
+}

@@ -1,0 +1,119 @@
+import { dirname, resolve } from 'node:path';
+import { AgentError, errorCode } from '../errors.ts';
+import type { AskManner } from '../keys/open-key.ts';
+import type { Secret } from '../secret.ts';
+import type { PinSettings } from './settings.ts';
+import {
+  parseSecretSource,
+  publicPath,
+  readSecret,
+  type SecretSource,
+  type SecretSurroundings,
+} from './secret-source.ts';
+
+/** The person who may sit at the terminal. */
+export interface Person {
+  /** Waits for a key to be opened, and so may be asked again. */
+  readonly isWaiting: boolean;
+  /** Tells them what was wrong. */
+  readonly complain: (text: string) => void;
+}
+
+export type SecretsSurroundings = SecretSurroundings & { readonly person: Person };
+
+function passwordSource(word: string, configuration: string | undefined): SecretSource {
+  // OpenVPN's word for asking on the terminal
+  if (word === 'stdin') return { kind: 'prompt' };
+  if (configuration === undefined) return parseSecretSource(word, 'password');
+  return { kind: 'file', path: word, folder: dirname(resolve(configuration)) };
+}
+
+/**
+ * Gets the password of a management interface or of a relay.
+ * @param word the third of `--management`: any source, or `stdin` for the terminal
+ * @param configuration the .ovpn that the word is from, if it is: the word names a file then
+ */
+export async function managementPassword(
+  word: string,
+  what: string,
+  around: SecretSurroundings,
+  configuration?: string,
+): Promise<Secret> {
+  return await readSecret(passwordSource(word, configuration), what, around, 'password');
+}
+
+/** A password's word as it may be printed, in lines for the .ovpn: a path if it is one, else what to put there. */
+export async function publicPasswordWord(word: string, configuration?: string): Promise<string> {
+  const source = passwordSource(word, configuration);
+  const path = source.kind === 'file' ? await publicPath(source.path, source.folder) : undefined;
+  return path === undefined ? 'PASSWORD-FILE' : resolve(path);
+}
+
+/** Gets the PINs and passphrases of keys: from a URI's `pin-source`, else from the settings' source, else the terminal. */
+export class KeySecrets {
+  readonly #given: SecretSource | undefined;
+  readonly #allowCommand: boolean;
+  readonly #around: SecretsSurroundings;
+  #told: unknown;
+  #hasGivenUp = false;
+
+  /** @throws AgentError ERR_USAGE if the settings' source is not one */
+  constructor({ source, allowCommand }: PinSettings, around: SecretsSurroundings) {
+    this.#given = source === undefined ? undefined : parseSecretSource(source);
+    this.#allowCommand = allowCommand;
+    this.#around = around;
+  }
+
+  #sourceOf(uriSource: string | undefined): SecretSource {
+    if (uriSource === undefined) return this.#given ?? { kind: 'prompt' };
+    const source = parseSecretSource(uriSource);
+    if (source.kind !== 'command' || this.#allowCommand) return source;
+    throw new AgentError('ERR_USAGE', "the pkcs11 URI's pin-source is a command", {
+      hint: 'give --allow-pin-command if you trust whoever wrote the URI',
+    });
+  }
+
+  /** Two texts of one source have one name. */
+  nameSource(uriSource: string | undefined): string {
+    return JSON.stringify(this.#sourceOf(uriSource));
+  }
+
+  /** Whether a person may be asked at the terminal. */
+  mayAsk(uriSource: string | undefined): boolean {
+    return this.#sourceOf(uriSource).kind === 'prompt';
+  }
+
+  /** After a PIN that was typed wrong: says so, and lets it be typed again. */
+  mayAskAgain(error: unknown, uriSource: string | undefined): boolean {
+    const { person } = this.#around;
+    if (this.#hasGivenUp || !person.isWaiting || errorCode(error) !== 'ERR_PIN_INCORRECT') return false;
+    if (!this.mayAsk(uriSource)) return false;
+    // without its hint, which speaks of a source; the same error twice: the PIN that it is about was typed again
+    const text =
+      error === this.#told || !(error instanceof AgentError)
+        ? 'the token refused this PIN before: it was not tried again'
+        : error.message;
+    this.#told = error;
+    person.complain(text);
+    return true;
+  }
+
+  /**
+   * Gets a PIN or passphrase.
+   * @param what for a prompt and for errors, as in `PIN of token 'x'`
+   * @throws AgentError ERR_PIN_SOURCE, ERR_PIN_REQUIRED, ERR_USAGE
+   */
+  async get(what: string, uriSource: string | undefined, manner: AskManner): Promise<Secret> {
+    const source = this.#sourceOf(uriSource);
+    // a command may have a window of its own
+    const troubles = source.kind === 'prompt' || source.kind === 'command';
+    const isPersonThere = manner === 'ask again' && source.kind === 'prompt' && this.#around.person.isWaiting;
+    if (manner !== 'ask' && troubles && !isPersonThere) {
+      throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);
+    }
+    return await readSecret(source, what, this.#around).catch((error: unknown) => {
+      this.#hasGivenUp ||= source.kind === 'prompt';
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,95 @@
+import type { ManagementAddress, RelayRights } from '../management/index.ts';
+import type { OpenVpnConfig } from './openvpn-config.ts';
+
+/**
+ * Everything that the agent is told, as plain data: command-line options are one way to fill it (`flags.ts`). Names of users
+ * and sources of secrets are as they were given; they are looked up when they are needed.
+ */
+export interface Settings {
+  /** By a name of our own. */
+  readonly keys: Readonly<Record<string, KeySettings>>;
+  /** By a name of our own. */
+  readonly tunnels: Readonly<Record<string, TunnelSettings>>;
+  readonly tokens: TokenSettings;
+}
+
+/** What opening and using tokens takes, whichever key is in them. */
+export interface TokenSettings {
+  readonly modules: ModuleSettings;
+  readonly pins: PinSettings;
+  /** Milliseconds that one call into a PKCS#11 module may take. */
+  readonly deadline: number;
+}
+
+export interface ModuleSettings {
+  /** The initialisation string of modules that want one (NSS). */
+  readonly initArgs?: string | undefined;
+  /** Variables for the modules' processes, beside the agent's own. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Log what modules print: a PIN may be in it. */
+  readonly showOutput: boolean;
+}
+
+export interface PinSettings {
+  /** Where PINs and passphrases come from that no URI names a source for; see `secret-source.ts`. Default: the terminal. */
+  readonly source?: string | undefined;
+  /** Run a command that a URI's `pin-source` names. */
+  readonly allowCommand: boolean;
+  /** Where refused PINs are remembered. Default: systemd's folder, else the user's. */
+  readonly stateDirectory?: string | undefined;
+  /** Log in even if the token has one try for its PIN left. */
+  readonly useFinalTry: boolean;
+}
+
+/** A private key, or copies of one. */
+export interface KeySettings {
+  /** Files' paths and `pkcs11:` URIs: copies of one key, the first preferred. */
+  readonly copies: readonly string[];
+  /** A file's path or a `pkcs11:` URI. Default: what comes with the key. */
+  readonly certificate?: string | undefined;
+  /** The PKCS#11 module for URIs that name none. */
+  readonly module?: string | undefined;
+  /** Take a key file that group or others can read. */
+  readonly allowReadable: boolean;
+  /** Wait for a token that is not there at the start. */
+  readonly waitForToken: boolean;
+}
+
+/** What to tell the daemon when its key's token goes away: nothing, SIGUSR1 or SIGTERM. */
+export type TokenRemovalAction = 'none' | 'restart' | 'disconnect';
+
+/** A management interface and how to get in. */
+export interface ManagementSettings {
+  readonly address: ManagementAddress;
+  /** The word behind address and port: where the management password is. */
+  readonly password?: string | undefined;
+  /** The daemon connects to us (`--management-client`). */
+  readonly listen: boolean;
+  /** Insist that the daemon's end belongs to this user: a name or a number. */
+  readonly user?: string | undefined;
+}
+
+/** An OpenVPN daemon to serve. */
+export interface TunnelSettings extends ManagementSettings {
+  /** Which of the keys. */
+  readonly key: string;
+  /** How many daemons that connect to us may be there at a time. */
+  readonly maxDaemons: number;
+  readonly onTokenRemoval: TokenRemovalAction;
+  readonly relay?: RelaySettings | undefined;
+  /** The daemon's configuration, if its management directives were read from there. */
+  readonly openvpnConfig?: OpenVpnConfig | undefined;
+}
+
+/** Other management clients, who get what is not for the agent. */
+export interface RelaySettings {
+  readonly address: ManagementAddress;
+  readonly password?: string | undefined;
+  readonly rights: RelayRights;
+  /** Of a unix socket. Default: 0o600, with a group 0o660. */
+  readonly mode?: number | undefined;
+  /** Of a unix socket: a name or a number. */
+  readonly group?: string | undefined;
+  /** Clients stay connected while the daemon is away. */
+  readonly keep: boolean;
+}

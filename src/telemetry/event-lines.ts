@@ -1,0 +1,186 @@
+import type { AgentEvent } from '../agent/events.ts';
+import type { Outcome } from '../agent/answer.ts';
+import type { ModuleHostEvent } from '../pkcs11/index.ts';
+import { LimitedLog, type Level, type Line, type Log } from './limited-log.ts';
+import { TROUBLE_OVER, TROUBLE_TEXTS } from './trouble-lines.ts';
+
+type EventOf<Type extends AgentEvent['type']> = Extract<AgentEvent, { readonly type: Type }>;
+/** How an event becomes a line; `fields` are all that it has but its type. */
+type Writer<Type extends AgentEvent['type']> = (event: EventOf<Type>, fields: object) => Line;
+
+/** A line with all of an event's fields. */
+const say =
+  (level: Level, text: string) =>
+  (_: unknown, fields: object): Line => ({ level, fields, text });
+
+function outcomeLine(outcome: Outcome, tunnel: string): Line {
+  const { key, scheme, durationMs } = outcome;
+  const about = { tunnel, ...(key !== undefined && { key }), ...(scheme !== undefined && { scheme }) };
+  switch (outcome.outcome) {
+    case 'signed': {
+      const { mechanism } = outcome;
+      return { level: 'info', fields: { ...about, mechanism, outcome: 'signed', durationMs }, text: 'signed' };
+    }
+    case 'dropped': {
+      const text = 'dropped: nobody waits for it any more';
+      return { level: 'info', fields: { ...about, outcome: 'dropped', durationMs }, text };
+    }
+    default: {
+      const { code, error } = outcome;
+      const fields = { ...about, outcome: outcome.outcome, code, error, durationMs };
+      return { level: 'error', fields, text: outcome.outcome };
+    }
+  }
+}
+
+function hostLine({ type, ...fields }: ModuleHostEvent): Line {
+  if (type === 'output') {
+    if ('text' in fields) return { level: 'info', fields, text: 'module output' };
+    return { level: 'debug', fields, text: 'the module prints something: --module-output logs it, a PIN too' };
+  }
+  const level = 'expected' in fields && !fields.expected ? 'warn' : 'debug';
+  return { level, fields, text: `module host ${type}` };
+}
+
+/** The line of each event. Texts and fields are read by people and programs: they stay. */
+const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
+  'tunnel-listening': say('info', 'listening for the daemon'),
+  'tunnel-reachable': ({ by, tunnel }) => ({
+    level: 'warn',
+    fields: { tunnel },
+    text:
+      by === 'network'
+        ? 'whoever reaches this address can pass for the daemon: use a unix socket'
+        : 'every user of this host can connect here, or take the port first: name --management-user, or use a unix socket',
+  }),
+  'tunnel-replaceable': ({ tunnel, text }) => ({ level: 'warn', fields: { tunnel }, text }),
+  'daemon-awaited': say('info', 'waiting for the daemon'),
+  'daemon-rejected': ({ isStranger, tunnel, code, error, count }) => ({
+    level: isStranger ? 'warn' : 'error',
+    fields: { tunnel, code, error, ...(count > 1 && { count }) },
+    text: 'a daemon was turned away',
+  }),
+  'daemon-connected': say('info', 'connected to the daemon'),
+  'daemon-disconnected': ({ isFailure, tunnel, reason }) => ({
+    level: isFailure ? 'error' : 'info',
+    fields: { tunnel, reason },
+    text: 'disconnected from the daemon',
+  }),
+  'daemon-ended': say('error', 'the daemon ended'),
+  'daemon-held': say('debug', 'the daemon is held'),
+  'hold-paused': (_, fields) => ({
+    level: 'warn',
+    fields: { ...fields, hint: "its last tries failed, so it makes a pause: see the daemon's log" },
+    text: 'the daemon is held for a while',
+  }),
+  'hold-released': say('info', 'hold released'),
+  notification: ({ tunnel, notification }) => ({
+    level: 'debug',
+    fields: { tunnel, type: notification },
+    text: 'notification',
+  }),
+  'request-received': say('debug', 'a signature is asked for'),
+  'request-slow': say('warn', 'still signing: touch your token if it wants that'),
+  'request-done': ({ tunnel, outcome }) => outcomeLine(outcome, tunnel),
+  'answer-refused': (_, fields) => ({
+    level: 'error',
+    fields: {
+      ...fields,
+      hint: 'a connection that broke inside an answer leaves it so: send the daemon SIGUSR1',
+    },
+    text: 'the daemon takes no signature',
+  }),
+  'answer-failed': ({ isExpected, tunnel, notification, error }) => ({
+    level: isExpected ? 'debug' : 'warn',
+    fields: { tunnel, notification, error },
+    text: 'no answer was possible',
+  }),
+  'daemon-signalled': say('warn', 'token lost: the daemon gets a signal'),
+  'signal-failed': say('warn', 'the daemon took no signal'),
+
+  trouble: (event) => {
+    const { text, hint } = TROUBLE_TEXTS[event.trouble];
+    const { level, details, seconds } = event;
+    const tunnel = 'tunnel' in event ? { tunnel: event.tunnel } : {};
+    return {
+      level,
+      fields: { ...tunnel, ...details, ...(hint !== undefined && { hint }), ...(seconds > 0 && { seconds }) },
+      text,
+    };
+  },
+  'trouble-over': (event) => ({
+    level: 'info',
+    fields: { ...('tunnel' in event && { tunnel: event.tunnel }), seconds: event.seconds },
+    text: TROUBLE_OVER[event.subject],
+  }),
+
+  'key-ready': say('info', 'key ready'),
+  'key-given-up': say('debug', 'the key was given up'),
+  recovering: say('warn', 'the token failed: trying to recover'),
+  lost: say('error', 'the token is away'),
+  found: say('info', 'the token is back'),
+  'pin-count-low': say('warn', 'a wrong PIN was entered since the last login: few tries are left'),
+  'pin-wait': say('warn', 'waiting for another login with this PIN to end'),
+  'pin-record-failed': say('error', 'what the token said of the PIN could not be written down'),
+  'pin-pad': say('warn', "enter the PIN on the token's own keypad"),
+  'copy-failed': say('warn', 'a copy of the key failed'),
+  'copy-works': say('info', 'a copy of the key works again'),
+
+  'relay-listening': ({ relay, rights }) => ({
+    level: 'info',
+    fields: { relay, allow: rights },
+    text: 'listening for management clients',
+  }),
+  'relay-reachable': say(
+    'warn',
+    'every user of this host can use the relay: name a password file, or use a unix socket',
+  ),
+  'relay-client': ({ relay, change, client, reason }) => ({
+    level: change === 'dropped' || change === 'refused' ? 'warn' : 'info',
+    fields: { relay, client, ...(reason !== undefined && { reason }) },
+    text: `management client ${change}`,
+  }),
+
+  'module-host': ({ event }) => hostLine(event),
+  'module-output-shown': say(
+    'warn',
+    "the log gets what the module prints, and some print PINs: don't leave --module-output on",
+  ),
+  'setup-checked': ({ outcome, what, detail, hint, code }) => ({
+    level: outcome === 'fail' ? 'error' : outcome === 'warn' ? 'warn' : 'debug',
+    fields: code === undefined ? {} : { code },
+    text: `${what}: ${hint === undefined ? detail : `${detail}: ${hint}`}`,
+  }),
+  warning: ({ text, variable }) => ({
+    level: 'warn',
+    fields: variable === undefined ? {} : { variable },
+    text,
+  }),
+};
+
+/** The line of an event. */
+export function eventLine(event: AgentEvent): Line {
+  const { type, ...fields } = event;
+  // the table has a writer for just this type: TypeScript can't follow that through a union
+  return (LINES[type] as (event: AgentEvent, fields: object) => Line)(event, fields);
+}
+
+/**
+ * Makes lines of a log from events. What a daemon can cause more often than it gets signatures is limited, for each tunnel
+ * by itself.
+ * @param now milliseconds
+ */
+export function logEvents(log: Log, now: () => number): (event: AgentEvent) => void {
+  const limited = new Map<string, LimitedLog>();
+  return (event) => {
+    const line = eventLine(event);
+    const isSignature = event.type === 'request-done' && event.outcome.outcome === 'signed';
+    if (!('tunnel' in event) || isSignature) {
+      log[line.level](line.fields, line.text);
+      return;
+    }
+    const ofTunnel = limited.get(event.tunnel) ?? new LimitedLog(log, now);
+    limited.set(event.tunnel, ofTunnel);
+    ofTunnel.write(line);
+  };
+}

@@ -1,0 +1,192 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Agent } from '../../../src/agent/agent.ts';
+import type { AgentEvent } from '../../../src/agent/events.ts';
+import type { Surroundings } from '../../../src/agent/surroundings.ts';
+import { NETWORK } from '../../../src/agent/tunnel.ts';
+import { SYSTEM_CLOCK } from '../../../src/clock.ts';
+import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/settings.ts';
+import { AgentError } from '../../../src/errors.ts';
+import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
+
+const PAIR = generateKeyPairSync('ed25519');
+
+let folder: string;
+let events: AgentEvent[];
+let daemons: FakeListener[];
+let stop: AbortController;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pksigd-agent-'));
+  const pem = PAIR.privateKey.export({ format: 'pem', type: 'pkcs8' });
+  writeFileSync(join(folder, 'key.pem'), pem, { mode: 0o600 });
+  events = [];
+  daemons = [];
+  stop = new AbortController();
+});
+afterEach(async () => {
+  stop.abort();
+  await Promise.all(daemons.map((daemon) => daemon.stop()));
+  rmSync(folder, { recursive: true });
+});
+
+function surroundings(): Surroundings {
+  return {
+    clock: SYSTEM_CLOCK,
+    network: NETWORK,
+    emit: (event) => {
+      events.push(event);
+    },
+    pid: process.pid,
+    uid: process.geteuid?.(),
+    environment: { STATE_DIRECTORY: folder },
+    execPath: process.execPath,
+    terminal: {
+      ask: () => Promise.reject(new AgentError('ERR_PIN_REQUIRED', 'there is no terminal')),
+      during: (_, __, work) => work(),
+      person: { isWaiting: false, complain: () => undefined },
+    },
+  };
+}
+
+const keyIn = (name = 'key.pem'): KeySettings => ({
+  copies: [join(folder, name)],
+  allowReadable: false,
+  waitForToken: false,
+});
+
+/** A daemon that listens, and the tunnel to it. */
+async function tunnel(key = 'one'): Promise<{ listener: FakeListener; settings: TunnelSettings }> {
+  const listener = await FakeListener.start();
+  daemons.push(listener);
+  const { address } = listener;
+  return { listener, settings: { address, listen: false, key, maxDaemons: 1, onTokenRemoval: 'none' } };
+}
+
+function settings(keys: Settings['keys'], tunnels: Settings['tunnels'] = {}): Settings {
+  const modules = { environment: {}, showOutput: false };
+  return { keys, tunnels, tokens: { modules, pins: { allowCommand: false, useFinalTry: false }, deadline: 10_000 } };
+}
+
+async function open(what: Settings): Promise<Agent> {
+  return await Agent.open(what, surroundings(), stop.signal);
+}
+
+/** Asks for a signature as a daemon does, and takes the answer. */
+async function ask(daemon: FakeDaemon, text: string): Promise<void> {
+  daemon.say(`>PK_SIGN:${Buffer.from(text).toString('base64')},ED25519,data=message\r\n`);
+  const lines =
+    sign(null, Buffer.from(text), PAIR.privateKey)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  const block = ['pk-sig', ...lines, 'END', ''].join('\n');
+  expect(await daemon.hear('END\n')).toContain(block);
+  daemon.say('SUCCESS: pk-sign command succeeded\r\n');
+}
+
+async function greeted(listener: FakeListener): Promise<FakeDaemon> {
+  const daemon = await listener.next();
+  daemon.say(GREETING);
+  return daemon;
+}
+
+describe('tunnels of one agent', () => {
+  test('are served beside each other, and end alone', async () => {
+    const [a, b] = [await tunnel(), await tunnel()];
+    await using agent = await open(settings({ one: keyIn() }, { a: a.settings, b: b.settings }));
+    const [first, second] = [await greeted(a.listener), await greeted(b.listener)];
+    await ask(first, 'first');
+    await ask(second, 'second');
+    await agent.stopTunnel('a');
+    expect(first.ended || (await first.gone().then(() => true))).toBe(true);
+    await ask(second, 'still');
+    expect(events.filter(({ type }) => type === 'key-ready')).toHaveLength(1);
+  });
+
+  test('can be added and changed while others are served', async () => {
+    const [a, b, c] = [await tunnel(), await tunnel(), await tunnel()];
+    await using agent = await open(settings({ one: keyIn() }, { a: a.settings }));
+    const first = await greeted(a.listener);
+    await agent.startTunnel('b', b.settings);
+    await ask(await greeted(b.listener), 'added');
+    await agent.changeTunnel('b', c.settings);
+    await ask(await greeted(c.listener), 'changed');
+    await ask(first, 'undisturbed');
+    await expect(agent.startTunnel('b', b.settings)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  });
+
+  test('whose key is of no use end; the others do not', async () => {
+    const [a, b] = [await tunnel('none'), await tunnel('one')];
+    await using agent = await open(
+      settings({ none: keyIn('missing.pem'), one: keyIn() }, { a: a.settings, b: b.settings }),
+    );
+    const other = await greeted(b.listener);
+    await expect(agent.key('none')).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
+    await ask(other, 'other');
+    stop.abort();
+    await expect(agent.ended()).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
+  });
+
+  test('all end at the signal, when the request under way is answered', async () => {
+    const a = await tunnel();
+    await using agent = await open(settings({ one: keyIn() }, { a: a.settings }));
+    const daemon = await greeted(a.listener);
+    await ask(daemon, 'last');
+    stop.abort();
+    await agent.ended();
+    await daemon.gone();
+  });
+});
+
+describe('keys of one agent', () => {
+  test('are not stopped while a tunnel uses them', async () => {
+    const a = await tunnel();
+    await using agent = await open(settings({ one: keyIn() }, { a: a.settings }));
+    await greeted(a.listener);
+    await expect(agent.stopKey('one')).rejects.toMatchObject({ code: 'ERR_USAGE' });
+    await agent.stopTunnel('a');
+    await agent.stopKey('one');
+    await expect(agent.key('one')).rejects.toMatchObject({ code: 'ERR_USAGE' });
+    agent.startKey('one', keyIn());
+    await agent.startTunnel('a', a.settings);
+    await ask(await greeted(a.listener), 'again');
+  });
+
+  test('have names of their own, and tunnels name one that is there', async () => {
+    await using agent = await open(settings({ one: keyIn() }));
+    expect(() => {
+      agent.startKey('one', keyIn());
+    }).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
+    const { settings: other } = await tunnel('two');
+    await expect(agent.startTunnel('a', other)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  });
+});
+
+describe('an agent that can not start', () => {
+  test('leaves nothing behind: the tunnel that listened does not listen any more', async () => {
+    const path = join(folder, 'm.sock');
+    const listening: TunnelSettings = {
+      ...(await tunnel()).settings,
+      address: { kind: 'unix', path },
+      listen: true,
+    };
+    const again = { ...listening, maxDaemons: 2 };
+    await expect(open(settings({ one: keyIn() }, { a: listening, b: again }))).rejects.toMatchObject({
+      code: 'ERR_MANAGEMENT_IN_USE',
+    });
+    expect(events.some(({ type }) => type === 'key-ready')).toBe(false);
+    await using agent = await open(settings({ one: keyIn() }, { a: listening }));
+    await agent.key('one');
+  });
+
+  test('told to stop before: ERR_ABORTED, and no key is opened', async () => {
+    stop.abort();
+    await expect(open(settings({ one: keyIn() }, { a: (await tunnel()).settings }))).rejects.toMatchObject({
+      code: 'ERR_ABORTED',
+    });
+    expect(events).toEqual([]);
+  });
+});

@@ -1,0 +1,71 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { settingsOf, tokenSettings, type TunnelFlags } from '../../../src/config/flags.ts';
+
+const FLAGS: TunnelFlags = { key: ['k.pem'], deadline: 30_000, onTokenRemoval: 'none', relayAllow: 'read' };
+const TCP = { management: ['127.0.0.1', '7505'] };
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pksigd-flags-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+describe('options', () => {
+  test('become one key and one tunnel that uses it', async () => {
+    const { keys, tunnels, tokens } = await settingsOf({ ...FLAGS, ...TCP, cert: 'c.pem', waitForToken: true });
+    const [[name, tunnel] = []] = Object.entries(tunnels);
+    expect(name).toBeDefined();
+    expect(tunnel).toMatchObject({ address: { kind: 'tcp', port: 7505 }, listen: false, maxDaemons: 1 });
+    expect(keys[tunnel?.key ?? '']).toMatchObject({ copies: ['k.pem'], certificate: 'c.pem', waitForToken: true });
+    expect(tokens).toMatchObject({ deadline: 30_000, modules: { environment: {} } });
+  });
+
+  test('take the management directives of an .ovpn', async () => {
+    const path = join(folder, 'client.ovpn');
+    writeFileSync(path, 'management m.sock unix pw\nmanagement-client\n');
+    const { tunnels } = await settingsOf({ ...FLAGS, openvpnConfig: path });
+    expect(Object.values(tunnels)).toEqual([
+      expect.objectContaining({
+        address: { kind: 'unix', path: join(folder, 'm.sock') },
+        password: join(folder, 'pw'),
+        listen: true,
+        maxDaemons: Infinity,
+        openvpnConfig: expect.objectContaining({ path }) as object,
+      }),
+    ]);
+  });
+
+  test.each([
+    ['neither daemon nor configuration', {}],
+    ['both', { ...TCP, openvpnConfig: 'x.ovpn' }],
+    ['one word of an address', { management: ['127.0.0.1'] }],
+    ['four words', { management: ['127.0.0.1', '7505', 'pw', 'x'] }],
+    ["the relay's options without one", { ...TCP, relayKeep: true }],
+    ['a mode that is not octal', { ...TCP, relay: ['/run/r', 'unix'], relayMode: '0888' }],
+    ['a mode for TCP', { ...TCP, relay: ['127.0.0.1', '1'], relayMode: '0660' }],
+    ['one address twice', { ...TCP, relay: ['127.0.0.1', '7505'] }],
+    ['several daemons that do not connect', { ...TCP, maxDaemons: 2 }],
+    ['several daemons with a relay', { ...TCP, managementClient: true, maxDaemons: 2, relay: ['/run/r', 'unix'] }],
+    ['a variable without a value', { ...TCP, moduleEnv: ['PIN'] }],
+  ])('that make no sense are refused: %s', async (_, more) => {
+    await expect(settingsOf({ ...FLAGS, ...more })).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  });
+
+  test('one unix socket by two names is one address', async () => {
+    mkdirSync(join(folder, 'a'));
+    symlinkSync('a', join(folder, 'b'));
+    const management = [join(folder, 'a/s'), 'unix'];
+    const relay = [join(folder, 'b/s'), 'unix'];
+    await expect(settingsOf({ ...FLAGS, management, relay })).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  });
+
+  test('variables of modules keep what stands behind the first =', () => {
+    const { modules } = tokenSettings({ deadline: 1, moduleEnv: ['A=b=c', 'B='] });
+    expect(modules.environment).toEqual({ A: 'b=c', B: '' });
+  });
+});
