@@ -80,12 +80,8 @@ export const daemonCommands = {
 
   async loadStats(this: Sender, options?: CommandOptions): Promise<LoadStats> {
     const reply = await this.raw('load-stats', options);
-    const [clients, bytesIn, bytesOut] = [
-      readNumber(reply, 'load-stats', 'nclients'),
-      readNumber(reply, 'load-stats', 'bytesin'),
-      readNumber(reply, 'load-stats', 'bytesout'),
-    ];
-    return { clients, bytesIn, bytesOut };
+    const number = (key: string): number => readNumber(reply, 'load-stats', key);
+    return { clients: number('nclients'), bytesIn: number('bytesin'), bytesOut: number('bytesout') };
   },
 
   /** Turns LOG notifications on or off. */

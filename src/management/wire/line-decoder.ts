@@ -1,4 +1,3 @@
-import { isAscii } from 'node:buffer';
 import { AgentError } from '../../errors.ts';
 
 /** One thing that the daemon wrote. */
@@ -158,6 +157,8 @@ function handOut(kind: 'line' | 'truncated', from: Buffer, start: number, end: n
 
 /** A line as text and as its bytes: of ASCII, as nearly all of it is, both are one string. */
 function decode(from: Buffer, start: number, end: number): readonly [text: string, bytes: string] {
-  const bytes = from.toString('latin1', start, end);
-  return [isAscii(from.subarray(start, end)) ? bytes : from.toString('utf8', start, end), bytes];
+  const text = from.toString('utf8', start, end);
+  // a character for each byte, none of them the replacement for bytes that are not UTF-8
+  const isAscii = text.length === end - start && !text.includes('\ufffd');
+  return [text, isAscii ? text : from.toString('latin1', start, end)];
 }
