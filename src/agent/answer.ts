@@ -4,7 +4,7 @@ import { keyKind } from '../signing/public-key.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import { createSignature, type Signature, type Signer } from '../signing/signer.ts';
 import type { Clock } from '../clock.ts';
-import { unlessAborted } from '../unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
 const TOUCH_AFTER = 3_000;

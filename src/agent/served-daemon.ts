@@ -8,7 +8,7 @@ import { Latest } from './latest.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { Trouble } from './trouble.ts';
 import { type Clock, pause } from '../clock.ts';
-import { unlessAborted } from '../unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {

@@ -135,7 +135,6 @@ export class Tunnel {
       maxHeld: relay ? MAX_HELD_WITH_RELAY : MAX_HELD,
       owner,
       ...(password && { password }),
-      ...(relay && { encoding: 'latin1' as const }),
     };
   }
 

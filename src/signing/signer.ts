@@ -2,7 +2,7 @@
 // This file: the interface of a key, and the one way to a signature that leaves.
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
-import { unlessAborted } from '../unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 import { encodeEcdsaDer } from './ecdsa-der.ts';
 import { keyKind } from './public-key.ts';
 import type { SignatureRequest } from './request.ts';

@@ -23,7 +23,7 @@ export class PasswordGate {
     this.#clock = clock;
   }
 
-  /** Whether a guess is right, and in how many milliseconds whoever made it may learn that. */
+  /** Whether a guess is right, and in how many milliseconds the client may learn that. */
   check(guess: Uint8Array): { readonly right: boolean; readonly delay: number } {
     const now = this.#clock.now();
     const forgotten = Math.floor((now - this.#last) / FORGET_AFTER);

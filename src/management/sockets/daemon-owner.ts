@@ -14,7 +14,7 @@ export interface DaemonOwner {
   readonly self: number;
 }
 
-/** What the kernel says: the right user, or nothing. Another user is an error. */
+/** The kernel's word: the right user, or nothing. Another user is an error. */
 export type OwnerVerdict = 'known' | 'unknown';
 
 /**
@@ -62,7 +62,7 @@ function kernelTells(): boolean {
   }
 }
 
-/** What was known of an address before it was connected to. Whose end it is then is told by {@link Approach.arrived}. */
+/** An address that is about to be connected to. {@link Approach.arrived} tells whose its end is then. */
 export interface Approach {
   /** @throws AgentError ERR_MANAGEMENT_PEER if the daemon's end is another user's */
   arrived(socket: Socket): Promise<OwnerVerdict>;
@@ -83,7 +83,7 @@ export async function approach(address: ManagementAddress, owner: DaemonOwner): 
   return {
     arrived: async () => {
       const after = await judgeSocket(address.path, owner);
-      // nothing there before or after: then it was somebody's for a moment
+      // nothing there before or after: then it was there for a moment only
       if (before === undefined || after === undefined || !isSameFile(before.end, after.end)) throw changed(name);
       return after.verdict;
     },
@@ -101,7 +101,7 @@ export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner
   const table = await readTcpTable();
   const row = table?.peer(ends);
   if (row !== undefined) return judge(name, row, owner);
-  // its end is on this host, and isn't there any more: nobody can say whose it was
+  // its end is on this host and isn't there any more: whose it was can't be told
   if (table !== undefined && isLocal({ kind: 'tcp', host: ends.remoteAddress, port: ends.remotePort }))
     throw gone(name);
   return unknown(name, owner);
@@ -121,7 +121,7 @@ async function judgeListener(
   const after = await readTcpTable();
   if (ends === undefined || socket.destroyed) throw gone(name);
   if (after === undefined || before === undefined) return unknown(name, owner);
-  // whoever accepted us may have changed its user since it listens (OpenVPN's --user): who listens is what counts
+  // the process that accepted us may have changed its user since (OpenVPN's --user): the listening socket's owner counts
   const listeners = after.listeners(ends);
   const known = new Set(before.listeners(ends).map(({ inode }) => inode));
   for (const row of listeners) {

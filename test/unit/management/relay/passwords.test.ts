@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Secret } from '../../../../src/management/index.ts';
 import type { Clock } from '../../../../src/clock.ts';
 import { ManagementUser } from '../../../support/management-user.ts';
-import { GREETING } from '../fake-daemon.ts';
+import { GREETING } from '../../../support/fake-daemon.ts';
 import { relays } from './relayed.ts';
 
 const relayed = relays();
