@@ -4,7 +4,7 @@ import { defaultStateDirectory } from '../config/state-directory.ts';
 import { backendOf } from '../keys/backends.ts';
 import type { KeyOptions } from '../keys/key-options.ts';
 import { openKey, type OpenedKey } from '../keys/open-key.ts';
-import { ModuleHosts, Pin, RefusedPins } from '../pkcs11/index.ts';
+import { isSessionEvent, ModuleHosts, Pin, RefusedPins, Tokens } from '../pkcs11/index.ts';
 import type { KeyEvent } from './events.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 
@@ -13,18 +13,19 @@ const WATCH_INTERVAL = 2_000;
 /** Names of variables that hold secrets. */
 const SECRET_NAME = /PIN|PASS|PWD|SECRET|KEY$|AUTH/i;
 
-/** Opens keys, and owns what they share: the module hosts, the memory of refused PINs, the ways to ask for secrets. */
+/** Opens keys, and owns what they share: tokens and their module hosts, the memory of refused PINs, the ways to ask for secrets. */
 export class Keyring implements AsyncDisposable {
-  readonly hosts: ModuleHosts;
+  readonly tokens: Tokens;
   readonly secrets: KeySecrets;
   readonly #settings: TokenSettings;
   readonly #surroundings: Surroundings;
+  readonly #hosts: ModuleHosts;
   readonly #refusedPins: RefusedPins;
 
   /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
   constructor(settings: TokenSettings, surroundings: Surroundings) {
     const { modules, pins, deadline } = settings;
-    const { environment, execPath, emit, pid, uid } = surroundings;
+    const { environment, execPath, emit, pid, uid, clock } = surroundings;
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.secrets = new KeySecrets(pins, secretsSurroundings(surroundings));
@@ -34,7 +35,8 @@ export class Keyring implements AsyncDisposable {
       emit({ type: 'warning', variable, text });
     }
     if (modules.showOutput) emit({ type: 'module-output-shown' });
-    this.hosts = new ModuleHosts({
+    this.#hosts = new ModuleHosts({
+      clock,
       execPath,
       deadline,
       initArgs: modules.initArgs,
@@ -44,6 +46,7 @@ export class Keyring implements AsyncDisposable {
         emit({ type: 'module-host', event });
       },
     });
+    this.tokens = new Tokens({ hosts: this.#hosts, clock, onEvent: emit });
     this.#refusedPins = new RefusedPins(() => pins.stateDirectory ?? defaultStateDirectory(environment), pid, uid);
   }
 
@@ -59,7 +62,7 @@ export class Keyring implements AsyncDisposable {
       keys: key.copies,
       certificate: key.certificate,
       pkcs11: {
-        hosts: this.hosts,
+        tokens: this.tokens,
         defaultModule: key.module,
         refusedPins: this.#refusedPins,
         useFinalPinTry: pins.useFinalTry,
@@ -70,7 +73,10 @@ export class Keyring implements AsyncDisposable {
       nameSource: (uriSource) => secrets.nameSource(uriSource),
       mayAskAgain: (error, uriSource) => secrets.mayAskAgain(error, uriSource),
       deadline,
-      onEvent: this.#emit,
+      onEvent: (event) => {
+        // told once by the tokens themselves, however many keys use one
+        if (!isSessionEvent(event)) this.#emit(event);
+      },
     };
   }
 
@@ -104,6 +110,7 @@ export class Keyring implements AsyncDisposable {
 
   /** Ends the module hosts, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.hosts[Symbol.asyncDispose]();
+    await this.tokens[Symbol.asyncDispose]();
+    await this.#hosts[Symbol.asyncDispose]();
   }
 }

@@ -1,7 +1,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../errors.ts';
 import { TOKEN_BACKEND } from '../keys/backends.ts';
-import { pkcs11Options, tokensOf } from '../keys/pins.ts';
+import { pkcs11Options } from '../keys/pins.ts';
 import {
   canSignBy,
   findModule,
@@ -96,11 +96,11 @@ export async function checkTokenKey(key: string, check: KeyCheck): Promise<Check
   try {
     const uri = parsePkcs11Uri(key);
     what = 'module';
-    const { hosts, defaultModule } = pkcs11Options(opening.options);
-    const host = await hosts.get(await findModule(uri, defaultModule));
+    const { tokens, defaultModule } = pkcs11Options(opening.options);
+    const host = await tokens.module(await findModule(uri, defaultModule));
     report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
     what = 'token';
-    const token = await tokensOf(hosts).await(uri, host.modulePath);
+    const token = await tokens.await(uri, host.modulePath);
     const { label, manufacturer, model, serial } = token;
     report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
     what = 'PIN';
@@ -123,9 +123,9 @@ export async function lookForCertificate(
   { opening, login }: KeyCheck,
 ): Promise<X509Certificate | undefined> {
   const uri = parsePkcs11Uri(certificate);
-  const { hosts, defaultModule } = pkcs11Options(opening.options);
-  const host = await hosts.get(await findModule(uri, defaultModule));
-  const token = await tokensOf(hosts).await(uri, host.modulePath);
+  const { tokens, defaultModule } = pkcs11Options(opening.options);
+  const host = await tokens.module(await findModule(uri, defaultModule));
+  const token = await tokens.await(uri, host.modulePath);
   if (login) return (await TOKEN_BACKEND.readCertificates(certificate, opening))[0];
   return await peekAtCertificate(host, token, uri).catch((error: unknown) => {
     if (pinState(token).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;

@@ -4,7 +4,6 @@ import { tokenSettings, type TokenFlags } from '../config/flags.ts';
 import { askingAgain } from '../keys/pins.ts';
 import { AgentError, errorText } from '../errors.ts';
 import {
-  Tokens,
   configuredModules,
   findModule,
   findTokens,
@@ -64,9 +63,9 @@ interface Inventory extends KeysDocument {
 }
 
 async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, keyring: Keyring): Promise<Inventory> {
-  const { hosts, secrets } = keyring;
+  const { tokens, secrets } = keyring;
   const wanted = await modulesOf(flags, uri);
-  const found = await findTokens(wanted, new Tokens({ hosts }), uri);
+  const found = await findTokens(wanted, tokens, uri);
   const failures: Failure[] = found.flatMap(({ module: { path }, error }) =>
     error === undefined ? [] : [{ path, error }],
   );

@@ -15,7 +15,7 @@ import {
 import { withoutPinAttributes } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { KeyOptions } from './key-options.ts';
-import { askingAgain, pinsBySource, pkcs11Options, tokensOf, type PinFor } from './pins.ts';
+import { askingAgain, pinsBySource, pkcs11Options, type PinFor } from './pins.ts';
 
 /** How to open keys: one for all copies of a key and its certificate, so that they share PINs. */
 export interface Opening {
@@ -53,8 +53,8 @@ export interface Backend {
 
 /** How to open what a `pkcs11:` URI names. @throws AgentError ERR_USAGE without the settings that tokens take */
 function tokenOptions({ options, pinFor }: Opening, { pinSource }: Pkcs11Uri): TokenOptions {
-  const { hosts, defaultModule } = pkcs11Options(options);
-  return { tokens: tokensOf(hosts), ...pinFor(pinSource), ...(defaultModule !== undefined && { defaultModule }) };
+  const { tokens, defaultModule } = pkcs11Options(options);
+  return { tokens, ...pinFor(pinSource), ...(defaultModule !== undefined && { defaultModule }) };
 }
 
 /** `pkcs11:` URIs (RFC 7512): keys and certificates in tokens. */

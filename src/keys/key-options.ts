@@ -1,4 +1,4 @@
-import type { ModuleHosts, PinMemory, TokenEvent } from '../pkcs11/index.ts';
+import type { PinMemory, TokenEvent, Tokens } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
 import type { FailoverEvent } from './key-copy.ts';
 
@@ -10,10 +10,11 @@ export type AskManner = 'ask' | 'ask again' | 'quietly';
 
 /** How to open keys and certificates in PKCS#11 tokens. */
 export interface Pkcs11Options {
-  readonly hosts: ModuleHosts;
+  /** All keys that are opened with the same ones share each token's session. */
+  readonly tokens: Tokens;
   /** The module for URIs that name none. */
   readonly defaultModule?: string | undefined;
-  /** The memory of refused PINs over restarts; without it, for as long as `hosts` are used. */
+  /** The memory of refused PINs over restarts; without it, for as long as `tokens` are used. */
   readonly refusedPins?: PinMemory | undefined;
   readonly useFinalPinTry?: boolean | undefined;
   /** Milliseconds between looks at a token; without it, its removal is noticed by the next signature only. */

@@ -1,5 +1,5 @@
 import { AgentError } from '../errors.ts';
-import { Pin, Tokens, processMemory, type ModuleHosts, type PinMemory } from '../pkcs11/index.ts';
+import { Pin, processMemory, type PinMemory, type Tokens } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
 import type { KeyOptions, Pkcs11Options } from './key-options.ts';
 
@@ -12,28 +12,19 @@ export interface SourcedPin {
 /** The PIN that a URI's `pin-source` comes to, or the one for URIs that name none. */
 export type PinFor = (uriSource: string | undefined) => SourcedPin;
 
-/** Memories of refused PINs where there is none over restarts: they last as long as the hosts are used. */
-const memories = new WeakMap<ModuleHosts, PinMemory>();
+/** Memories of refused PINs where there is none over restarts: they last as long as the tokens are used. */
+const memories = new WeakMap<Tokens, PinMemory>();
 
-function memoryOf({ hosts, refusedPins }: Pkcs11Options): PinMemory {
-  const memory = refusedPins ?? memories.get(hosts) ?? processMemory();
-  if (!refusedPins) memories.set(hosts, memory);
+function memoryOf({ tokens, refusedPins }: Pkcs11Options): PinMemory {
+  const memory = refusedPins ?? memories.get(tokens) ?? processMemory();
+  if (!refusedPins) memories.set(tokens, memory);
   return memory;
-}
-
-const tokensOfHosts = new WeakMap<ModuleHosts, Tokens>();
-
-/** The tokens of module hosts: one set of them for all keys. */
-export function tokensOf(hosts: ModuleHosts): Tokens {
-  const tokens = tokensOfHosts.get(hosts) ?? new Tokens({ hosts });
-  tokensOfHosts.set(hosts, tokens);
-  return tokens;
 }
 
 /** @throws AgentError ERR_USAGE without the settings that tokens take */
 export function pkcs11Options({ pkcs11 }: Pick<KeyOptions, 'pkcs11'>): Pkcs11Options {
   if (pkcs11) return pkcs11;
-  throw new AgentError('ERR_USAGE', 'a pkcs11 URI, and no module hosts for it');
+  throw new AgentError('ERR_USAGE', 'a pkcs11 URI, and nothing to open tokens with');
 }
 
 /** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */

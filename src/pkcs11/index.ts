@@ -18,6 +18,6 @@ export type { PinMemory } from './pins/pin-memory.ts';
 export { pinState } from './pins/pin-state.ts';
 export { Pin, type PinOptions } from './pins/pin.ts';
 export { RefusedPins, processMemory } from './pins/refused-pins.ts';
-export type { TokenEvent } from './token/events.ts';
+export { isSessionEvent, type TokenEvent } from './token/events.ts';
 export { Tokens, type TokensOptions } from './token/tokens.ts';
 export { formatPkcs11Uri, idHint, isPkcs11Uri, parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from './uri.ts';

@@ -11,3 +11,8 @@ export type SessionEvent =
 
 /** What happens to a token while the agent runs: for the log, and for those that must act on it. */
 export type TokenEvent = SessionEvent | PinEvent;
+
+/** Whether an event is of the session, which all users of a token share. */
+export function isSessionEvent(event: { readonly type: string }): event is SessionEvent {
+  return event.type === 'recovering' || event.type === 'lost' || event.type === 'found';
+}

@@ -37,17 +37,20 @@ export class AgentKey implements AsyncDisposable {
   readonly events: Event[];
   readonly hostEvents: ModuleHostEvent[];
   readonly #opened: Library.OpenedKey;
+  readonly #tokens: Library.Tokens;
   readonly #hosts: Library.ModuleHosts;
   readonly #ownHosts: Library.ModuleHosts;
 
   private constructor(
     opened: Library.OpenedKey,
+    tokens: Library.Tokens,
     hosts: Library.ModuleHosts,
     ownHosts: Library.ModuleHosts,
     events: Event[],
     hostEvents: ModuleHostEvent[],
   ) {
     this.#opened = opened;
+    this.#tokens = tokens;
     this.#hosts = hosts;
     this.#ownHosts = ownHosts;
     this.events = events;
@@ -76,12 +79,13 @@ export class AgentKey implements AsyncDisposable {
       onEvent: (event) => hostEvents.push(event),
     });
     const hosts = beside ? beside.#hosts : ownHosts;
+    const tokens = beside ? beside.#tokens : new library.Tokens({ hosts });
     try {
       const opened = await library.openKey({
         keys: [
           `pkcs11:${key.uri}?module-path=${bed.modulePath}${pinSource === undefined ? '' : `&pin-source=${pinSource}`}`,
         ],
-        pkcs11: { hosts, ...settings },
+        pkcs11: { tokens, ...settings },
         certificate,
         deadline,
         askSecret: (what) => {
@@ -90,7 +94,7 @@ export class AgentKey implements AsyncDisposable {
         },
         onEvent: (event) => events.push(event),
       });
-      return new AgentKey(opened, hosts, ownHosts, events, hostEvents);
+      return new AgentKey(opened, tokens, hosts, ownHosts, events, hostEvents);
     } catch (error) {
       await ownHosts[Symbol.asyncDispose]();
       throw error;

@@ -1,9 +1,9 @@
 import { expect, test, vi } from 'vitest';
 import { AgentError } from '../../../src/errors.ts';
 import { askingAgain, pinsBySource } from '../../../src/keys/pins.ts';
-import { ModuleHosts } from '../../../src/pkcs11/index.ts';
+import { Tokens } from '../../../src/pkcs11/index.ts';
 
-const pkcs11 = { hosts: new ModuleHosts({ execPath: 'none', deadline: 1_000, environment: {} }) };
+const pkcs11 = { tokens: new Tokens({ hosts: { get: () => Promise.reject(new Error('none')) } }) };
 const askSecret = () => Promise.reject(new Error('asked'));
 
 test('one PIN for one source, whoever names it how', () => {
