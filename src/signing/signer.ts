@@ -115,6 +115,10 @@ export async function createSignature(
   request: SignatureRequest,
   signal?: AbortSignal,
 ): Promise<Signature> {
-  const { bytes, mechanism } = await signVerified(signer, request, signal);
-  return { bytes: request.scheme === 'ECDSA' ? encodeEcdsaDer(bytes) : bytes, mechanism };
+  return encodeSignature(request, await signVerified(signer, request, signal));
+}
+
+/** Encodes a verified signature as OpenVPN wants it. */
+export function encodeSignature({ scheme }: SignatureRequest, { bytes, mechanism }: VerifiedSignature): Signature {
+  return { bytes: scheme === 'ECDSA' ? encodeEcdsaDer(bytes) : bytes, mechanism };
 }
