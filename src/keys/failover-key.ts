@@ -2,6 +2,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, errorCode } from '../errors.ts';
 import { Listeners } from '../listeners.ts';
+import { unlessAborted } from '../promises.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import type { Availability, Signer, VerifiedSignature } from '../signing/signer.ts';
 import { isRequestsFault, KeyCopy, type FailoverEvent, type KeySource } from './key-copy.ts';
@@ -92,13 +93,20 @@ export class FailoverKey implements Signer {
 
   /**
    * Asks the copies one after another, the next one as soon as one fails or takes too long; the first signature counts.
-   * @throws AgentError the first copy's error if none signs; ERR_KEY_TIMEOUT where that one took too long
+   * @throws AgentError the first copy's error if none signs; ERR_KEY_TIMEOUT where that one took too long; ERR_ABORTED at the
+   *   signal: copies that are at work then are left to themselves
    */
   async sign(request: SignatureRequest, signal?: AbortSignal): Promise<VerifiedSignature> {
     if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.name} is closed`);
+    const signing = this.#signWithAny(request, signal);
+    return signal ? await unlessAborted(signing, signal) : await signing;
+  }
+
+  async #signWithAny(request: SignatureRequest, signal: AbortSignal | undefined): Promise<VerifiedSignature> {
     const earlier: Promise<VerifiedSignature>[] = [];
     let failure: unknown;
     for (const copy of this.#byTurn()) {
+      if (signal?.aborted === true) break;
       const latest = copy.sign(request, signal);
       latest.catch(() => undefined); // it may fail when another one has signed
       try {

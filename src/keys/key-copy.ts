@@ -1,6 +1,6 @@
 import { errorCode, errorText } from '../errors.ts';
 import type { SignatureRequest } from '../signing/request.ts';
-import { signVerified, type Signer, type VerifiedSignature } from '../signing/signer.ts';
+import { verifySignature, type Signer, type VerifiedSignature } from '../signing/signer.ts';
 
 /** Something happened to one of several copies of a key. */
 export interface FailoverEvent {
@@ -110,11 +110,13 @@ export class KeyCopy implements AsyncDisposable {
 
   /**
    * Signs and verifies, after opening the copy if need be: a copy that gives wrong signatures is a copy that fails.
-   * @throws AgentError what {@link signVerified} and opening throw
+   * @throws AgentError ERR_SIGNATURE_INVALID, and what {@link Signer.sign} and opening throw
    */
   async sign(request: SignatureRequest, signal?: AbortSignal): Promise<VerifiedSignature> {
     try {
-      const signature = await signVerified(await this.#open(), request, signal);
+      const signer = await this.#open();
+      // to its end, although another copy may have signed meanwhile: how it ends says whether this copy works
+      const signature = verifySignature(signer, request, await signer.sign(request, signal));
       this.#works();
       return signature;
     } catch (error) {

@@ -118,6 +118,25 @@ describe('a key in two places', () => {
     expect(await signed).toBe('second');
   });
 
+  test('one that fails when another has signed long ago has failed all the same', async () => {
+    const key = await open();
+    let fail = (): void => undefined;
+    first.trouble = () =>
+      new Promise((_, reject) => {
+        fail = () => {
+          reject(new AgentError('ERR_TOKEN_FAILED', 'out of order'));
+        };
+      });
+    const answered = new AbortController();
+    const signed = key.sign(REQUEST, answered.signal);
+    await vi.advanceTimersByTimeAsync(PATIENCE);
+    await signed;
+    answered.abort();
+    fail();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(events).toEqual(['A: copy-failed']);
+  });
+
   test('a wrong signature is a failure', async () => {
     const key = await open();
     first.trouble = () => Promise.resolve({ bytes: Buffer.alloc(64), mechanism: 'first' });
