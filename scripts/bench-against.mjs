@@ -78,5 +78,7 @@ for (const what of ['start', 'latency', 'memory']) {
   const of = (build) => median(found[build].map((one) => one[what]));
   const unit = what === 'memory' ? 'MiB' : 'ms';
   const ratio = (of('this') / of('other')).toFixed(2);
-  console.log(`${what}: ${of('other').toFixed(2)} ${unit} before, ${of('this').toFixed(2)} ${unit} now: ${ratio} times`);
+  console.log(
+    `${what}: ${of('other').toFixed(2)} ${unit} before, ${of('this').toFixed(2)} ${unit} now: ${ratio} times`,
+  );
 }

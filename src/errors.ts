@@ -30,6 +30,10 @@ export type AgentErrorCode =
   | 'ERR_KEY_FILE'
   | 'ERR_KEY_PERMISSIONS'
   | 'ERR_KEY_UNSUPPORTED'
+  /** No signature came in time, whatever kept it. */
+  | 'ERR_KEY_TIMEOUT'
+  /** The key is not open, or no longer. */
+  | 'ERR_KEY_UNAVAILABLE'
   | 'ERR_CERTIFICATE_NOT_FOUND'
   | 'ERR_CERTIFICATE_MISMATCH'
   | 'ERR_CERTIFICATE_DATES'
@@ -68,24 +72,75 @@ export type AgentErrorCode =
   | 'ERR_MANAGEMENT_ARGUMENT'
   | 'ERR_MANAGEMENT_LIMIT';
 
+/**
+ * Why something does not work, where the help lies in the program around the library: a setting to make. What that is
+ * called only the program knows ({@link explainBy}).
+ */
+export type Reason =
+  /** An encrypted key file, and nothing that gives its passphrase. */
+  | 'no-passphrase'
+  | 'certificate-as-key'
+  | 'public-key-as-key'
+  /** Others can read the key file. */
+  | 'readable-key'
+  /** A key that tells no public key, and no certificate was given for it. */
+  | 'no-public-key'
+  /** A pkcs11: URI without a module, and no module for such URIs. */
+  | 'no-module'
+  /** Keys of one token whose PIN comes from two places. */
+  | 'two-pin-sources'
+  | 'final-pin-try'
+  /** A state directory that can't be used. */
+  | 'state-directory'
+  | 'too-many-daemons'
+  /** `user` has the daemon's end, or could. */
+  | 'foreign-daemon'
+  /** Whose the daemon's end is can't be told, and it must be `user`. */
+  | 'unknown-daemon'
+  /** Every user of this host can connect where a daemon is to. */
+  | 'open-listener'
+  | 'no-certificate'
+  /** A login would tell. */
+  | 'no-login'
+  /** A login would tell, or else the certificate. */
+  | 'no-login-nor-certificate';
+
+/** The part of an error that helps: what to do about it. */
+export interface Explained {
+  /** The remedy, in words that fit any program: one clause. */
+  readonly hint?: string | undefined;
+  readonly reason?: Reason | undefined;
+  /** User ID that the reason is about. */
+  readonly user?: number | undefined;
+}
+
 /** How an {@link AgentError} is made: all but `message` and `code` is optional. */
-export interface AgentErrorOptions {
+export interface AgentErrorOptions extends Explained {
   cause?: unknown;
   /** The return value's name where a token spoke (PKCS#11 v3.1 section 5.1), for example `CKR_PIN_INCORRECT`. */
   ckr?: string;
   /** The function that returned it: `C_Login`. */
   ckrFunction?: string;
-  /** What the operator can do about it: one clause. */
-  hint?: string;
+}
+
+/** A program's own hint; undefined where the error's is right. */
+export type Explain = (error: Explained) => string | undefined;
+let explain: Explain = () => undefined;
+
+/** Has the errors of this process explained in the program's words, such as its options, wherever they become text. */
+export function explainBy(program: Explain): void {
+  explain = program;
 }
 
 /** An error with a stable code and a message of one line: what failed, on what. */
-export class AgentError extends Error {
+export class AgentError extends Error implements Explained {
   override readonly name = 'AgentError';
   readonly code: AgentErrorCode;
   readonly ckr: string | undefined;
   readonly ckrFunction: string | undefined;
   readonly hint: string | undefined;
+  readonly reason: Reason | undefined;
+  readonly user: number | undefined;
 
   constructor(code: AgentErrorCode, message: string, options: AgentErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -93,11 +148,14 @@ export class AgentError extends Error {
     this.ckr = options.ckr;
     this.ckrFunction = options.ckrFunction;
     this.hint = options.hint;
+    this.reason = options.reason;
+    this.user = options.user;
   }
 
   /** The message and the hint as the one line that an operator reads. */
   get line(): string {
-    return this.hint === undefined ? this.message : `${this.message}: ${this.hint}`;
+    const hint = explain(this) ?? this.hint;
+    return hint === undefined ? this.message : `${this.message}: ${hint}`;
   }
 }
 

@@ -2,7 +2,8 @@
  * pksigd as a library: understand what OpenVPN wants signed, sign it with a key in a file or in a PKCS#11 token, serve a
  * daemon. The management interface alone is `pksigd/management`.
  */
-export { openKey, type KeyOptions, type OpenedKey } from './keys/open-key.ts';
+export type { KeyOptions } from './keys/key-options.ts';
+export { openKey, type OpenedKey } from './keys/open-key.ts';
 export { Agent } from './agent/agent.ts';
 export type { Outcome } from './agent/answer.ts';
 export type { AgentEvent } from './agent/events.ts';
@@ -17,6 +18,7 @@ export {
   Pin,
   RefusedPins,
   TokenKey,
+  Tokens,
   formatPkcs11Uri,
   parsePkcs11Uri,
   type ModuleHostEvent,
@@ -26,8 +28,9 @@ export {
   type Pkcs11Uri,
   type TokenEvent,
   type TokenKeyOptions,
+  type TokensOptions,
 } from './pkcs11/index.ts';
-export type { FailoverEvent } from './keys/failover-key.ts';
+export type { FailoverEvent } from './keys/key-copy.ts';
 
 export { Secret } from './secret.ts';
 export { parseSignatureRequest } from './signing/parse-request.ts';

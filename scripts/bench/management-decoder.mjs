@@ -118,6 +118,9 @@ const table = [
   'TIME\tx\t1',
   'HEADER\tCLIENT_LIST\tCommon Name\tReal Address\tVirtual Address\tVirtual IPv6 Address\tBytes Received\tBytes Sent\tConnected Since\tConnected Since (time_t)\tUsername\tClient ID\tPeer ID\tData Channel Cipher',
   ...Array.from({ length: 10_000 }, (_, index) => client(index).trimEnd()),
+  'HEADER\tROUTING_TABLE\tVirtual Address\tCommon Name\tReal Address\tLast Ref\tLast Ref (time_t)',
+  'GLOBAL_STATS\tMax bcast/mcast queue length\t0',
+  'END',
 ];
 const times = [];
 for (let round = 0; round < rounds; round += 1) times.push(time(() => parseStatus(table).clients.length).seconds);

@@ -19,8 +19,9 @@ interface RunningTunnel {
   readonly tunnel: Tunnel;
   readonly relay: Relay | undefined;
   readonly stop: AbortController;
-  /** Settles when it has ended, and its relay with it. */
-  done: Promise<void>;
+  /** Settles when the last request is answered; undefined until it is served. */
+  serving: Promise<void> | undefined;
+  ending: Promise<void> | undefined;
 }
 
 /**
@@ -101,7 +102,7 @@ export class Agent implements AsyncDisposable {
   async stopTunnel(name: string): Promise<void> {
     const running = this.#tunnels.get(name);
     running?.stop.abort();
-    await running?.done;
+    if (running) await ended(running);
     if (this.#tunnels.get(name) === running) this.#tunnels.delete(name);
   }
 
@@ -122,7 +123,7 @@ export class Agent implements AsyncDisposable {
    * @throws AgentError why a key can't be opened, if tunnels ended for that
    */
   async ended(): Promise<void> {
-    await Promise.all([...this.#tunnels.values()].map(({ done }) => done));
+    await Promise.all([...this.#tunnels.values()].map(ended));
     if (this.#failure) throw this.#failure.error;
   }
 
@@ -161,7 +162,7 @@ export class Agent implements AsyncDisposable {
           surroundings.emit({ ...event, tunnel: formatManagementAddress(settings.address) });
         },
       });
-      const running: RunningTunnel = { settings, tunnel, relay, stop, done: Promise.resolve() };
+      const running: RunningTunnel = { settings, tunnel, relay, stop, serving: undefined, ending: undefined };
       this.#tunnels.set(name, running);
       return running;
     } catch (error) {
@@ -178,12 +179,24 @@ export class Agent implements AsyncDisposable {
   }
 
   #run(running: RunningTunnel): void {
-    const { tunnel, relay, stop, settings } = running;
+    const { tunnel, stop, settings } = running;
     const key = this.#keyOf(settings.key);
-    running.done = tunnel.run().finally(() => relay?.[Symbol.asyncDispose]());
+    running.serving = tunnel.run();
+    void ended(running);
     key.opened().catch(() => {
       if (key.failure) this.#failure ??= key.failure;
       stop.abort();
     });
   }
+}
+
+/** Settles when a tunnel has ended, served or not, and its relay with it. */
+async function ended(running: RunningTunnel): Promise<void> {
+  running.ending ??= end(running);
+  await running.ending;
+}
+
+async function end({ serving, relay }: RunningTunnel): Promise<void> {
+  await serving;
+  await relay?.[Symbol.asyncDispose]();
 }

@@ -2,9 +2,16 @@ import { AgentError, errorCode, errorText, type AgentErrorCode } from '../errors
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import type { SignatureRequest } from '../signing/request.ts';
-import { createSignature, type Signature, type Signer } from '../signing/signer.ts';
+import {
+  encodeSignature,
+  type RawSignature,
+  type Signature,
+  type Signer,
+  type VerifiedSignature,
+  verifySignature,
+} from '../signing/signer.ts';
 import type { Clock } from '../clock.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
 const TOUCH_AFTER = 3_000;
@@ -49,6 +56,8 @@ interface Job {
   signer?: Signer;
   scheme?: string;
   parsed?: SignatureRequest;
+  raw?: RawSignature;
+  verified?: VerifiedSignature;
   signature?: Signature;
 }
 
@@ -67,13 +76,21 @@ function parse(job: Job): void {
   job.scheme = job.parsed.algorithmText;
 }
 
-/** Signs, verifies, and encodes for OpenVPN. */
 async function sign(job: Job): Promise<void> {
-  job.signature = await createSignature(need(job.signer), need(job.parsed), job.signal);
+  job.raw = await unlessAborted(need(job.signer).sign(need(job.parsed), job.signal), job.signal);
+}
+
+/** A faulty signature must never leave: one of RSA gives the key away. */
+function verify(job: Job): void {
+  job.verified = verifySignature(need(job.signer), need(job.parsed), need(job.raw));
+}
+
+function encode(job: Job): void {
+  job.signature = encodeSignature(need(job.parsed), need(job.verified));
 }
 
 /** All that is done to a request, in order. What must come before or behind a step has its place here. */
-const STEPS: readonly Step[] = [awaitKey, parse, sign];
+const STEPS: readonly Step[] = [awaitKey, parse, sign, verify, encode];
 
 function need<T>(value: T | undefined): T {
   if (value === undefined) throw new TypeError('a step was left out');
@@ -111,7 +128,11 @@ export async function answer(request: RawRequest, key: Promise<Signer>, options:
   let inTime = (): void => undefined;
   const tooLate = new Promise<never>((_, reject) => {
     inTime = clock.after(deadline, () => {
-      reject(new AgentError('ERR_MODULE_TIMEOUT', `no signature within ${deadline} ms`));
+      reject(
+        job.signer
+          ? new AgentError('ERR_KEY_TIMEOUT', `no signature within ${deadline} ms`)
+          : new AgentError('ERR_KEY_UNAVAILABLE', `the key was not ready within ${deadline} ms`),
+      );
     });
   });
   const notSlow = clock.after(TOUCH_AFTER, () => {

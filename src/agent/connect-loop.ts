@@ -3,7 +3,7 @@ import { connectComplaint, NO_GREETING, shortLived } from './connect-complaint.t
 import type { Emit, TunnelEvent } from './events.ts';
 import { type Complaint, Trouble } from './trouble.ts';
 import { type Clock, pause } from '../clock.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 
 /** How to connect to one daemon, and what to do then. */
 export interface ConnectLoopOptions {

@@ -1,5 +1,5 @@
 import type { AgentErrorCode } from '../errors.ts';
-import type { FailoverEvent } from '../keys/failover-key.ts';
+import type { FailoverEvent } from '../keys/key-copy.ts';
 import type { DaemonSignal, Notification, RelayEvent, RelayRights } from '../management/index.ts';
 import type { ModuleHostEvent, TokenEvent } from '../pkcs11/index.ts';
 import type { Outcome } from './answer.ts';
@@ -140,7 +140,7 @@ export type AgentEvent =
       readonly outcome: 'ok' | 'warn' | 'fail' | 'skip';
       readonly what: string;
       readonly detail: string;
-      readonly hint?: string;
+      readonly hint?: string | undefined;
       readonly code?: AgentErrorCode;
     }
   /** Something that works and is not safe. */

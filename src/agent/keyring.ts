@@ -1,8 +1,10 @@
 import { KeySecrets } from '../config/secrets.ts';
 import type { KeySettings, TokenSettings } from '../config/settings.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
-import { openKey, type KeyOptions, type OpenedKey } from '../keys/open-key.ts';
-import { isPkcs11Uri, ModuleHosts, parsePkcs11Uri, Pin, RefusedPins } from '../pkcs11/index.ts';
+import { backendOf } from '../keys/backends.ts';
+import type { KeyOptions } from '../keys/key-options.ts';
+import { openKey, type OpenedKey } from '../keys/open-key.ts';
+import { isSessionEvent, ModuleHosts, Pin, RefusedPins, Tokens } from '../pkcs11/index.ts';
 import type { KeyEvent } from './events.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 
@@ -11,18 +13,19 @@ const WATCH_INTERVAL = 2_000;
 /** Names of variables that hold secrets. */
 const SECRET_NAME = /PIN|PASS|PWD|SECRET|KEY$|AUTH/i;
 
-/** Opens keys, and owns what they share: the module hosts, the memory of refused PINs, the ways to ask for secrets. */
+/** Opens keys, and owns what they share: tokens and their module hosts, the memory of refused PINs, the ways to ask for secrets. */
 export class Keyring implements AsyncDisposable {
-  readonly hosts: ModuleHosts;
+  readonly tokens: Tokens;
   readonly secrets: KeySecrets;
   readonly #settings: TokenSettings;
   readonly #surroundings: Surroundings;
+  readonly #hosts: ModuleHosts;
   readonly #refusedPins: RefusedPins;
 
   /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
   constructor(settings: TokenSettings, surroundings: Surroundings) {
     const { modules, pins, deadline } = settings;
-    const { environment, execPath, emit, pid, uid } = surroundings;
+    const { environment, execPath, emit, pid, uid, clock } = surroundings;
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.secrets = new KeySecrets(pins, secretsSurroundings(surroundings));
@@ -32,7 +35,8 @@ export class Keyring implements AsyncDisposable {
       emit({ type: 'warning', variable, text });
     }
     if (modules.showOutput) emit({ type: 'module-output-shown' });
-    this.hosts = new ModuleHosts({
+    this.#hosts = new ModuleHosts({
+      clock,
       execPath,
       deadline,
       initArgs: modules.initArgs,
@@ -42,6 +46,7 @@ export class Keyring implements AsyncDisposable {
         emit({ type: 'module-host', event });
       },
     });
+    this.tokens = new Tokens({ hosts: this.#hosts, clock, onEvent: emit });
     this.#refusedPins = new RefusedPins(() => pins.stateDirectory ?? defaultStateDirectory(environment), pid, uid);
   }
 
@@ -49,23 +54,29 @@ export class Keyring implements AsyncDisposable {
     this.#surroundings.emit(event);
   };
 
-  /** How the library is to open a key. */
-  options(key: KeySettings): KeyOptions {
+  /** How the library is to open a key. @param watchInterval milliseconds between looks at its token */
+  options(key: KeySettings, watchInterval?: number): KeyOptions {
     const { pins, deadline } = this.#settings;
     const { secrets } = this;
     return {
       keys: key.copies,
       certificate: key.certificate,
-      hosts: this.hosts,
-      defaultModule: key.module,
+      pkcs11: {
+        tokens: this.tokens,
+        defaultModule: key.module,
+        refusedPins: this.#refusedPins,
+        useFinalPinTry: pins.useFinalTry,
+        watchInterval,
+      },
       allowReadableKey: key.allowReadable,
       askSecret: (what, uriSource, manner) => secrets.get(what, uriSource, manner),
       nameSource: (uriSource) => secrets.nameSource(uriSource),
       mayAskAgain: (error, uriSource) => secrets.mayAskAgain(error, uriSource),
-      refusedPins: this.#refusedPins,
-      useFinalPinTry: pins.useFinalTry,
       deadline,
-      onEvent: this.#emit,
+      onEvent: (event) => {
+        // told once by the tokens themselves, however many keys use one
+        if (!isSessionEvent(event)) this.#emit(event);
+      },
     };
   }
 
@@ -74,17 +85,17 @@ export class Keyring implements AsyncDisposable {
    * @throws AgentError what {@link openKey} throws
    */
   async open(key: KeySettings): Promise<OpenedKey> {
-    return await this.waiting(key, 'reading the token…', () =>
-      openKey({ ...this.options(key), watchInterval: WATCH_INTERVAL }),
-    );
+    const notice = key.copies.map((copy) => backendOf(copy).notice).find((text) => text !== '') ?? '';
+    return await this.waiting(key, notice, () => openKey(this.options(key, WATCH_INTERVAL)));
   }
 
   /** Does something with a key in which a person waits, who may be asked for its PIN. */
   async waiting<Result>(key: KeySettings, notice: string, work: () => Promise<Result>): Promise<Result> {
-    const uris = key.copies.filter(isPkcs11Uri);
-    const sources = uris.length > 0 ? uris.map((uri) => parsePkcs11Uri(uri).pinSource) : [undefined];
-    const asks = sources.some((source) => this.secrets.mayAsk(source));
-    return await this.#surroundings.terminal.during(asks, uris.length > 0 ? notice : '', work);
+    const asks = key.copies.some((copy) => {
+      const secret = backendOf(copy).secretOf(copy);
+      return secret !== undefined && this.secrets.mayAsk(secret.source);
+    });
+    return await this.#surroundings.terminal.during(asks, notice, work);
   }
 
   /** A PIN for a token that is looked into without opening a key. */
@@ -99,6 +110,7 @@ export class Keyring implements AsyncDisposable {
 
   /** Ends the module hosts, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.hosts[Symbol.asyncDispose]();
+    await this.tokens[Symbol.asyncDispose]();
+    await this.#hosts[Symbol.asyncDispose]();
   }
 }

@@ -2,6 +2,7 @@ import { pause } from '../clock.ts';
 import type { X509Certificate } from 'node:crypto';
 import type { KeySettings } from '../config/settings.ts';
 import { errorCode, errorText } from '../errors.ts';
+import { nameOnOneLine } from '../keyfile/pem.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import type { Keyring } from './keyring.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -90,5 +91,5 @@ export class RunningKey implements AsyncDisposable {
 
 function certificateFields(certificate: X509Certificate | undefined): { certificate?: string; validTo?: string } {
   if (!certificate) return {};
-  return { certificate: certificate.subject.replaceAll('\n', ', '), validTo: certificate.validTo };
+  return { certificate: nameOnOneLine(certificate.subject), validTo: certificate.validTo };
 }

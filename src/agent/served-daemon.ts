@@ -8,7 +8,7 @@ import { Latest } from './latest.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { Trouble } from './trouble.ts';
 import { type Clock, pause } from '../clock.ts';
-import { unlessAborted } from './unless-aborted.ts';
+import { unlessAborted } from '../promises.ts';
 
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {
@@ -244,7 +244,7 @@ export class ServedDaemon {
       if (signal.aborted) return;
     }
     // after the pause, in which a token may go away
-    await this.#key('HOLD', signal, ({ signer }) => signer.ready());
+    await this.#key('HOLD', signal, async ({ signer }) => signer.availability?.ready());
     if (clock.now() < this.#holdUntil) {
       await this.#leaveHold(signal);
       return;

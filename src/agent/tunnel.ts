@@ -135,7 +135,6 @@ export class Tunnel {
       maxHeld: relay ? MAX_HELD_WITH_RELAY : MAX_HELD,
       owner,
       ...(password && { password }),
-      ...(relay && { encoding: 'latin1' as const }),
     };
   }
 
@@ -164,7 +163,7 @@ export class Tunnel {
     if (onTokenRemoval === 'none') return;
     const name = REMOVAL_SIGNALS[onTokenRemoval];
     const opened = await key().catch(() => undefined);
-    const undo = opened?.signer.onLost(() => {
+    const undo = opened?.signer.availability?.onLost(() => {
       for (const daemon of this.#daemons) {
         emit({ type: 'daemon-signalled', signal: name });
         daemon.signal(name).catch((error: unknown) => {

@@ -1,4 +1,6 @@
+import type { DataKind } from '../signing/algorithm-text.ts';
 import type { KeyKind } from '../signing/public-key.ts';
+import type { CanSign } from './can-sign.ts';
 
 /** How OpenVPN is to be told to use a key. */
 export interface Advice {
@@ -6,7 +8,7 @@ export interface Advice {
   readonly keyArguments: readonly string[];
   /** `tls-version-max`, where TLS 1.3 would ask for what the key can't do. */
   readonly tlsVersionMax?: '1.2';
-  /** What to expect of it. */
+  /** A drawback to know of. */
   readonly note?: string;
   /** Why no lines can help. */
   readonly impossible?: string;
@@ -18,7 +20,7 @@ export interface Release {
   readonly minor: number;
 }
 
-/** @returns undefined for what is no release, such as `git:master/…` */
+/** @returns undefined for text that is not a release, such as `git:master/…` */
 export function parseRelease(text: string | undefined): Release | undefined {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(text ?? '') ?? [];
   return major === undefined || minor === undefined ? undefined : { major: Number(major), minor: Number(minor) };
@@ -28,13 +30,9 @@ export function isBefore(release: Release, major: number, minor: number): boolea
   return release.major < major || (release.major === major && release.minor < minor);
 }
 
-/** What a key signs, of what {@link sampleRequests} asks. */
-export type CanSign = (algorithmText: string) => boolean;
-
-const PKCS1 = 'RSA_PKCS1_PADDING,hashalg=SHA256';
-const PSS = 'RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest';
-const ECDSA = 'ECDSA,hashalg=SHA256';
-const OF_MESSAGE = ',data=message';
+const PKCS1 = 'RSA_PKCS1_PADDING';
+const PSS = 'RSA_PKCS1_PSS_PADDING';
+const RAW = 'RSA_NO_PADDING';
 
 const WHOLE_MESSAGES = "'digest' makes TLS 1.2 send whole transcripts, which OpenVPN cuts at 10 KB: prefer TLS 1.3";
 const ONLY_PKCS1 = 'only servers that take PKCS #1 v1.5 can be reached: those that offer RSA-PSS refuse such a client';
@@ -45,56 +43,54 @@ function impossible(why: string): Advice {
 
 /** 2.6 and later: `nopadding` is for builds with OpenSSL 1.1.1, `pss` for those with OpenSSL 3. */
 function rsaArguments(canSign: CanSign): Advice {
-  const of = (suffix: string): Advice => {
-    const pss = canSign(PSS + suffix);
-    const pkcs1 = canSign(PKCS1 + suffix);
+  const of = (dataKind: DataKind): Advice => {
+    const pss = canSign(PSS, dataKind);
+    const pkcs1 = canSign(PKCS1, dataKind);
     const keyArguments = [
-      ...(canSign('RSA_NO_PADDING') ? ['nopadding'] : []),
+      ...(canSign(RAW, 'digest') ? ['nopadding'] : []),
       ...(pkcs1 ? ['pkcs1'] : []),
       ...(pss ? ['pss'] : []),
-      ...(suffix === '' ? [] : ['digest']),
+      ...(dataKind === 'digest' ? [] : ['digest']),
     ];
     if (!pss) return { keyArguments, tlsVersionMax: '1.2', note: ONLY_PKCS1 };
-    return { keyArguments, ...(suffix !== '' && { note: WHOLE_MESSAGES }) };
+    return { keyArguments, ...(dataKind === 'message' && { note: WHOLE_MESSAGES }) };
   };
-  if (canSign(PSS)) return of('');
-  if (canSign(PSS + OF_MESSAGE)) return of(OF_MESSAGE);
-  if (canSign(PKCS1)) return of('');
-  if (canSign(PKCS1 + OF_MESSAGE)) return of(OF_MESSAGE);
+  for (const scheme of [PSS, PKCS1] as const) {
+    if (canSign(scheme, 'digest')) return of('digest');
+    if (canSign(scheme, 'message')) return of('message');
+  }
   return impossible('the key signs nothing that OpenVPN can ask of an RSA key');
 }
 
 /** 2.5: what it can't pad itself it has no word for; PSS comes as a padded block. */
 function rsaArguments25(canSign: CanSign): Advice {
-  if (canSign('RSA_NO_PADDING')) return { keyArguments: ['nopadding', ...(canSign(PKCS1) ? ['pkcs1'] : [])] };
-  if (canSign(PKCS1)) return { keyArguments: ['pkcs1'], tlsVersionMax: '1.2', note: ONLY_PKCS1 };
+  const pkcs1 = canSign(PKCS1, 'digest');
+  if (canSign(RAW, 'digest')) return { keyArguments: ['nopadding', ...(pkcs1 ? ['pkcs1'] : [])] };
+  if (pkcs1) return { keyArguments: ['pkcs1'], tlsVersionMax: '1.2', note: ONLY_PKCS1 };
   return impossible('OpenVPN 2.5 asks for padded blocks or PKCS #1 v1.5, and the key signs neither: use OpenVPN 2.6');
 }
 
 /**
  * The arguments of management-external-key for a key and a daemon (README.md, docs/SIGNING.md: what each release knows).
- * @param canSign by algorithm text, as the samples' names
  */
 export function advise(kind: KeyKind, release: Release, canSign: CanSign): Advice {
   const name = `OpenVPN ${release.major}.${release.minor}`;
   if (kind.type === 'RSA') {
     if (!isBefore(release, 2, 6)) return rsaArguments(canSign);
     if (!isBefore(release, 2, 5)) return rsaArguments25(canSign);
-    return canSign(PKCS1)
+    return canSign(PKCS1, 'digest')
       ? { keyArguments: [], note: `${name} knows no RSA-PSS: ${ONLY_PKCS1}` }
       : impossible(`${name} asks for PKCS #1 v1.5 only, which the key does not sign: use OpenVPN 2.6`);
   }
   if (kind.type === 'EC') {
     if (isBefore(release, 2, 5)) return impossible(`${name} takes RSA keys only from outside: use OpenVPN 2.6`);
     // builds with OpenSSL 1.1.1 insist on the word for TLS 1.3, whatever the key
-    if (canSign(ECDSA)) return { keyArguments: ['nopadding'] };
-    if (!canSign(ECDSA + OF_MESSAGE)) return impossible('the key signs nothing that OpenVPN can ask of an EC key');
+    if (canSign('ECDSA', 'digest')) return { keyArguments: ['nopadding'] };
+    if (!canSign('ECDSA', 'message')) return impossible('the key signs nothing that OpenVPN can ask of an EC key');
     return isBefore(release, 2, 6)
       ? impossible('OpenVPN 2.5 sends digests only, and the token signs messages only: use OpenVPN 2.6')
       : { keyArguments: ['nopadding', 'digest'], note: WHOLE_MESSAGES };
   }
   if (isBefore(release, 2, 6)) return impossible(`${name} takes no ${kind.type} keys from outside: use OpenVPN 2.6`);
-  return canSign(`${kind.type}${OF_MESSAGE}`)
-    ? { keyArguments: [] }
-    : impossible(`the token does no ${kind.type} signatures`);
+  return canSign(kind.type, 'message') ? { keyArguments: [] } : impossible(`the token does no ${kind.type} signatures`);
 }

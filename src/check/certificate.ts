@@ -1,5 +1,8 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
+import { nameOnOneLine } from '../keyfile/pem.ts';
+import { AFTER_LOGIN } from './checked-key.ts';
+import type { Directives } from './directives.ts';
 import { failure, type Report } from './verdict.ts';
 
 const DAY = 86_400_000;
@@ -21,10 +24,6 @@ function mayDigitallySign({ raw }: X509Certificate): boolean {
 }
 
 const dateOf = (time: number): string => new Date(time).toISOString().slice(0, 10);
-
-function oneLine(subject: string): string {
-  return subject === '' ? 'no subject' : subject.replaceAll('\n', ', ');
-}
 
 function checkValidity(what: string, { validFrom, validTo }: X509Certificate, now: number, report: Report): void {
   const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
@@ -52,7 +51,7 @@ export function checkCertificate(
   now: number,
   report: Report,
 ): void {
-  const subject = oneLine(certificate.subject);
+  const subject = nameOnOneLine(certificate.subject) || 'no subject';
   if (!publicKey) {
     report({ outcome: 'skip', what, detail: `${subject}: whether it is the key's can be told after login` });
   } else if (certificate.publicKey.equals(publicKey)) {
@@ -71,5 +70,30 @@ export function checkCertificate(
   if (missing.length > 0) {
     const hint = "servers with 'remote-cert-tls client' refuse it";
     report({ outcome: 'warn', what, detail: `it has no ${missing.join(' and no ')}`, hint });
+  }
+}
+
+/**
+ * There is no certificate: only after a login can that be told for sure.
+ * @param hasSigner whether a copy of the key was opened
+ * @param login whether a login was asked for
+ */
+export function reportNoCertificate(
+  {
+    hasSigner,
+    login,
+    directives,
+  }: { readonly hasSigner: boolean; readonly login: boolean; readonly directives: Directives | undefined },
+  report: Report,
+): void {
+  const what = 'certificate';
+  if (!hasSigner) {
+    const reason = login ? 'no-certificate' : 'no-login-nor-certificate';
+    report({ outcome: 'skip', what, detail: AFTER_LOGIN, reason });
+  } else if (directives?.has('management-external-cert') === true) {
+    const detail = 'the daemon will ask for it, and none lies with the key';
+    report(failure(what, new AgentError('ERR_CERTIFICATE_NOT_FOUND', detail, { reason: 'no-certificate' })));
+  } else {
+    report({ outcome: 'warn', what, detail: 'none lies with the key', reason: 'no-certificate' });
   }
 }

@@ -25,6 +25,7 @@ export interface ManagementCheck {
 
 /** Milliseconds: a daemon that is free greets at once. */
 const PATIENCE = 3_000;
+
 async function checkSocket(path: string, owner: DaemonOwner, report: Report): Promise<boolean> {
   const what = 'socket';
   try {
@@ -57,7 +58,7 @@ async function checkSocket(path: string, owner: DaemonOwner, report: Report): Pr
   }
 }
 
-/** Too many wait there already, or it does not greet: somebody else has the seat. */
+/** Too many clients wait there already, or it does not greet: another client has the seat. */
 function isBusy(error: unknown): boolean {
   const cause = error instanceof AgentError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
   return errorCode(error) === 'ERR_MANAGEMENT_TIMEOUT' || cause?.code === 'EAGAIN';
@@ -105,7 +106,8 @@ async function checkReach(address: ManagementAddress, owner: DaemonOwner, report
       detail: isLocal
         ? 'every user of this host can connect there, or take the port first'
         : 'whoever reaches that address can pass for the daemon',
-      hint: isLocal ? 'give --management-user, or use a unix socket' : 'use a unix socket',
+      hint: 'use a unix socket',
+      ...(isLocal && { reason: 'open-listener' }),
     });
   }
 }

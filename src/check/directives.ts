@@ -5,7 +5,7 @@ import { failure, type Report } from './verdict.ts';
 /** The directives of an .ovpn by name, each with the words behind its last occurrence. */
 export type Directives = ReadonlyMap<string, readonly string[]>;
 
-/** What OpenVPN refuses beside management-external-key. */
+/** Directives that OpenVPN refuses beside management-external-key. */
 const RIVALS_OF_KEY = ['key', 'pkcs12', 'pkcs11-id', 'pkcs11-id-management', 'pkcs11-providers', 'cryptoapicert'];
 
 const WHAT = 'config';

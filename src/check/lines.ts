@@ -4,9 +4,9 @@ import { quoteWord } from '../management/index.ts';
 import type { Advice, Release } from './advice.ts';
 import type { Report, Verdict } from './verdict.ts';
 
-/** What the .ovpn says beside the key's arguments. */
+/** The parts of the lines beside the key's arguments. */
 export interface LineOptions {
-  /** ADDRESS PORT|unix [PASSWORD-FILE]; undefined if nobody said. */
+  /** ADDRESS PORT|unix [PASSWORD-FILE]; undefined if none were given. */
   readonly management: readonly string[] | undefined;
   /** `--management-client`. */
   readonly listen: boolean;
@@ -35,16 +35,17 @@ export function impossible(target: string, why: string): Verdict {
   return { outcome: 'fail', what: 'lines', detail: `none for ${target}: ${why}`, code: 'ERR_SCHEME_UNSUPPORTED' };
 }
 
-/** Reports the lines to write for a key. */
-export function reportLines(
-  advice: Advice,
-  kind: KeyKind,
-  release: Release,
+/** The key and the OpenVPN that the lines are for. */
+export interface LinesFor {
+  readonly advice: Advice;
+  readonly kind: KeyKind;
+  readonly release: Release;
   /** Where the release was learnt. */
-  source: string,
-  options: LineOptions,
-  report: Report,
-): void {
+  readonly source: string;
+}
+
+/** Reports the lines to write for a key. */
+export function reportLines({ advice, kind, release, source }: LinesFor, options: LineOptions, report: Report): void {
   const target = `${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor} (${source})`;
   if (advice.impossible !== undefined) {
     report(impossible(target, advice.impossible));

@@ -1,19 +1,19 @@
+// Checks: whether a set-up works, said as verdicts, and the lines for the .ovpn. For `pksigd check`; start.ts for `run`.
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
-import { AgentError } from '../errors.ts';
-import { readCertificateFile } from '../keyfile/certificate-file.ts';
-import { FileKey } from '../keyfile/key-file.ts';
 import { quoteWord } from '../management/index.ts';
-import { isPkcs11Uri } from '../pkcs11/index.ts';
-import { keyKind, keyKindName, type KeyKind } from '../signing/public-key.ts';
-import { pinCache, type KeyOptions } from '../keys/open-key.ts';
-import { advise, parseRelease, type CanSign } from './advice.ts';
-import { checkCertificate } from './certificate.ts';
+import { backendOf, openingOf } from '../keys/backends.ts';
+import type { KeyOptions } from '../keys/key-options.ts';
+import { keyKind, type KeyKind } from '../signing/public-key.ts';
+import { advise, parseRelease, type Release } from './advice.ts';
+import type { CanSign } from './can-sign.ts';
+import { checkCertificate, reportNoCertificate } from './certificate.ts';
+import { AFTER_LOGIN, type CheckedKey, type KeyCheck } from './checked-key.ts';
 import { checkDirectives, type Directives } from './directives.ts';
+import { checkKeys, readCertificate } from './keys.ts';
 import { reportLines } from './lines.ts';
 import { checkManagement, type ManagementCheck } from './daemon.ts';
-import { abilities, reportTrials, trySignatures } from './signatures.ts';
-import { AFTER_LOGIN, checkTokenKey, lookForCertificate, type FoundKey, type TokenCheckOptions } from './token-key.ts';
+import { checkSignatures } from './signatures.ts';
 import { failure, type Report } from './verdict.ts';
 
 /** A set-up to check: what `run` would be given. */
@@ -34,41 +34,8 @@ export interface SetupOptions extends KeyOptions {
   readonly now: number;
 }
 
-/** What lines are written for where nobody tells a release. */
-export const USUAL_RELEASE = { major: 2, minor: 6 };
-
-async function checkFileKey(path: string, options: SetupOptions, report: Report): Promise<FoundKey | undefined> {
-  try {
-    const signer = await FileKey.open(path, {
-      passphrase: () => options.askSecret(`passphrase of ${path}`, undefined, 'ask'),
-      allowReadableByOthers: options.allowReadableKey ?? false,
-    });
-    const { name, publicKey, certificates } = signer;
-    report({ outcome: 'ok', what: 'key', detail: `${name}: ${keyKindName(keyKind(publicKey))}` });
-    return { name, publicKey, certificates, signer };
-  } catch (error) {
-    report(failure('key', error));
-    return undefined;
-  }
-}
-
-async function checkSignatures(
-  { signer, canSign }: FoundKey,
-  login: boolean,
-  report: Report,
-): Promise<CanSign | undefined> {
-  if (!signer) {
-    const detail = 'none was tried: that takes a login';
-    report({ outcome: 'skip', what: 'signature', detail, ...(!login && { hint: 'give --login' }) });
-    return canSign;
-  }
-  const trials = await trySignatures(signer);
-  reportTrials(trials, report);
-  return abilities(trials);
-}
-
-/** What `--cert` names. */
-const GIVEN = 'certificate';
+/** The release to write lines for where nothing tells one. */
+export const USUAL_RELEASE: Release = { major: 2, minor: 6 };
 
 /** A certificate that the daemon may present, and where it comes from. */
 interface NamedCertificate {
@@ -76,71 +43,76 @@ interface NamedCertificate {
   readonly certificate: X509Certificate;
 }
 
-/** The certificates that were named: the .ovpn's, which OpenVPN presents by itself, and `--cert`'s. */
-async function namedCertificates(
-  options: SetupOptions,
-  tokenOptions: TokenCheckOptions,
-  report: Report,
-): Promise<NamedCertificate[]> {
+/** The .ovpn's certificate, which OpenVPN presents by itself, and the one that was given for the key. */
+interface NamedCertificates {
+  readonly ofConfig: NamedCertificate | undefined;
+  readonly given: NamedCertificate | undefined;
+}
+
+async function namedCertificates(options: SetupOptions, check: KeyCheck): Promise<NamedCertificates> {
   const { certificate: given, configCertificate } = options;
-  const found: NamedCertificate[] = [];
-  const take = async (what: string, read: () => Promise<X509Certificate | undefined>): Promise<void> => {
+  const read = async (
+    what: string,
+    work: () => Promise<X509Certificate | undefined>,
+  ): Promise<NamedCertificate | undefined> => {
     try {
-      const certificate = await read();
-      if (certificate) found.push({ what, certificate });
-      else report({ outcome: 'skip', what, detail: AFTER_LOGIN, hint: 'give --login' });
+      const certificate = await work();
+      if (certificate) return { what, certificate };
+      check.report({ outcome: 'skip', what, detail: AFTER_LOGIN, reason: 'no-login' });
     } catch (error) {
-      report(failure(what, error));
+      check.report(failure(what, error));
     }
+    return undefined;
   };
-  if (configCertificate) await take('cert of the .ovpn', async () => (await configCertificate())[0]);
-  if (given !== undefined) {
-    await take(GIVEN, async () =>
-      isPkcs11Uri(given) ? await lookForCertificate(given, tokenOptions) : (await readCertificateFile(given))[0],
-    );
-  }
-  return found;
+  return {
+    ofConfig: configCertificate && (await read('cert of the .ovpn', async () => (await configCertificate())[0])),
+    given: given === undefined ? undefined : await read('certificate', () => readCertificate(given, check)),
+  };
 }
 
-async function checkKeys(
-  options: SetupOptions,
-  tokenOptions: TokenCheckOptions,
-  certificate: X509Certificate | undefined,
-  report: Report,
-): Promise<FoundKey[]> {
-  const found: FoundKey[] = [];
-  for (const key of options.keys) {
-    const one = isPkcs11Uri(key)
-      ? await checkTokenKey(key, certificate, tokenOptions, report)
-      : await checkFileKey(key, options, report);
-    if (!one) continue;
-    const other = found.find(({ publicKey }) => publicKey && one.publicKey && !publicKey.equals(one.publicKey));
-    if (other) {
-      const error = new AgentError('ERR_CERTIFICATE_MISMATCH', `${one.name} is another key than ${other.name}`);
-      report(failure('key', error));
-    }
-    found.push(one);
-  }
-  return found;
+/** The checks' findings on the key and its certificate. */
+interface KeyFindings {
+  /** Of the first copy that tells one. */
+  readonly publicKey: KeyObject | undefined;
+  /** The one to present. */
+  readonly certificate: X509Certificate | undefined;
+  /** Whether all copies can sign it, since any of them may be the one that signs; undefined if that is not known. */
+  readonly canSign: CanSign | undefined;
+  /** All copies have signed. */
+  readonly wasTried: boolean;
 }
 
-/** Nobody has a certificate: only after a login can that be told for sure. */
-export function reportNoCertificate(
-  keys: readonly Pick<FoundKey, 'signer'>[],
-  directives: Directives | undefined,
-  login: boolean,
-  report: Report,
-): void {
-  const what = 'certificate';
-  const hint = 'give --cert, or have the .ovpn name it by cert';
-  if (keys.some(({ signer }) => signer) && directives?.has('management-external-cert') === true) {
-    const detail = 'the daemon will ask for it, and none lies with the key';
-    report(failure(what, new AgentError('ERR_CERTIFICATE_NOT_FOUND', detail, { hint })));
-  } else if (!keys.some(({ signer }) => signer)) {
-    report({ outcome: 'skip', what, detail: AFTER_LOGIN, hint: login ? 'give --cert' : 'give --login, or --cert' });
-  } else {
-    report({ outcome: 'warn', what, detail: 'none lies with the key', hint });
+async function checkKey(options: SetupOptions, report: Report): Promise<KeyFindings> {
+  const { login, directives, now } = options;
+  const check = { opening: openingOf(options), login, report };
+  const { ofConfig, given } = await namedCertificates(options, check);
+  // as run does: the .ovpn's does not stand in for what a token does not tell
+  const opening = { ...check.opening, certificate: given?.certificate };
+  const keys = await checkKeys(options.keys, { ...check, opening });
+  const named = [ofConfig, given].filter((one) => one !== undefined);
+  const [withKey] = keys.flatMap(({ certificates }) => certificates.slice(0, 1));
+  const certificates = named.length > 0 || !withKey ? named : [{ what: 'certificate', certificate: withKey }];
+  const publicKey = keys.find((key) => key.publicKey)?.publicKey;
+  for (const { what, certificate } of certificates) checkCertificate(what, certificate, publicKey, now, report);
+  const hasSigner = keys.some(({ signer }) => signer);
+  if (certificates.length === 0 && keys.length > 0) reportNoCertificate({ hasSigner, login, directives }, report);
+  return {
+    publicKey,
+    certificate: certificates[0]?.certificate,
+    canSign: await signaturesOf(keys, check),
+    wasTried: keys.every(({ signer }) => signer),
+  };
+}
+
+async function signaturesOf(keys: readonly CheckedKey[], check: KeyCheck): Promise<CanSign | undefined> {
+  const all: (CanSign | undefined)[] = [];
+  for (const key of keys) {
+    all.push(await checkSignatures(key, check));
+    await key.signer?.[Symbol.asyncDispose]();
   }
+  const known = all.filter((one) => one !== undefined);
+  if (known.length === 0 || known.length < all.length) return undefined;
+  return (scheme, dataKind) => known.every((can) => can(scheme, dataKind));
 }
 
 /** A certificate's key may be of a kind that OpenVPN can't use from outside. */
@@ -153,15 +125,28 @@ function kindOf(publicKey: KeyObject | undefined, report: Report): KeyKind | und
   }
 }
 
+/** The release to write lines for, and where it was learnt. */
+async function learnRelease(
+  { management, installedRelease }: SetupOptions,
+  report: Report,
+): Promise<{ readonly release: Release; readonly source: string }> {
+  const daemon = parseRelease(management && (await checkManagement(management, report)));
+  if (daemon) return { release: daemon, source: 'the daemon' };
+  const installed = parseRelease(await installedRelease());
+  if (installed) return { release: installed, source: 'the openvpn that is installed' };
+  return { release: USUAL_RELEASE, source: 'no OpenVPN told its release' };
+}
+
 /** The line that gives the daemon its certificate. */
 function certificateLine(
-  { certificate: given, directives }: SetupOptions,
+  { certificate: given, directives }: Pick<SetupOptions, 'certificate' | 'directives'>,
   certificate: X509Certificate | undefined,
 ): string {
   const [file] = directives?.get('cert') ?? [];
   if (file === '[inline]') return '# and the <cert> as it stands';
   if (file !== undefined) return ['cert', quoteWord(file)].join(' ');
-  if (given !== undefined && !isPkcs11Uri(given)) return ['cert', quoteWord(resolve(given))].join(' ');
+  const path = given === undefined ? undefined : backendOf(given).certificatePath(given);
+  if (path !== undefined) return ['cert', quoteWord(resolve(path))].join(' ');
   if (!certificate) return '# and: cert FILE';
   const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? 'pksigd';
   return `management-external-cert "${commonName.replace(/[^\w .@-]/g, '_')}"`;
@@ -169,44 +154,21 @@ function certificateLine(
 
 /** Checks all of a set-up, and says which lines it takes in the .ovpn. What fails keeps nothing else from being checked. */
 export async function checkSetup(options: SetupOptions, report: Report): Promise<void> {
-  const tokenOptions = { ...options, pinFor: pinCache(options) };
-  const named = await namedCertificates(options, tokenOptions, report);
-  // as run does: only --cert stands in for what a token does not tell
-  const given = named.find(({ what }) => what === GIVEN)?.certificate;
-  const keys = await checkKeys(options, tokenOptions, given, report);
-  const withKey = keys.flatMap(({ certificates }) => certificates.slice(0, 1)).slice(0, 1);
-  const certificates = named.length > 0 ? named : withKey.map((certificate) => ({ what: 'certificate', certificate }));
-  const publicKey = keys.find((key) => key.publicKey)?.publicKey;
-  for (const { what, certificate } of certificates) checkCertificate(what, certificate, publicKey, options.now, report);
-  if (certificates.length === 0 && keys.length > 0)
-    reportNoCertificate(keys, options.directives, options.login, report);
-
-  const canSign: (CanSign | undefined)[] = [];
-  for (const key of keys) {
-    canSign.push(await checkSignatures(key, options.login, report));
-    await key.signer?.[Symbol.asyncDispose]();
-  }
-
-  const { management, directives, user } = options;
-  const told = management && (await checkManagement(management, report));
-  const daemon = parseRelease(told);
-  const installed = daemon ? undefined : parseRelease(await options.installedRelease());
-  const release = daemon ?? installed ?? USUAL_RELEASE;
-  const source = daemon ? 'the daemon' : installed ? 'the openvpn that is installed' : 'no OpenVPN told its release';
-
-  const kind = kindOf(publicKey ?? certificates[0]?.certificate.publicKey, report);
-  const isKnown = canSign.length > 0 && canSign.every((each) => each);
-  // the first copy that works signs: each must be able to
-  const advice = kind && isKnown ? advise(kind, release, (name) => canSign.every((can) => can?.(name))) : undefined;
+  const { directives, user, management, managementWords } = options;
+  const { publicKey, certificate, canSign, wasTried } = await checkKey(options, report);
+  const { release, source } = await learnRelease(options, report);
+  const kind = kindOf(publicKey ?? certificate?.publicKey, report);
+  const advice = kind && canSign && advise(kind, release, canSign);
   if (directives) checkDirectives(directives, advice, release, user, report);
-  if (kind && advice) {
-    const { managementWords } = options;
-    const certificate = certificateLine(options, certificates[0]?.certificate);
-    const listen = management?.listen ?? false;
-    const wasTried = keys.every(({ signer }) => signer);
-    const lineOptions = { management: managementWords, listen, certificate, wasTried };
-    reportLines(advice, kind, release, source, lineOptions, report);
-  } else {
+  if (!kind || !advice) {
     report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });
+    return;
   }
+  const lineOptions = {
+    management: managementWords,
+    listen: management?.listen ?? false,
+    certificate: certificateLine(options, certificate),
+    wasTried,
+  };
+  reportLines({ advice, kind, release, source }, lineOptions, report);
 }

@@ -2,14 +2,15 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { sampleRequests, type SampleRequest } from '../signing/sample-requests.ts';
 import { createSignature, type Signer } from '../signing/signer.ts';
 import { keyKind } from '../signing/public-key.ts';
-import type { CanSign } from './advice.ts';
+import { isAskedFor, type CanSign } from './can-sign.ts';
+import type { CheckedKey, KeyCheck } from './checked-key.ts';
 import { failure, type Report, type Verdict } from './verdict.ts';
 
 /** Milliseconds beyond which a signature is slow: OpenVPN stands still meanwhile. */
 const SLOW = 3_000;
 
-/** What became of one sample. */
-export interface Trial {
+/** One sample, and how signing it went. */
+interface Trial {
   readonly sample: SampleRequest;
   /** How it was signed; undefined if it was not. */
   readonly mechanism?: string;
@@ -18,16 +19,16 @@ export interface Trial {
   readonly duration: number;
 }
 
-/** What no other request can change: the token, its PIN, its module. */
-function isHopeless(error: unknown): boolean {
+/** Errors that make further trials pointless: of the token, its PIN, its module. */
+function endsTrials(error: unknown): boolean {
   return /^ERR_(PIN|TOKEN|MODULE)_/.test(errorCode(error) ?? '');
 }
 
 /**
- * Signs and verifies all that a daemon may ask of the key. Once a signature was slow (somebody may have to touch the
+ * Signs and verifies all that a daemon may ask of the key. Once a signature was slow (a person may have to touch the
  * token each time), one a scheme is enough.
  */
-export async function trySignatures(signer: Signer): Promise<Trial[]> {
+async function trySignatures(signer: Signer): Promise<Trial[]> {
   const trials: Trial[] = [];
   for (const sample of sampleRequests(keyKind(signer.publicKey))) {
     const { scheme } = sample.request;
@@ -42,36 +43,33 @@ export async function trySignatures(signer: Signer): Promise<Trial[]> {
       trials.push({ sample, mechanism, duration: duration() });
     } catch (error) {
       trials.push({ sample, error, duration: duration() });
-      if (isHopeless(error)) break;
+      if (endsTrials(error)) break;
     }
   }
   return trials;
 }
 
-/** What a key can sign, by what it signed: what was not tried goes as its scheme does. Undefined if the token failed. */
-export function abilities(trials: readonly Trial[]): CanSign | undefined {
-  if (isHopeless(trials.at(-1)?.error)) return undefined;
-  const scheme = (name: string): string | undefined => name.split(',')[0];
-  return (name) => {
+/** The key's abilities by its trials: a request that was not tried goes as its scheme does. Undefined if the token failed. */
+function canSignByTrials(trials: readonly Trial[]): CanSign | undefined {
+  if (endsTrials(trials.at(-1)?.error)) return undefined;
+  return (scheme, dataKind) => {
     const trial =
-      trials.find(({ sample }) => sample.name === name) ??
-      trials.find(({ sample }) => scheme(sample.name) === scheme(name));
+      trials.find(({ sample }) => isAskedFor(sample, scheme, dataKind)) ??
+      trials.find(({ sample }) => sample.request.scheme === scheme);
     return trial?.mechanism !== undefined;
   };
 }
 
-/** `RSA_PKCS1_PADDING of a digest`, and the hash. */
-function describe({ request }: SampleRequest): { what: string; hash: string } {
-  const hash = /hashalg=([^,]+)/.exec(request.algorithmText)?.[1] ?? '';
-  const of = request.scheme === 'RSA_NO_PADDING' ? 'a padded block' : `a ${request.dataKind}`;
-  return { what: `${request.scheme} of ${of}`, hash };
+/** `RSA_PKCS1_PADDING of a digest`. */
+function describe({ request }: SampleRequest): string {
+  return `${request.scheme} of ${request.scheme === 'RSA_NO_PADDING' ? 'a padded block' : `a ${request.dataKind}`}`;
 }
 
 function verdictOf(trials: readonly Trial[], hasWorking: boolean): Verdict {
   const [first] = trials;
   if (!first) throw new TypeError('a group has trials');
-  const { what } = describe(first.sample);
-  const hashes = trials.flatMap(({ sample }) => describe(sample).hash || []).join(', ');
+  const what = describe(first.sample);
+  const hashes = trials.flatMap(({ sample }) => sample.hash ?? []).join(', ');
   const text = hashes === '' ? what : `${what} (${hashes})`;
   const slowest = Math.max(...trials.map(({ duration }) => duration));
   if (first.mechanism !== undefined) {
@@ -82,7 +80,7 @@ function verdictOf(trials: readonly Trial[], hasWorking: boolean): Verdict {
   }
   const { error } = first;
   const code = errorCode(error);
-  // what a token lacks is no fault as long as OpenVPN can be told to ask for something else
+  // a scheme that a token lacks is not a fault as long as OpenVPN can be told to ask for something else
   if (code === 'ERR_SCHEME_UNSUPPORTED' && hasWorking) {
     return { outcome: 'warn', what: 'signature', detail: `no ${text}`, hint: 'see the lines below' };
   }
@@ -91,13 +89,31 @@ function verdictOf(trials: readonly Trial[], hasWorking: boolean): Verdict {
 }
 
 /** One verdict for all that went the same way. */
-export function reportTrials(trials: readonly Trial[], report: Report): void {
+function reportTrials(trials: readonly Trial[], report: Report): void {
   const hasWorking = trials.some(({ mechanism }) => mechanism !== undefined);
   const groups = new Map<string, Trial[]>();
   for (const trial of trials) {
     const outcome = trial.mechanism ?? (trial.error instanceof AgentError ? trial.error.code : errorText(trial.error));
-    const name = JSON.stringify([describe(trial.sample).what, outcome, trial.duration > SLOW]);
+    const name = JSON.stringify([describe(trial.sample), outcome, trial.duration > SLOW]);
     groups.set(name, [...(groups.get(name) ?? []), trial]);
   }
   for (const group of groups.values()) report(verdictOf(group, hasWorking));
+}
+
+/**
+ * Tries all that a daemon may ask of a key that is open.
+ * @returns what it can sign; undefined if that is not known
+ */
+export async function checkSignatures(
+  { signer, canSign }: Pick<CheckedKey, 'signer' | 'canSign'>,
+  { login, report }: Pick<KeyCheck, 'login' | 'report'>,
+): Promise<CanSign | undefined> {
+  if (!signer) {
+    const detail = 'none was tried: that takes a login';
+    report({ outcome: 'skip', what: 'signature', detail, ...(!login && { reason: 'no-login' }) });
+    return canSign;
+  }
+  const trials = await trySignatures(signer);
+  reportTrials(trials, report);
+  return canSignByTrials(trials);
 }

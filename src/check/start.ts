@@ -2,14 +2,15 @@ import type { X509Certificate } from 'node:crypto';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { sampleRequests } from '../signing/sample-requests.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { advise, parseRelease, type CanSign } from './advice.ts';
-import { checkCertificate } from './certificate.ts';
+import { advise, parseRelease } from './advice.ts';
+import { canSignOf, type CanSign } from './can-sign.ts';
+import { checkCertificate, reportNoCertificate } from './certificate.ts';
 import { checkDirectives, checkKeyDirectives, type Directives } from './directives.ts';
 import { impossible } from './lines.ts';
-import { reportNoCertificate, USUAL_RELEASE } from './setup.ts';
+import { USUAL_RELEASE } from './setup.ts';
 import { failure, type Report } from './verdict.ts';
 
-/** What `run` can know at its start of what `check` looks at: nothing is connected to, nothing signed. */
+/** The part of a check that `run` can do at its start: nothing is connected to, nothing signed. */
 export interface StartOptions {
   /** Of the .ovpn, if there is one. */
   readonly directives: Directives | undefined;
@@ -23,11 +24,9 @@ export interface StartOptions {
   readonly now: number;
 }
 
-/** What the key's token lists. */
+/** The key's abilities by the mechanisms that its token lists. */
 function listed({ signer }: OpenedKey): CanSign {
-  const samples = sampleRequests(keyKind(signer.publicKey));
-  const possible = new Set(samples.filter(({ request }) => signer.canSign(request)).map(({ name }) => name));
-  return (name) => possible.has(name);
+  return canSignOf(sampleRequests(keyKind(signer.publicKey)).filter(({ request }) => signer.canSign(request)));
 }
 
 async function checkCertificates(opened: OpenedKey, options: StartOptions, report: Report): Promise<void> {
@@ -37,7 +36,7 @@ async function checkCertificates(opened: OpenedKey, options: StartOptions, repor
     const [own] = configCertificate ? await configCertificate() : certificates;
     const what = configCertificate ? 'cert of the .ovpn' : 'certificate';
     if (own) checkCertificate(what, own, signer.publicKey, now, report);
-    else if (directives) reportNoCertificate([{ signer }], directives, true, report);
+    else if (directives) reportNoCertificate({ hasSigner: true, login: true, directives }, report);
   } catch (error) {
     report(failure('cert of the .ovpn', error));
   }

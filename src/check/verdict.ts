@@ -1,17 +1,15 @@
-import { AgentError, errorText, type AgentErrorCode } from '../errors.ts';
+import { AgentError, errorText, type AgentErrorCode, type Explain, type Explained } from '../errors.ts';
 import { printable } from '../telemetry/printable.ts';
 
 /** `warn` works and may not stay so; `skip` could not be tried, or was not to be. */
 export type Outcome = 'ok' | 'warn' | 'fail' | 'skip';
 
-/** What one check found: one line. */
-export interface Verdict {
+/** The finding of one check: one line. */
+export interface Verdict extends Explained {
   readonly outcome: Outcome;
-  /** What was looked at: `module`, `token`, `PIN`, `key`… */
+  /** The thing that was looked at: `module`, `token`, `PIN`, `key`… */
   readonly what: string;
   readonly detail: string;
-  /** What to do about it: one clause. */
-  readonly hint?: string;
   /** Of a `fail`. */
   readonly code?: AgentErrorCode;
   /** The lines for the .ovpn, of the verdict that has them. */
@@ -24,8 +22,14 @@ export type Report = (verdict: Verdict) => void;
 /** The verdict on something that threw. */
 export function failure(what: string, error: unknown): Verdict {
   if (!(error instanceof AgentError)) return { outcome: 'fail', what, detail: errorText(error) };
-  const { message, code, hint } = error;
-  return { outcome: 'fail', what, detail: message, ...(hint !== undefined && { hint }), code };
+  const { message, code, hint, reason, user } = error;
+  return { outcome: 'fail', what, detail: message, hint, code, reason, user };
+}
+
+/** A verdict whose hint is the program's own, where it has one for the reason. */
+export function explained({ reason, user, ...verdict }: Verdict, explain: Explain): Verdict {
+  const hint = explain({ reason, user });
+  return hint === undefined ? verdict : { ...verdict, hint };
 }
 
 /** A verdict as one line, and the lines for the .ovpn behind it. */

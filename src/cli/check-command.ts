@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { disturbance } from '../check/directives.ts';
 import type { ManagementCheck } from '../check/daemon.ts';
 import { checkSetup } from '../check/setup.ts';
-import { failure, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
+import { explained, failure, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
 import { Keyring } from '../agent/keyring.ts';
 import { secretsSurroundings, type Surroundings } from '../agent/surroundings.ts';
 import { daemonOwner } from '../config/daemon-owner.ts';
@@ -17,6 +17,7 @@ import { printableJson } from '../telemetry/printable.ts';
 import type { LogLevel } from '../telemetry/log.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
+import { commandLineHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
 import { isLogPretty, print, stderrLog } from './standard-streams.ts';
 import { processSurroundings } from './process-surroundings.ts';
@@ -75,7 +76,8 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   const surroundings = processSurroundings(log);
   await using keyring = new Keyring(tokenSettings(flags), surroundings);
   let failed: Verdict | undefined;
-  const report: Report = (verdict) => {
+  const report: Report = (found) => {
+    const verdict = explained(found, commandLineHint);
     if (verdict.outcome === 'fail') failed ??= verdict;
     const lines = flags.json === true ? [printableJson(JSON.stringify(verdict))] : formatVerdict(verdict);
     print(`${lines.join('\n')}\n`);

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Keyring } from '../agent/keyring.ts';
 import { tokenSettings, type TokenFlags } from '../config/flags.ts';
-import { askingAgain } from '../keys/open-key.ts';
+import { askingAgain } from '../keys/pins.ts';
 import { AgentError, errorText } from '../errors.ts';
 import {
   configuredModules,
@@ -9,13 +9,10 @@ import {
   findTokens,
   idHint,
   listToken,
-  lookAgain,
   parsePkcs11Uri,
   pkcs11UriName,
-  refreshSlots,
   tokenForPin,
   type FoundToken,
-  type ModuleHosts,
   type ModuleName,
   type Pkcs11Uri,
 } from '../pkcs11/index.ts';
@@ -38,13 +35,6 @@ export interface KeysFlags extends TokenFlags {
 /** The URI that fits everything. */
 const EVERYTHING = 'pkcs11:';
 
-/** A module, and its tokens or why there are none. */
-interface Found {
-  readonly module: ModuleName;
-  readonly tokens: readonly FoundToken[];
-  readonly error?: unknown;
-}
-
 async function modulesOf(flags: KeysFlags, uri: Pkcs11Uri): Promise<ModuleName[]> {
   if (uri.modulePath !== undefined) return [{ path: resolve(uri.modulePath) }];
   if (uri.moduleName !== undefined) return [{ path: await findModule(uri, undefined), name: uri.moduleName }];
@@ -61,14 +51,6 @@ async function modulesOf(flags: KeysFlags, uri: Pkcs11Uri): Promise<ModuleName[]
   return modules;
 }
 
-async function find(module: ModuleName, hosts: ModuleHosts, uri: Pkcs11Uri): Promise<Found> {
-  try {
-    return { module, tokens: await findTokens(module, hosts, uri) };
-  } catch (error) {
-    return { module, tokens: [], error };
-  }
-}
-
 /** What went wrong, and in which module. */
 interface Failure {
   readonly path: string;
@@ -81,16 +63,9 @@ interface Inventory extends KeysDocument {
 }
 
 async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, keyring: Keyring): Promise<Inventory> {
-  const { hosts, secrets } = keyring;
+  const { tokens, secrets } = keyring;
   const wanted = await modulesOf(flags, uri);
-  // two seconds are worth it only where there would be nothing to show
-  const found = await lookAgain(
-    () => Promise.all(wanted.map((module) => find(module, hosts, uri))),
-    async () => {
-      await Promise.all(wanted.map(({ path }) => refreshSlots(hosts, path)));
-    },
-    (all) => all.some(({ tokens }) => tokens.length > 0) || all.every(({ error }) => error !== undefined),
-  );
+  const found = await findTokens(wanted, tokens, uri);
   const failures: Failure[] = found.flatMap(({ module: { path }, error }) =>
     error === undefined ? [] : [{ path, error }],
   );

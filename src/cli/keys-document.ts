@@ -1,16 +1,15 @@
 import type { X509Certificate } from 'node:crypto';
 import { errorCode, errorText } from '../errors.ts';
+import { nameOnOneLine } from '../keyfile/pem.ts';
 import {
-  CKF,
   formatPkcs11Uri,
-  needsLogin,
+  pinState,
   signingTable,
   type FoundToken,
   type ListedKey,
   type ListedToken,
   type ModuleName,
   type SigningRow,
-  type TokenInfo,
 } from '../pkcs11/index.ts';
 import { keyKind, keyKindName, type KeyKind } from '../signing/public-key.ts';
 
@@ -74,18 +73,13 @@ function errorEntry(error: unknown): ErrorEntry {
   return { code: errorCode(error) ?? null, message: errorText(error) };
 }
 
-function pinState({ flags }: TokenInfo): TokenEntry['pin'] {
-  if ((flags & CKF.USER_PIN_LOCKED) !== 0) return 'locked';
-  if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) return 'one try left';
-  return (flags & CKF.USER_PIN_COUNT_LOW) !== 0 ? 'few tries left' : 'ok';
-}
+const PIN_TRIES = { ok: 'ok', 'count low': 'few tries left', 'final try': 'one try left', locked: 'locked' } as const;
 
 function certificateEntry(certificate: X509Certificate, now: number): CertificateEntry {
   const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
-  const oneLine = (name: string): string => name.replaceAll('\n', ', ');
   return {
-    subject: oneLine(certificate.subject),
-    issuer: oneLine(certificate.issuer),
+    subject: nameOnOneLine(certificate.subject),
+    issuer: nameOnOneLine(certificate.issuer),
     serialNumber: certificate.serialNumber,
     notBefore: new Date(from).toISOString(),
     notAfter: new Date(to).toISOString(),
@@ -129,15 +123,16 @@ export function tokenEntry(
   hasLoggedIn: boolean,
   now: number,
 ): TokenEntry {
-  const { label, manufacturer, model, serial, flags } = token.info;
+  const { label, manufacturer, model, serial } = token.info;
+  const { needsLogin, hasKeypad, tries } = pinState(token.info);
   return {
     label,
     manufacturer,
     model,
     serial,
-    login: hasLoggedIn ? 'done' : needsLogin(token.info) ? 'needed' : 'not needed',
-    pin: pinState(token.info),
-    keypad: (flags & CKF.PROTECTED_AUTHENTICATION_PATH) !== 0,
+    login: hasLoggedIn ? 'done' : needsLogin ? 'needed' : 'not needed',
+    pin: PIN_TRIES[tries],
+    keypad: hasKeypad,
     ...('error' in listed
       ? { keys: [], error: errorEntry(listed.error) }
       : { keys: listed.keys.map((key) => keyEntry(token, key, listed.mechanisms, now)) }),

@@ -18,8 +18,8 @@ function requestText({ scheme, use, arguments: words }: SigningRow): string {
 }
 
 function wayText({ ways, remedy }: SigningRow): string {
-  const texts = ways.map(({ way, hashes }) => {
-    const text = way.replace(' + ', ' in software + ');
+  const texts = ways.map(({ software, mechanism, hashes }) => {
+    const text = software === undefined ? mechanism : `${software} in software + ${mechanism}`;
     return hashes.length > 0 ? `${text} for ${hashes.join(', ')}` : text;
   });
   if (remedy !== undefined || ways.length === 0) texts.push(remedy === undefined ? '–' : `– ${remedy}`);

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { errorCode, errorText, type AgentErrorCode } from '../errors.ts';
+import { errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
+import { RELAY_RIGHTS } from '../management/index.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { commandLineHint } from './hints.ts';
 import type { CheckFlags } from './check-command.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
@@ -36,7 +38,7 @@ function managementUserOption(): Option {
 }
 
 function keyOption(): Option {
-  return new Option('--key <key>', 'the private key: a file or a pkcs11: URI; give copies of it by further --key')
+  return new Option('--key <key>', 'the private key: a file or a pkcs11: URI; further --key are copies of the same key')
     .argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key])
     .makeOptionMandatory();
 }
@@ -47,12 +49,12 @@ function withTokenOptions(command: Command, logLevel: LogLevel): Command {
       '--pin-source <source>',
       'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, prompt',
     )
-    .option('--use-final-pin-try', 'log in even if the token has one try for its PIN left')
+    .option('--use-final-pin-try', 'log in even if the token allows only one more try of its PIN')
     .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
     .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
     .option('--module-env <name=value...>', "variables for the module's process")
     .option('--module-output', 'log what the module prints; modules that are told to debug print the PIN')
-    .option('--allow-pin-command', "run a command that a URI's pin-source names")
+    .option('--allow-pin-command', 'run the command that a pkcs11: URI names as its pin-source')
     .addOption(
       new Option('--deadline <seconds>', 'how long one call into the PKCS#11 module may take')
         .argParser(seconds)
@@ -74,7 +76,7 @@ function withTunnelOptions(command: Command): Command {
       '--management <address...>',
       "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
     )
-    .option('--management-client', 'listen there for a daemon that has --management-client')
+    .option('--management-client', 'listen at the --management address for a daemon that has --management-client')
     .addOption(managementUserOption())
     .addOption(
       new Option(
@@ -84,20 +86,26 @@ function withTunnelOptions(command: Command): Command {
     )
     .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration')
     .addOption(keyOption())
-    .option('--cert <cert>', 'its certificate, for --management-external-cert: a file or a pkcs11: URI')
+    .option('--cert <cert>', "the key's certificate, for --management-external-cert: a file or a pkcs11: URI")
     .addOption(
-      new Option('--on-token-removal <action>', 'what the daemon is told then: SIGUSR1, SIGTERM or nothing')
+      new Option(
+        '--on-token-removal <action>',
+        'what to send the daemon when the token is removed: restart sends SIGUSR1, disconnect SIGTERM',
+      )
         .choices(['none', 'restart', 'disconnect'])
         .default('none'),
     )
-    .option('--wait-for-token', 'wait for a token that is not there at the start')
-    .option('--relay <address...>', 'listen there for other management clients: ADDRESS PORT|unix [PASSWORD-FILE]')
+    .option('--wait-for-token', 'wait at the start for a token that is not there')
+    .option(
+      '--relay <address...>',
+      'let other management clients in behind pksigd, at this address: ADDRESS PORT|unix [PASSWORD-FILE]',
+    )
     .addOption(
-      new Option('--relay-allow <rights>', 'what they may do').choices(['read', 'operate', 'all']).default('read'),
+      new Option('--relay-allow <rights>', 'what clients of the relay may do').choices(RELAY_RIGHTS).default('read'),
     )
     .option('--relay-mode <mode>', "mode of the relay's unix socket (default: 0600; with a group 0660)")
     .option('--relay-group <group>', "group of the relay's unix socket: a name or a number")
-    .option('--relay-keep', 'keep their connections while the daemon is away');
+    .option('--relay-keep', "keep the relay's clients connected while the daemon is away");
 }
 
 const program = new Command('pksigd')
@@ -134,7 +142,7 @@ withKeyOptions(
     .command('sign')
     .description('sign once: base64 data on stdin, the base64 lines of the signature on stdout')
     .addOption(keyOption())
-    .option('--cert <cert>', 'its certificate, where the token tells no public key: a file or a pkcs11: URI')
+    .option('--cert <cert>', "the key's certificate, where the token tells no public key: a file or a pkcs11: URI")
     .option('--algorithm <text>', "OpenVPN's algorithm text; without it, what the data's shape says"),
   'warn',
 ).action(async (flags: SignFlags) => {
@@ -146,7 +154,7 @@ withKeyOptions(
   withTunnelOptions(
     program
       .command('check')
-      .description('take the options of run and say whether that works, and which lines it wants in the .ovpn')
+      .description('check a set-up (the options of run) and print the directives that the .ovpn needs')
       .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
       .option('--json', 'print one JSON object a verdict'),
   ),
@@ -159,8 +167,8 @@ withKeyOptions(
 withTokenOptions(
   program
     .command('keys')
-    .description('what there is: modules, tokens, keys, certificates, how each key signs, and its URI for --key')
-    .argument('[uri]', 'a pkcs11: URI: only what it fits')
+    .description('list modules, tokens, keys and certificates, how each key signs, and its URI for --key')
+    .argument('[uri]', 'list only what this pkcs11: URI fits')
     .addOption(
       new Option(
         '--module <path>',
@@ -181,7 +189,7 @@ program
     '--management <address...>',
     "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
   )
-  .option('--management-client', 'listen there for a daemon that has --management-client')
+  .option('--management-client', 'listen at the --management address for a daemon that has --management-client')
   .addOption(managementUserOption())
   .option('--json', 'print parsed replies and notifications, one JSON object a line')
   .argument('[command...]', 'the command, behind --')
@@ -206,6 +214,7 @@ function reportEnd(code: AgentErrorCode | undefined, text: string, stack?: strin
 /** The command: reads its arguments, does what they say, ends the process. */
 export async function main(): Promise<never> {
   process.on('exit', leaveDeadTerminals);
+  explainBy(commandLineHint);
   try {
     await program.parseAsync();
   } catch (error) {

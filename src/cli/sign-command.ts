@@ -1,6 +1,7 @@
 import { Keyring } from '../agent/keyring.ts';
 import { keySettings, tokenSettings, type KeyFlags } from '../config/flags.ts';
 import { AgentError } from '../errors.ts';
+import { base64Lines } from '../management/internal.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature } from '../signing/signer.ts';
@@ -16,7 +17,6 @@ export interface SignFlags extends KeyFlags {
 
 /** Whole TLS 1.2 transcripts are some KB; nothing that a daemon sends comes near. */
 const MAX_INPUT = 1024 * 1024;
-const LINE = 64;
 
 async function readStdin(): Promise<string> {
   let text = '';
@@ -37,6 +37,5 @@ export async function signCommand(flags: SignFlags): Promise<void> {
   const request = parseSignatureRequest(await readStdin(), flags.algorithm, keyKind(signer.publicKey));
   const { bytes, mechanism } = await createSignature(signer, request);
   log.debug({ key: signer.name, scheme: request.algorithmText, mechanism }, 'signed');
-  const lines = bytes.toString('base64').match(new RegExp(`.{1,${LINE}}`, 'g')) ?? [];
-  print(lines.join('\n') + '\n');
+  print(`${base64Lines(bytes).join('\n')}\n`);
 }

@@ -1,9 +1,11 @@
 import { userInfo } from 'node:os';
 import type { Emit } from '../agent/events.ts';
 import { checkStart } from '../check/start.ts';
+import { explained } from '../check/verdict.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import type { OpenVpnConfig } from '../config/openvpn-config.ts';
+import { commandLineHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
 
 /**
@@ -24,6 +26,6 @@ export async function tellStartCheck(
     now: Date.now(),
   };
   await checkStart(options, (verdict) => {
-    emit({ type: 'setup-checked', ...verdict });
+    emit({ type: 'setup-checked', ...explained(verdict, commandLineHint) });
   });
 }

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { AgentError, errorCode } from '../errors.ts';
-import type { AskManner } from '../keys/open-key.ts';
+import type { AskManner } from '../keys/key-options.ts';
 import type { Secret } from '../secret.ts';
 import type { PinSettings } from './settings.ts';
 import {

@@ -1,3 +1,5 @@
+// Key files: PEM, DER, PKCS#8, PKCS#12, opened as a Signer that holds the key in this process, and certificates in files.
+// For keys/, the checks, and the library.
 import {
   createPrivateKey,
   createPublicKey,
@@ -86,7 +88,7 @@ function isEncryptedPkcs8(bytes: Buffer): boolean {
 
 async function askPassphrase(path: string, ask: KeyFileOptions['passphrase']): Promise<Secret> {
   if (ask) return await ask();
-  throw new AgentError('ERR_PIN_REQUIRED', `the key file ${path} is encrypted`, { hint: 'give --pin-source' });
+  throw new AgentError('ERR_PIN_REQUIRED', `the key file ${path} is encrypted`, { reason: 'no-passphrase' });
 }
 
 /** Parses with a passphrase or without one. Errors are AgentErrors. */
@@ -107,7 +109,7 @@ async function parse(bytes: Buffer, path: string, ask: KeyFileOptions['passphras
     try {
       return await parseWith(bytes, path, undefined);
     } catch (error) {
-      // many PKCS#12 files have the empty passphrase: only if the MAC says otherwise is anybody asked
+      // many PKCS#12 files have the empty passphrase: a person is asked only if the MAC says otherwise
       if (errorCode(error) !== 'ERR_PIN_INCORRECT') throw error;
     }
   }
@@ -149,22 +151,15 @@ export class FileKey implements Signer {
     }
   }
 
-  sign(request: SignatureRequest): Promise<RawSignature> {
+  sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
+    if (signal?.aborted === true) {
+      return Promise.reject(new AgentError('ERR_ABORTED', 'given up', { cause: signal.reason }));
+    }
     return Promise.resolve({ bytes: this.#sign(request), mechanism: 'file' });
   }
 
   canSign(): boolean {
     return true;
-  }
-
-  /** A key in memory is always ready. */
-  ready(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  /** It never is. */
-  onLost(): () => void {
-    return () => undefined;
   }
 
   #sign(request: SignatureRequest): Buffer {
@@ -185,7 +180,7 @@ export class FileKey implements Signer {
   }
 
   #rsa(): Extract<KeyKind, { type: 'RSA' }> {
-    if (this.#kind.type !== 'RSA') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is no RSA key`);
+    if (this.#kind.type !== 'RSA') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is not an RSA key`);
     return this.#kind;
   }
 
@@ -195,7 +190,7 @@ export class FileKey implements Signer {
 
   #ecdsa({ digest, hash, message }: EcdsaRequest): Buffer {
     if (hash && message) return sign(hash.name, message, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' });
-    if (this.#kind.type !== 'EC') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is no EC key`);
+    if (this.#kind.type !== 'EC') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is not an EC key`);
     this.#scalar ??= Buffer.from(this.#privateKey.export({ format: 'jwk' }).d ?? '', 'base64url');
     return signEcdsaDigest(this.#kind.curve, digest, this.#scalar);
   }

@@ -11,7 +11,7 @@ export interface PemBlock {
 const BOUNDARY = /-----(BEGIN|END) ([A-Z0-9 ]+)-----/g;
 
 /**
- * All blocks of a text in order; none if it is no PEM. Whatever stands between them (`Bag Attributes`…) is left out, and
+ * All blocks of a text in order; none if it is not PEM. The text between them (`Bag Attributes`…) is left out, and
  * so is a block that another one's beginning cuts.
  */
 export function pemBlocks(text: string): PemBlock[] {
@@ -31,6 +31,11 @@ export function pemBlocks(text: string): PemBlock[] {
 /** The bytes in a block that has no headers. */
 export function pemContent({ text }: PemBlock): Buffer {
   return Buffer.from(text.split('\n').slice(1, -1).join(''), 'base64');
+}
+
+/** A certificate's subject or issuer, which node:crypto gives with a line for each part: `CN=x, O=y`. */
+export function nameOnOneLine(name: string): string {
+  return name.replaceAll('\n', ', ');
 }
 
 /** PEM of one certificate, with a line end. */

@@ -4,7 +4,7 @@ import { AgentError } from '../errors.ts';
 import { DerivationBudget } from './derivation-cost.ts';
 import { withBudget } from './forge-derivation.ts';
 
-/** What a PKCS#12 file holds, as far as we need it. */
+/** The contents of a PKCS#12 file, as far as we need them. */
 export interface Pkcs12Contents {
   readonly privateKey: KeyObject;
   /** The key's own certificate first. */

@@ -5,7 +5,7 @@ import { AgentError, errorText } from '../errors.ts';
 import { mayCome, readFileLimited } from '../read-file-limited.ts';
 import { pemBlocks } from './pem.ts';
 
-/** A key file is a few KB; PKCS#12 with a long chain some tens. Whoever names a disk image gets an error. */
+/** A key file is a few KB; PKCS#12 with a long chain some tens. A disk image named by mistake is an error. */
 const MAX_BYTES = 1024 * 1024;
 
 const PUBLIC_LABELS = new Map([
@@ -34,7 +34,8 @@ function refusePublic(bytes: Buffer, path: string): void {
   const what = PUBLIC_LABELS.get(label);
   if (what === undefined) return;
   throw new AgentError('ERR_KEY_FILE', `${path} is a ${what}, and holds no private key`, {
-    hint: what === 'certificate' ? 'give --key its key, and this file to --cert' : 'give --key the private key',
+    hint: 'the private key is needed',
+    reason: what === 'certificate' ? 'certificate-as-key' : 'public-key-as-key',
   });
 }
 
@@ -43,13 +44,14 @@ function refuseReadable(status: Stats, path: string): void {
   if ((status.mode & closedTo) === 0) return;
   const mode = (status.mode & 0o777).toString(8).padStart(4, '0');
   throw new AgentError('ERR_KEY_PERMISSIONS', `others can read the key file ${path} (mode ${mode})`, {
-    hint: `chmod 600 it, or give --allow-readable-key`,
+    hint: 'chmod 600 it',
+    reason: 'readable-key',
   });
 }
 
 /**
  * Reads a file that holds a private key, after a look at who else can. As OpenSSH does: a file of one's own must be
- * closed to group and others; somebody else's file (root's, shared through a group on purpose) only to others.
+ * closed to group and others; another user's file (root's, shared through a group on purpose) only to others.
  * @throws AgentError ERR_KEY_NOT_FOUND, ERR_KEY_FILE, ERR_KEY_PERMISSIONS
  */
 export async function readPrivateFile(path: string, allowReadableByOthers: boolean): Promise<Buffer> {
@@ -62,7 +64,7 @@ export async function readPrivateFile(path: string, allowReadableByOthers: boole
     if (!mayCome(error)) throw error;
     throw new AgentError('ERR_KEY_NOT_FOUND', errorText(error), { cause: error.cause });
   });
-  // before its mode: nobody has to hide a certificate
+  // before its mode: a certificate need not be hidden
   refusePublic(bytes, path);
   if (status && !allowReadableByOthers) refuseReadable(status, path);
   return bytes;

@@ -1,50 +1,32 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AgentError, errorCode, errorText } from '../errors.ts';
+import { AgentError, errorCode } from '../errors.ts';
+import { Listeners } from '../listeners.ts';
+import { unlessAborted } from '../promises.ts';
 import type { SignatureRequest } from '../signing/request.ts';
-import { verifySignature, type RawSignature, type Signer } from '../signing/signer.ts';
-
-/** What happens to one of several copies of a key. */
-export interface FailoverEvent {
-  readonly type: 'copy-failed' | 'copy-works';
-  /** The copy, as its KEY was given. */
-  readonly key: string;
-  readonly error?: string;
-  /** Milliseconds for which it is passed over. */
-  readonly pause?: number;
-}
+import type { Availability, Signer, VerifiedSignature } from '../signing/signer.ts';
+import { isRequestsFault, KeyCopy, type FailoverEvent, type KeySource } from './key-copy.ts';
 
 export interface FailoverOptions {
   /** Milliseconds until the next copy is asked as well. */
   readonly patience: number;
-  readonly onEvent?: (event: FailoverEvent) => void;
+  readonly onEvent?: ((event: FailoverEvent) => void) | undefined;
 }
 
-/** A copy, open or not yet. */
-interface Copy {
-  readonly key: string;
-  readonly open: () => Promise<Signer>;
-  signer?: Signer;
-  opening?: Promise<Signer> | undefined;
-  retry?: NodeJS.Timeout;
-  /** Its token went away, and has not come back. */
-  isLost: boolean;
-  /** Circuit breaker: how often it failed in a row, and until when it is passed over. */
-  failures: number;
-  pausedUntil: number;
-}
-
-const FIRST_PAUSE = 5_000;
-const LAST_PAUSE = 300_000;
-
-/** Requests that no copy can answer, or that nobody wants answered any more: asking the next one is of no use. */
-function isRequestsFault(error: unknown): boolean {
-  const code = errorCode(error);
-  return code === 'ERR_ABORTED' || code?.startsWith('ERR_REQUEST_') === true;
-}
-
-function worst(errors: readonly unknown[]): unknown {
+/** Why no copy could be opened: trouble with a PIN, since that needs a person, else what the first one's is. */
+function whyNoneOpens(errors: readonly unknown[]): unknown {
   return errors.find((error) => errorCode(error)?.startsWith('ERR_PIN_') === true) ?? errors[0];
+}
+
+/** The first signature that one of these gives; none at all if all of them fail. */
+async function firstSignature(signing: readonly Promise<VerifiedSignature>[]): Promise<VerifiedSignature> {
+  return await new Promise((resolve) => {
+    for (const one of signing) one.then(resolve, () => undefined);
+  });
+}
+
+async function closeAll(signers: readonly Signer[]): Promise<void> {
+  await Promise.all(signers.map((signer) => signer[Symbol.asyncDispose]()));
 }
 
 /** One key in several places (tokens, HSMs, remotes, files): the first copy that works signs. */
@@ -52,19 +34,32 @@ export class FailoverKey implements Signer {
   readonly name: string;
   readonly publicKey: KeyObject;
   readonly certificates: readonly X509Certificate[];
-  readonly #copies: readonly Copy[];
-  readonly #options: FailoverOptions;
-  readonly #lostListeners = new Set<() => void>();
-  /** Told whenever a copy could be opened. */
-  readonly #openings = new Set<() => void>();
+  /** Ready while any copy is; lost when the last one is. */
+  readonly availability: Availability = { ready: () => this.#ready(), onLost: (listener) => this.#lost.add(listener) };
+  readonly #copies: readonly KeyCopy[];
+  readonly #patience: number;
+  readonly #lost = new Listeners();
+  readonly #there = new Listeners();
   #isClosed = false;
 
-  private constructor(first: Signer, copies: readonly Copy[], options: FailoverOptions) {
+  private constructor(first: Signer, sources: readonly KeySource[], { patience, onEvent }: FailoverOptions) {
     this.name = first.name;
     this.publicKey = first.publicKey;
     this.certificates = first.certificates;
-    this.#copies = copies;
-    this.#options = options;
+    this.#patience = patience;
+    const owner = {
+      onEvent,
+      check: (signer: Signer) => {
+        this.#checkIsSame(signer);
+      },
+      onThere: () => {
+        this.#there.tell();
+      },
+      onLost: () => {
+        if (!this.#copies.some(({ isThere }) => isThere)) this.#lost.tell();
+      },
+    };
+    this.#copies = sources.map((source) => new KeyCopy(source, owner));
   }
 
   /**
@@ -72,182 +67,106 @@ export class FailoverKey implements Signer {
    * @throws AgentError ERR_USAGE if that is one's; ERR_CERTIFICATE_MISMATCH if two are not the same key; if none opens what
    *   a PIN's trouble says, since that needs a person, else the first one's error
    */
-  static async open(
-    keys: readonly { readonly key: string; readonly open: () => Promise<Signer> }[],
-    options: FailoverOptions,
-  ): Promise<FailoverKey> {
-    const results = await Promise.allSettled(keys.map(({ open }) => open()));
-    const open = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    // what the operator got wrong does not pass
-    const mistake = results.find((result) => result.status === 'rejected' && errorCode(result.reason) === 'ERR_USAGE');
-    if (mistake?.status === 'rejected') {
-      await Promise.all(open.map((signer) => signer[Symbol.asyncDispose]()));
-      throw mistake.reason;
+  static async open(sources: readonly KeySource[], options: FailoverOptions): Promise<FailoverKey> {
+    const results = await Promise.allSettled(sources.map(({ open }) => open()));
+    const signers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+    const [first, ...others] = signers;
+    if (!first) throw whyNoneOpens(errors);
+    const failover = new FailoverKey(first, sources, options);
+    try {
+      // what the operator got wrong does not pass
+      const mistake = errors.find((error) => errorCode(error) === 'ERR_USAGE');
+      if (mistake !== undefined) throw mistake as Error;
+      for (const other of others) failover.#checkIsSame(other);
+    } catch (error) {
+      await closeAll(signers);
+      throw error;
     }
-    const [first, ...others] = open;
-    if (!first)
-      throw worst(results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : [])));
-    const stranger = others.find(({ publicKey }) => !publicKey.equals(first.publicKey));
-    if (stranger) {
-      await Promise.all(open.map((signer) => signer[Symbol.asyncDispose]()));
-      throw new AgentError('ERR_CERTIFICATE_MISMATCH', `${stranger.name} is another key than ${first.name}`);
-    }
-    const copies = keys.map((key): Copy => ({ ...key, isLost: false, failures: 0, pausedUntil: 0 }));
-    const failover = new FailoverKey(first, copies, options);
-    copies.forEach((copy, index) => {
+    for (const [index, copy] of failover.#copies.entries()) {
       const result = results[index];
-      if (result?.status === 'fulfilled') failover.#adopt(copy, result.value);
-      else failover.#failed(copy, result?.reason);
-    });
+      if (result?.status === 'fulfilled') copy.adopt(result.value);
+      else copy.failed(result?.reason);
+    }
     return failover;
   }
 
-  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
-    const now = Date.now();
-    // those that are away or paused come last: when nothing else works, anything is worth a try
-    const turn = ({ isLost, pausedUntil }: Copy): number => (isLost ? Infinity : Math.max(pausedUntil, now));
-    const order = [...this.#copies].sort((a, b) => (turn(a) === turn(b) ? 0 : turn(a) - turn(b)));
-    const attempts: Promise<RawSignature>[] = [];
+  /**
+   * Asks the copies one after another, the next one as soon as one fails or takes too long; the first signature counts.
+   * @throws AgentError the first copy's error if none signs; ERR_KEY_TIMEOUT where that one took too long; ERR_ABORTED at the
+   *   signal: copies that are at work then are left to themselves
+   */
+  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<VerifiedSignature> {
+    if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.name} is closed`);
+    const signing = this.#signWithAny(request, signal);
+    return signal ? await unlessAborted(signing, signal) : await signing;
+  }
+
+  async #signWithAny(request: SignatureRequest, signal: AbortSignal | undefined): Promise<VerifiedSignature> {
+    const earlier: Promise<VerifiedSignature>[] = [];
     let failure: unknown;
-    for (const copy of order) {
-      const attempt = this.#signWith(copy, request, signal);
-      attempt.catch(() => undefined); // whoever loses the race may fail unheard
+    for (const copy of this.#byTurn()) {
+      if (signal?.aborted === true) break;
+      const latest = copy.sign(request, signal);
+      latest.catch(() => undefined); // it may fail when another one has signed
       try {
-        return await this.#patiently(attempt, attempts);
+        return await this.#inTime(latest, earlier);
       } catch (error) {
         if (isRequestsFault(error)) throw error;
         failure ??= error;
       }
-      attempts.push(attempt);
+      earlier.push(latest);
     }
-    // whoever is still at it may yet bring it
-    return await Promise.any(attempts).catch(() => {
+    // those that took too long may still sign
+    return await Promise.any(earlier).catch(() => {
       throw failure;
     });
   }
 
-  /** Whichever of the copies that are open signs. */
+  /** All copies that are open must be able to: any of them may be the one that signs. */
   canSign(request: SignatureRequest): boolean {
-    return this.#copies.every(({ signer }) => signer?.canSign(request) ?? true);
+    return this.#copies.every((copy) => copy.canSign(request));
   }
 
-  /** Ready when any copy is. */
-  async ready(): Promise<void> {
-    for (let isReady = false; !isReady; ) {
-      const waits = this.#copies.flatMap(({ signer }) => (signer ? [signer.ready().then(() => true)] : []));
-      let another = (): void => undefined;
-      const opened = new Promise<boolean>((resolve) => {
-        another = () => {
-          resolve(false);
-        };
-      });
-      this.#openings.add(another);
-      isReady = await Promise.race([...waits, opened]);
-      this.#openings.delete(another);
-    }
+  /** In the order to ask them. Those that are away or paused come last: when nothing else works, all are worth a try. */
+  #byTurn(): KeyCopy[] {
+    const now = Date.now();
+    const turns = this.#copies.map((copy) => ({ copy, turn: copy.turn(now) }));
+    // not by a difference: of Infinity and Infinity there is none
+    return turns.sort((a, b) => (a.turn === b.turn ? 0 : a.turn < b.turn ? -1 : 1)).map(({ copy }) => copy);
   }
 
-  /** Lost when no copy is left. */
-  onLost(listener: () => void): () => void {
-    const own = (): void => {
-      listener();
-    };
-    this.#lostListeners.add(own);
-    return () => {
-      this.#lostListeners.delete(own);
-    };
-  }
-
-  /** A copy is open from now on. */
-  #adopt(copy: Copy, signer: Signer): void {
-    copy.signer = signer;
-    signer.onLost(() => {
-      copy.isLost = true;
-      void signer.ready().then(() => {
-        copy.isLost = false;
-        if (!this.#isClosed) this.#works(copy);
-      });
-      if (this.#copies.some((other) => other.signer && !other.isLost)) return;
-      for (const listener of [...this.#lostListeners]) listener();
-    });
-    this.#works(copy);
-    for (const told of this.#openings) told();
-  }
-
-  async #openCopy(copy: Copy): Promise<Signer> {
-    const signer = await copy.open();
-    if (!signer.publicKey.equals(this.publicKey)) {
-      await signer[Symbol.asyncDispose]();
-      throw new AgentError('ERR_CERTIFICATE_MISMATCH', `${signer.name} is another key than ${this.name}`);
-    }
-    this.#adopt(copy, signer);
-    return signer;
-  }
-
-  async #signerOf(copy: Copy): Promise<Signer> {
-    if (copy.signer) return copy.signer;
-    clearTimeout(copy.retry);
-    copy.opening ??= this.#openCopy(copy).finally(() => {
-      copy.opening = undefined;
-    });
-    return await copy.opening;
-  }
-
-  /** The first signature that comes, from the latest copy asked or an earlier one; else the latest one's failure. */
-  async #patiently(latest: Promise<RawSignature>, earlier: readonly Promise<RawSignature>[]): Promise<RawSignature> {
-    const enough = new AbortController();
-    const impatience = sleep(this.#options.patience, undefined, { signal: enough.signal }).then(() => {
-      throw new AgentError('ERR_MODULE_TIMEOUT', `a copy of the key took longer than ${this.#options.patience} ms`);
+  /**
+   * The signature of the latest copy that was asked, or of an earlier one that is quicker.
+   * @throws the latest copy's error; AgentError ERR_KEY_TIMEOUT if none signs in time
+   */
+  async #inTime(
+    latest: Promise<VerifiedSignature>,
+    earlier: readonly Promise<VerifiedSignature>[],
+  ): Promise<VerifiedSignature> {
+    const done = new AbortController();
+    const tooLong = sleep(this.#patience, undefined, { signal: done.signal }).then(() => {
+      throw new AgentError('ERR_KEY_TIMEOUT', `a copy of the key took longer than ${this.#patience} ms`);
     });
     try {
-      return await Promise.race([latest, Promise.any(earlier).catch(() => latest), impatience]);
+      return await Promise.race([latest, firstSignature(earlier), tooLong]);
     } finally {
-      enough.abort();
+      done.abort();
     }
   }
 
-  async #signWith(copy: Copy, request: SignatureRequest, signal: AbortSignal | undefined): Promise<RawSignature> {
-    try {
-      const signer = await this.#signerOf(copy);
-      const signature = await signer.sign(request, signal);
-      verifySignature(signer, request, signature); // a copy that glitches is a copy that fails
-      this.#works(copy);
-      return signature;
-    } catch (error) {
-      if (!isRequestsFault(error)) this.#failed(copy, error);
-      throw error;
-    }
+  async #ready(): Promise<void> {
+    while (!this.#copies.some(({ isThere }) => isThere)) await this.#there.next();
   }
 
-  #works(copy: Copy): void {
-    if (copy.failures > 0) this.#options.onEvent?.({ type: 'copy-works', key: copy.key });
-    copy.failures = 0;
-    copy.pausedUntil = 0;
-  }
-
-  #failed(copy: Copy, error: unknown): void {
-    const pause = Math.min(FIRST_PAUSE * 2 ** copy.failures, LAST_PAUSE);
-    copy.failures++;
-    copy.pausedUntil = Date.now() + pause;
-    this.#options.onEvent?.({ type: 'copy-failed', key: copy.key, error: errorText(error), pause });
-    if (copy.signer || this.#isClosed) return;
-    // not at the cost of a handshake
-    clearTimeout(copy.retry);
-    copy.retry = setTimeout(() => {
-      this.#signerOf(copy).catch((reason: unknown) => {
-        this.#failed(copy, reason);
-      });
-    }, pause);
-    copy.retry.unref();
+  #checkIsSame({ publicKey, name }: Signer): void {
+    if (publicKey.equals(this.publicKey)) return;
+    throw new AgentError('ERR_CERTIFICATE_MISMATCH', `${name} is another key than ${this.name}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    this.#lostListeners.clear();
-    for (const copy of this.#copies) {
-      clearTimeout(copy.retry);
-      const signer = copy.signer ?? (await copy.opening?.catch(() => undefined));
-      await signer?.[Symbol.asyncDispose]();
-    }
+    this.#lost.clear();
+    for (const copy of this.#copies) await copy[Symbol.asyncDispose]();
   }
 }

@@ -18,7 +18,7 @@ export {
   staticChallengeResponse,
 } from './notifications/challenge.ts';
 export { connectManagement, ManagementClient } from './client/client.ts';
-export type { CommandOptions } from './connection/command-queue.ts';
+export type { CommandOptions, ExchangeOptions } from './connection/command-queue.ts';
 export type { DaemonOwner } from './sockets/daemon-owner.ts';
 export {
   commandLine,
@@ -54,6 +54,7 @@ export {
   LINE_CUT_BEFORE_2_6,
   LineDecoder,
   type LineDecoderOptions,
+  type LineSink,
 } from './wire/line-decoder.ts';
 export { type ListenOptions, listenManagement, type ManagementListener } from './client/listener.ts';
 export { encodeNotification, hasEnvironment, parseNotification } from './notifications/notification.ts';
@@ -72,20 +73,21 @@ export type {
 export type { CloseReason, DaemonVersion, ManagementOptions } from './connection/options.ts';
 export { dynamicChallengeOf, type PasswordNotification } from './notifications/password.ts';
 export { type Reply, ReplyCollector } from './commands/reply.ts';
+export type { ReplyPart, ReplyShape } from './commands/shape.ts';
 export {
   type CommandEntry,
   COMMANDS,
   commandOf,
-  type ReplyPart,
-  type ReplyShape,
+  parseReply,
+  RELAY_RIGHTS,
+  type RelayRights,
   replyShape,
 } from './commands/table.ts';
-export type { ProxyChoice, RemoteEntry } from './client/question-commands.ts';
+export type { RemoteEntry } from './commands/read-reply.ts';
+export type { ProxyChoice } from './client/question-commands.ts';
 export type { AuthRetry, HistoryOptions, LoadStats } from './client/daemon-commands.ts';
 export { type DaemonStatus, parseStatus, type StatusClient, type StatusRoute } from './commands/status.ts';
-export { parseReply } from './commands/read-reply.ts';
 export type { OnRejected } from './sockets/rejections.ts';
 export { Relay, type RelayEvent, type RelayOptions } from './relay/relay.ts';
-export { RELAY_RIGHTS, type RelayRights } from './relay/rights.ts';
 export { AgentError, type AgentErrorCode, errorCode } from '../errors.ts';
 export { Secret } from '../secret.ts';

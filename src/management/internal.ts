@@ -1,9 +1,10 @@
 /**
- * What the rooms above need of this one beyond its public face, `index.ts`: who is at the other end of a socket,
- * and what is left of our own.
+ * For the rooms above, beyond the public face `index.ts`: who is at the other end of a socket, what is left of our own
+ * sockets, and base64 in lines.
  *
  * @module
  */
 export { BoundServer } from './sockets/bound-server.ts';
 export { approach, checkOwnerIsKnowable } from './sockets/daemon-owner.ts';
 export { whoReaches, whoReplaces } from './sockets/reach.ts';
+export { base64Lines } from './wire/pem.ts';

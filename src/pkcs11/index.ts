@@ -1,22 +1,23 @@
-/** Tokens: PKCS#11 URIs, module hosts, sessions, PINs, keys. Imported from outside by this door only. */
-export { CKF } from './constants.ts';
-export type { ModuleHost, ModuleHostEvent, ModuleHostOptions } from './host/module-host.ts';
+/**
+ * Keys and certificates in PKCS#11 tokens: URIs, modules in processes of their own, sessions, PINs, signing. For keys, check
+ * and cli, which come in by this door only.
+ */
+export type { Module } from './host/module.ts';
 export { ModuleHosts } from './host/module-hosts.ts';
+export type { ModuleHostEvent, ModuleHostOptions } from './host/options.ts';
 export type { TokenInfo } from './host/protocol.ts';
-export type { Session } from './host/session.ts';
 export { findTokens, listToken, tokenForPin, type FoundToken, type ListedToken } from './inventory/inventory.ts';
 export type { ListedKey } from './inventory/key-list.ts';
 export { signingTable, type SigningRow } from './inventory/signing-table.ts';
 export { readTokenCertificate } from './key/certificates.ts';
-export { signingWays } from './key/mechanisms.ts';
-export { findCertificate, findKey, findPublicHalf } from './key/objects.ts';
-export { TokenKey, type TokenKeyOptions } from './key/token-key.ts';
+export { canSignBy } from './key/mechanisms.ts';
+export { peekAtCertificate, peekAtKey } from './key/peek.ts';
+export { TokenKey, type TokenKeyOptions, type TokenOptions } from './key/token-key.ts';
 export { configuredModules, findModule, type ModuleName } from './modules/find-module.ts';
 export type { PinMemory } from './pins/pin-memory.ts';
-export { needsLogin } from './pins/pin-state.ts';
+export { pinState } from './pins/pin-state.ts';
 export { Pin, type PinOptions } from './pins/pin.ts';
 export { RefusedPins, processMemory } from './pins/refused-pins.ts';
-export type { TokenEvent } from './token/events.ts';
-export { awaitToken, refreshSlots } from './token/session.ts';
-export { lookAgain } from './token/token.ts';
+export { isSessionEvent, type TokenEvent } from './token/events.ts';
+export { Tokens, type TokensOptions } from './token/tokens.ts';
 export { formatPkcs11Uri, idHint, isPkcs11Uri, parsePkcs11Uri, pkcs11UriName, type Pkcs11Uri } from './uri.ts';

@@ -48,7 +48,7 @@ function decodeText(name: string, value: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(decode(value));
   } catch {
-    return refuse(`attribute '${name}' is no UTF-8`);
+    return refuse(`attribute '${name}' is not UTF-8`);
   }
 }
 

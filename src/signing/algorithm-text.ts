@@ -10,7 +10,7 @@ export type SchemeName =
   | 'ED25519'
   | 'ED448';
 
-/** What the daemon sent: something already hashed (or padded), or the whole message. */
+/** Whether the daemon sent something already hashed (or padded), or the whole message. */
 export type DataKind = 'digest' | 'message';
 
 /** A salt's length in bytes, or OpenVPN's words for one: as long as the hash, or as long as fits. */
@@ -45,7 +45,7 @@ function refuse(why: string): never {
 function parseParameters(name: SchemeName, words: readonly string[]): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>();
   for (const word of words) {
-    const [, key, value] = /^([a-z]+)=(.+)$/.exec(word) ?? refuse(`'${word}' is no parameter of an algorithm text`);
+    const [, key, value] = /^([a-z]+)=(.+)$/.exec(word) ?? refuse(`'${word}' is not a parameter of an algorithm text`);
     if (key === undefined || value === undefined) continue;
     if (!GRAMMAR[name].takes.some((known) => known === key)) refuse(`${name} takes no parameter '${key}'`);
     if (parameters.has(key)) refuse(`parameter '${key}' given twice`);
@@ -56,7 +56,7 @@ function parseParameters(name: SchemeName, words: readonly string[]): ReadonlyMa
 
 function parseSaltLength(text: string): SaltLength {
   if (text === 'digest' || text === 'max') return text;
-  if (!/^\d{1,5}$/.test(text)) throw new AgentError('ERR_REQUEST_SALT', `'${text}' is no salt length`);
+  if (!/^\d{1,5}$/.test(text)) throw new AgentError('ERR_REQUEST_SALT', `'${text}' is not a salt length`);
   return Number(text);
 }
 

@@ -14,7 +14,7 @@ export const CONSTRUCTED_OCTET_STRING = 0x24;
 export const OBJECT_IDENTIFIER = 0x06;
 export const SEQUENCE = 0x30;
 const CONSTRUCTED = 0x20;
-/** Nobody nests deeper, but for whoever wants to exhaust a stack. */
+/** Deeper than any real file nests: more is an attempt to exhaust the stack. */
 const MAX_DEPTH = 32;
 
 /**

@@ -13,7 +13,7 @@ export function verifyEcdsaDigest(curve: CurveName, digest: Buffer, signature: B
   const length = CURVE_BYTES[curve];
   const coordinates = [x, y].map((part) => Buffer.from(part, 'base64url'));
   if (coordinates.some((part) => part.length !== length)) {
-    throw new AgentError('ERR_KEY_UNSUPPORTED', `the public key is no point on ${curve}`);
+    throw new AgentError('ERR_KEY_UNSUPPORTED', `the public key is not a point on ${curve}`);
   }
   const point = Buffer.concat([Buffer.from([4]), ...coordinates]);
   return CURVES[curve].verify(signature, digest, point, AS_GIVEN);

@@ -16,7 +16,7 @@ export function encodeDigestInfo(hash: Hash, digest: Uint8Array): DigestInfo {
 }
 
 /**
- * MD5-SHA1 has no DigestInfo around it: whoever asks for the signature of a bare digest could choose 36 bytes that a lax
+ * MD5-SHA1 has no DigestInfo around it: a daemon that asks for the signature of a bare digest could choose 36 bytes that a lax
  * verifier takes for another hash's DigestInfo in BER, such as MD5's, whose 34 bytes a longer length makes 36. What spans
  * all bytes as a SEQUENCE or an OCTET STRING is refused, and a SEQUENCE of any length that starts as a DigestInfo does.
  * One in some 16,000 true digests looks like that: the next handshake has another one.
@@ -40,7 +40,7 @@ const WRAPPERS: ReadonlySet<number> = new Set([SEQUENCE, OCTET_STRING, CONSTRUCT
 
 /**
  * Reads a DigestInfo, the inverse of {@link encodeDigestInfo}. It must be exact: DER, a known hash, NULL parameters, the
- * digest's length, no byte more. Anything else under RSA would make the agent sign what nobody hashed.
+ * digest's length, no byte more. Anything else under RSA would make the agent sign what was never hashed.
  * @throws AgentError ERR_REQUEST_DIGEST_INFO
  */
 export function parseDigestInfo(encoded: Uint8Array): DigestInfo {

@@ -5,8 +5,8 @@ import { PLAIN_HASHES, type Hash } from './hashes.ts';
 const TRAILER = 0xbc;
 
 /**
- * The zeros that must stand before `01` in the unmasked DB of a block that somebody else encoded. With a salt that fills
- * the block, DB is random but for one byte: whoever can ask for signatures could blind any ciphertext some ten thousand
+ * The zeros that must stand before `01` in the unmasked DB of a block that was encoded elsewhere. With a salt that fills
+ * the block, DB is random but for one byte: a daemon that can ask for signatures could blind any ciphertext some ten thousand
  * times until it looks like such a block, and have it decrypted. Eight zeros put that out of reach; TLS, whose salt is
  * as long as the hash (RFC 8446 section 4.2.3), leaves far more in every key of 1024 bits and up.
  */
@@ -92,7 +92,7 @@ export function verifyEmsaPss(
 }
 
 /**
- * Is this block, encoded by somebody else over a message that we never see, an EMSA-PSS block under one of the hashes?
+ * Is this block, encoded elsewhere over a message that we never see, an EMSA-PSS block under one of the hashes?
  * The trailer alone proves nothing: DB must unmask to zeros, 01, salt, with at least {@link MIN_ZEROS} zeros.
  */
 export function looksLikeEmsaPss(block: Uint8Array, modulusBits: number): boolean {

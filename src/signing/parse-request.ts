@@ -14,7 +14,7 @@ function decodeBase64(text: string): Buffer {
   if (text === '') throw new AgentError('ERR_REQUEST_EMPTY', 'nothing to sign: the data are empty');
   const bytes = Buffer.from(text, 'base64');
   if (bytes.toString('base64') !== text)
-    throw new AgentError('ERR_REQUEST_BASE64', 'the data to sign are no valid base64');
+    throw new AgentError('ERR_REQUEST_BASE64', 'the data to sign are not valid base64');
   return bytes;
 }
 

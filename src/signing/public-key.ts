@@ -11,7 +11,7 @@ const CURVE_BY_OPENSSL_NAME = new Map<string, CurveName>([
   ['secp521r1', 'P-521'],
 ]);
 
-/** What kind of key it is, as far as signature schemes depend on it. */
+/** The kind of a key, as far as signature schemes depend on it. */
 export type KeyKind =
   | { readonly type: 'RSA'; readonly modulusBits: number; readonly modulusBytes: number }
   | { readonly type: 'EC'; readonly curve: CurveName; readonly orderBytes: number }

@@ -3,7 +3,7 @@ import type { DigestInfo } from './emsa-pkcs1.ts';
 import type { Hash } from './hashes.ts';
 
 interface RequestBase {
-  /** What was to be signed, as the daemon sent it. */
+  /** The data to sign, as the daemon sent them. */
   readonly tbs: Buffer;
   readonly dataKind: DataKind;
   /** The algorithm text, given or deduced, for the log. */

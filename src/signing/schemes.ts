@@ -30,7 +30,10 @@ function common(tbs: Buffer, { dataKind, text }: NamedAlgorithm) {
 function digestOf(tbs: Buffer, hash: Hash, dataKind: Algorithm['dataKind']): Buffer {
   if (dataKind === 'message') return hash.digest(tbs);
   if (tbs.length !== hash.length) {
-    throw new AgentError('ERR_REQUEST_LENGTH', `${tbs.length} bytes are no ${hash.name} digest (${hash.length} bytes)`);
+    throw new AgentError(
+      'ERR_REQUEST_LENGTH',
+      `${tbs.length} bytes are not a ${hash.name} digest (${hash.length} bytes)`,
+    );
   }
   return tbs;
 }
@@ -121,7 +124,7 @@ const ecdsa: SchemeEntry<'ECDSA', 'EC', RequestOf<'ECDSA'>> = {
   build(tbs, algorithm, { orderBytes }) {
     const { hash, dataKind } = algorithm;
     if (!hash && (tbs.length < 20 || tbs.length > 64)) {
-      throw new AgentError('ERR_REQUEST_LENGTH', `${tbs.length} bytes are no digest for ECDSA (20 to 64 bytes)`);
+      throw new AgentError('ERR_REQUEST_LENGTH', `${tbs.length} bytes are not a digest for ECDSA (20 to 64 bytes)`);
     }
     // FIPS 186-5 section 6.4.1: the leftmost bits. Some tokens don't truncate, or sign the wrong ones
     const digest = (hash ? digestOf(tbs, hash, dataKind) : tbs).subarray(0, orderBytes);
@@ -144,7 +147,7 @@ function eddsa<Name extends EddsaName>(name: Name): SchemeEntry<EddsaName, Name,
   };
 }
 
-/** The scheme as callers see it: one type for all, the kinds matched by whoever looks it up. */
+/** The scheme as callers see it: one type for all, the kinds matched by the caller that looks it up. */
 export interface SignatureScheme {
   readonly keyType: KeyKind['type'];
   build(tbs: Buffer, algorithm: NamedAlgorithm, kind: KeyKind): SignatureRequest;

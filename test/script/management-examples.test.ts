@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { staticChallengeResponse } from '../../src/management/index.ts';
-import { type FakeDaemon, FakeListener, GREETING } from '../unit/management/fake-daemon.ts';
+import { type FakeDaemon, FakeListener, GREETING } from '../support/fake-daemon.ts';
 
 // docs/examples import the package by its name: npm run build first
 

@@ -1,68 +1,83 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { ManagementAddress } from '../../src/management/index.ts';
+import { escaped, ManagementEnd } from './management-end.ts';
 
-/** How long the fake daemon waits for a line. */
+export const GREETING = ">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n";
+
+/** How long a daemon that connected waits for something to come, in milliseconds. */
 const PATIENCE = 120_000;
 
-/** A scripted OpenVPN daemon with `--management-client`: it connects to pksigd and says what the test wants. */
-export class FakeDaemon {
-  readonly #socket: Socket;
-  readonly #lines: AsyncIterator<string>;
-  readonly #ahead: string[] = [];
-  readonly #said: string[] = [];
-
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    this.#lines = createInterface({ input: socket })[Symbol.asyncIterator]();
-    socket.setTimeout(PATIENCE, () => {
-      socket.destroy(new Error(`fake daemon: nothing more came after:\n${this.#said.join('\n')}`));
-    });
-  }
-
-  /** Connects to the unix socket at which pksigd listens. */
-  static async open(path: string): Promise<FakeDaemon> {
-    const socket = connect(path);
+/** A scripted OpenVPN daemon: it says what the test wants. */
+export class FakeDaemon extends ManagementEnd {
+  /** One with `--management-client`: connects to an address, or a unix socket's path, at which its client listens. */
+  static async open(place: ManagementAddress | string): Promise<FakeDaemon> {
+    const socket = connect(typeof place === 'string' ? { path: place } : place);
     await once(socket, 'connect');
-    return new FakeDaemon(socket);
+    const daemon = new FakeDaemon(socket);
+    socket.setTimeout(PATIENCE, () => {
+      daemon.close();
+    });
+    return daemon;
   }
 
-  say(text: string): void {
-    this.#said.push(`daemon: ${text.trimEnd()}`);
-    this.#socket.write(text);
-  }
-
-  /** Waits for a line, whatever other commands pksigd sends before it. */
+  /** Waits for a line, whatever other commands came before it. */
   async hears(command: string): Promise<void> {
-    const known = this.#ahead.indexOf(command);
-    if (known >= 0) {
-      this.#ahead.splice(known, 1);
-      return;
-    }
-    for (let line = await this.#next(); line !== command; line = await this.#next()) this.#ahead.push(line);
+    await this.takeOut(new RegExp(`^${escaped(command)}\n`, 'm'));
   }
 
-  /** Has this line come already, beside what was waited for? */
+  /** Whether this line has come, and was not waited for yet. */
   hasHeard(command: string): boolean {
-    return this.#ahead.includes(command);
+    return this.received.split('\n').includes(command);
   }
 
   /** Waits for a `pk-sig` (or `rsa-sig`) block: its base64 lines. */
   async hearsBlock(header: string): Promise<string[]> {
-    await this.hears(header);
-    const lines: string[] = [];
-    for (let line = await this.#next(); line !== 'END'; line = await this.#next()) lines.push(line);
-    return lines;
+    const block = await this.takeOut(new RegExp(`^${escaped(header)}\n(?:.*\n)*?END\n`, 'm'));
+    return block.split('\n').slice(1, -2);
+  }
+}
+
+/** Listens as a daemon does; `next` is the daemon's end of the next connection. */
+export class FakeListener {
+  readonly address: ManagementAddress;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #ready: FakeDaemon[] = [];
+  readonly #waiting: ((daemon: FakeDaemon) => void)[] = [];
+
+  private constructor(server: Server) {
+    this.#server = server;
+    const bound = server.address();
+    this.address =
+      typeof bound === 'object' && bound !== null
+        ? { kind: 'tcp', host: '127.0.0.1', port: bound.port }
+        : { kind: 'unix', path: bound ?? '' };
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      const daemon = new FakeDaemon(socket);
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) this.#ready.push(daemon);
+      else waiting(daemon);
+    });
   }
 
-  close(): void {
-    this.#socket.destroy();
+  static async start(path?: string): Promise<FakeListener> {
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      if (path === undefined) server.listen(0, '127.0.0.1', resolve);
+      else server.listen(path, resolve);
+    });
+    return new FakeListener(server);
   }
 
-  async #next(): Promise<string> {
-    const { value, done } = (await this.#lines.next()) as IteratorResult<string, undefined>;
-    if (done === true) throw new Error(`fake daemon: pksigd closed after:\n${this.#said.join('\n')}`);
-    this.#said.push(`pksigd: ${value}`);
-    return value;
+  next(): Promise<FakeDaemon> {
+    const daemon = this.#ready.shift();
+    return daemon === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(daemon);
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
   }
 }

@@ -31,7 +31,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that means no 
     ]) {
       await expect(pksigd(...command)).rejects.toThrow(`the PKCS#11 module ${bed.modulePath} ${said}`);
     }
-    // not the ladder: another host would say the same
+    // no recovery step: another host would say the same
     expect(await bed.calls('C_Login')).toHaveLength(2);
   });
 

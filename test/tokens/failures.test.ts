@@ -247,7 +247,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       },
     );
 
-    test('no session left: at the start an error, later a matter for the ladder', async () => {
+    test('no session left: at the start an error, later a matter for the recovery steps', async () => {
       await bed.fault('C_OpenSession', { rv: CKR.SESSION_COUNT, times: 1 });
       await expect(open()).rejects.toMatchObject({ ckr: 'CKR_SESSION_COUNT' });
       await using agent = await open();

@@ -79,7 +79,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the PIN', () => {
     await bed.fault('C_GetTokenInfo', { setFlags: CKF.FINAL_TRY });
     await expect(open()).rejects.toMatchObject({
       code: 'ERR_PIN_FINAL_TRY',
-      hint: expect.stringContaining('--use-final-pin-try'),
+      reason: 'final-pin-try',
     });
     expect(await calls('C_Login')).toBe(0);
     await using agent = await open('p256', { useFinalPinTry: true });

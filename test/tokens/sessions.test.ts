@@ -55,10 +55,10 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('two keys of one token',
       const lost: string[] = [];
       await using first = await AgentKey.open(bed, bed.key('p256'));
       const second = await AgentKey.open(bed, bed.key('rsa2048'), { beside: first, watchInterval: WATCH });
-      first.signer.onLost(() => lost.push('first'));
-      const undo = first.signer.onLost(() => lost.push('undone'));
-      second.signer.onLost(() => lost.push('second'));
-      undo();
+      first.signer.availability?.onLost(() => lost.push('first'));
+      const undo = first.signer.availability?.onLost(() => lost.push('undone'));
+      second.signer.availability?.onLost(() => lost.push('second'));
+      undo?.();
       // the second one's watch sees it, though the first one opened the session
       await bed.fault('C_GetTokenInfo', { rv: CKR.TOKEN_NOT_PRESENT });
       await expect.poll(() => [types(first), types(second)]).toEqual([['lost'], ['lost']]);

@@ -1,15 +1,44 @@
+/**
+ * The management client that programs use: connecting, listening, and a method for each command in groups by subject.
+ * For the public face, and the relay.
+ *
+ * @module
+ */
 import type { Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
-import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
+import { within } from '../../promises.ts';
+import { accepted, type Reply } from '../commands/reply.ts';
+import type { ExchangeOptions } from '../connection/command-queue.ts';
+import { ManagementConnection } from '../connection/connection.ts';
 import type { ManagementOptions } from '../connection/options.ts';
-import { ServerCommands } from './server-commands.ts';
+import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
 import { dial } from '../sockets/dial.ts';
+import { type DaemonCommands, daemonCommands } from './daemon-commands.ts';
+import { type QuestionCommands, questionCommands } from './question-commands.ts';
+import { type ServerCommands, serverCommands } from './server-commands.ts';
+import { type SigningCommands, signingCommands } from './signing-commands.ts';
+
+/** The commands' methods: they are assigned to the class below. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- all that is declared here is assigned there
+export interface ManagementClient extends SigningCommands, DaemonCommands, QuestionCommands, ServerCommands {}
 
 /**
  * A management client: one connection to one daemon. Made by {@link connectManagement}, or by
  * {@link listenManagement} for daemons that connect by themselves.
  */
-export class ManagementClient extends ServerCommands {}
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- see above
+export class ManagementClient extends ManagementConnection {
+  /**
+   * Sends a line as it is, and a block behind it if there is one.
+   *
+   * @throws AgentError ERR_MANAGEMENT_COMMAND with the daemon's words if it answers with an error; and as {@link exchange}
+   */
+  async raw(line: string, options: ExchangeOptions = {}): Promise<Reply> {
+    return accepted(line.split(' ', 1)[0] ?? line, await this.exchange(line, options));
+  }
+}
+
+Object.assign(ManagementClient.prototype, signingCommands, daemonCommands, questionCommands, serverCommands);
 
 /**
  * Connects to a daemon's management interface (`--management ADDRESS PORT` or `PATH unix`) and waits for its greeting.
@@ -23,16 +52,11 @@ export async function connectManagement(
   options: ManagementOptions = {},
 ): Promise<ManagementClient> {
   const name = formatManagementAddress(address);
-  const limit = deadline(name, options);
-  try {
-    const socket = await dial(address, limit.signal, options.owner);
+  return await inTime(name, options, async (limit) => {
+    const socket = await dial(address, limit, options.owner);
     options.onConnected?.();
-    return await greet(socket, name, options, limit.signal);
-  } catch (error) {
-    throw limit.explain(error);
-  } finally {
-    limit.stop();
-  }
+    return await greet(socket, name, options, limit);
+  });
 }
 
 /** Makes a client of a connection that was accepted. `signal` only counts until the client is there. */
@@ -42,13 +66,25 @@ export async function acceptManagement(
   options: Omit<ManagementOptions, 'signal'>,
   signal: AbortSignal,
 ): Promise<ManagementClient> {
-  const limit = deadline(name, { ...options, signal });
+  return await inTime(name, { ...options, signal }, (limit) =>
+    greet(socket, name, { ...options, signal: undefined }, limit),
+  );
+}
+
+/** Works until the connect timeout is over or the caller's signal aborts. */
+async function inTime<T>(
+  name: string,
+  { signal, connectTimeout = 10_000 }: ManagementOptions,
+  work: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  using limit = within(connectTimeout, signal);
   try {
-    return await greet(socket, name, { ...options, signal: undefined }, limit.signal);
+    return await work(limit.signal);
   } catch (error) {
-    throw limit.explain(error);
-  } finally {
-    limit.stop();
+    if (!limit.isLate) throw error;
+    const text = `OpenVPN didn't greet us on ${name} within ${connectTimeout} ms`;
+    const hint = 'it serves one management client at a time: is another one connected?';
+    throw new AgentError('ERR_MANAGEMENT_TIMEOUT', text, { cause: error, hint });
   }
 }
 
@@ -87,44 +123,4 @@ async function greet(
     signal?.removeEventListener('abort', close);
   });
   return client;
-}
-
-interface Deadline {
-  readonly signal: AbortSignal;
-  /** What to throw for an error: the deadline, if that was the reason. */
-  readonly explain: (error: unknown) => unknown;
-  readonly stop: () => void;
-}
-
-/** One signal for the caller's signal and the connect timeout, which tells them apart afterwards. */
-function deadline(name: string, options: ManagementOptions): Deadline {
-  const controller = new AbortController();
-  const { signal, connectTimeout = 10_000 } = options;
-  let late = false;
-  const timer =
-    connectTimeout > 0
-      ? setTimeout(() => {
-          late = true;
-          controller.abort();
-        }, connectTimeout)
-      : undefined;
-  const abort = (): void => {
-    controller.abort(signal?.reason);
-  };
-  if (signal?.aborted === true) abort();
-  signal?.addEventListener('abort', abort, { once: true });
-  return {
-    signal: controller.signal,
-    explain: (error) =>
-      late
-        ? new AgentError('ERR_MANAGEMENT_TIMEOUT', `OpenVPN didn't greet us on ${name} within ${connectTimeout} ms`, {
-            cause: error,
-            hint: 'it serves one management client at a time: is another one connected?',
-          })
-        : error,
-    stop: () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    },
-  };
 }

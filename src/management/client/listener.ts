@@ -42,7 +42,7 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
   #daemons = 0;
   #closing: Promise<void> | undefined;
 
-  /** @internal `server` listens; whoever it accepts must come to {@link ManagementListener.accept}. */
+  /** @internal `server` listens; connections that it accepts must come to {@link ManagementListener.accept}. */
   constructor(server: BoundServer, address: ManagementAddress, options: ListenOptions) {
     this.#server = server;
     this.#options = options;
@@ -115,7 +115,7 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
     if (this.#daemons < maxDaemons) return;
     const served = maxDaemons === 1 ? 'another daemon is' : `${this.#daemons} daemons are`;
     throw new AgentError('ERR_MANAGEMENT_LIMIT', `${peer} was turned away: ${served} connected already`, {
-      hint: 'give --max-daemons for more',
+      reason: 'too-many-daemons',
     });
   }
 
@@ -127,10 +127,10 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
     oldest.abort();
   }
 
-  /** What this peer is to get. Nothing was sent to it so far, and nothing read of it. */
+  /** The options for this peer: no password for one that isn't known. Nothing was sent to it so far, and nothing read. */
   async #optionsFor(socket: Socket, peer: string): Promise<ListenOptions> {
     const { owner, password } = this.#options;
-    // a unix socket lets nobody else in
+    // a unix socket lets no other user in
     if (owner === undefined || this.address.kind === 'unix') return this.#options;
     const verdict = await judgePeer(peer, socket, owner);
     if (socket.destroyed || this.#closing !== undefined) throw gone(peer);
@@ -160,8 +160,8 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
 /**
  * Listens for daemons that run with `--management-client`. A unix socket that nothing listens on is replaced.
  *
- * Over TCP anybody who reaches the address can connect and pass for a daemon, who gets the password, and whatever is
- * signed for it: give `owner`, which keeps out other users of this host.
+ * Over TCP all who reach the address can connect, pass for a daemon, and get the password and signatures: give `owner`,
+ * which keeps out other users of this host.
  *
  * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_ADDRESS if something is
  *   there that is not a socket, ERR_MANAGEMENT_LISTEN if the address can't be used, ERR_ABORTED

@@ -1,14 +1,20 @@
 import { AgentError } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
-import { accepted } from './signing-commands.ts';
-import { challengeTextResponse } from '../notifications/challenge.ts';
-import type { CommandOptions } from '../connection/command-queue.ts';
-import { checkBody, commandLine, MAX_PARAMETER, quoteParameter } from '../wire/words.ts';
-import { readCount } from '../wire/fields.ts';
-import type { NotificationOf } from '../notifications/types.ts';
-import { parseNotification } from '../notifications/notification.ts';
+import {
+  readIdentity,
+  readIdentityCount,
+  readRemoteCount,
+  readRemotes,
+  type RemoteEntry,
+} from '../commands/read-reply.ts';
+import { accepted } from '../commands/reply.ts';
 import { COMMANDS, replyShape } from '../commands/table.ts';
-import { refuse, SessionCommands, whole } from './daemon-commands.ts';
+import type { CommandOptions } from '../connection/command-queue.ts';
+import { challengeTextResponse } from '../notifications/challenge.ts';
+import type { NotificationOf } from '../notifications/types.ts';
+import { base64Lines } from '../wire/pem.ts';
+import { checkBody, commandLine, MAX_PARAMETER, quoteParameter } from '../wire/words.ts';
+import { send, type Sender } from './sender.ts';
 
 /** Answer to a PROXY notification. */
 export type ProxyChoice =
@@ -21,31 +27,14 @@ export type ProxyChoice =
       readonly nonCleartextAuth?: boolean;
     };
 
-/** A `remote` of the daemon's configuration (OpenVPN 2.6 on). */
-export interface RemoteEntry {
-  readonly index: number;
-  readonly host: string;
-  readonly port: string;
-  readonly protocol: string;
-  /** Not disabled by restrictions on protocol or proxy. */
-  readonly enabled: boolean;
-}
+export type QuestionCommands = typeof questionCommands;
 
-/** A line of the `remote-entry-get` command's reply (man_remote_entry_get in manage.c). */
-export function parseRemoteEntry(line: string): RemoteEntry | undefined {
-  const [indexText, host, port, protocol, status] = line.split(',');
-  const index = readCount(indexText);
-  if (index === undefined || host === undefined || port === undefined || protocol === undefined) return undefined;
-  if (status !== 'enabled' && status !== 'disabled') return undefined;
-  return { index, host, port, protocol, enabled: status === 'enabled' };
-}
-
-/** The commands by which a daemon's questions are answered. All throw as {@link AgentCommands.raw} does. */
-export class QuestionCommands extends SessionCommands {
+/** The commands by which a daemon's questions are answered. All throw as {@link ManagementClient.raw} does. */
+export const questionCommands = {
   /** Answers a PASSWORD that needs a username. The password follows with {@link password}. */
-  async username(name: string, username: string, options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['username', name, username]), options);
-  }
+  async username(this: Sender, name: string, username: string, options?: CommandOptions): Promise<void> {
+    await send(this, ['username', name, username], options);
+  },
 
   /**
    * Answers a PASSWORD. For challenges pass what {@link staticChallengeResponse} and its kin make. The bytes that are
@@ -54,117 +43,109 @@ export class QuestionCommands extends SessionCommands {
    * @throws AgentError ERR_MANAGEMENT_ARGUMENT for more than 256 bytes, which only daemons from 2.7 on take, from
    *   clients that announced version 5
    */
-  async password(name: string, password: Secret | string, options?: CommandOptions): Promise<void> {
+  async password(this: Sender, name: string, password: Secret | string, options?: CommandOptions): Promise<void> {
     const secret = new Secret(typeof password === 'string' ? password : password.bytes);
     try {
       await (secret.length > MAX_PARAMETER
-        ? this.#longPassword(name, secret, options)
-        : this.#sendPassword(name, secret, options));
+        ? sendLong(this, name, secret, options)
+        : sendShort(this, name, secret, options));
     } finally {
       secret.destroy();
     }
-  }
+  },
 
   /** Answers a NEED-OK. */
-  async needOk(name: string, answer: 'ok' | 'cancel', options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['needok', name, answer]), options);
-  }
+  async needOk(this: Sender, name: string, answer: 'ok' | 'cancel', options?: CommandOptions): Promise<void> {
+    await send(this, ['needok', name, answer], options);
+  },
 
   /** Answers a NEED-STR. */
-  async needStr(name: string, text: string, options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['needstr', name, text]), options);
-  }
+  async needStr(this: Sender, name: string, text: string, options?: CommandOptions): Promise<void> {
+    await send(this, ['needstr', name, text], options);
+  },
 
   /** Answers a CR_TEXT (2.5 on); takes the plain response and encodes it. */
-  async crResponse(response: string, options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['cr-response', challengeTextResponse(response)]), options);
-  }
+  async crResponse(this: Sender, response: string, options?: CommandOptions): Promise<void> {
+    await send(this, ['cr-response', challengeTextResponse(response)], options);
+  },
 
   /** Answers a PROXY. */
-  async proxy(choice: ProxyChoice, options?: CommandOptions): Promise<void> {
+  async proxy(this: Sender, choice: ProxyChoice, options?: CommandOptions): Promise<void> {
     const words =
-      choice.type === 'NONE'
-        ? ['NONE']
-        : [choice.type, choice.host, whole(choice.port), ...(choice.nonCleartextAuth === true ? ['nct'] : [])];
-    await this.raw(commandLine(['proxy', ...words]), options);
-  }
+      choice.type === 'NONE' ? [] : [choice.host, choice.port, ...(choice.nonCleartextAuth === true ? ['nct'] : [])];
+    await send(this, ['proxy', choice.type, ...words], options);
+  },
 
   /** Answers a REMOTE: connect there. */
-  async remoteAccept(options?: CommandOptions): Promise<void> {
+  async remoteAccept(this: Sender, options?: CommandOptions): Promise<void> {
     await this.raw('remote ACCEPT', options);
-  }
+  },
 
   /** Answers a REMOTE: connect elsewhere. */
-  async remoteModify(host: string, port: number | string, options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['remote', 'MOD', host, port]), options);
-  }
+  async remoteModify(this: Sender, host: string, port: number | string, options?: CommandOptions): Promise<void> {
+    await send(this, ['remote', 'MOD', host, port], options);
+  },
 
   /** Answers a REMOTE: try the next entry, or (2.6 on) the one so many further. */
-  async remoteSkip(count?: number, options?: CommandOptions): Promise<void> {
-    await this.raw(commandLine(['remote', 'SKIP', ...(count === undefined ? [] : [whole(count)])]), options);
-  }
+  async remoteSkip(this: Sender, count?: number, options?: CommandOptions): Promise<void> {
+    await send(this, ['remote', 'SKIP', ...(count === undefined ? [] : [count])], options);
+  },
 
   /** How many `remote` entries there are (2.6 on). */
-  async remoteEntryCount(options?: CommandOptions): Promise<number> {
-    const line = (await this.raw('remote-entry-count', options)).lines[0];
-    return readCount(line) ?? refuse('remote-entry-count', line ?? '');
-  }
+  async remoteEntryCount(this: Sender, options?: CommandOptions): Promise<number> {
+    return readRemoteCount(await this.raw('remote-entry-count', options));
+  },
 
   /** One `remote` entry, those from `start` to before `end`, or all (2.6 on). Counts from 0. */
-  async remoteEntries(start: number | 'all', end?: number, options?: CommandOptions): Promise<RemoteEntry[]> {
-    const words = [start === 'all' ? start : whole(start), ...(end === undefined ? [] : [whole(end)])];
-    const reply = await this.raw(commandLine(['remote-entry-get', ...words]), options);
-    return reply.lines.map((line) => parseRemoteEntry(line) ?? refuse('remote-entry-get', line));
-  }
+  async remoteEntries(
+    this: Sender,
+    start: number | 'all',
+    end?: number,
+    options?: CommandOptions,
+  ): Promise<RemoteEntry[]> {
+    const words = end === undefined ? [start] : [start, end];
+    return readRemotes(await send(this, ['remote-entry-get', ...words], options));
+  },
 
   /**
    * How many PKCS#11 identities the daemon sees. Only for daemons with `--pkcs11-providers`: one without ends at this
    * command, by an assertion in its pkcs11-helper (seen on 2.6.14).
    */
-  async pkcs11IdCount(options?: CommandOptions): Promise<number> {
-    const line = (await this.raw('pkcs11-id-count', options)).lines[0] ?? '';
-    const notification = parseNotification([line]);
-    return notification.type === 'PKCS11ID-COUNT' ? notification.count : refuse('pkcs11-id-count', line);
-  }
+  async pkcs11IdCount(this: Sender, options?: CommandOptions): Promise<number> {
+    return readIdentityCount(await this.raw('pkcs11-id-count', options)).count;
+  },
 
   /** The identity at an index, counted from 0; undefined if there is none. As {@link pkcs11IdCount}, with a provider only. */
-  async pkcs11IdGet(index: number, options?: CommandOptions): Promise<NotificationOf<'PKCS11ID-ENTRY'>['entry']> {
-    const line = (await this.raw(commandLine(['pkcs11-id-get', whole(index)]), options)).lines[0] ?? '';
-    const notification = parseNotification([line]);
-    return notification.type === 'PKCS11ID-ENTRY' ? notification.entry : refuse('pkcs11-id-get', line);
-  }
+  async pkcs11IdGet(
+    this: Sender,
+    index: number,
+    options?: CommandOptions,
+  ): Promise<NotificationOf<'PKCS11ID-ENTRY'>['entry']> {
+    return readIdentity(await send(this, ['pkcs11-id-get', index], options)).entry;
+  },
+};
 
-  async #sendPassword(name: string, secret: Secret, options: CommandOptions | undefined): Promise<void> {
-    const head = `password ${quoteParameter(name)} `;
-    const word = quoteBytes(secret.bytes);
-    const bytes = Buffer.concat([Buffer.from(`${head}"`), word, Buffer.from('"\n')]);
-    word.fill(0);
-    const reply = await this.submit(
-      { name: 'password', bytes, secret: true, shape: PASSWORD_SHAPE, says: PASSWORD_SAYS },
-      options ?? {},
-    );
-    accepted('password', reply);
-  }
+const PASSWORD_REPLY = { shape: replyShape('password', 0), says: COMMANDS['password']?.says ?? /^/ };
 
-  /** man_query_password_base64 in manage.c: base64 lines and END. */
-  async #longPassword(name: string, secret: Secret, options: CommandOptions | undefined): Promise<void> {
-    if (this.daemonVersion.management < 6 || (this.announcedVersion ?? 0) < 5)
-      throw new AgentError('ERR_MANAGEMENT_ARGUMENT', `a password has ${secret.length} bytes`, {
-        hint: `OpenVPN takes up to ${MAX_PARAMETER}, more only from 2.7 on with client version 5`,
-      });
-    const body = secret.bytes.toString('base64').match(/.{1,64}/g) ?? [];
-    const line = commandLine(['password', name]);
-    const bytes = Buffer.from([line, ...checkBody(body), 'END', ''].join('\n'));
-    const reply = await this.submit(
-      { name: 'password', bytes, secret: true, shape: PASSWORD_SHAPE, says: PASSWORD_SAYS, body },
-      options ?? {},
-    );
-    accepted('password', reply);
-  }
+async function sendShort(to: Sender, name: string, secret: Secret, options?: CommandOptions): Promise<void> {
+  const head = `password ${quoteParameter(name)} `;
+  const word = quoteBytes(secret.bytes);
+  const bytes = Buffer.concat([Buffer.from(`${head}"`), word, Buffer.from('"\n')]);
+  word.fill(0);
+  accepted('password', await to.submit({ name: 'password', bytes, secret: true, ...PASSWORD_REPLY }, options));
 }
 
-const PASSWORD_SHAPE = replyShape('password', 0);
-const PASSWORD_SAYS = COMMANDS['password']?.says ?? /^/;
+/** man_query_password_base64 in manage.c: base64 lines and END. */
+async function sendLong(to: Sender, name: string, secret: Secret, options?: CommandOptions): Promise<void> {
+  if (to.daemonVersion.management < 6 || (to.announcedVersion ?? 0) < 5)
+    throw new AgentError('ERR_MANAGEMENT_ARGUMENT', `a password has ${secret.length} bytes`, {
+      hint: `OpenVPN takes up to ${MAX_PARAMETER}, more only from 2.7 on with client version 5`,
+    });
+  const body = base64Lines(secret.bytes);
+  const line = commandLine(['password', name]);
+  const bytes = Buffer.from([line, ...checkBody(body), 'END', ''].join('\n'));
+  accepted('password', await to.submit({ name: 'password', bytes, secret: true, ...PASSWORD_REPLY, body }, options));
+}
 
 /** {@link quoteParameter} on bytes, so that no string of the secret is made. */
 function quoteBytes(bytes: Buffer): Buffer {

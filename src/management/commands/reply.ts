@@ -1,8 +1,8 @@
 import { AgentError } from '../../errors.ts';
 import { DEFAULT_MAX_HELD, heldLine } from '../wire/held-bytes.ts';
-import type { ReplyPart, ReplyShape } from './table.ts';
+import type { ReplyPart, ReplyShape } from './shape.ts';
 
-/** What the daemon answered to one command. */
+/** The daemon's answer to one command. */
 export interface Reply {
   /** Behind `SUCCESS: `; undefined if the reply has no such line. */
   readonly text: string | undefined;
@@ -14,6 +14,16 @@ export interface Reply {
   readonly error: string | undefined;
 }
 
+/**
+ * The reply, unless it is an error.
+ *
+ * @throws AgentError ERR_MANAGEMENT_COMMAND with the daemon's own words
+ */
+export function accepted(name: string, reply: Reply): Reply {
+  if (reply.error === undefined) return reply;
+  throw new AgentError('ERR_MANAGEMENT_COMMAND', `OpenVPN refused the ${name} command: ${reply.error}`);
+}
+
 /** Errors about the command itself, with no verdict to follow. */
 const REFUSED = /^ERROR: (?:unknown command|Options |The '|the '|push-update-cid fail)/;
 
@@ -22,6 +32,7 @@ export class ReplyCollector {
   readonly #parts: readonly ReplyPart[];
   readonly #lines: string[] = [];
   readonly #raw: string[] = [];
+  readonly #bytes: string[] = [];
   #part = 0;
   #count = 0;
   #started = false;
@@ -52,26 +63,31 @@ export class ReplyCollector {
     return part?.kind === 'notification' ? part.word : undefined;
   }
 
+  /** The lines of {@link Reply.raw} with one character a byte (latin1), for those who pass them on unchanged. */
+  get bytes(): readonly string[] {
+    return this.#bytes;
+  }
+
   reply(): Reply {
     return { text: this.#text, lines: this.#lines, raw: this.#raw, error: this.#error };
   }
 
-  /** Nobody wants the reply any more: only its end is still looked for. */
+  /** The reply was given up: only its end is still looked for. */
   discard(): void {
     this.#discards = true;
     this.#lines.length = 0;
     this.#raw.length = 0;
+    this.#bytes.length = 0;
   }
 
   /**
-   * Takes the next line.
-   *
+   * @param bytes the line as it came, one character a byte
    * @throws AgentError ERR_MANAGEMENT_LIMIT if the reply takes more memory than it may
    */
-  push(line: string): void {
+  push(line: string, bytes: string = line): void {
     const part = this.#parts[this.#part];
     if (part === undefined) return;
-    this.#hold(line);
+    this.#hold(line, bytes);
     if (part.kind === 'verdict') {
       this.#pushVerdict(part.command, line);
       return;
@@ -121,12 +137,13 @@ export class ReplyCollector {
     }
   }
 
-  #hold(line: string): void {
+  #hold(line: string, bytes: string): void {
     if (this.#discards) return;
-    this.#held += heldLine(line);
+    this.#held += heldLine(line, bytes);
     if (this.#held > this.#maxHeld)
       throw new AgentError('ERR_MANAGEMENT_LIMIT', `a reply takes more than ${this.#maxHeld} bytes`);
     this.#raw.push(line);
+    this.#bytes.push(bytes);
   }
 
   /** Keeps a line of the reply's block. */

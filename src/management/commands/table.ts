@@ -1,73 +1,102 @@
-import { parseLine } from '../wire/words.ts';
-
-/** How the daemon answers one command. Any of them can be one `ERROR:` line instead. */
-export type ReplyPart =
-  /** One line `SUCCESS: …`. */
-  | { readonly kind: 'line' }
-  /** Lines up to `END`. */
-  | { readonly kind: 'block' }
-  /** That many lines and nothing behind them (`test N`). */
-  | { readonly kind: 'lines'; readonly count: number }
-  /** Lines of any kind, `SUCCESS:` and `ERROR:` among them, up to the one that says `COMMAND command succeeded` or `failed`. */
-  | { readonly kind: 'verdict'; readonly command: string }
-  /** A line in the form of a notification. */
-  | { readonly kind: 'notification'; readonly word: string };
-
 /**
- * The whole answer to one command: its parts in order; `log on all` has two, a line and a block. No parts at all for
- * commands that get no answer; `closes` for those by which the connection ends.
+ * All that is known of each command and its reply, without a connection: for the connection, the client, the relay and
+ * programs that complete or show commands.
+ *
+ * @module
  */
-export interface ReplyShape {
-  readonly parts: readonly ReplyPart[];
-  readonly closes?: true;
-}
+import { parseLine } from '../wire/words.ts';
+import {
+  readEchoes,
+  readIdentity,
+  readIdentityCount,
+  readLog,
+  readRemoteCount,
+  readRemotes,
+  readStates,
+  readStatus,
+  readValues,
+  readVersion,
+} from './read-reply.ts';
+import type { Reply } from './reply.ts';
+import {
+  BLOCK,
+  CLOSES,
+  historyShape,
+  LINE,
+  NONE,
+  notificationShape,
+  PUSH_UPDATE,
+  type ReplyShape,
+  type ShapeOf,
+  stateShape,
+  testShape,
+  versionShape,
+} from './shape.ts';
 
-/** What is known of one command. */
+/** What clients of a relay may do; each level includes the one before. */
+export const RELAY_RIGHTS = ['read', 'operate', 'all'] as const;
+export type RelayRights = (typeof RELAY_RIGHTS)[number];
+
+/** All that is known of one command. */
 export interface CommandEntry {
   /** Lines up to END follow the command's own line. */
   readonly body: boolean;
-  /** The first release that has it, and where it was dropped, the first without it. */
-  readonly since: string;
-  readonly until?: string;
+  /** The newest management version (of the greeting) that has it, if a later one dropped it. */
+  readonly until?: number;
+  /** Its answer for these words (the command's own first), given the daemon's management version. */
+  readonly shape: ShapeOf;
   /** What its `SUCCESS:` line says, behind `SUCCESS: `. */
   readonly says: RegExp;
-  /** Its answer for these words (the command's own first), given the daemon's management version. */
-  readonly shape: (words: readonly string[], managementVersion: number) => ReplyShape;
+  /**
+   * Of an answer to the daemon's own request: the lines that are its reply, wherever they come. Such commands go ahead of
+   * all that is queued.
+   */
+  readonly claims?: RegExp;
+  /**
+   * Its reply as data; undefined where the reply says no more than its text.
+   *
+   * @throws AgentError ERR_MANAGEMENT_PROTOCOL for a reply that can't be read
+   */
+  readonly read?: (reply: Reply, name: string) => unknown;
+  /**
+   * The right that a client of a relay needs for these words. `read`: the command shows something, and changes nothing but
+   * what that client itself gets. `operate`: it answers the daemon's questions, holds or restarts it.
+   */
+  readonly right: (words: readonly string[]) => RelayRights;
+  /** Words that can follow its name, for a terminal to complete. */
+  readonly words: readonly string[];
 }
 
-const LINE: ReplyShape = { parts: [{ kind: 'line' }] };
-const BLOCK: ReplyShape = { parts: [{ kind: 'block' }] };
-const NONE: ReplyShape = { parts: [] };
-const CLOSES: ReplyShape = { parts: [], closes: true };
-
-const line = (since: string, says: RegExp): CommandEntry => ({ body: false, since, says, shape: () => LINE });
-const block = (since: string): CommandEntry => ({ body: false, since, says: /^\b$/, shape: () => BLOCK });
-/** What happened to each client comes first (push_util.c). */
-const pushUpdate: CommandEntry = {
-  body: false,
-  since: '2.7',
-  says: /^push-update command succeeded$/,
-  shape: () => ({ parts: [{ kind: 'verdict', command: 'push-update' }] }),
-};
-const withBody = (since: string, says: RegExp): CommandEntry => ({ body: true, since, says, shape: () => LINE });
-
-/** `on`, `off` and anything wrong get a line; `all` and numbers a block; two words get both (man_history in manage.c). */
-function historyShape(words: readonly string[]): ReplyShape {
-  const parts = words
-    .slice(1, 3)
-    .map((word): ReplyPart => (word === 'all' || Number.parseInt(word, 10) > 0 ? { kind: 'block' } : { kind: 'line' }));
-  return { parts: parts.length === 0 ? [{ kind: 'line' }] : parts };
+/** A command of one line, answered by one line, for those who may do all: unless `more` says otherwise. */
+function command(says: RegExp, more: Partial<CommandEntry> = {}): CommandEntry {
+  return { says, body: false, shape: () => LINE, right: () => 'all', words: [], ...more };
 }
 
-/**
- * Up to 2.4 the number is ignored and the version block printed; 2.5 and 2.6 say nothing; 2.7 says nothing up to 3 and
- * acknowledges from 4 on (set_client_version in manage.c).
- */
-function versionShape(words: readonly string[], managementVersion: number): ReplyShape {
-  const wanted = words[1];
-  if (wanted === undefined || managementVersion <= 1) return BLOCK;
-  return managementVersion >= 6 && Number.parseInt(wanted, 10) > 3 ? LINE : NONE;
+/** Its reply has no `SUCCESS:` line. */
+const NOTHING = /^\b$/;
+
+const block: Partial<CommandEntry> = { shape: () => BLOCK };
+const read: Partial<CommandEntry> = { right: () => 'read' };
+const operate: Partial<CommandEntry> = { right: () => 'operate' };
+
+/** `log`, `echo`, `state`: notifications on and off, and what was before. */
+function history(topic: string, shape: ShapeOf, reader: (reply: Reply) => unknown): CommandEntry {
+  return command(new RegExp(`^real-time ${topic} notification set to O(?:N|FF)$`), {
+    ...read,
+    shape,
+    read: ofBlock(reader),
+    words: ['on', 'off', 'all'],
+  });
 }
+
+/** Reads a reply that has a block: others say no more than their text. */
+function ofBlock(reader: (reply: Reply) => unknown): (reply: Reply) => unknown {
+  return (reply) => (reply.lines.length > 0 ? reader(reply) : undefined);
+}
+
+/** Whichever of the two commands was sent, old and new daemons name the other one too. */
+const SIGNED =
+  /^(?:SUCCESS|ERROR): (?:pk-sign|rsa-sign|rsa-sig|pk-sig) command |^ERROR: The (?:pk-sig|rsa-sig) command is not /;
 
 /**
  * Every command of OpenVPN 2.3 to 2.7, by name: what a client, or a relay in front of the daemon, must know to tell
@@ -76,66 +105,71 @@ function versionShape(words: readonly string[], managementVersion: number): Repl
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = Object.assign(
   Object.create(null) as Record<string, CommandEntry>,
   {
-    'auth-retry': line('2.1', /^auth-retry(?:=| parameter changed$)/),
-    bytecount: line('2.1', /^bytecount interval changed$/),
-    certificate: withBody('2.4', /^certificate command succeeded$/),
-    'client-auth': withBody('2.1', /^client-auth command succeeded$/),
-    'client-auth-nt': line('2.1', /^client-auth command succeeded$/),
-    'client-deny': line('2.1', /^client-deny command succeeded$/),
-    'client-kill': line('2.1', /^client-kill command succeeded$/),
-    'client-pending-auth': line('2.5', /^client-pending-auth command succeeded$/),
-    'client-pf': { ...withBody('2.1', /^client-pf command succeeded$/), until: '2.6' },
-    'cr-response': line('2.5', /^command succeeded$/),
-    echo: { ...line('2.1', /^real-time echo notification set to O(?:N|FF)$/), shape: historyShape },
-    'env-filter': line('2.1', /^env_filter_level=/),
-    exit: { ...line('2.1', /^\b$/), shape: () => CLOSES },
-    'forget-passwords': line('2.1', /^Passwords were forgotten$/),
-    help: block('2.1'),
-    hold: line('2.1', /^hold(?:=| flag set to | release succeeded$)/),
-    kill: line('2.1', / client\(s\) (?:at address .*)?killed$/),
-    'load-stats': line('2.1', /^nclients=\d+,bytesin=/),
-    log: { ...line('2.1', /^real-time log notification set to O(?:N|FF)$/), shape: historyShape },
-    mute: line('2.1', /^mute(?:=| level changed$)/),
-    nclients: line('2.3', /^nclients=\d+$/),
-    needok: line('2.1', /^'.*' needok-confirmation entered/),
-    needstr: line('2.1', /^'.*' needstr-string entered/),
-    net: block('2.1'),
-    password: line('2.1', /^'.*' password entered/),
-    pid: line('2.1', /^pid=/),
-    'pk-sig': withBody('2.5', /^(?:pk|rsa)-sign command succeeded$/),
-    'pkcs11-id-count': {
-      ...line('2.1', /^\b$/),
-      shape: () => ({ parts: [{ kind: 'notification', word: 'PKCS11ID-COUNT' }] }),
-    },
-    'pkcs11-id-get': {
-      ...line('2.1', /^\b$/),
-      shape: () => ({ parts: [{ kind: 'notification', word: 'PKCS11ID-ENTRY' }] }),
-    },
-    proxy: line('2.3', /^proxy command succeeded$/),
-    'push-update-broad': pushUpdate,
-    'push-update-cid': pushUpdate,
-    quit: { ...line('2.1', /^\b$/), shape: () => CLOSES },
-    remote: line('2.3', /^remote command succeeded$/),
-    'remote-entry-count': block('2.6'),
-    'remote-entry-get': block('2.6'),
-    'rsa-sig': withBody('2.3', /^(?:(?:pk|rsa)-sign|rsa-sig) command succeeded$/),
-    signal: line('2.1', /^signal .* thrown$/),
-    state: {
-      ...line('2.1', /^real-time state notification set to O(?:N|FF)$/),
-      shape: (words: readonly string[]) => (words.length < 2 ? BLOCK : historyShape(words)),
-    },
-    status: block('2.1'),
-    test: {
-      ...line('2.1', /^\b$/),
-      shape: (words: readonly string[]): ReplyShape => {
-        const count = Number.parseInt(words[1] ?? '', 10);
-        if (words[1] === undefined) return LINE;
-        return count > 0 ? { parts: [{ kind: 'lines', count }] } : NONE;
-      },
-    },
-    username: line('2.1', /^'.*' username entered/),
-    verb: line('2.1', /^verb(?:=| level changed$)/),
-    version: { ...line('2.1', /^Management client version set to /), shape: versionShape },
+    'auth-retry': command(/^auth-retry(?:=| parameter changed$)/, {
+      read: readValues,
+      words: ['none', 'interact', 'nointeract'],
+    }),
+    bytecount: command(/^bytecount interval changed$/, read),
+    certificate: command(/^certificate command succeeded$/, {
+      body: true,
+      claims: /^(?:SUCCESS|ERROR): certificate command |^ERROR: The certificate command is not /,
+    }),
+    'client-auth': command(/^client-auth command succeeded$/, { body: true }),
+    'client-auth-nt': command(/^client-auth command succeeded$/),
+    'client-deny': command(/^client-deny command succeeded$/),
+    'client-kill': command(/^client-kill command succeeded$/),
+    'client-pending-auth': command(/^client-pending-auth command succeeded$/),
+    'client-pf': command(/^client-pf command succeeded$/, { body: true, until: 3 }),
+    'cr-response': command(/^command succeeded$/, operate),
+    echo: history('echo', historyShape, readEchoes),
+    'env-filter': command(/^env_filter_level=/, { read: readValues }),
+    exit: command(NOTHING, { ...read, shape: () => CLOSES }),
+    'forget-passwords': command(/^Passwords were forgotten$/),
+    help: command(NOTHING, { ...read, ...block }),
+    hold: command(/^hold(?:=| flag set to | release succeeded$)/, {
+      ...operate,
+      read: readValues,
+      words: ['on', 'off', 'release'],
+    }),
+    kill: command(/ client\(s\) (?:at address .*)?killed$/),
+    'load-stats': command(/^nclients=\d+,bytesin=/, { ...read, read: readValues }),
+    log: history('log', historyShape, readLog),
+    mute: command(/^mute(?:=| level changed$)/, { read: readValues }),
+    nclients: command(/^nclients=\d+$/, { ...read, read: readValues }),
+    needok: command(/^'.*' needok-confirmation entered/, operate),
+    needstr: command(/^'.*' needstr-string entered/, operate),
+    net: command(NOTHING, block),
+    password: command(/^'.*' password entered/, operate),
+    pid: command(/^pid=/, { ...read, read: readValues }),
+    'pk-sig': command(/^(?:pk|rsa)-sign command succeeded$/, { body: true, claims: SIGNED }),
+    'pkcs11-id-count': command(NOTHING, { shape: () => notificationShape('PKCS11ID-COUNT'), read: readIdentityCount }),
+    'pkcs11-id-get': command(NOTHING, { shape: () => notificationShape('PKCS11ID-ENTRY'), read: readIdentity }),
+    proxy: command(/^proxy command succeeded$/, { words: ['NONE', 'HTTP', 'SOCKS'] }),
+    'push-update-broad': command(/^push-update command succeeded$/, { shape: () => PUSH_UPDATE }),
+    'push-update-cid': command(/^push-update command succeeded$/, { shape: () => PUSH_UPDATE }),
+    quit: command(NOTHING, { ...read, shape: () => CLOSES }),
+    remote: command(/^remote command succeeded$/, { words: ['ACCEPT', 'MOD', 'SKIP'] }),
+    'remote-entry-count': command(NOTHING, { ...block, read: readRemoteCount }),
+    'remote-entry-get': command(NOTHING, { ...block, read: readRemotes, words: ['all'] }),
+    'rsa-sig': command(/^(?:(?:pk|rsa)-sign|rsa-sig) command succeeded$/, { body: true, claims: SIGNED }),
+    signal: command(/^signal .* thrown$/, {
+      right: ([, name = '', ...more]) =>
+        more.length === 0 && ['SIGHUP', 'SIGUSR1'].includes(name) ? 'operate' : 'all',
+      words: ['SIGHUP', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'],
+    }),
+    state: history('state', stateShape, readStates),
+    status: command(NOTHING, { ...read, ...block, read: readStatus, words: ['1', '2', '3'] }),
+    test: command(NOTHING, { shape: testShape }),
+    username: command(/^'.*' username entered/, operate),
+    verb: command(/^verb(?:=| level changed$)/, {
+      right: (words) => (words.length === 1 ? 'read' : 'all'),
+      read: readValues,
+    }),
+    version: command(/^Management client version set to /, {
+      ...read,
+      shape: versionShape,
+      read: ofBlock(readVersion),
+    }),
   } satisfies Record<string, CommandEntry>,
 );
 
@@ -150,9 +184,24 @@ export function commandOf(text: string): CommandEntry | undefined {
  * the daemon can't read, is answered with an `ERROR:` line; an empty line or a comment not at all.
  */
 export function replyShape(text: string, managementVersion: number): ReplyShape {
-  const words = parseLine(text);
+  return shapeOf(parseLine(text), managementVersion);
+}
+
+/** {@link replyShape} for a line's words, undefined for one that the daemon can't read. */
+export function shapeOf(words: readonly string[] | undefined, managementVersion: number): ReplyShape {
   if (words === undefined) return LINE;
-  const name = words[0];
+  const [name] = words;
   if (name === undefined) return NONE;
   return COMMANDS[name]?.shape(words, managementVersion) ?? LINE;
+}
+
+/**
+ * A reply as data, for programs that show it as JSON: what the command's own method returns, or nearly.
+ *
+ * @param name the command's first word
+ * @returns undefined where the reply says no more than its text
+ * @throws AgentError ERR_MANAGEMENT_PROTOCOL for a reply that can't be read
+ */
+export function parseReply(name: string, reply: Reply): unknown {
+  return COMMANDS[name]?.read?.(reply, name);
 }

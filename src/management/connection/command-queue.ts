@@ -1,8 +1,9 @@
 import { AgentError } from '../../errors.ts';
-import { MAX_PIPELINED_LINE } from '../wire/words.ts';
+import { within, withResolvers } from '../../promises.ts';
 import type { Reply } from '../commands/reply.ts';
-import { ReplyQueue } from './reply-matcher.ts';
-import type { ReplyShape } from '../commands/table.ts';
+import type { ReplyShape } from '../commands/shape.ts';
+import { type Encoding, MAX_PIPELINED_LINE } from '../wire/words.ts';
+import { ReplyMatcher } from './reply-matcher.ts';
 
 /** How long to wait for a reply, and when to stop waiting. */
 export interface CommandOptions {
@@ -10,8 +11,21 @@ export interface CommandOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds to wait for the reply: then ERR_MANAGEMENT_TIMEOUT. 0 waits for ever. Default: the client's. */
   readonly timeout?: number | undefined;
-  /** Gets the reply at once, before whatever the daemon sent behind it is read: for those who pass both on, in order. */
-  readonly onReply?: ((reply: Reply) => void) | undefined;
+  /**
+   * Gets the reply at once, before what the daemon sent behind it is read: for those who pass both on, in order. `bytes` is
+   * its lines as they came, one character a byte (latin1).
+   */
+  readonly onReply?: ((reply: Reply, bytes: readonly string[]) => void) | undefined;
+}
+
+/** A command's block and options. */
+export interface ExchangeOptions extends CommandOptions {
+  /** The lines of a block behind it, without END. */
+  readonly body?: readonly string[];
+  /** For commands that the table doesn't know. */
+  readonly shape?: ReplyShape;
+  /** How line and block become bytes: `latin1` for those who pass on what others wrote. Default `utf8`. */
+  readonly encoding?: Encoding;
 }
 
 /** A command, ready to be written. */
@@ -23,25 +37,27 @@ export interface OutgoingCommand {
   readonly secret?: boolean;
   readonly shape: ReplyShape;
   readonly says: RegExp;
-  /** An answer to the daemon's own request: goes ahead of whatever is queued; replies that match `claims` are its own. */
-  readonly urgent?: { readonly claims: RegExp } | undefined;
+  /** Of an answer to the daemon's own request, which goes ahead of what is queued: the lines that are its reply. */
+  readonly claims?: RegExp | undefined;
   /** The block's lines, without END. */
   readonly body?: readonly string[] | undefined;
 }
 
 interface Waiting {
   readonly command: OutgoingCommand;
-  readonly settle: (outcome: Reply | AgentError) => void;
+  readonly settle: (outcome: Reply | AgentError, bytes?: readonly string[]) => void;
   /** Stops waiting for a reply after it was sent. */
   abandon: (() => void) | undefined;
 }
+
+const NO_REPLY: Reply = { text: undefined, lines: [], raw: [], error: undefined };
 
 /**
  * Sends one command at a time and awaits its reply, so that an answer to a request for a signature never waits for
  * more than the write before it: such answers go out at once, each in one write and never inside another block.
  */
 export class CommandQueue {
-  readonly replies: ReplyQueue;
+  readonly replies: ReplyMatcher;
   readonly #write: (bytes: Buffer, written: () => void) => void;
   readonly #changed: () => void;
   readonly #defaultTimeout: number;
@@ -57,13 +73,13 @@ export class CommandQueue {
     defaultTimeout: number,
     maxHeld?: number,
   ) {
-    this.replies = new ReplyQueue(maxHeld);
+    this.replies = new ReplyMatcher(maxHeld);
     this.#write = write;
     this.#changed = changed;
     this.#defaultTimeout = defaultTimeout;
   }
 
-  /** Commands that somebody waits for, sent or not. */
+  /** Commands that are waited for, sent or not. */
   get size(): number {
     return this.#waiting.length + this.#sent.size;
   }
@@ -73,48 +89,35 @@ export class CommandQueue {
    *
    * @throws AgentError ERR_MANAGEMENT_CLOSED, ERR_MANAGEMENT_TIMEOUT, ERR_ABORTED
    */
-  submit(command: OutgoingCommand, options: CommandOptions = {}): Promise<Reply> {
-    return new Promise<Reply>((resolve, reject) => {
-      if (this.#closed !== undefined) {
-        reject(this.#closed);
-        return;
-      }
-      const { signal, timeout = this.#defaultTimeout, onReply } = options;
-      if (signal?.aborted === true) {
-        reject(aborted(command.name, signal));
-        return;
-      }
-      let timer: NodeJS.Timeout | undefined;
-      const onAbort = (): void => {
-        this.#giveUp(waiting, aborted(command.name, signal));
-      };
-      const waiting: Waiting = {
-        command,
-        abandon: undefined,
-        settle: (outcome) => {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', onAbort);
-          this.#sent.delete(waiting);
-          if (this.#current === waiting) this.#current = undefined;
-          if (outcome instanceof AgentError) {
-            reject(outcome);
-          } else {
-            onReply?.(outcome);
-            resolve(outcome);
-          }
-        },
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      if (timeout > 0) {
-        timer = setTimeout(() => {
-          const text = `OpenVPN didn't answer the ${command.name} command within ${timeout} ms`;
-          this.#giveUp(waiting, new AgentError('ERR_MANAGEMENT_TIMEOUT', text));
-        }, timeout);
-      }
-      this.#waiting.push(waiting);
-      this.#pump();
-      this.#changed();
-    });
+  async submit(command: OutgoingCommand, options: CommandOptions = {}): Promise<Reply> {
+    if (this.#closed !== undefined) throw this.#closed;
+    const { signal, timeout = this.#defaultTimeout, onReply } = options;
+    using limit = within(timeout, signal);
+    const given = (): AgentError => givenUp(command.name, limit.isLate ? timeout : undefined, signal);
+    if (limit.signal.aborted) throw given();
+    const { promise, resolve, reject } = withResolvers<Reply>();
+    const waiting: Waiting = {
+      command,
+      abandon: undefined,
+      settle: (outcome, bytes = []) => {
+        this.#sent.delete(waiting);
+        if (this.#current === waiting) this.#current = undefined;
+        if (outcome instanceof AgentError) {
+          reject(outcome);
+        } else {
+          onReply?.(outcome, bytes);
+          resolve(outcome);
+        }
+      },
+    };
+    const giveUp = (): void => {
+      this.#giveUp(waiting, given());
+    };
+    limit.signal.addEventListener('abort', giveUp, { once: true });
+    this.#waiting.push(waiting);
+    this.#pump();
+    this.#changed();
+    return await promise;
   }
 
   /** The connection has ended: whatever waits, fails. */
@@ -123,11 +126,8 @@ export class CommandQueue {
     const all = [...this.#sent, ...this.#waiting];
     this.#waiting = [];
     for (const waiting of all) {
-      if (waiting.command.shape.closes === true && this.#sent.has(waiting)) {
-        waiting.settle({ text: undefined, lines: [], raw: [], error: undefined });
-      } else {
-        waiting.settle(error);
-      }
+      const isDone = waiting.command.shape.closes === true && this.#sent.has(waiting);
+      waiting.settle(isDone ? NO_REPLY : error);
     }
   }
 
@@ -135,7 +135,7 @@ export class CommandQueue {
     if (this.#closed !== undefined) return;
     // behind a line that all but fills the daemon's buffer nothing may follow until it was read
     if (this.#current !== undefined && isLong(this.#current.command)) return;
-    for (const waiting of this.#waiting.filter(({ command }) => command.urgent !== undefined)) this.#send(waiting);
+    for (const waiting of this.#waiting.filter(({ command }) => command.claims !== undefined)) this.#send(waiting);
     const next = this.#waiting[0];
     if (this.#current !== undefined || next === undefined) return;
     this.#current = next;
@@ -152,16 +152,14 @@ export class CommandQueue {
       if (command.secret === true) command.bytes.fill(0);
     });
     if (command.shape.parts.length === 0) {
-      if (command.shape.closes !== true) waiting.settle({ text: undefined, lines: [], raw: [], error: undefined });
+      if (command.shape.closes !== true) waiting.settle(NO_REPLY);
       return;
     }
+    const { shape, says, claims, body } = command;
     waiting.abandon = this.replies.push({
-      shape: command.shape,
-      says: command.says,
-      claims: command.urgent?.claims,
-      body: command.body,
-      done: (reply) => {
-        waiting.settle(reply);
+      ...{ shape, says, claims, body },
+      done: (reply, bytes) => {
+        waiting.settle(reply, bytes);
         this.#pump();
         this.#changed();
       },
@@ -169,6 +167,8 @@ export class CommandQueue {
   }
 
   #giveUp(waiting: Waiting, error: AgentError): void {
+    // its reply came in this very turn
+    if (!this.#waiting.includes(waiting) && !this.#sent.has(waiting)) return;
     this.#waiting = this.#waiting.filter((each) => each !== waiting);
     waiting.abandon?.();
     waiting.settle(error);
@@ -184,6 +184,9 @@ function isLong(command: OutgoingCommand): boolean {
   return command.body === undefined && command.bytes.length > MAX_PIPELINED_LINE + 1;
 }
 
-function aborted(name: string, signal: AbortSignal | undefined): AgentError {
-  return new AgentError('ERR_ABORTED', `the ${name} command was given up`, { cause: signal?.reason });
+/** @param timeout milliseconds, if it was the time */
+function givenUp(name: string, timeout: number | undefined, signal: AbortSignal | undefined): AgentError {
+  return timeout === undefined
+    ? new AgentError('ERR_ABORTED', `the ${name} command was given up`, { cause: signal?.reason })
+    : new AgentError('ERR_MANAGEMENT_TIMEOUT', `OpenVPN didn't answer the ${name} command within ${timeout} ms`);
 }

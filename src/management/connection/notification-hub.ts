@@ -1,21 +1,26 @@
-import { heldNotification } from '../wire/held-bytes.ts';
+import { AgentError } from '../../errors.ts';
+import { within, withResolvers } from '../../promises.ts';
 import type { AssembledNotification } from '../notifications/assembler.ts';
 import type { Notification, NotificationOf, NotificationType } from '../notifications/types.ts';
+import { heldNotification } from '../wire/held-bytes.ts';
+import type { CommandOptions } from './command-queue.ts';
 
-/** Called with each notification, and with the lines that it came in. */
+/**
+ * Called with each notification, and with the lines that it came in: `lines` as text, `bytes` with one character a byte
+ * (latin1), for those who pass them on unchanged.
+ */
 export type NotificationListener<T extends Notification = Notification> = (
   notification: T,
   lines: readonly string[],
+  bytes: readonly string[],
 ) => void;
 
-type AnyListener = (notification: Notification, lines: readonly string[]) => void;
-
 /**
- * Hands notifications to listeners and to streams. Keeps what comes before anybody listens; a stream keeps what its
+ * Hands notifications to listeners and to streams. Keeps what comes before the first of them; a stream keeps what its
  * reader hasn't taken yet.
  */
 export class NotificationHub {
-  readonly #listeners = new Map<NotificationType | '*', Set<AnyListener>>();
+  readonly #listeners = new Map<NotificationType | '*', Set<NotificationListener>>();
   readonly #streams = new Set<NotificationStream>();
   readonly #atEnd = new Set<(error: Error | undefined) => void>();
   readonly #changed: () => void;
@@ -29,18 +34,23 @@ export class NotificationHub {
     this.#changed = changed;
   }
 
-  /** The most notifications that anybody has yet to take. */
+  /** Notifications that the slowest reader has yet to take. */
   get queued(): number {
     let most = this.#backlog?.length ?? 0;
     for (const stream of this.#streams) most = Math.max(most, stream.size);
     return most;
   }
 
-  /** The most bytes that notifications take which anybody has yet to take. */
+  /** The most bytes of notifications that one reader has yet to take. */
   get held(): number {
     let most = this.#backlogHeld;
     for (const stream of this.#streams) most = Math.max(most, stream.held);
     return most;
+  }
+
+  /** Whether the notifications that came so far were handed out. */
+  get isHeard(): boolean {
+    return this.#backlog === undefined;
   }
 
   push(assembled: AssembledNotification): void {
@@ -48,7 +58,7 @@ export class NotificationHub {
       this.#deliver(assembled);
     } else {
       this.#backlog.push(assembled);
-      this.#backlogHeld += heldNotification(assembled.lines);
+      this.#backlogHeld += heldNotification(assembled.lines, assembled.bytes);
     }
   }
 
@@ -76,12 +86,45 @@ export class NotificationHub {
     const listeners = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, listeners);
     // listeners are kept by the one type that they get
-    const any = listener as AnyListener;
+    const any = listener as NotificationListener;
     listeners.add(any);
     this.#drainSoon();
     return () => {
       listeners.delete(any);
     };
+  }
+
+  /**
+   * The next notification of a type that comes from now on.
+   *
+   * @param closed the error for a connection that has ended
+   * @throws AgentError ERR_ABORTED, ERR_MANAGEMENT_TIMEOUT, and what `closed` gives
+   */
+  async next<T extends NotificationType>(
+    type: T,
+    { signal, timeout = 0 }: CommandOptions,
+    closed: () => AgentError,
+  ): Promise<NotificationOf<T>> {
+    using limit = within(timeout, signal);
+    const { promise, resolve, reject } = withResolvers<NotificationOf<T>>();
+    const giveUp = (): void => {
+      if (limit.isLate)
+        reject(new AgentError('ERR_MANAGEMENT_TIMEOUT', `no ${type} came from OpenVPN within ${timeout} ms`));
+      else reject(new AgentError('ERR_ABORTED', `waiting for ${type} was given up`, { cause: signal?.reason }));
+    };
+    if (limit.signal.aborted) giveUp();
+    limit.signal.addEventListener('abort', giveUp, { once: true });
+    const undoings = [
+      this.on(type, resolve),
+      this.atEnd(() => {
+        reject(closed());
+      }),
+    ];
+    try {
+      return await promise;
+    } finally {
+      for (const undo of undoings) undo();
+    }
   }
 
   /** A stream of what comes from now on; the first consumer gets the backlog too. */
@@ -93,7 +136,7 @@ export class NotificationHub {
     return stream;
   }
 
-  /** In a microtask, so that everybody who starts to listen in the same go gets the backlog. */
+  /** In a microtask, so that all who start to listen in the same tick get the backlog. */
   #drainSoon(): void {
     if (this.#backlog === undefined || this.#draining) return;
     this.#draining = true;
@@ -108,12 +151,12 @@ export class NotificationHub {
     });
   }
 
-  #deliver({ notification, lines }: AssembledNotification): void {
+  #deliver({ notification, lines, bytes }: AssembledNotification): void {
     for (const stream of this.#streams) stream.push(notification, lines);
     for (const key of [notification.type, '*'] as const) {
       for (const listener of this.#listeners.get(key) ?? []) {
         try {
-          listener(notification, lines);
+          listener(notification, lines, bytes);
         } catch (error) {
           // the listener's fault, not the connection's: it surfaces as an uncaught exception
           queueMicrotask(() => {

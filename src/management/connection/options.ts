@@ -21,12 +21,13 @@ export interface ManagementOptions {
   readonly commandTimeout?: number | undefined;
   /**
    * Whose the daemon's end of the connection must be, wherever the kernel tells: checked before anything is sent. A unix
-   * socket that we make is for that user only. Default: anybody's.
+   * socket that we make is for that user only. Default: any user's.
    */
   readonly owner?: DaemonOwner | undefined;
   /**
-   * How many notifications may wait for their reader before the daemon is held back (and an eighth of `maxHeld`). While it is, its leaving is not
-   * noticed either: whoever wants none must listen all the same, or send commands. Default 1,024.
+   * How many notifications may wait for their reader (or bytes of them: an eighth of `maxHeld`) before the daemon is held
+   * back. While it is held back its leaving is not noticed either: a program that wants no notifications must listen all
+   * the same, or send commands. Default 1,024.
    */
   readonly highWaterMark?: number | undefined;
   /** How many may wait while replies are awaited too: beyond it the connection fails. Default 1,048,576. */
@@ -36,8 +37,6 @@ export interface ManagementOptions {
    * one reply. Beyond it the connection fails with ERR_MANAGEMENT_LIMIT. Default 256 MiB.
    */
   readonly maxHeld?: number | undefined;
-  /** `latin1` keeps each byte as it is, for a relay. Default `utf8`. */
-  readonly encoding?: 'utf8' | 'latin1' | undefined;
 }
 
 /** What the daemon says of itself. */

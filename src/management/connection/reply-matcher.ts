@@ -1,6 +1,6 @@
 import { parseLine } from '../wire/words.ts';
 import { type Reply, ReplyCollector } from '../commands/reply.ts';
-import type { ReplyShape } from '../commands/table.ts';
+import type { ReplyShape } from '../commands/shape.ts';
 
 /** A reply that is awaited. */
 export interface AwaitedReply {
@@ -11,13 +11,14 @@ export interface AwaitedReply {
   readonly claims?: RegExp | undefined;
   /** The block that was sent behind the command's line, without END. */
   readonly body?: readonly string[] | undefined;
-  readonly done: (reply: Reply) => void;
+  /** @param bytes the reply's lines as they came, one character a byte */
+  readonly done: (reply: Reply, bytes: readonly string[]) => void;
 }
 
 interface Entry {
   readonly awaited: AwaitedReply;
   readonly collector: ReplyCollector;
-  /** Nobody waits for it any more, but the daemon may still send it. */
+  /** Its command was given up, but the daemon may still send it. */
   abandoned: boolean;
   /** Words of body lines that the daemon took for commands, each to be answered with `unknown command [WORD]`. */
   drain: string[] | undefined;
@@ -27,10 +28,10 @@ interface Entry {
 const REFUSED_BEFORE_BODY =
   /is not currently available|^ERROR: cannot parse|' command requires |^ERROR: unknown command|^ERROR: Options |^ERROR: no password is currently needed|we need one of type/;
 
-/** Acknowledgements of pk-sig, rsa-sig and certificate that may be due while nobody awaits them. */
+/** Acknowledgements of pk-sig, rsa-sig and certificate that may be due after their commands were given up. */
 const MAX_STALE_ANSWERS = 16;
 
-/** `version N` is acknowledged by some daemons only; an acknowledgement that nobody awaits is no news. */
+/** `version N` is acknowledged by some daemons only; one that is not awaited is dropped. */
 const VERSION_ACKNOWLEDGED = 'SUCCESS: Management client version set to ';
 
 /**
@@ -38,7 +39,7 @@ const VERSION_ACKNOWLEDGED = 'SUCCESS: Management client version set to ';
  * rsa-sig, certificate): it acknowledges those after whatever came in the same read (management_query_multiline in
  * manage.c). So lines are matched first by what they say, then by order.
  */
-export class ReplyQueue {
+export class ReplyMatcher {
   #entries: Entry[] = [];
   readonly #maxHeld: number | undefined;
 
@@ -47,12 +48,12 @@ export class ReplyQueue {
     this.#maxHeld = maxHeld;
   }
 
-  /** Replies that somebody still waits for. */
+  /** Replies that are still waited for. */
   get size(): number {
     return this.#entries.filter((entry) => !entry.abandoned && entry.drain === undefined).length;
   }
 
-  /** Replies that the daemon owes, whether anybody still waits for them or not. */
+  /** Replies that the daemon owes, of commands that were given up too. */
   get due(): number {
     return this.#entries.length;
   }
@@ -73,19 +74,23 @@ export class ReplyQueue {
     };
   }
 
-  /** Takes a line that isn't a notification; false if it is nobody's. */
-  take(line: string): boolean {
+  /**
+   * Takes a line that isn't a notification; false if no reply is due that it could belong to.
+   *
+   * @param bytes the line as it came, one character a byte
+   */
+  take(line: string, bytes: string = line): boolean {
     const entry = this.#owner(line);
     if (entry === undefined) return line.startsWith(VERSION_ACKNOWLEDGED) || line === '';
-    this.#feed(entry, line);
+    this.#feed(entry, line, bytes);
     return true;
   }
 
   /** Takes a notification that is the reply of a command (pkcs11-id-count, pkcs11-id-get); false if none awaits it. */
-  takeNotification(word: string, line: string): boolean {
+  takeNotification(word: string, line: string, bytes: string = line): boolean {
     const entry = this.#entries.find((each) => each.collector.notificationWord === word);
     if (entry === undefined) return false;
-    this.#feed(entry, line);
+    this.#feed(entry, line, bytes);
     return true;
   }
 
@@ -97,7 +102,7 @@ export class ReplyQueue {
     const inOrder = this.#entries.filter((entry) => entry.awaited.claims === undefined && entry.drain === undefined);
     const success = /^SUCCESS: ?(.*)$/s.exec(line)?.[1];
     const fitting = inOrder.find((entry) => success !== undefined && entry.awaited.says.test(success));
-    // the daemon answers in order: what stands before a reply that came, and nobody awaits, never comes
+    // the daemon answers in order: a reply that was given up and should have come before this one never comes
     if (fitting !== undefined && inOrder.slice(0, inOrder.indexOf(fitting)).every((entry) => entry.abandoned))
       return fitting;
     if (line.startsWith(VERSION_ACKNOWLEDGED)) return undefined;
@@ -108,13 +113,13 @@ export class ReplyQueue {
     return due === 'notification' || (due === 'block' && success !== undefined) ? undefined : first;
   }
 
-  #feed(entry: Entry, line: string): void {
+  #feed(entry: Entry, line: string, bytes: string): void {
     if (entry.drain !== undefined) {
       entry.drain.shift();
       if (entry.drain.length === 0) this.#remove(entry);
       return;
     }
-    entry.collector.push(line);
+    entry.collector.push(line, bytes);
     if (!entry.collector.done) return;
     const reply = entry.collector.reply();
     if (entry.awaited.claims === undefined) this.#forgetBefore(entry);
@@ -123,10 +128,10 @@ export class ReplyQueue {
     } else {
       this.#remove(entry);
     }
-    if (!entry.abandoned) entry.awaited.done(reply);
+    if (!entry.abandoned) entry.awaited.done(reply, entry.collector.bytes);
   }
 
-  /** Acknowledgements that nobody awaits, of a daemon that asked again since, are kept only while they are few. */
+  /** Acknowledgements of answers that were given up, to a daemon that asked again since, are kept only while they are few. */
   #forgetAnswers(): void {
     const isStale = ({ awaited, abandoned, drain }: Entry): boolean =>
       awaited.claims !== undefined && (abandoned || drain !== undefined);

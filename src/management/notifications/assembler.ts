@@ -7,6 +7,14 @@ import type { Notification } from './types.ts';
 export interface AssembledNotification {
   readonly notification: Notification;
   readonly lines: readonly string[];
+  /** The same lines with one character a byte (latin1), for those who pass them on unchanged. */
+  readonly bytes: readonly string[];
+}
+
+interface Block {
+  readonly lines: string[];
+  readonly bytes: string[];
+  held: number;
 }
 
 /** How much of one ENV block is kept: far more than a daemon's own limits allow. In bytes as they are held. */
@@ -15,19 +23,19 @@ const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
 
 /** Lines that start with `>` to notifications; joins those that span lines, whatever comes between their lines. */
 export class NotificationAssembler {
-  readonly #open = new Map<string, { lines: string[]; held: number }>();
+  readonly #open = new Map<string, Block>();
 
   /**
    * Takes one line and hands out the notifications that it completes.
    *
+   * @param bytes the line as it came, one character a byte
    * @throws AgentError ERR_MANAGEMENT_LIMIT if an ENV block has more than 4,096 lines or takes more than 4 MiB
    */
-  push(line: string, truncated: boolean, sink: (assembled: AssembledNotification) => void): void {
+  push(line: string, truncated: boolean, sink: (assembled: AssembledNotification) => void, bytes: string = line): void {
     const word = notificationWord(line);
     // only these two span lines
     if (!truncated && word !== 'CLIENT' && word !== 'UPDOWN') {
-      const lines = [line];
-      sink({ notification: parseNotification(lines), lines });
+      sink({ notification: parseNotification([line]), lines: [line], bytes: [bytes] });
       return;
     }
     const block = this.#open.get(word);
@@ -35,7 +43,8 @@ export class NotificationAssembler {
     if (block !== undefined && line.startsWith(prefix)) {
       // a variable that the daemon cut is kept as far as it came
       block.lines.push(line);
-      block.held += heldLine(line);
+      block.bytes.push(bytes);
+      block.held += heldLine(line, bytes);
       if (block.lines.length > MAX_BLOCK_LINES || block.held > MAX_BLOCK_BYTES)
         throw new AgentError('ERR_MANAGEMENT_LIMIT', `a ${word} notification is too long to be held`);
       // cut there by the stream's end, it may have been the beginning of a variable's name
@@ -44,11 +53,11 @@ export class NotificationAssembler {
     }
     if (block !== undefined && hasEnvironment(line)) this.#giveUp(word, sink);
     if (truncated) {
-      sink({ notification: { type: 'TRUNCATED', of: word, line: line.slice(1) }, lines: [line] });
+      sink({ notification: { type: 'TRUNCATED', of: word, line: line.slice(1) }, lines: [line], bytes: [bytes] });
     } else if (hasEnvironment(line)) {
-      this.#open.set(word, { lines: [line], held: heldLine(line) });
+      this.#open.set(word, { lines: [line], bytes: [bytes], held: heldLine(line, bytes) });
     } else {
-      sink({ notification: parseNotification([line]), lines: [line] });
+      sink({ notification: parseNotification([line]), lines: [line], bytes: [bytes] });
     }
   }
 
@@ -59,14 +68,18 @@ export class NotificationAssembler {
 
   /** A block whose END never came says nothing that one could act upon: variables may be missing. */
   #giveUp(word: string, sink: (assembled: AssembledNotification) => void): void {
-    const lines = this.#open.get(word)?.lines ?? [];
-    this.#open.delete(word);
-    sink({ notification: { type: 'TRUNCATED', of: word, line: lines[0]?.slice(1) ?? '' }, lines });
+    const { lines, bytes } = this.#take(word);
+    sink({ notification: { type: 'TRUNCATED', of: word, line: lines[0]?.slice(1) ?? '' }, lines, bytes });
   }
 
   #finish(word: string, sink: (assembled: AssembledNotification) => void): void {
-    const lines = this.#open.get(word)?.lines ?? [];
+    const { lines, bytes } = this.#take(word);
+    sink({ notification: parseNotification(lines), lines, bytes });
+  }
+
+  #take(word: string): Pick<Block, 'lines' | 'bytes'> {
+    const block = this.#open.get(word) ?? { lines: [], bytes: [] };
     this.#open.delete(word);
-    sink({ notification: parseNotification(lines), lines });
+    return block;
   }
 }

@@ -1,3 +1,9 @@
+/**
+ * What the daemon says unasked, as data and back: for the connection, and for programs that write or show notifications.
+ * Knows no connection.
+ *
+ * @module
+ */
 import { cut, fieldsOf, readCount } from '../wire/fields.ts';
 import {
   encodeEchoEntry,

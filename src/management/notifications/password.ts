@@ -12,7 +12,7 @@ export type PasswordNotification =
   | {
       readonly type: 'PASSWORD';
       readonly form: 'need';
-      /** What for: `Auth`, `Private Key`, `HTTP Proxy`… Goes back in `username` and `password`. */
+      /** The thing that it is for: `Auth`, `Private Key`, `HTTP Proxy`… Goes back in `username` and `password`. */
       readonly name: string;
       /** OpenVPN 2.7 asks for a username alone, from client version 4 on. */
       readonly wants: 'password' | 'username/password' | 'username';

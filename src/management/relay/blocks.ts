@@ -1,4 +1,5 @@
 import type { ManagementClient } from '../client/client.ts';
+import { certificateBlocks } from '../wire/pem.ts';
 import { commandLine } from '../wire/words.ts';
 import { COMMANDS } from '../commands/table.ts';
 import type { RelayClient } from './relay-client.ts';
@@ -15,21 +16,19 @@ import {
 /** The block behind one command may have so many characters. */
 const MAX_BODY = 256 * 1024;
 
-/** What is known of a command that clients may send with a block. */
+/** A command that clients may send with a block. */
 interface BlockCommand {
   /** Numbers that the daemon must be able to read: it would take the block behind a line that it refuses for commands. */
   readonly ids: readonly string[];
-  /** The newest management interface that has it. */
-  readonly until: number;
   /** Whether a line can stand in its block. */
   readonly takes: (line: string) => boolean;
 }
 
 const BLOCKS: ReadonlyMap<string, BlockCommand> = new Map<string, BlockCommand>([
   // directives for a client, of any kind
-  ['client-auth', { ids: ['CID', 'KID'], until: Number.POSITIVE_INFINITY, takes: isNoCommand }],
-  // pf_init in pf.c; 2.6 (management interface 5) dropped it
-  ['client-pf', { ids: ['CID'], until: 3, takes: (line) => /^(?:[+#-].*|\[[a-z ]*\] *| *)$/i.test(line) }],
+  ['client-auth', { ids: ['CID', 'KID'], takes: isNoCommand }],
+  // pf_init in pf.c
+  ['client-pf', { ids: ['CID'], takes: (line) => /^(?:[+#-].*|\[[a-z ]*\] *| *)$/i.test(line) }],
 ]);
 
 /** Commands that show something and change nothing. A block may have lines that look like them. */
@@ -79,7 +78,7 @@ async function dispatchClientBlock(
   if (lines === undefined) return;
   const { upstream } = context;
   const refused = lines.find((each) => !block.takes(each));
-  if (upstream !== undefined && !(await takesBlock(name, block, upstream))) client.reply([unknown(name, context)]);
+  if (upstream !== undefined && !(await takesBlock(name, upstream))) client.reply([unknown(name, context)]);
   else if (refused !== undefined) client.reply([`ERROR: a line of the block can't stand in it: ${refused}`]);
   // while we asked it may have gone, and another one come
   else if (context.upstream !== upstream) client.reply(['ERROR: the daemon is away']);
@@ -87,9 +86,10 @@ async function dispatchClientBlock(
 }
 
 /** Whether this daemon's release takes a block behind that command. */
-async function takesBlock(name: string, block: BlockCommand, upstream: ManagementClient): Promise<boolean> {
+async function takesBlock(name: string, upstream: ManagementClient): Promise<boolean> {
   const { management } = upstream.daemonVersion;
-  if (management <= NEWEST_MANAGEMENT) return management >= 1 && management <= block.until;
+  if (management <= NEWEST_MANAGEMENT)
+    return management >= 1 && management <= (COMMANDS[name]?.until ?? NEWEST_MANAGEMENT);
   // a release that came after us says so itself
   const help = await upstream.exchange('help').catch(() => undefined);
   return help?.lines.some((line) => line.startsWith(`${name} `) && line.includes('(MULTILINE)')) ?? false;
@@ -112,7 +112,7 @@ async function dispatchAnswer(command: Outgoing, client: RelayClient, context: R
     client.reply(['ERROR: the block holds no PEM certificate']);
     return;
   }
-  // somebody else's came first
+  // another client's came first
   if (!isAsked()) {
     client.reply([notAvailable(name)]);
     return;
@@ -143,22 +143,14 @@ async function readBlock(client: RelayClient): Promise<string[] | undefined> {
   return undefined;
 }
 
-/** The certificates, without the text around them; undefined if there are none, or a line in one is no base64. */
+/** The certificates, without the text around them; undefined if there are none, or a line in one is not base64. */
 function pemLines(body: readonly string[]): string[] | undefined {
-  const [begin, end] = ['-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----'];
-  const lines: string[] = [];
-  let inside = false;
-  for (const line of body.map((each) => each.trim())) {
-    // twice begun, or nothing between
-    if ((line === begin && inside) || (line === end && lines.at(-1) === begin)) return undefined;
-    if (line === begin) inside = true;
-    if (inside) {
-      // base64 has words of its own: `quit`, `help`
-      if (line !== begin && line !== end && (!/^[A-Za-z0-9+/]{1,76}={0,2}$/.test(line) || !isNoCommand(line)))
-        return undefined;
-      lines.push(line);
-    }
-    if (line === end) inside = false;
-  }
-  return inside || lines.length === 0 ? undefined : lines;
+  const blocks = certificateBlocks(body);
+  const isWhole = (block: readonly string[]): boolean => block.length > 2 && block.slice(1, -1).every(isBase64);
+  return blocks.length > 0 && blocks.every(isWhole) ? blocks.flat() : undefined;
+}
+
+/** Base64 has words that are commands too: `quit`, `help`. */
+function isBase64(line: string): boolean {
+  return /^[A-Za-z0-9+/]{1,76}={0,2}$/.test(line) && isNoCommand(line);
 }

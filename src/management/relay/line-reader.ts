@@ -1,6 +1,6 @@
 import { MAX_PIPELINED_LINE } from '../wire/words.ts';
 
-/** What a client of the relay wrote: a line without its end, or notice of one behind which a signature would have to wait. */
+/** A line that a client of the relay wrote, without its end; or notice of one so long that a signature would have to wait. */
 export interface ClientLine {
   readonly text: string;
   readonly tooLong: boolean;

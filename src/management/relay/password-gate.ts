@@ -1,24 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../../clock.ts';
 import type { Secret } from '../../secret.ts';
-
-/** Time, as a process has it. */
-export interface RelayClock {
-  /** Milliseconds that only ever grow. */
-  readonly now: () => number;
-  /** Calls after so many milliseconds; returns how to call that off. */
-  readonly after: (milliseconds: number, call: () => void) => () => void;
-}
-
-export const SYSTEM_CLOCK: RelayClock = {
-  now: () => performance.now(),
-  after: (milliseconds, call) => {
-    // a client that is waited for is no reason to go on living
-    const timer = setTimeout(call, milliseconds).unref();
-    return () => {
-      clearTimeout(timer);
-    };
-  },
-};
 
 /** Before the second guess after a wrong one is answered; it doubles with each. Milliseconds, as all below. */
 const FIRST_DELAY = 250;
@@ -32,16 +14,16 @@ const FORGET_AFTER = 10_000;
  */
 export class PasswordGate {
   readonly #password: Secret;
-  readonly #clock: RelayClock;
+  readonly #clock: Clock;
   #wrong = 0;
   #last = 0;
 
-  constructor(password: Secret, clock: RelayClock) {
+  constructor(password: Secret, clock: Clock) {
     this.#password = password;
     this.#clock = clock;
   }
 
-  /** Whether a guess is right, and in how many milliseconds whoever made it may learn that. */
+  /** Whether a guess is right, and in how many milliseconds the client may learn that. */
   check(guess: Uint8Array): { readonly right: boolean; readonly delay: number } {
     const now = this.#clock.now();
     const forgotten = Math.floor((now - this.#last) / FORGET_AFTER);

@@ -7,14 +7,14 @@ const MAX_STRANGERS = 32;
 
 /**
  * Who may be connected. Those that still owe the password have few places, all of their own: however many there are,
- * they keep nobody out who knows it.
+ * they do not keep out a client that knows it.
  */
 export class Places {
   readonly clients: Set<RelayClient> = new Set<RelayClient>();
   /** In the order in which they came. */
   readonly #strangers = new Set<RelayClient>();
 
-  /** Everybody. */
+  /** All that are connected. */
   get all(): readonly RelayClient[] {
     return [...this.#strangers, ...this.clients];
   }
@@ -37,7 +37,7 @@ export class Places {
     return oldest;
   }
 
-  /** It has given the password, or needn't. False if there is no place for it. */
+  /** The client has given the password, or needn't. False if there is no place for it. */
   admit(client: RelayClient): boolean {
     this.#strangers.delete(client);
     if (this.clients.size >= MAX_CLIENTS) return false;

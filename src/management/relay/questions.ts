@@ -2,8 +2,8 @@ import type { Notification } from '../notifications/types.ts';
 import type { Reply } from '../commands/reply.ts';
 
 /**
- * What the daemon waits for: it asks one question at a time, and repeats it to whoever connects (special_state_msg in
- * manage.c). Those that the agent answers itself are none of the clients' business.
+ * The question that the daemon waits with: it asks one at a time, and repeats it to each client that connects
+ * (special_state_msg in manage.c). Those that the agent answers itself are kept from the clients.
  */
 export class Questions {
   /** Told when the daemon waits for nothing any more. */
@@ -12,7 +12,7 @@ export class Questions {
   /** Halves of an answer that are still to come. */
   readonly #open = new Set<string>();
 
-  /** What a client that comes now is told. */
+  /** The question's lines, one character a byte: a client that comes now is told them. */
   get lines(): readonly string[] {
     return this.#pending?.lines ?? [];
   }

@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
+import type { Clock } from '../../clock.ts';
 import { type ClientLine, CommandLines } from './line-reader.ts';
-import type { PasswordGate, RelayClock } from './password-gate.ts';
+import type { PasswordGate } from './password-gate.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 /**
  * Characters of a client's lines that may wait for their turn, before no more is read of it. What wasn't read when it
- * breaks its connection off is lost: enough for whoever writes all its commands at once and leaves.
+ * breaks its connection off is lost: enough for a client that writes all its commands at once and leaves.
  */
 const MAX_WAITING = 64 * 1024;
 /** A client that has taken nothing of a reply for so long, in milliseconds, is gone. */
@@ -17,12 +18,12 @@ const LOGIN_GRACE = 30_000;
 /** How long a client may take, in milliseconds, to read what was written before its connection ends. */
 const LAST_READ = 1_000;
 
-/** What a client needs to know of its relay. */
+/** A client's relay, as far as the client needs it. */
 export interface RelayClientOptions {
   readonly name: string;
   /** Undefined if no password is needed. */
   readonly gate: PasswordGate | undefined;
-  readonly clock: RelayClock;
+  readonly clock: Clock;
   /** Bytes of notifications that may wait for a client that doesn't read. */
   readonly maxBuffered: number;
   /** Why a client was thrown out. */

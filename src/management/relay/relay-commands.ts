@@ -21,7 +21,7 @@ const TOO_LONG = 'ERROR: the line is too long';
 /** A name that the daemon can't read otherwise than we do. */
 const PLAIN_NAME = /^ *([A-Za-z0-9_][A-Za-z0-9_.-]*)(?= |$)/;
 
-/** What these do depends on their words: they must be certain. */
+/** Commands whose words the relay acts upon: it must read them as the daemon does. */
 const FOLLOWED = new Set<string>([...TOPICS, 'bytecount', 'version']);
 
 /** Carries out the client's commands one after the other, until it leaves. */
@@ -47,7 +47,7 @@ async function dispatch(text: string, client: RelayClient, context: RelayContext
     await dispatchBlock({ ...command, name }, client, context);
     return true;
   }
-  const verdict = isKnowable(name, context) ? judge(name, command.line, context.rights) : 'unknown';
+  const verdict = isKnowable(name, context) ? judge(name, command.words, context.rights) : 'unknown';
   if (verdict === 'denied') client.reply([denied(name, context.rights)]);
   else if (verdict === 'unknown') client.reply([unknown(name, context)]);
   else await forward({ ...command, name }, client, context);
@@ -60,7 +60,7 @@ function isKnowable(name: string, { upstream }: RelayContext): boolean {
   return name in COMMANDS || (upstream?.daemonVersion.management ?? 0) <= NEWEST_MANAGEMENT;
 }
 
-/** What a line is, in the form in which it is sent; an error's text if it can't be. No name: nothing to do. */
+/** A client's line in the form in which it is sent, or an error's text. Without a name there is nothing to do. */
 function read(text: string): { name: string | undefined; line: string; words: readonly string[] } | string {
   const words = parseLine(text, 'latin1');
   if (words?.length === 0) return { name: undefined, line: '', words };
@@ -113,7 +113,7 @@ async function followTopic(
   });
 }
 
-/** The daemon counts in the shortest interval that anybody wants; it is told only what changes that. */
+/** The daemon counts in the shortest interval that a client wants; it is told only what changes that. */
 async function countBytes(word: string, client: RelayClient, context: RelayContext): Promise<void> {
   const { subscriptions } = client;
   subscriptions.wantedInterval = Math.max(0, Number.parseInt(word, 10) || 0);
@@ -124,8 +124,8 @@ async function countBytes(word: string, client: RelayClient, context: RelayConte
     return;
   }
   context.interval = interval;
-  await relay({ name: 'bytecount', line: `bytecount ${interval}`, words: [] }, client, context, (reply) => {
-    client.reply(reply.raw);
+  await relay({ name: 'bytecount', line: `bytecount ${interval}`, words: [] }, client, context, (lines) => {
+    client.reply(lines);
     subscriptions.startByteCounts();
   });
 }

@@ -1,12 +1,12 @@
 import { errorCode, errorText } from '../../errors.ts';
 import type { ManagementClient } from '../client/client.ts';
-import type { Reply } from '../commands/reply.ts';
+import type { RelayRights } from '../commands/table.ts';
 import type { Questions } from './questions.ts';
 import type { RelayClient } from './relay-client.ts';
-import { redactLog, type RelayRights } from './rights.ts';
+import { redactLog } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 
-/** What the clients of one relay share. */
+/** The state that the clients of one relay share. */
 export interface RelayContext {
   readonly rights: RelayRights;
   readonly questions: Questions;
@@ -14,7 +14,7 @@ export interface RelayContext {
   /** Clients outlive the daemon: they are told what became of their commands. */
   readonly keep: boolean;
   upstream: ManagementClient | undefined;
-  /** What the daemon was asked for. */
+  /** The notifications that the daemon was asked for. */
   readonly asked: Set<Topic>;
   /** Seconds between byte counts that the daemon was asked for, 0 for none. */
   interval: number;
@@ -30,14 +30,15 @@ export interface Outgoing {
   readonly words: readonly string[];
 }
 
-export type OnReply = (reply: Reply) => void;
+/** Gets a reply's lines, one character a byte. */
+export type OnReply = (lines: readonly string[]) => void;
 
 /** The newest management interface that we know all commands of: 2.7's. */
 export const NEWEST_MANAGEMENT = 6;
 
 export function plainReply(client: RelayClient): OnReply {
-  return ({ raw }) => {
-    client.reply(raw);
+  return (lines) => {
+    client.reply(lines);
   };
 }
 
@@ -67,11 +68,12 @@ export async function relay(
   try {
     await upstream.exchange(command.line, {
       ...(body && { body }),
-      onReply: (reply) => {
+      encoding: 'latin1',
+      onReply: (reply, bytes) => {
         // such a reply is followed by the question that the daemon waits with (man_signal in manage.c)
         if (reply.error?.endsWith(' is currently ignored') === true) context.repeatTo = client;
         questions.settle(command.name, command.words[1], reply);
-        onReply(command.name === 'log' ? { ...reply, raw: reply.raw.map((line) => redactLog(line, rights)) } : reply);
+        onReply(command.name === 'log' ? bytes.map((line) => redactLog(line, rights)) : bytes);
       },
     });
   } catch (error) {

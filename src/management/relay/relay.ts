@@ -1,28 +1,36 @@
-import type { Server, Socket } from 'node:net';
+/**
+ * Several management clients behind one connection: for an agent that takes the daemon's only seat and lets others in
+ * behind it.
+ *
+ * @module
+ */
+import type { Socket } from 'node:net';
+import { type Clock, SYSTEM_CLOCK } from '../../clock.ts';
 import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
-import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
 import type { ManagementClient } from '../client/client.ts';
+import type { RelayRights } from '../commands/table.ts';
 import { LINE_CUT_BEFORE_2_6 } from '../wire/line-decoder.ts';
 import { hasEnvironment, notificationWord } from '../notifications/notification.ts';
 import type { Notification } from '../notifications/types.ts';
+import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
+import { BoundServer } from '../sockets/bound-server.ts';
 import { isLocal } from '../sockets/reach.ts';
-import { PasswordGate, type RelayClock, SYSTEM_CLOCK } from './password-gate.ts';
+import { PasswordGate } from './password-gate.ts';
 import { Places } from './places.ts';
 import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
 import { adjust, carryOut } from './relay-commands.ts';
 import type { RelayContext } from './relay-exchange.ts';
-import { listenForClients } from './relay-listener.ts';
-import { type RelayRights, visible } from './rights.ts';
+import { visible } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 
 /** How a relay is set up. */
 export interface RelayOptions {
   readonly address: ManagementAddress;
-  /** What its clients are asked for first, as by a daemon whose `--management` names a password file. */
+  /** The password that clients are asked for, as by a daemon whose `--management` names a password file. Default: none. */
   readonly password?: Secret | undefined;
-  /** What they may do. Default `read`. */
+  /** What clients may do. Default `read`. */
   readonly rights?: RelayRights | undefined;
   /** Mode of a unix socket. Default 0o600. */
   readonly mode?: number | undefined;
@@ -33,7 +41,7 @@ export interface RelayOptions {
   /** Bytes that may wait for a client that doesn't read, before it is dropped. Default 1 MiB. */
   readonly maxBuffered?: number | undefined;
   /** Default: the system's. */
-  readonly clock?: RelayClock | undefined;
+  readonly clock?: Clock | undefined;
   /** Told of clients that come and go. */
   readonly onEvent?: ((event: RelayEvent) => void) | undefined;
 }
@@ -45,7 +53,7 @@ export interface RelayEvent {
 }
 
 const FULL = 'too many clients';
-/** Milliseconds between two events that say that there is no place. */
+/** Milliseconds between two events which say that there is no place. */
 const QUIET = 10_000;
 
 const GREETING = '>INFO:OpenVPN Management Interface Version ';
@@ -53,17 +61,17 @@ const TOPIC_OF: Readonly<Record<string, Topic>> = { LOG: 'log', STATE: 'state', 
 
 /**
  * Many management clients behind one: to each it is the daemon's management interface. Requests for signatures and
- * certificates, and the answers to them, stay with whoever made the connection to the daemon.
+ * certificates, and the answers to them, stay with the program that made the connection to the daemon.
  */
 export class Relay implements AsyncDisposable {
   readonly #options: RelayOptions;
   readonly #context: RelayContext;
-  readonly #clock: RelayClock;
+  readonly #clock: Clock;
   readonly #gate: PasswordGate | undefined;
   readonly #places = new Places();
   /** Clients that wait for a daemon to greet them. */
   #waiting: (() => void)[] = [];
-  #server: Server | undefined;
+  #server: BoundServer | undefined;
   #greeting: string | undefined;
   #withheld: readonly string[] = [];
   #count = 0;
@@ -87,9 +95,11 @@ export class Relay implements AsyncDisposable {
   }
 
   /**
-   * Listens from now on. Clients that come before a daemon does wait for its greeting.
+   * Listens from now on. Clients that come before a daemon does wait for its greeting. A unix socket that nothing listens on
+   * is replaced.
    *
-   * @throws AgentError ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address that others reach, without a password
+   * @throws AgentError ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a TCP address
+   *   that others reach, without a password
    */
   static async listen(options: RelayOptions): Promise<Relay> {
     const { address, mode = 0o600, group } = options;
@@ -98,33 +108,36 @@ export class Relay implements AsyncDisposable {
         hint: 'name a password file behind the port, or use a unix socket or a loopback address',
       });
     const relay = new Relay(options);
-    relay.#server = await listenForClients(address, { mode, group }, (socket) => {
+    // a client that ends its side (`echo status | nc`) still gets its replies
+    const sockets = { allowHalfOpen: true, noDelay: true };
+    const onClient = (socket: Socket): void => {
       relay.#accept(socket);
-    });
+    };
+    relay.#server = await BoundServer.listen(address, { mode, group }, sockets, onClient, "the relay's clients");
     return relay;
   }
 
   /** Where it listens: with the port that the system picked, if 0 was asked for. */
   get address(): ManagementAddress {
-    const bound = this.#server?.address();
     const { address } = this.#options;
-    return address.kind === 'tcp' && typeof bound === 'object' && bound !== null
-      ? { ...address, port: bound.port }
-      : address;
+    return this.#server?.addressOf(address) ?? address;
   }
 
   /**
-   * Relays this daemon from now on, instead of any other. Call it before anything was awaited since the daemon greeted
-   * us: the greeting is passed on. `upstream` must have been made with `encoding: 'latin1'`.
+   * Relays this daemon from now on, instead of any other. What it has said so far, its greeting first, is passed on: so
+   * nothing else may have listened to this connection before.
    *
    * @param onAnswered told when the daemon has its answer to what {@link Relay.isAsking} says
+   * @throws AgentError ERR_USAGE if something has listened to it
    */
   attach(upstream: ManagementClient, onAnswered: () => void = () => undefined): void {
+    if (upstream.isHeard)
+      throw new AgentError('ERR_USAGE', 'a relay must be attached before anything listens to its connection');
     this.#detach();
     this.#context.questions.onOver = onAnswered;
     this.#context.upstream = upstream;
-    upstream.on('*', (notification, lines) => {
-      if (this.#context.upstream === upstream) this.#pass(notification, lines);
+    upstream.on('*', (notification, _, bytes) => {
+      if (this.#context.upstream === upstream) this.#pass(notification, bytes);
     });
     void upstream.closed.then(() => {
       if (this.#context.upstream === upstream) this.#detach();
@@ -134,8 +147,8 @@ export class Relay implements AsyncDisposable {
   }
 
   /**
-   * The agent is about to release the hold itself. False if one of the clients was faster: a release that nobody waits
-   * for could count for the next hold.
+   * The agent is about to release the hold itself. False if one of the clients was faster: a release too many
+   * could count for the next hold.
    */
   takeHold(upstream: ManagementClient): boolean {
     if (this.#context.upstream !== upstream) return true;
@@ -185,6 +198,7 @@ export class Relay implements AsyncDisposable {
     for (const client of this.#places.clients) if (client.greeted) client.close();
   }
 
+  /** @param lines one character a byte: whatever they are, they are passed on unchanged */
   #pass(notification: Notification, lines: readonly string[]): void {
     const { type } = notification;
     if (type === 'STRAY') return;
@@ -253,10 +267,10 @@ export class Relay implements AsyncDisposable {
     if (out !== client) void this.#serve(client);
   }
 
-  /** There is no place for it. */
+  /** Ends the connection of a client for which there is no place. */
   #turnAway(client: RelayClient, reason: string): void {
     client.destroy();
-    // whoever floods us with connections need not flood the log too
+    // a flood of connections is not to become a flood of events
     const now = this.#clock.now();
     if (now - this.#fullSince < QUIET) return;
     this.#fullSince = now;

@@ -1,24 +1,21 @@
-import { COMMANDS } from '../commands/table.ts';
-
-/** What clients of a relay may do; each level includes the one before. */
-export const RELAY_RIGHTS = ['read', 'operate', 'all'] as const;
-export type RelayRights = (typeof RELAY_RIGHTS)[number];
-
-/** They show something and change nothing but what the asking client itself gets. */
-const READ = /^(?:bytecount|echo|exit|help|load-stats|log|nclients|pid|quit|state|status|version)(?: |$)|^verb$/;
-
-/** They answer the daemon's questions, hold it and restart it. */
-const OPERATE = /^(?:cr-response|hold|needok|needstr|password|username)(?: |$)|^signal (?:SIGHUP|SIGUSR1)$/;
+import { COMMANDS, RELAY_RIGHTS, type RelayRights } from '../commands/table.ts';
 
 /**
  * What becomes of a command: `unknown` if it is to be answered as the daemon answers what it doesn't know. Below `all`
- * nothing passes that isn't in the table: a later daemon may know it, and do with it who knows what.
+ * nothing passes that isn't in the table: a later daemon may know it, and what it does there can't be known.
  *
- * @param line the command as `commandLine` writes it, so that the daemon can't read it otherwise than we do
+ * @param words the command's words as they are sent, so that the daemon can't read them otherwise; none for a line that
+ *   neither we nor the daemon can read
  */
-export function judge(name: string, line: string, rights: RelayRights): 'allowed' | 'denied' | 'unknown' {
-  if (rights === 'all' || READ.test(line) || (rights === 'operate' && OPERATE.test(line))) return 'allowed';
-  return name in COMMANDS ? 'denied' : 'unknown';
+export function judge(name: string, words: readonly string[], rights: RelayRights): 'allowed' | 'denied' | 'unknown' {
+  if (rights === 'all') return 'allowed';
+  const command = COMMANDS[name];
+  if (command === undefined) return 'unknown';
+  return includes(rights, command.right(words)) ? 'allowed' : 'denied';
+}
+
+function includes(rights: RelayRights, needed: RelayRights): boolean {
+  return RELAY_RIGHTS.indexOf(needed) <= RELAY_RIGHTS.indexOf(rights);
 }
 
 /**
@@ -26,15 +23,15 @@ export function judge(name: string, line: string, rights: RelayRights): 'allowed
  * later release, one that was cut in its first word) is for `all` only.
  */
 const NEEDED: readonly (readonly [RegExp, RelayRights])[] = [
-  // a session's token, for whoever answers when it is asked for again
+  // a session's token: for clients that answer when it is asked for again
   [/^>PASSWORD:Auth-Token:/, 'operate'],
   // with it goes the state of a dynamic challenge, to which the one-time code is the answer
   [/^>PASSWORD:Verification Failed: .*CRV1:/, 'operate'],
-  // links that log in whoever opens them
+  // links that log in the person who opens them
   [/^>INFO(?:MSG)?:(?:WEB_AUTH|OPEN_URL)\b/, 'operate'],
   [/^>INFOMSG:CR_TEXT:/, 'read'],
   [/^>INFOMSG:/, 'operate'],
-  // one-time codes of the server's clients, for whoever lets them in
+  // one-time codes of the server's clients: for programs that let those in
   [/^>CLIENT:CR_RESPONSE\b/, 'all'],
   [/^>CLIENT:(?:CONNECT|REAUTH|ESTABLISHED|DISCONNECT|ADDRESS),/, 'read'],
   [/^>(?:CLIENT|UPDOWN):ENV,END$/, 'read'],
@@ -71,10 +68,10 @@ const SHOWN_VARIABLE = new RegExp(
 );
 
 const VARIABLE = /^>(?:CLIENT|UPDOWN):ENV,/;
-/** A user's password, for whoever lets the server's clients in. */
+/** A user's password: for programs that let the server's clients in. */
 const PASSWORD_VARIABLE = /^>(?:CLIENT|UPDOWN):ENV,password=/;
 
-/** What a client with these rights gets to see of a notification: whole lines, none if it is not for them. */
+/** The lines of a notification that a client with these rights may see; none if it is not for it. */
 export function visible(lines: readonly string[], rights: RelayRights): readonly string[] {
   if (rights === 'all') return lines;
   const [first = '', ...rest] = lines;
@@ -84,7 +81,7 @@ export function visible(lines: readonly string[], rights: RelayRights): readonly
 
 function maySee(line: string, rights: RelayRights): boolean {
   const needed = NEEDED.find(([form]) => form.test(line))?.[1];
-  if (needed !== undefined) return RELAY_RIGHTS.indexOf(needed) <= RELAY_RIGHTS.indexOf(rights);
+  if (needed !== undefined) return includes(rights, needed);
   if (!VARIABLE.test(line)) return rights === 'all';
   return rights === 'read' ? SHOWN_VARIABLE.test(line) : !PASSWORD_VARIABLE.test(line);
 }

@@ -1,10 +1,8 @@
-import type { Reply } from '../commands/reply.ts';
-
-/** What a daemon tells only those who asked for it, until they leave. */
+/** Notifications that a daemon sends only to clients that asked for them, until they leave. */
 export const TOPICS = ['log', 'state', 'echo'] as const;
 export type Topic = (typeof TOPICS)[number];
 
-/** What one client asked for. */
+/** The notifications that one client asked for. */
 export class Subscriptions {
   /** From the moment when it asks: what the daemon is to be asked for. */
   readonly wanted: Set<Topic> = new Set<Topic>();
@@ -21,7 +19,7 @@ export class Subscriptions {
     this.#due.clear();
   }
 
-  /** What it asked for last was not carried out. */
+  /** The command that asked last was not carried out. */
   forgetWanted(): void {
     this.wanted.clear();
     for (const topic of this.active) this.wanted.add(topic);
@@ -30,7 +28,7 @@ export class Subscriptions {
 
   /**
    * Whether a byte count that came now is for this client. The daemon sends them in the shortest interval that
-   * anybody wants: of those, each gets the first in each interval of its own.
+   * a client wants: of those, each gets the first in each interval of its own.
    *
    * @param source whose count it is: a client ID on servers
    * @param now milliseconds
@@ -54,16 +52,16 @@ export function forwardedWords(words: readonly string[], othersWant: boolean): r
   return words.map((word, index) => (othersWant && word === 'off' && index > 0 && index < 3 ? 'on' : word));
 }
 
-/** What `on` and `off` in those words did, given the reply, and the reply's lines as the client is to see them. */
+/** What `on` and `off` in those words did, given the reply's lines, and those lines as the client is to see them. */
 export function outcome(
   topic: Topic,
   words: readonly string[],
-  reply: Reply,
+  reply: readonly string[],
 ): { readonly lines: readonly string[]; readonly on: boolean | undefined } {
   const switches = words.slice(1, 3).filter((word) => word === 'on' || word === 'off');
   let on: boolean | undefined;
   const success = `SUCCESS: real-time ${topic} notification set to `;
-  const lines = reply.raw.map((line) => {
+  const lines = reply.map((line) => {
     if (!line.startsWith(success)) return line;
     const word = switches.shift();
     if (word === undefined) return line;

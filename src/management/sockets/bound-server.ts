@@ -32,7 +32,7 @@ export interface SocketAccess {
   readonly group?: number | undefined;
 }
 
-/** What tells one file from all others, for as long as it exists. */
+/** Tells one file from all others, for as long as it exists. */
 type Identity = Pick<Stats, 'dev' | 'ino'>;
 
 /** A server on a management address. A unix socket is reachable from when it has its owner and mode, and goes with it. */
@@ -129,7 +129,7 @@ export class BoundServer extends Server {
   }
 }
 
-/** A folder that nobody else can look into, reached without a name that others could give to something else. */
+/** A folder closed to other users, reached without a name that they could give to something else. */
 class PrivateFolder {
   readonly #folder: string;
   readonly #descriptor: number;
@@ -166,7 +166,7 @@ class PrivateFolder {
   }
 }
 
-/** Gives a socket its path. Only `stale` may be there: a socket that came in the meantime is somebody's. */
+/** Gives a socket its path. Only `stale` may be there: a socket that came in the meantime is another's. */
 function publish(place: string, path: string, stale: Stats | undefined): void {
   const found = statOf(path);
   if (found !== undefined && !isSame(found, stale)) throw new InUse();
@@ -183,12 +183,12 @@ function publish(place: string, path: string, stale: Stats | undefined): void {
   }
 }
 
-/** What can't be removed any more, the next one who listens there replaces. */
+/** Removes our socket. If it can't be removed any more, the next one who listens there replaces it. */
 function removeOwn(ours: Identity & { readonly path: string }): void {
   try {
     if (isSame(ours, statOf(ours.path))) unlinkSync(ours.path);
   } catch {
-    // somebody took the folder away, or the right to write to it
+    // the folder is gone, or the right to write to it
   }
 }
 
@@ -215,7 +215,7 @@ async function findStale(path: string): Promise<Stats | undefined> {
   }
   const { code } = (outcome.cause ?? {}) as NodeJS.ErrnoException;
   if (code === 'ENOENT') return undefined;
-  // full: whoever listens there is busy
+  // full: the process that listens there is busy
   if (code === 'EAGAIN') throw new InUse();
   if (code !== 'ECONNREFUSED') throw outcome;
   return stats;
@@ -236,7 +236,7 @@ class InUse extends Error {
   readonly code = 'EADDRINUSE';
 }
 
-/** Somebody's file: it stays, and so does the error, until a person names another path. */
+/** A file of another's: it stays, and so does the error, until a person names another path. */
 class NotSocket extends Error {
   override readonly message = 'there is something that is not a socket: name another path, or remove it yourself';
 }

@@ -1,6 +1,6 @@
 import { readFileSync, type Stats } from 'node:fs';
 import type { Socket } from 'node:net';
-import { AgentError } from '../../errors.ts';
+import { AgentError, type Explained } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
 import { type Connection, readTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
@@ -14,7 +14,7 @@ export interface DaemonOwner {
   readonly self: number;
 }
 
-/** What the kernel says: the right user, or nothing. Another user is an error. */
+/** The kernel's word: the right user, or nothing. Another user is an error. */
 export type OwnerVerdict = 'known' | 'unknown';
 
 /**
@@ -32,7 +32,7 @@ export function checkOwnerIsKnowable(
   const { user, self } = owner;
   if (address.kind === 'unix') {
     if (listens && user !== undefined && user !== self && self !== 0 && user !== 0)
-      throw new AgentError('ERR_USAGE', `--management-user: ${name} can't be given to user ${user}`, {
+      throw new AgentError('ERR_USAGE', `${name} can't be given to user ${user}`, {
         hint: 'only root can give a socket to another user',
       });
     return;
@@ -44,7 +44,9 @@ export function checkOwnerIsKnowable(
       : 'is TCP, and this system does not tell who owns a TCP connection';
   if (why === undefined) return;
   if (user !== undefined)
-    throw new AgentError('ERR_USAGE', `--management-user: ${name} ${why}`, { hint: 'use a unix socket' });
+    throw new AgentError('ERR_USAGE', `user ${user} can't be insisted on: ${name} ${why}`, {
+      hint: 'use a unix socket',
+    });
   if (listens && password)
     throw new AgentError('ERR_USAGE', `a management password would be sent to whoever connects: ${name} ${why}`, {
       hint: 'use a unix socket, or leave the password out',
@@ -60,7 +62,7 @@ function kernelTells(): boolean {
   }
 }
 
-/** What was known of an address before it was connected to. Whose end it is then is told by {@link Approach.arrived}. */
+/** An address that is about to be connected to. {@link Approach.arrived} tells whose its end is then. */
 export interface Approach {
   /** @throws AgentError ERR_MANAGEMENT_PEER if the daemon's end is another user's */
   arrived(socket: Socket): Promise<OwnerVerdict>;
@@ -81,7 +83,7 @@ export async function approach(address: ManagementAddress, owner: DaemonOwner): 
   return {
     arrived: async () => {
       const after = await judgeSocket(address.path, owner);
-      // nothing there before or after: then it was somebody's for a moment
+      // nothing there before or after: then it was there for a moment only
       if (before === undefined || after === undefined || !isSameFile(before.end, after.end)) throw changed(name);
       return after.verdict;
     },
@@ -99,7 +101,7 @@ export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner
   const table = await readTcpTable();
   const row = table?.peer(ends);
   if (row !== undefined) return judge(name, row, owner);
-  // its end is on this host, and isn't there any more: nobody can say whose it was
+  // its end is on this host and isn't there any more: whose it was can't be told
   if (table !== undefined && isLocal({ kind: 'tcp', host: ends.remoteAddress, port: ends.remotePort }))
     throw gone(name);
   return unknown(name, owner);
@@ -119,7 +121,7 @@ async function judgeListener(
   const after = await readTcpTable();
   if (ends === undefined || socket.destroyed) throw gone(name);
   if (after === undefined || before === undefined) return unknown(name, owner);
-  // whoever accepted us may have changed its user since it listens (OpenVPN's --user): who listens is what counts
+  // the process that accepted us may have changed its user since (OpenVPN's --user): the listening socket's owner counts
   const listeners = after.listeners(ends);
   const known = new Set(before.listeners(ends).map(({ inode }) => inode));
   for (const row of listeners) {
@@ -159,14 +161,18 @@ function judgeUser(name: string, uid: number, owner: DaemonOwner): OwnerVerdict 
   if (user === undefined ? uid === 0 || uid === self : uid === user && !isUnmapped(uid)) return 'known';
   const wanted = user === undefined ? 'neither root nor the user of this process' : `not user ${user}`;
   throw new AgentError('ERR_MANAGEMENT_PEER', `the daemon's end of ${name} belongs to user ${uid}, ${wanted}`, {
-    hint: `if OpenVPN runs as that user, give --management-user ${uid}`,
+    hint: 'if OpenVPN runs as that user, insist on it',
+    reason: 'foreign-daemon',
+    user: uid,
   });
 }
 
 function unknown(name: string, { user }: DaemonOwner): OwnerVerdict {
   if (user === undefined) return 'unknown';
   throw new AgentError('ERR_MANAGEMENT_PEER', `whose the daemon's end of ${name} is can't be told`, {
-    hint: `--management-user insists on user ${user}`,
+    hint: `user ${user} is insisted on`,
+    reason: 'unknown-daemon',
+    user,
   });
 }
 
@@ -180,16 +186,14 @@ export function gone(name: string): AgentError {
 }
 
 function replaceable(path: string, { path: by, who }: Replacer): AgentError {
-  const hint =
+  const explained: Explained =
     typeof who === 'object' && 'user' in who
-      ? `if OpenVPN runs as that user, give --management-user ${who.user}`
-      : 'take the right to write away from them, or put the socket into another folder';
+      ? { hint: 'if OpenVPN runs as that user, insist on it', reason: 'foreign-daemon', user: who.user }
+      : { hint: 'take the right to write away from them, or put the socket into another folder' };
   return new AgentError(
     'ERR_MANAGEMENT_PEER',
     `${nameOf(who)} can put another socket in the place of ${path}, by ${by}`,
-    {
-      hint,
-    },
+    explained,
   );
 }
 

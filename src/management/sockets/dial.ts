@@ -1,3 +1,10 @@
+/**
+ * Sockets to daemons and for daemons, and whose their other ends are: for the client, the listener and the relay. Nothing
+ * of the protocol is spoken here.
+ *
+ * @module
+ */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
@@ -17,7 +24,7 @@ export async function dial(
   const approached = owner && (await approach(address, owner));
   const socket = await open(address, signal);
   if (approached === undefined) return socket;
-  // whoever uses it hears them; until then it is closed by them
+  // until the socket's user listens for errors
   const ignore = (): void => undefined;
   socket.on('error', ignore);
   try {
@@ -32,39 +39,20 @@ export async function dial(
   }
 }
 
-function open(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const name = formatManagementAddress(address);
-    if (signal?.aborted === true) {
-      reject(connectAborted(name, signal));
-      return;
-    }
-    const socket = connect(
-      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true },
-    );
-    const done = (): void => {
-      socket.removeListener('connect', onConnect);
-      socket.removeListener('error', onError);
-      signal?.removeEventListener('abort', onAbort);
-    };
-    const onConnect = (): void => {
-      done();
-      resolve(socket);
-    };
-    const onError = (error: NodeJS.ErrnoException): void => {
-      done();
-      socket.destroy();
-      reject(refused(name, error));
-    };
-    const onAbort = (): void => {
-      done();
-      socket.destroy();
-      reject(connectAborted(name, signal));
-    };
-    socket.once('connect', onConnect);
-    socket.once('error', onError);
-    signal?.addEventListener('abort', onAbort, { once: true });
-  });
+async function open(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
+  const name = formatManagementAddress(address);
+  if (signal?.aborted === true) throw connectAborted(name, signal);
+  const socket = connect(
+    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true },
+  );
+  try {
+    await once(socket, 'connect', { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    const { name: kind } = error as Error;
+    throw kind === 'AbortError' ? connectAborted(name, signal) : refused(name, error as NodeJS.ErrnoException);
+  }
 }
 
 function connectAborted(name: string, signal: AbortSignal | undefined): AgentError {
@@ -73,7 +61,7 @@ function connectAborted(name: string, signal: AbortSignal | undefined): AgentErr
   });
 }
 
-/** What to do about the errors that operators meet. */
+/** Hints for the errors that operators meet. */
 const HINTS: ReadonlyMap<string, string> = new Map([
   ['ENOENT', 'no such socket: is OpenVPN running with this --management path?'],
   ['ECONNREFUSED', 'nothing listens there: is OpenVPN running with this --management address?'],

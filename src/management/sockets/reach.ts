@@ -25,14 +25,14 @@ export async function whoReaches(address: ManagementAddress, mode: number): Prom
   return (mode & OTHERS_WRITE) !== 0 && (await isOpenToAll(resolve(address.path))) ? 'users' : 'nobody';
 }
 
-/** May everybody walk through all folders above? */
+/** May all users walk through all folders above? */
 async function isOpenToAll(path: string): Promise<boolean> {
   const folder = dirname(path);
   if (((await stat(folder)).mode & OTHERS_PASS) === 0) return false;
   return folder === dirname(folder) || (await isOpenToAll(folder));
 }
 
-/** Somebody who could put something else where a path leads. */
+/** A user, or users, who could put something else where a path leads. */
 export interface Replacer {
   /** The folder, link or socket that gives them the power. */
   readonly path: string;
@@ -56,7 +56,7 @@ export function nameOf(who: Replacer['who']): string {
 
 /** Where a path leads, and who could make it lead elsewhere. */
 export interface Walk {
-  /** What is there; undefined if nothing is. */
+  /** The file's status; undefined if there is none. */
   readonly end: Stats | undefined;
   readonly replacers: readonly Replacer[];
 }

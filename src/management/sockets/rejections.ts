@@ -12,7 +12,7 @@ interface Waiting {
   count: number;
 }
 
-/** Whoever knocks thousands of times must not write thousands of lines: tells the first at once, then sums up. */
+/** Thousands of refused connections must not become thousands of lines: tells the first at once, then sums up. */
 export class Rejections {
   readonly #onRejected: OnRejected;
   readonly #waiting = new Map<AgentErrorCode, Waiting>();

@@ -8,7 +8,7 @@ export interface TcpRow {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly state: 'established' | 'listen' | 'other';
-  /** User ID of whoever made the socket, or accepted the connection. */
+  /** User ID of the process that made the socket, or accepted the connection. */
   readonly user: number;
   /** Number of the socket; 0 for one that no process holds: not accepted yet, or closed. Its user reads 0 then. */
   readonly inode: number;

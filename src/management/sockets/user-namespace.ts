@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 let overflowUser: { readonly id: number | undefined } | undefined;
 
-/** Whether a user ID says nothing: in a user namespace, all users of the outside have the same one. */
+/** Whether a user ID says nothing: in a user namespace all users of the outside share one. */
 export function isUnmapped(user: number): boolean {
   overflowUser ??= { id: readOverflowUser() };
   return user === overflowUser.id;

@@ -22,23 +22,27 @@ export const LINE_CUT = 10_239;
 export const LINE_CUT_BEFORE_2_6 = 8_191;
 
 export interface LineDecoderOptions {
-  /** `latin1` keeps each byte as it is, for whoever must pass lines on unchanged. Default `utf8`. */
-  readonly encoding?: 'utf8' | 'latin1';
   /** Where the sender cuts lines, in bytes from the line's start; Infinity if it never does. Default {@link LINE_CUT}. */
   readonly cutAt?: number;
   /** The longest line to take, in bytes without its line end; only matters below `cutAt`. Default 1 MiB. */
   readonly maxLine?: number;
 }
 
+/**
+ * Takes a line.
+ *
+ * @param bytes the same line with one character a byte (latin1), for those who pass it on unchanged; empty for a prompt
+ */
+export type LineSink = (line: DecodedLine, bytes: string) => void;
+
 const LF = 10;
 const CR = 13;
 const PROMPT = Buffer.from('ENTER PASSWORD:');
 
-/** Bytes to lines. Knows how the daemon ends, cuts and prompts; nothing of what the lines say. */
+/** Bytes to lines (UTF-8). Knows how the daemon ends, cuts and prompts; nothing of what the lines say. */
 export class LineDecoder {
   /** See {@link LineDecoderOptions.cutAt}. May be changed once the daemon has said which version it is. */
   cutAt: number;
-  readonly #encoding: 'utf8' | 'latin1';
   readonly #maxLine: number;
   /** The line so far, ours: the chunks that it came in belong to the socket. */
   #pending: Buffer = Buffer.allocUnsafe(256);
@@ -46,13 +50,7 @@ export class LineDecoder {
 
   constructor(options: LineDecoderOptions = {}) {
     this.cutAt = options.cutAt ?? LINE_CUT;
-    this.#encoding = options.encoding ?? 'utf8';
     this.#maxLine = options.maxLine ?? 1024 * 1024;
-  }
-
-  /** Bytes of an unfinished line. */
-  get pendingLength(): number {
-    return this.#length;
   }
 
   /**
@@ -60,7 +58,7 @@ export class LineDecoder {
    *
    * @throws AgentError ERR_MANAGEMENT_LIMIT if a line is longer than `maxLine`; the lines before it were handed out.
    */
-  push(chunk: Uint8Array, sink: (line: DecodedLine) => void): void {
+  push(chunk: Uint8Array, sink: LineSink): void {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let start = 0;
     for (;;) {
@@ -92,33 +90,38 @@ export class LineDecoder {
     return lines;
   }
 
-  /** The stream has ended: the text of a line that was never finished, undefined if there is none. */
-  end(): string | undefined {
+  /**
+   * The stream has ended: a line that was never finished goes to `sink`, as a truncated one.
+   *
+   * @returns its text, undefined if there is none
+   */
+  end(sink?: LineSink): string | undefined {
     if (this.#length === 0) return undefined;
-    const text = this.#pending.toString(this.#encoding, 0, this.#length);
+    const [text, bytes] = decode(this.#pending, 0, this.#length);
     this.#length = 0;
+    sink?.({ kind: 'truncated', text }, bytes);
     return text;
   }
 
   /** A line's end was found. */
-  #finish(bytes: Buffer, from: number, end: number, sink: (line: DecodedLine) => void): void {
+  #finish(bytes: Buffer, from: number, end: number, sink: LineSink): void {
     const start = this.#peel(bytes, from, end, sink);
     const stop = end > start && bytes[end - 1] === CR ? end - 1 : end;
-    sink({ kind: 'line', text: bytes.toString(this.#encoding, start, stop) });
+    handOut('line', bytes, start, stop, sink);
   }
 
   /** Hands out what needs no line end, prompts and cut lines; returns where the rest starts. */
-  #peel(bytes: Buffer, from: number, end: number, sink: (line: DecodedLine) => void): number {
+  #peel(bytes: Buffer, from: number, end: number, sink: LineSink): number {
     let start = from;
     for (;;) {
       if (bytes[start] === PROMPT[0] && isPrompt(bytes, start, end)) {
-        sink({ kind: 'prompt' });
+        sink({ kind: 'prompt' }, '');
         start += PROMPT.length;
       } else if (end - start >= this.cutAt) {
         const stop = start + this.cutAt;
         // one byte more and the line would have been whole: the CR of its CRLF still had room
-        if (bytes[stop - 1] === CR) sink({ kind: 'line', text: bytes.toString(this.#encoding, start, stop - 1) });
-        else sink({ kind: 'truncated', text: bytes.toString(this.#encoding, start, stop) });
+        if (bytes[stop - 1] === CR) handOut('line', bytes, start, stop - 1, sink);
+        else handOut('truncated', bytes, start, stop, sink);
         start = stop;
       } else {
         if (end - start > this.#maxLine)
@@ -145,4 +148,17 @@ export class LineDecoder {
 
 function isPrompt(bytes: Buffer, start: number, end: number): boolean {
   return end - start >= PROMPT.length && bytes.compare(PROMPT, 0, PROMPT.length, start, start + PROMPT.length) === 0;
+}
+
+function handOut(kind: 'line' | 'truncated', from: Buffer, start: number, end: number, sink: LineSink): void {
+  const [text, bytes] = decode(from, start, end);
+  sink({ kind, text }, bytes);
+}
+
+/** A line as text and as its bytes: of ASCII, as nearly all of it is, both are one string. */
+function decode(from: Buffer, start: number, end: number): readonly [text: string, bytes: string] {
+  const text = from.toString('utf8', start, end);
+  // a character for each byte, none of them the replacement for bytes that are not UTF-8
+  const isAscii = text.length === end - start && !text.includes('\ufffd');
+  return [text, isAscii ? text : from.toString('latin1', start, end)];
 }

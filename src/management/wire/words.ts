@@ -1,3 +1,9 @@
+/**
+ * Lines, words and their limits as OpenVPN reads and writes them: for all rooms of management, and for config, whose .ovpn
+ * files OpenVPN reads by the same rules. Knows no command and no notification.
+ *
+ * @module
+ */
 import { AgentError } from '../../errors.ts';
 
 /** The longest parameter that the daemon reads, in bytes (OPTION_PARM_SIZE in options.h). */
@@ -16,7 +22,7 @@ export const MAX_PIPELINED_LINE = 768;
 const MAX_WORDS = 16;
 
 /** How the characters of a text become bytes, which is what the daemon counts. */
-type Encoding = 'utf8' | 'latin1';
+export type Encoding = 'utf8' | 'latin1';
 
 /** C's blanks (isspace in the locale "C"); JavaScript's `\s` has more, U+00A0 among them, which may be part of a letter. */
 const BLANK = /[ \t\n\v\f\r]/;

@@ -11,7 +11,7 @@ export type LoginOutcome = 'accepted' | 'refused' | 'untried' | 'unknown';
 
 /**
  * Return values of C_Login (PKCS#11 v3.1 section 5.6.8) that come before the token looks at a PIN: there is no token, no
- * session, no operation, no PIN to compare with, or somebody is logged in. All others may come from what happened behind it:
+ * session, no operation, no PIN to compare with, or the session is logged in. All others may come from what happened behind it:
  * HOST_MEMORY and DEVICE_MEMORY too, and OpenSC turns every error of the card that it does not know into GENERAL_ERROR.
  */
 const UNTRIED = new Set([

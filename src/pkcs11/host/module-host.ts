@@ -1,48 +1,15 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { Duplex, type Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
-import { AgentError, errorText } from '../../errors.ts';
+import { SYSTEM_CLOCK } from '../../clock.ts';
+import { AgentError } from '../../errors.ts';
+import type { Secret } from '../../secret.ts';
 import { MEANINGLESS_SIGNALS } from '../../signals.ts';
-import { Secret } from '../../secret.ts';
 import { CallNotSent } from './call-not-sent.ts';
 import { hostFailure } from './failures.ts';
 import { encodeFrame, FrameDecoder } from './frames.ts';
+import { launch, type HostProcess } from './launch.ts';
+import type { Module, SignOptions } from './module.ts';
+import type { ModuleHostOptions } from './options.ts';
+import { ModuleOutput } from './output.ts';
 import type { HostCall, HostCalls, HostReply, HostRequest } from './protocol.ts';
-
-/** What module hosts need of their surroundings. */
-export interface ModuleHostOptions {
-  /** Node's own binary. */
-  readonly execPath: string;
-  /** What C_Initialize gets as a string, for modules that want one (NSS: `configdir='sql:…'`). */
-  readonly initArgs?: string | undefined;
-  /** The module's environment; NODE_OPTIONS are left out of it. */
-  readonly environment: Readonly<NodeJS.ProcessEnv>;
-  /** Milliseconds that one call into the module may take before its host is killed. */
-  readonly deadline: number;
-  /** Tell what the module prints, which may be the PIN in pieces, in hex, by accident or for debugging. */
-  readonly showOutput?: boolean | undefined;
-  /** Told when a host starts and ends, and that the module prints something. */
-  readonly onEvent?: (event: ModuleHostEvent) => void;
-}
-
-export type ModuleHostEvent =
-  | { readonly type: 'started'; readonly modulePath: string; readonly pid: number }
-  | {
-      readonly type: 'ended';
-      readonly modulePath: string;
-      readonly pid: number;
-      readonly reason: string;
-      /** It was told to. */
-      readonly expected: boolean;
-    }
-  /** The first bytes that the module prints; with `showOutput` each line, in `text`. */
-  | { readonly type: 'output'; readonly modulePath: string; readonly text?: string };
-
-/** What a signature may want beside its data. */
-interface SignOptions {
-  readonly login?: { readonly pin: Secret; readonly patience: number; readonly onLogin: () => void } | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
 
 interface PendingCall {
   readonly id: number;
@@ -57,13 +24,6 @@ interface PendingCall {
   readonly reject: (error: Error) => void;
 }
 
-const HOST_PROGRAM: string = fileURLToPath(new URL('./process/main.js', import.meta.url));
-/**
- * Starts it through a shell, which ignores what Node can't in its first milliseconds, and real-time signals for good. A
- * debugger that is to listen on an address that no machine has does not open, whatever signal comes when.
- */
-const LAUNCHER = `command trap '' HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF ${Array.from({ length: 31 }, (_, index) => 34 + index).join(' ')} 2>/dev/null
-exec "$0" --inspect-port=0.0.0.1:65535 "$@"`;
 /**
  * Milliseconds that the process gets until it can take calls. Not the deadline of a call: that says how long a token may
  * take, this one how busy a machine may be.
@@ -71,27 +31,23 @@ exec "$0" --inspect-port=0.0.0.1:65535 "$@"`;
 const START_DEADLINE = 60_000;
 /** Milliseconds that a module gets for C_Finalize before its process ends. */
 const FINALIZE_DEADLINE = 500;
-/** A line of a module's output longer than this is cut. */
-const MAX_OUTPUT = 1000;
 
 /**
  * The agent's end of one module host process. Calls are answered in order. Once it died, or was killed because a call
  * passed its deadline, every call fails: make a new one.
  */
-export class ModuleHost {
+export class ModuleHost implements Module {
   readonly modulePath: string;
-  readonly #child: ChildProcess | undefined;
-  #requests: Duplex | undefined;
+  readonly #process: HostProcess | undefined;
   readonly #options: ModuleHostOptions;
+  readonly #output: ModuleOutput;
   readonly #decoder = new FrameDecoder();
   /** Calls that were not answered: the one under way, and those that wait behind it. The host answers its own start as call 0. */
   readonly #pending: PendingCall[] = [
     { id: 0, call: 'start', deadline: START_DEADLINE, resolve: () => undefined, reject: () => undefined },
   ];
-  /** PINs that this host knows: cut out of whatever the module prints. */
-  readonly #secrets: Secret[] = [];
   #nextId = 1;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTimer: () => void = () => undefined;
   #death: AgentError | undefined;
   #stopping = false;
   #endedBy: NodeJS.Signals | null = null;
@@ -101,51 +57,28 @@ export class ModuleHost {
   constructor(modulePath: string, options: ModuleHostOptions) {
     this.modulePath = modulePath;
     this.#options = options;
-    this.#child = this.#start();
-    if (!this.#child) return;
-    const [requests, output, errors, replies] = this.#child.stdio;
-    if (!(requests instanceof Duplex) || !(replies instanceof Duplex)) {
-      this.#end('could not be started: no pipes to it');
-      return;
-    }
-    this.#requests = requests;
+    this.#output = new ModuleOutput(modulePath, options);
+    this.#process = launch(options, (reason) => {
+      this.#end(reason);
+    });
+    if (!this.#process) return;
+    const { child, requests, replies, prints } = this.#process;
     // a write to a host that has just died: its end is noticed anyway
     requests.on('error', () => undefined);
     replies.on('error', () => undefined);
     replies.on('data', (chunk: Buffer) => {
       this.#receive(chunk);
     });
-    for (const stream of [output, errors]) if (stream) this.#forwardOutput(stream);
-    this.#child.on('exit', (code, signal) => {
+    for (const stream of prints) this.#output.read(stream);
+    child.on('exit', (code, signal) => {
       this.#endedBy = signal;
       this.#end(signal === null ? `exited with status ${code ?? 0}` : `was killed by ${signal}`);
     });
-    const { pid } = this.#child;
-    if (pid !== undefined) options.onEvent?.({ type: 'started', modulePath, pid });
+    if (child.pid !== undefined) options.onEvent?.({ type: 'started', modulePath, pid: child.pid });
     this.#watch();
     // the agent's own work keeps it alive, not its helpers
-    this.#child.unref();
-    for (const stream of [requests, output, errors, replies]) (stream as unknown as { unref(): void }).unref();
-  }
-
-  /** Without descriptors, memory or processes to spare there is no child: then this host is dead, or will be told so. */
-  #start(): ChildProcess | undefined {
-    // NODE_OPTIONS are not for the process that gets the PIN: they may open a debugger, or load somebody's code
-    const { NODE_OPTIONS: _, ...environment } = this.#options.environment;
-    try {
-      const child = spawn('/bin/sh', ['-c', LAUNCHER, this.#options.execPath, HOST_PROGRAM], {
-        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-        env: environment,
-      });
-      child.on('error', (error) => {
-        this.#end(`could not be started: ${errorText(error)}`);
-      });
-      // a spawn that found no descriptors (EMFILE) has none, whatever its type says; its 'error' is on the way
-      return (child as Partial<ChildProcess>).stdio ? child : undefined;
-    } catch (error) {
-      this.#end(`could not be started: ${errorText(error)}`);
-    }
-    return undefined;
+    child.unref();
+    for (const stream of [requests, replies, ...prints]) (stream as { unref?: () => void }).unref?.();
   }
 
   /** Was it ended by a signal that a host ignores as soon as it runs? Another one may have more luck. */
@@ -162,7 +95,7 @@ export class ModuleHost {
     try {
       await this.call('load', { path: this.modulePath, ...(initArgs !== undefined && { initArgs }) });
     } catch (error) {
-      this.kill();
+      this.#kill('was stopped', { expected: true });
       throw error;
     }
   }
@@ -171,16 +104,10 @@ export class ModuleHost {
     return this.#death === undefined && !this.#stopping;
   }
 
-  /** Changes when the module is initialized anew: sessions and handles of before are void then. */
   get epoch(): number {
     return this.#epoch;
   }
 
-  /**
-   * Makes one call.
-   * @param deadline milliseconds that it may take, if that is less than any call may
-   * @throws AgentError ERR_TOKEN_*, ERR_PIN_*, ERR_MODULE_TIMEOUT, ERR_MODULE_DIED
-   */
   async call<Call extends HostCall>(
     call: Call,
     params: HostCalls[Call]['params'],
@@ -191,54 +118,34 @@ export class ModuleHost {
     return result as HostCalls[Call]['result'];
   }
 
-  /**
-   * C_Login. The PIN's bytes go over the private channel and nowhere else.
-   * @param patience milliseconds that it may take at least: a person types at the token's keypad
-   * @returns false if somebody was logged in already, so that the token did not look at the PIN
-   */
   async login(session: string, pin: Secret, patience = 0): Promise<boolean> {
-    this.#conceal(pin);
+    this.#output.conceal(pin);
     const deadline = Math.max(patience, this.#options.deadline);
     return (await this.#send('login', { session }, { data: pin.bytes, deadline })).result === true;
   }
 
-  /**
-   * C_SignInit and C_Sign; resolves to the raw signature.
-   * @param login for a key with CKA_ALWAYS_AUTHENTICATE: the PIN, told when it was accepted, and the patience of `login`
-   * @param signal gives up a call that still waits for the module: ERR_ABORTED
-   */
   async sign(params: HostCalls['sign']['params'], data: Buffer, { login, signal }: SignOptions = {}): Promise<Buffer> {
     if (!login) return (await this.#send('sign', params, { data, signal })).payload;
     const { pin, patience, onLogin } = login;
-    this.#conceal(pin);
+    this.#output.conceal(pin);
     const withPin = Buffer.concat([pin.bytes, data]);
     const deadline = Math.max(patience, this.#options.deadline);
     const sent = this.#send('sign', { ...params, pinLength: pin.length }, { data: withPin, deadline, onLogin, signal });
     return (await sent.finally(() => withPin.fill(0))).payload;
   }
 
-  #conceal(secret: Secret): void {
-    if (secret.length === 0) return; // a keypad's
-    // a copy: the module may print it when the PIN's owner has zeroed it already
-    if (!this.#secrets.some(({ bytes }) => bytes.equals(secret.bytes))) this.#secrets.push(new Secret(secret.bytes));
-  }
-
-  /**
-   * Ends the process in good order, if that is quick: a TPM without a resource manager keeps what nobody closed.
-   * @param reason if something is wrong with it
-   */
   async stop(reason?: string): Promise<void> {
     if (this.isAlive && this.#pending.length === 0) {
       this.#stopping = true;
       await this.#send('finalize', {}, { deadline: FINALIZE_DEADLINE }).catch(() => undefined);
     }
-    this.kill(reason);
+    this.#kill(reason ?? 'was stopped', { expected: reason === undefined });
   }
 
-  /** Ends the process at once; calls under way fail. @param reason if something is wrong with it */
-  kill(reason?: string): void {
-    this.#end(reason ?? 'was stopped', { expected: reason === undefined });
-    this.#child?.kill('SIGKILL');
+  /** Ends the process at once: nothing less ends one that is stuck in a driver. Calls under way fail. */
+  #kill(reason: string, end: { error?: AgentError; expected?: boolean } = {}): void {
+    this.#end(reason, end);
+    this.#process?.child.kill('SIGKILL');
   }
 
   #send<Call extends HostCall>(
@@ -282,12 +189,12 @@ export class ModuleHost {
   #begin(): void {
     this.#watch();
     const frame = this.#pending[0]?.frame;
-    if (frame) this.#requests?.write(frame, () => frame.fill(0)); // it may have been a PIN
+    if (frame) this.#process?.requests.write(frame, () => frame.fill(0)); // it may have been a PIN
   }
 
   /** The deadline of the oldest call under way, the one that the module is busy with. */
   #watch(): void {
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     const [oldest] = this.#pending;
     if (!oldest) return;
     const { call, deadline } = oldest;
@@ -298,11 +205,11 @@ export class ModuleHost {
           ? `the host of the PKCS#11 module ${this.modulePath} took longer to start than`
           : `'${call}' took the PKCS#11 module ${this.modulePath} longer than`;
       const error = new AgentError('ERR_MODULE_TIMEOUT', `${what} ${deadline} ms`);
-      this.#end('passed its deadline and was killed', { error });
-      this.#child?.kill('SIGKILL');
+      this.#kill('passed its deadline and was killed', { error });
     };
     // an agent that was stopped itself, or had no turn, finds timer and reply at once: first what was read
-    this.#timer = setTimeout(() => setImmediate(isLate), deadline);
+    const { clock = SYSTEM_CLOCK } = this.#options;
+    this.#stopTimer = clock.after(deadline, () => setImmediate(isLate), 'keep alive');
   }
 
   #receive(chunk: Buffer): void {
@@ -314,23 +221,23 @@ export class ModuleHost {
           this.#pending[0]?.onLogin?.();
           continue;
         }
-        const pending = this.#pending.shift();
+        const [pending] = this.#pending;
         if (pending?.id !== reply.id) {
           throw new AgentError('ERR_MODULE_DIED', `reply ${reply.id} from the module host was not expected`);
         }
+        this.#pending.shift();
         if ('failure' in reply) pending.reject(hostFailure(reply.failure, this.modulePath));
         else pending.resolve({ result: reply.result, payload });
         this.#begin();
       }
     } catch {
-      this.#end('sent garbage and was killed');
-      this.#child?.kill('SIGKILL');
+      this.#kill('sent garbage and was killed');
     }
   }
 
   #end(reason: string, { error, expected = false }: { error?: AgentError; expected?: boolean } = {}): void {
     if (this.#death) return;
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     const { modulePath } = this;
     this.#death = new AgentError('ERR_MODULE_DIED', `the host of the PKCS#11 module ${modulePath} ${reason}`);
     // a call that waited for another one's end may well succeed elsewhere; all wait for the start
@@ -341,51 +248,11 @@ export class ModuleHost {
       const reasonOf = index === 0 ? (error ?? this.#death) : this.#death;
       reject(index === 0 && hasStarted ? reasonOf : new CallNotSent(reasonOf.code, reasonOf.message));
     }
-    const pid = this.#child?.pid;
+    const pid = this.#process?.child.pid;
     if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
-  }
-
-  /**
-   * Reads what the module prints, so that it never waits for us. It is dropped unless somebody asked for it: a module that
-   * debugs (pkcs11-spy) prints the PIN as a hex dump, which no filter knows.
-   */
-  #forwardOutput(stream: Readable): void {
-    const { modulePath } = this;
-    const { showOutput = false, onEvent } = this.#options;
-    stream.on('error', () => undefined);
-    if (!showOutput) {
-      stream.once('data', () => onEvent?.({ type: 'output', modulePath }));
-      stream.on('data', (chunk: Buffer) => chunk.fill(0));
-      return;
-    }
-    const lines = new LineSplitter(MAX_OUTPUT);
-    stream.on('data', (chunk: Buffer) => {
-      for (const line of lines.push(chunk)) {
-        let text = line;
-        for (const secret of this.#secrets) text = text.replaceAll(secret.reveal(), '<redacted>');
-        onEvent?.({ type: 'output', modulePath, text });
-      }
-    });
   }
 }
 
 function givenUp(call: HostCall, signal: AbortSignal | undefined): AgentError {
   return new CallNotSent('ERR_ABORTED', `'${call}' was given up before its turn`, { cause: signal?.reason });
-}
-
-/** Lines of a stream, each cut at a limit: a module may never end one. */
-class LineSplitter {
-  readonly #limit: number;
-  #rest = '';
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  push(chunk: Buffer): string[] {
-    const [first = '', ...more] = chunk.toString('utf8').split('\n');
-    const lines = [this.#rest + first, ...more].map((line) => line.slice(0, this.#limit));
-    this.#rest = lines.pop() ?? '';
-    return lines.map((line) => line.replace(/\r$/, ''));
-  }
 }

@@ -1,5 +1,9 @@
+// Both ends of the pipe to the process that a module is loaded in: this side calls, process/ answers. For all that looks
+// into tokens; it knows calls and failures, not keys.
 import { AgentError } from '../../errors.ts';
-import { ModuleHost, type ModuleHostOptions } from './module-host.ts';
+import type { Modules } from './module.ts';
+import { ModuleHost } from './module-host.ts';
+import type { ModuleHostOptions } from './options.ts';
 
 interface Entry {
   host: ModuleHost;
@@ -10,7 +14,7 @@ interface Entry {
 const STARTS = 100;
 
 /** The module hosts of this process, one a module: all keys and tokens of a module share it. */
-export class ModuleHosts implements AsyncDisposable {
+export class ModuleHosts implements Modules, AsyncDisposable {
   readonly #options: ModuleHostOptions;
   readonly #entries = new Map<string, Entry>();
   #isDisposed = false;
@@ -19,10 +23,6 @@ export class ModuleHosts implements AsyncDisposable {
     this.#options = options;
   }
 
-  /**
-   * The host of a module: the one that lives, or a new one.
-   * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED; ERR_ABORTED once they were ended
-   */
   async get(modulePath: string): Promise<ModuleHost> {
     // a login that this cut short must not be tried again behind the end
     if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the module hosts were ended');

@@ -16,7 +16,6 @@ export interface Mechanism {
 /** A token as C_GetTokenInfo describes it, padding removed. */
 export interface TokenInfo {
   readonly slot: string;
-  readonly slotDescription: string;
   readonly label: string;
   readonly manufacturer: string;
   readonly model: string;
@@ -45,7 +44,7 @@ export interface HostCalls {
   openSession: { params: { slot: string }; result: string };
   closeSession: { params: { session: string }; result: null };
   /**
-   * C_Login as the user; payload: the PIN, empty for a token with a PIN pad. Done already is as good as done: false then,
+   * C_Login as the user; payload: the PIN, empty for a token with a PIN pad. Already logged in counts as success: false then,
    * since the token did not look at the PIN.
    */
   login: { params: { session: string }; result: boolean };
@@ -61,7 +60,7 @@ export interface HostCalls {
   /**
    * C_SignInit and C_Sign; payload: the data, and in the reply the signature. For a key with CKA_ALWAYS_AUTHENTICATE the
    * payload's first `pinLength` bytes are the PIN, and C_Login as CKU_CONTEXT_SPECIFIC comes in between; once the token has
-   * accepted it, that is told ahead of the reply: what C_Sign does is no word on the PIN.
+   * accepted it, that is told ahead of the reply: what C_Sign returns says nothing of the PIN.
    */
   sign: { params: { session: string; key: string; mechanism: Mechanism; pinLength?: number }; result: null };
 }

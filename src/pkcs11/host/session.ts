@@ -1,7 +1,23 @@
-import type { ModuleHost } from './module-host.ts';
+import type { Module } from './module.ts';
+import type { TokenInfo } from './protocol.ts';
 
-/** A logged-in session: what searching for objects takes. */
+/** A session with a token: what searching for objects takes. */
 export interface Session {
-  readonly host: ModuleHost;
+  readonly host: Module;
+  /** CK_SESSION_HANDLE, in hex. */
   readonly session: string;
+}
+
+/** Opens a session with a token, does something in it, and closes it. What was done there is of no use afterwards. */
+export async function inSession<Result>(
+  host: Module,
+  { slot }: TokenInfo,
+  work: (at: Session) => Promise<Result>,
+): Promise<Result> {
+  const session = await host.call('openSession', { slot });
+  try {
+    return await work({ host, session });
+  } finally {
+    await host.call('closeSession', { session }).catch(() => undefined);
+  }
 }

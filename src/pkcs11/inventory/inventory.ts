@@ -1,18 +1,21 @@
+// What is in modules and tokens, for a person who looks for a key: `pksigd keys`. It opens sessions of its own, and leaves
+// nothing open.
 import { AgentError } from '../../errors.ts';
 import { isText, listKeys, type ListedKey } from './key-list.ts';
 import type { ModuleName } from '../modules/find-module.ts';
-import type { ModuleHost } from '../host/module-host.ts';
-import type { ModuleHosts } from '../host/module-hosts.ts';
+import type { Module } from '../host/module.ts';
+import { inSession } from '../host/session.ts';
 import type { Pin } from '../pins/pin.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { matchesToken } from '../token/token.ts';
-import { needsLogin } from '../pins/pin-state.ts';
+import type { Tokens } from '../token/tokens.ts';
+import { pinState } from '../pins/pin-state.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 
-/** A token that was found, before anybody looked into it. */
+/** A token that was found, before it was looked into. */
 export interface FoundToken {
   readonly module: ModuleName;
-  readonly host: ModuleHost;
+  readonly host: Module;
   readonly info: TokenInfo;
   /** What of a URI names it among its module's tokens. */
   readonly uri: Pick<Pkcs11Uri, 'token' | 'serial'>;
@@ -31,16 +34,38 @@ function tokenUri(info: TokenInfo, tokens: readonly TokenInfo[]): FoundToken['ur
   return label && isUnique ? label : { ...label, ...(isText(info.serial) && { serial: info.serial }) };
 }
 
+/** A module, and its tokens or why there are none. */
+export interface FoundModule {
+  readonly module: ModuleName;
+  readonly tokens: readonly FoundToken[];
+  readonly error?: unknown;
+}
+
+async function findIn(module: ModuleName, tokens: Tokens, uri: Pkcs11Uri): Promise<FoundModule> {
+  try {
+    const host = await tokens.module(module.path);
+    const present = (await host.call('tokens', {})).tokens;
+    const fitting = present.filter((info) => matchesToken(uri, info));
+    return { module, tokens: fitting.map((info) => ({ module, host, info, uri: tokenUri(info, present) })) };
+  } catch (error) {
+    return { module, tokens: [], error };
+  }
+}
+
 /**
- * The tokens in a module that a URI fits.
- * @throws AgentError ERR_MODULE_*, ERR_TOKEN_FAILED, ERR_PKCS11JS_MISSING
+ * The tokens in some modules that a URI fits. Never rejects: what keeps a module from telling its tokens stands beside it.
+ * Where there would be nothing to show, it looks again for two seconds.
  */
-export async function findTokens(module: ModuleName, hosts: ModuleHosts, uri: Pkcs11Uri): Promise<FoundToken[]> {
-  const host = await hosts.get(module.path);
-  const { tokens } = await host.call('tokens', {});
-  return tokens
-    .filter((info) => matchesToken(uri, info))
-    .map((info) => ({ module, host, info, uri: tokenUri(info, tokens) }));
+export async function findTokens(
+  modules: readonly ModuleName[],
+  tokens: Tokens,
+  uri: Pkcs11Uri,
+): Promise<FoundModule[]> {
+  return await tokens.lookAgain(
+    modules.map(({ path }) => path),
+    () => Promise.all(modules.map((module) => findIn(module, tokens, uri))),
+    (all) => all.some((module) => module.tokens.length > 0) || all.every(({ error }) => error !== undefined),
+  );
 }
 
 /**
@@ -49,7 +74,7 @@ export async function findTokens(module: ModuleName, hosts: ModuleHosts, uri: Pk
  * @throws AgentError ERR_TOKEN_AMBIGUOUS
  */
 export function tokenForPin(tokens: readonly FoundToken[]): FoundToken | undefined {
-  const [token, ...others] = tokens.filter(({ info }) => needsLogin(info));
+  const [token, ...others] = tokens.filter(({ info }) => pinState(info).needsLogin);
   if (others.length === 0) return token;
   const names = [token, ...others].map((other) => `'${other?.info.label ?? ''}' in ${other?.module.path ?? ''}`);
   throw new AgentError('ERR_TOKEN_AMBIGUOUS', `one PIN for several tokens: ${names.join(', ')}`, {
@@ -68,11 +93,9 @@ export async function listToken(
   pin: Pin | undefined,
 ): Promise<ListedToken> {
   const mechanisms = new Set(await host.call('mechanisms', { slot: info.slot }));
-  const session = await host.call('openSession', { slot: info.slot });
-  try {
-    if (pin) await pin.login(host, session, info);
-    return { keys: await listKeys({ host, session }, uri, pin !== undefined || !needsLogin(info)), mechanisms };
-  } finally {
-    await host.call('closeSession', { session }).catch(() => undefined);
-  }
+  const keys = await inSession(host, info, async (at) => {
+    if (pin) await pin.login(host, at.session, info);
+    return await listKeys(at, uri, pin !== undefined || !pinState(info).needsLogin);
+  });
+  return { keys, mechanisms };
 }

@@ -1,7 +1,8 @@
-import { X509Certificate, type KeyObject } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import { CKA, CKO } from '../constants.ts';
-import { find, read, readPublicKey } from '../key/objects.ts';
+import { find, newestFirst, read, readCertificate, readPublicKey } from '../key/objects.ts';
 import type { Session } from '../host/session.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import { withoutPadding } from '../padding.ts';
@@ -33,7 +34,7 @@ interface ListedCertificate extends ListedObject {
   readonly certificate: X509Certificate;
 }
 
-/** What belongs together: has one CKA_ID, or one label where there is none. Several private keys, if a token has them so. */
+/** Objects that belong together: of one CKA_ID, or of one label where there is none. A token may have several private keys so. */
 interface Bundle {
   readonly privateKeys: ListedObject[];
   readonly publicKeys: ListedObject[];
@@ -46,10 +47,10 @@ interface Group {
   readonly bundle: Bundle;
 }
 
-async function list(at: Session, objectClass: number, tooLong: AbortSignal): Promise<ListedObject[]> {
+async function list(at: Session, objectClass: number, patience: Patience): Promise<ListedObject[]> {
   const objects: ListedObject[] = [];
   for (const handle of await find(at, objectClass, {})) {
-    checkPatience(at, tooLong);
+    patience.check(at);
     const value = await read(at, handle, [CKA.ID, CKA.LABEL]);
     objects.push({
       handle,
@@ -60,16 +61,12 @@ async function list(at: Session, objectClass: number, tooLong: AbortSignal): Pro
   return objects;
 }
 
-async function listCertificates(at: Session, tooLong: AbortSignal): Promise<ListedCertificate[]> {
+async function listCertificates(at: Session, patience: Patience): Promise<ListedCertificate[]> {
   const certificates: ListedCertificate[] = [];
-  for (const object of await list(at, CKO.CERTIFICATE, tooLong)) {
-    checkPatience(at, tooLong);
-    const value = (await read(at, object.handle, [CKA.VALUE]))(CKA.VALUE);
-    try {
-      if (value) certificates.push({ ...object, certificate: new X509Certificate(value) });
-    } catch {
-      // an attribute certificate, or a damaged one: as good as none
-    }
+  for (const object of await list(at, CKO.CERTIFICATE, patience)) {
+    patience.check(at);
+    const certificate = await readCertificate(at, object.handle);
+    if (certificate) certificates.push({ ...object, certificate });
   }
   return certificates;
 }
@@ -118,7 +115,7 @@ function orderOf(group: Group): string {
   return `${id.toString('hex')} ${label}`;
 }
 
-/** How often labels and ids stand for another key, over all of a token. */
+/** Whether labels and ids stand for one key only, among all of a token. */
 class Names {
   readonly #bundlesOfLabel = new Map<string, Set<Bundle>>();
   readonly #bundlesOfId = new Map<string, Set<Bundle>>();
@@ -160,13 +157,13 @@ class Names {
   }
 }
 
-/** Whether a URI can say a label: one that is no UTF-8 is not found again by it. */
+/** Whether a URI can say a label: one that is not UTF-8 is not found again by it. */
 export const isText = (label: string): boolean => label !== '' && !label.includes('\uFFFD');
 
 function uriOf(group: Group, names: Names): ListedKey['uri'] {
   const { id, label } = firstOf(group);
   const isNamed = isText(label) && names.isLabelOf(label, group);
-  // the label of a private key that nobody saw may be another
+  // the label of a private key that was not seen may be another
   if (group.privateKey && isNamed && names.isUniqueLabel(label, group)) return { object: label };
   if (id.length > 0 && names.isUniqueId(id, group)) return { id };
   return { ...(isNamed && { object: label }), ...(id.length > 0 && { id }) };
@@ -204,9 +201,7 @@ async function describe(at: Session, group: Group, names: Names, isComplete: boo
   let publicKey = privateKey && (await readPublicKey(at, privateKey.handle));
   const half = halfOf(group, publicKey);
   for (const object of half.publicKeys) publicKey ??= await readPublicKey(at, object.handle);
-  const certificates = half.certificates
-    .map(({ certificate }) => certificate)
-    .sort((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+  const certificates = newestFirst(half.certificates.map(({ certificate }) => certificate));
   publicKey ??= certificates[0]?.publicKey;
   const always = privateKey && (await read(at, privateKey.handle, [CKA.ALWAYS_AUTHENTICATE]));
   const { id, label } = firstOf(group);
@@ -224,42 +219,51 @@ async function describe(at: Session, group: Group, names: Names, isComplete: boo
 /** Milliseconds that reading all of a token may take: one with thousands of objects behind a slow line. */
 const PATIENCE = 120_000;
 
-/**
- * The keys on a token that a URI fits, as far as the session shows them.
- * @param isComplete it shows all: somebody has logged in, or need not
- * @throws AgentError ERR_MODULE_LIMIT, ERR_MODULE_TIMEOUT if the list has no end that is near; ERR_TOKEN_*, ERR_MODULE_*
- */
-export async function listKeys(at: Session, uri: Pkcs11Uri, isComplete: boolean): Promise<ListedKey[]> {
-  const tooLong = new AbortController();
-  const timer = setTimeout(() => {
-    tooLong.abort();
-  }, PATIENCE);
-  try {
-    const bundles = bundlesOf(
-      await list(at, CKO.PRIVATE_KEY, tooLong.signal),
-      await list(at, CKO.PUBLIC_KEY, tooLong.signal),
-      await listCertificates(at, tooLong.signal),
+class Patience {
+  readonly #clock: Clock;
+  readonly #end: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#end = clock.now() + PATIENCE;
+  }
+
+  /** @throws AgentError ERR_MODULE_TIMEOUT if it is at its end */
+  check({ host }: Session): void {
+    if (this.#clock.now() < this.#end) return;
+    throw new AgentError(
+      'ERR_MODULE_TIMEOUT',
+      `listing a token took the PKCS#11 module ${host.modulePath} longer than ${PATIENCE} ms`,
+      { hint: 'name the key by its id= or object=' },
     );
-    const names = new Names(bundles);
-    const groups = groupsThatFit(uri, bundles).map((group) => ({ group, order: orderOf(group) }));
-    // modules give their objects in any order
-    groups.sort((one, other) => (one.order < other.order ? -1 : 1));
-    const keys: ListedKey[] = [];
-    for (const { group } of groups) {
-      checkPatience(at, tooLong.signal);
-      keys.push(await describe(at, group, names, isComplete));
-    }
-    return keys;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
-function checkPatience({ host }: Session, tooLong: AbortSignal): void {
-  if (!tooLong.aborted) return;
-  throw new AgentError(
-    'ERR_MODULE_TIMEOUT',
-    `listing a token took the PKCS#11 module ${host.modulePath} longer than ${PATIENCE} ms`,
-    { hint: 'name the key by its id= or object=' },
+/**
+ * The keys on a token that a URI fits, as far as the session shows them.
+ * @param isComplete it shows all: this process is logged in, or need not be
+ * @throws AgentError ERR_MODULE_LIMIT, ERR_MODULE_TIMEOUT if the list has no end that is near; ERR_TOKEN_*, ERR_MODULE_*
+ */
+export async function listKeys(
+  at: Session,
+  uri: Pkcs11Uri,
+  isComplete: boolean,
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<ListedKey[]> {
+  const patience = new Patience(clock);
+  const bundles = bundlesOf(
+    await list(at, CKO.PRIVATE_KEY, patience),
+    await list(at, CKO.PUBLIC_KEY, patience),
+    await listCertificates(at, patience),
   );
+  const names = new Names(bundles);
+  const groups = groupsThatFit(uri, bundles).map((group) => ({ group, order: orderOf(group) }));
+  // modules give their objects in any order
+  groups.sort((one, other) => (one.order < other.order ? -1 : 1));
+  const keys: ListedKey[] = [];
+  for (const { group } of groups) {
+    patience.check(at);
+    keys.push(await describe(at, group, names, isComplete));
+  }
+  return keys;
 }

@@ -1,7 +1,17 @@
 import { sampleRequests, type SampleRequest } from '../../signing/sample-requests.ts';
 import type { KeyKind } from '../../signing/public-key.ts';
 import type { SignatureRequest } from '../../signing/request.ts';
-import { remedy, signingWays } from '../key/mechanisms.ts';
+import { remedy, signingWays, type SigningWay } from '../key/mechanisms.ts';
+
+/** A way to sign, and for which hashes: none are named where all go this way. */
+export interface WayOfHashes {
+  /** All of it as one text: `EMSA-PSS + CKM_RSA_X_509`. */
+  readonly way: string;
+  /** What pksigd does itself before the token signs: `EMSA-PSS`. */
+  readonly software?: string;
+  readonly mechanism: string;
+  readonly hashes: readonly string[];
+}
 
 /** How a key signs one kind of request. */
 export interface SigningRow {
@@ -9,41 +19,45 @@ export interface SigningRow {
   /** In which TLS a daemon asks for it. */
   readonly use: readonly string[];
   /** The arguments of management-external-key with which a daemon asks for it: '' for none of its own. */
-  readonly arguments: readonly ('' | 'digest' | 'nopadding')[];
+  readonly arguments: readonly SampleRequest['argument'][];
   /** The ways that are taken, and for which hashes, where the ways differ by hash; none if the token can't. */
-  readonly ways: readonly { readonly way: string; readonly hashes: readonly string[] }[];
+  readonly ways: readonly WayOfHashes[];
   /** What to change in the .ovpn where the token can't. */
   readonly remedy?: string;
 }
 
-const hashOf = ({ name }: SampleRequest): string => /hashalg=([^,]+)/.exec(name)?.[1] ?? '';
-const argumentOf = ({ use }: SampleRequest): '' | 'digest' | 'nopadding' =>
-  use.endsWith("'digest'") ? 'digest' : use.endsWith("'nopadding'") ? 'nopadding' : '';
-
 /** `TLS 1.2` says nothing beside `TLS 1.2 and 1.3`. */
 function usesOf(samples: readonly SampleRequest[]): string[] {
-  const uses = new Set(samples.map(({ use }) => use.replace(/,.*/, '')));
-  return [...uses].filter((use) => ![...uses].some((other) => other !== use && other.startsWith(use)));
+  const all = samples.map(({ tls }) => tls);
+  const widest = all.filter(
+    (one) => !all.some((other) => other.length > one.length && one.every((v) => other.includes(v))),
+  );
+  return [...new Set(widest.map((versions) => `TLS ${versions.join(' and ')}`))];
 }
 
 function rowOf(samples: readonly SampleRequest[], kind: KeyKind, listed: ReadonlySet<number>): SigningRow[] {
   const [first] = samples;
   if (!first) return [];
-  const ways = new Map<string, string[]>();
+  const ways = new Map<string, { way: SigningWay; hashes: string[] }>();
   let advice: string | undefined;
-  for (const sample of samples) {
-    const way = signingWays(sample.request, kind).find(({ mechanism }) => listed.has(mechanism.type));
-    if (way) ways.set(way.name, [...(ways.get(way.name) ?? []), hashOf(sample)]);
-    else advice ??= remedy(sample.request, listed);
+  for (const { request, hash = '' } of samples) {
+    const way = signingWays(request, kind).find(({ mechanism }) => listed.has(mechanism.type));
+    if (way) ways.set(way.name, { way, hashes: [...(ways.get(way.name)?.hashes ?? []), hash] });
+    else advice ??= remedy(request, listed);
   }
-  const served = [...ways.values()].flat().length;
+  const served = [...ways.values()].flatMap(({ hashes }) => hashes).length;
   const differ = ways.size > 1 || (served > 0 && served < samples.length);
   return [
     {
       scheme: first.request.scheme,
       use: usesOf(samples),
-      arguments: [argumentOf(first)],
-      ways: [...ways].map(([way, hashes]) => ({ way, hashes: differ ? hashes : [] })),
+      arguments: [first.argument],
+      ways: [...ways.values()].map(({ way: { name, software, mechanismName }, hashes }) => ({
+        way: name,
+        ...(software !== undefined && { software }),
+        mechanism: mechanismName,
+        hashes: differ ? hashes : [],
+      })),
       ...(advice !== undefined && { remedy: advice }),
     },
   ];
@@ -62,7 +76,7 @@ const sameWay = (one: SigningRow, other: SigningRow): boolean =>
 export function signingTable(kind: KeyKind, listed: ReadonlySet<number>): SigningRow[] {
   const groups = new Map<string, SampleRequest[]>();
   for (const sample of sampleRequests(kind)) {
-    const name = `${sample.request.scheme} ${argumentOf(sample)}`;
+    const name = `${sample.request.scheme} ${sample.argument}`;
     groups.set(name, [...(groups.get(name) ?? []), sample]);
   }
   const rows: SigningRow[] = [];

@@ -1,10 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
-import { AgentError, errorText } from '../../errors.ts';
+import { AgentError } from '../../errors.ts';
 import { onceMore } from '../host/login-outcome.ts';
+import { inSession } from '../host/session.ts';
 import { findModule } from '../modules/find-module.ts';
 import { findCertificate } from './objects.ts';
 import type { TokenOptions } from './token-key.ts';
-import { awaitToken } from '../token/session.ts';
+import { takeStep } from '../token/recovery.ts';
 import { pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 
 /**
@@ -18,24 +19,20 @@ export async function readTokenCertificate(uri: Pkcs11Uri, options: TokenOptions
   const modulePath = await findModule(uri, options.defaultModule);
   return await onceMore(
     () => readAt(modulePath, uri, options),
-    async (error) => {
-      await (await options.hosts.get(modulePath)).stop(`was replaced: ${errorText(error)}`);
-    },
+    (error) => takeStep('start a new module host', undefined, () => options.tokens.module(modulePath), error),
   );
 }
 
 async function readAt(modulePath: string, uri: Pkcs11Uri, options: TokenOptions): Promise<X509Certificate> {
-  const token = await awaitToken(options.hosts, modulePath, uri);
-  const host = await options.hosts.get(modulePath);
-  const session = await host.call('openSession', { slot: token.slot });
-  try {
-    return await findCertificate({ host, session }, uri).catch(async (error: unknown) => {
-      await options.pin.login(host, session, token);
-      return await findCertificate({ host, session }, uri).catch(() => {
+  const { tokens, pin } = options;
+  const token = await tokens.await(uri, modulePath);
+  const host = await tokens.module(modulePath);
+  return await inSession(host, token, (at) =>
+    findCertificate(at, uri).catch(async (error: unknown) => {
+      await pin.login(host, at.session, token);
+      return await findCertificate(at, uri).catch(() => {
         throw error;
       });
-    });
-  } finally {
-    await host.call('closeSession', { session }).catch(() => undefined);
-  }
+    }),
+  );
 }

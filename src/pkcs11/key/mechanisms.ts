@@ -9,8 +9,11 @@ import type { Mechanism, PssParameters } from '../host/protocol.ts';
 
 /** One way to get a signature out of a token. */
 export interface SigningWay {
-  /** For the log: the mechanism's name, and what pksigd does itself. */
+  /** For the log: what pksigd does itself, if anything, and the mechanism's name. */
   readonly name: string;
+  /** The encoding that pksigd does itself. */
+  readonly software?: string;
+  readonly mechanismName: string;
   readonly mechanism: Mechanism;
   /** What goes to C_Sign; encoded only when the way is taken. */
   readonly data: () => Buffer;
@@ -45,8 +48,10 @@ const HASHING = {
 
 const NAMES = new Map<number, string>(Object.entries(CKM).map(([name, type]) => [type, `CKM_${name}`]));
 
-function way(mechanism: Mechanism, data: () => Buffer, software = ''): SigningWay {
-  return { name: software + (NAMES.get(mechanism.type) ?? ''), mechanism, data };
+function way(mechanism: Mechanism, data: () => Buffer, software?: string): SigningWay {
+  const mechanismName = NAMES.get(mechanism.type) ?? '';
+  if (software === undefined) return { name: mechanismName, mechanismName, mechanism, data };
+  return { name: `${software} + ${mechanismName}`, software, mechanismName, mechanism, data };
 }
 
 /** The token hashes the message itself: only where we have it, and where the hash is one of its own. */
@@ -75,7 +80,7 @@ export function signingWays(request: SignatureRequest, kind: KeyKind): SigningWa
       return [
         way({ type: CKM.RSA_PKCS }, () => encoded),
         ...hashingWay(HASHING.PKCS1, hash.name, message),
-        way(raw, () => encodeEmsaPkcs1(encoded, modulusBytes), 'EMSA-PKCS1-v1_5 + '),
+        way(raw, () => encodeEmsaPkcs1(encoded, modulusBytes), 'EMSA-PKCS1-v1_5'),
       ];
     }
     case 'RSA_PKCS1_PSS_PADDING': {
@@ -84,7 +89,7 @@ export function signingWays(request: SignatureRequest, kind: KeyKind): SigningWa
       const { name } = hash;
       return [
         ...(name === 'MD5-SHA1' ? [] : [way({ type: CKM.RSA_PKCS_PSS, pss: parameters(name) }, () => digest)]),
-        way(raw, () => encodeEmsaPss(hash, digest, saltLength, modulusBits), 'EMSA-PSS + '),
+        way(raw, () => encodeEmsaPss(hash, digest, saltLength, modulusBits), 'EMSA-PSS'),
         ...hashingWay(HASHING.PSS, name, message, parameters),
       ];
     }
@@ -99,6 +104,11 @@ export function signingWays(request: SignatureRequest, kind: KeyKind): SigningWa
     case 'ED448':
       return [way({ type: CKM.EDDSA }, () => request.message)];
   }
+}
+
+/** Whether a token that lists these mechanisms (CKM_*) can sign such a request, by what it says of itself. */
+export function canSignBy(listed: ReadonlySet<number>, kind: KeyKind, request: SignatureRequest): boolean {
+  return signingWays(request, kind).some(({ mechanism }) => listed.has(mechanism.type));
 }
 
 /** What the operator can change in the .ovpn so that such a key is asked for something else. */

@@ -85,17 +85,28 @@ async function describeKeys(at: Session): Promise<string> {
   return keys.length === 0 ? 'the token shows no private key' : `the token has ${await describe(at, keys)}`;
 }
 
+/** The certificate in an object; undefined for an attribute certificate, or a damaged one. */
+export async function readCertificate(at: Session, object: string): Promise<X509Certificate | undefined> {
+  const value = (await read(at, object, [CKA.VALUE]))(CKA.VALUE);
+  try {
+    return value && new X509Certificate(value);
+  } catch {
+    return undefined;
+  }
+}
+
 async function findCertificates(at: Session, attributes: Attributes): Promise<X509Certificate[]> {
   const certificates: X509Certificate[] = [];
   for (const object of await find(at, CKO.CERTIFICATE, attributes)) {
-    const value = (await read(at, object, [CKA.VALUE]))(CKA.VALUE);
-    try {
-      if (value) certificates.push(new X509Certificate(value));
-    } catch {
-      // an attribute certificate, or a damaged one: as good as none
-    }
+    const certificate = await readCertificate(at, object);
+    if (certificate) certificates.push(certificate);
   }
-  return certificates;
+  return newestFirst(certificates);
+}
+
+/** The certificate that ends last first: a renewed one often stands beside the old one. */
+export function newestFirst(certificates: readonly X509Certificate[]): X509Certificate[] {
+  return certificates.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
 }
 
 const KEY_ATTRIBUTES = [CKA.KEY_TYPE, CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.EC_PARAMS, CKA.EC_POINT];
@@ -145,14 +156,9 @@ export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> 
     publicKey ??= await readPublicKey(at, object);
   }
   publicKey ??= certificates[0]?.publicKey;
-  const own = newestFirst(certificates.filter((each) => publicKey && each.publicKey.equals(publicKey)));
+  const own = certificates.filter((each) => publicKey && each.publicKey.equals(publicKey));
   const alwaysAuthenticate = value(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1;
   return { handle, id, label, alwaysAuthenticate, publicKey, certificates: own.slice(0, 1) };
-}
-
-/** A renewed certificate often stands beside the old one. */
-function newestFirst(certificates: readonly X509Certificate[]): X509Certificate[] {
-  return certificates.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
 }
 
 /**
@@ -160,7 +166,7 @@ function newestFirst(certificates: readonly X509Certificate[]): X509Certificate[
  * @throws AgentError ERR_CERTIFICATE_NOT_FOUND
  */
 export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509Certificate> {
-  const certificates = newestFirst(await findCertificates(at, attributesOf(uri)));
+  const certificates = await findCertificates(at, attributesOf(uri));
   const [certificate, ...others] = certificates;
   if (certificate && others.every(({ publicKey }) => publicKey.equals(certificate.publicKey))) return certificate;
   if (!certificate) {
@@ -174,7 +180,7 @@ export async function findCertificate(at: Session, uri: Pkcs11Uri): Promise<X509
   });
 }
 
-/** What is public of a key that a URI names, for whoever has not logged in. */
+/** What is public of a key that a URI names: it can be seen without a login. */
 export async function findPublicHalf(
   at: Session,
   uri: Pkcs11Uri,

@@ -1,13 +1,17 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { CURVE_BYTES } from '../../signing/public-key.ts';
 import { CKK } from '../constants.ts';
 
 const base64url = (bytes: Buffer): string => bytes.toString('base64url');
 const OCTET_STRING = 0x04;
+/** The first byte of a point that has both coordinates (SEC 1 section 2.3.3). */
+const UNCOMPRESSED = 0x04;
 
+/** CKA_EC_PARAMS of the curves: the DER of their OIDs (RFC 5480 section 2.1.1.1). */
 const EC_CURVES = [
-  { crv: 'P-256', parameters: '06082a8648ce3d030107', bytes: 32 },
-  { crv: 'P-384', parameters: '06052b81040022', bytes: 48 },
-  { crv: 'P-521', parameters: '06052b81040023', bytes: 66 },
+  { crv: 'P-256', parameters: '06082a8648ce3d030107' },
+  { crv: 'P-384', parameters: '06052b81040022' },
+  { crv: 'P-521', parameters: '06052b81040023' },
 ] as const;
 const EDWARDS_CURVES = [
   { crv: 'Ed25519', bytes: 32 },
@@ -51,10 +55,12 @@ function jwkOf({
   const points = ecPoint ? pointCandidates(ecPoint) : [];
   if (keyType === CKK.EC) {
     const curve = EC_CURVES.find(({ parameters }) => parameters === ecParameters?.toString('hex'));
-    const point = points.find((candidate) => candidate[0] === 4 && candidate.length === 1 + 2 * (curve?.bytes ?? 0));
-    if (!curve || !point) return undefined;
-    const x = point.subarray(1, 1 + curve.bytes);
-    return { kty: 'EC', crv: curve.crv, x: base64url(x), y: base64url(point.subarray(1 + curve.bytes)) };
+    if (!curve) return undefined;
+    const bytes = CURVE_BYTES[curve.crv];
+    const point = points.find((candidate) => candidate[0] === UNCOMPRESSED && candidate.length === 1 + 2 * bytes);
+    if (!point) return undefined;
+    const [x, y] = [point.subarray(1, 1 + bytes), point.subarray(1 + bytes)];
+    return { kty: 'EC', crv: curve.crv, x: base64url(x), y: base64url(y) };
   }
   if (keyType === CKK.EC_EDWARDS) {
     for (const point of points) {

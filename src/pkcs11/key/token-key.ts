@@ -1,17 +1,22 @@
+// Keys and certificates in a token: finding them, their public halves, and how they sign. For those that open keys by URI,
+// and for a check that may not log in.
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
 import { keyKind } from '../../signing/public-key.ts';
 import type { SignatureRequest } from '../../signing/request.ts';
-import type { RawSignature, Signer } from '../../signing/signer.ts';
+import type { Availability, RawSignature, Signer } from '../../signing/signer.ts';
 import { isMechanismUnsuited } from '../host/failures.ts';
-import { noWay, signingWays, type SigningWay } from './mechanisms.ts';
+import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
 import { findKey, type KeyObjects } from './objects.ts';
-import { TokenSession, type OpenSession, type TokenSessionOptions } from '../token/session.ts';
+import type { OpenSession } from '../token/session.ts';
+import type { Tokens } from '../token/tokens.ts';
+import type { TokenUse, TokenUser } from '../token/token-user.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 
 /** How to open a key or certificate on a token. */
-export interface TokenOptions extends TokenSessionOptions {
+export interface TokenOptions extends TokenUse {
+  readonly tokens: Tokens;
   /** The module for URIs that name none. */
   readonly defaultModule?: string;
 }
@@ -38,15 +43,15 @@ export class TokenKey implements Signer {
   readonly certificates: readonly X509Certificate[];
   readonly #uri: Pkcs11Uri;
   readonly #options: TokenKeyOptions;
-  readonly #session: TokenSession;
+  readonly #token: TokenUser;
   /** Ways of signing that this key refused while another one worked: not tried again. */
   readonly #unsuited = new Set<string>();
   #found: FoundKey;
 
-  private constructor(uri: Pkcs11Uri, options: TokenKeyOptions, session: TokenSession, found: FoundKey) {
+  private constructor(uri: Pkcs11Uri, options: TokenKeyOptions, token: TokenUser, found: FoundKey) {
     this.#uri = uri;
     this.#options = options;
-    this.#session = session;
+    this.#token = token;
     this.#found = found;
     const { at, objects } = found;
     this.name = formatPkcs11Uri({
@@ -59,7 +64,7 @@ export class TokenKey implements Signer {
       throw new AgentError(
         'ERR_KEY_UNSUPPORTED',
         `the token tells neither the public key nor a certificate of ${this.name}`,
-        { hint: 'give --cert' },
+        { hint: 'its certificate is needed', reason: 'no-public-key' },
       );
     }
     keyKind(publicKey); // refuses kinds that can't be used
@@ -75,35 +80,31 @@ export class TokenKey implements Signer {
     if (uri.type !== undefined && uri.type !== 'private') {
       throw new AgentError('ERR_URI', `${pkcs11UriName(uri)} names no private key`, { hint: 'leave out type=' });
     }
-    const session = await TokenSession.open(uri, await findModule(uri, options.defaultModule), options);
+    const token = await options.tokens.open(uri, await findModule(uri, options.defaultModule), options);
     try {
-      const found = await session.run(async (at) => ({ at, objects: await findKey(at, uri) }));
-      return new TokenKey(uri, options, session, found);
+      const found = await token.run(async (at) => ({ at, objects: await findKey(at, uri) }));
+      return new TokenKey(uri, options, token, found);
     } catch (error) {
-      await session[Symbol.asyncDispose]();
+      await token[Symbol.asyncDispose]();
       throw error;
     }
   }
 
   async sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
     const refused = new Set<string>();
-    const signature = await this.#session.run((at) => this.#signAt(at, request, refused, signal));
+    const signature = await this.#token.run((at) => this.#signAt(at, request, refused, signal));
     for (const way of refused) this.#unsuited.add(way);
     return signature;
   }
 
   /** By the mechanisms that the token lists. */
   canSign(request: SignatureRequest): boolean {
-    const { mechanisms } = this.#found.at;
-    return signingWays(request, keyKind(this.publicKey)).some((way) => mechanisms.has(way.mechanism.type));
+    return canSignBy(this.#found.at.mechanisms, keyKind(this.publicKey), request);
   }
 
-  async ready(): Promise<void> {
-    await this.#session.ready();
-  }
-
-  onLost(listener: () => void): () => void {
-    return this.#session.onLost(listener);
+  /** Its token may be pulled. */
+  get availability(): Availability {
+    return this.#token;
   }
 
   /** @param refused is told what the key refused, over all tries: some modules leave an operation active that they refused */
@@ -146,6 +147,6 @@ export class TokenKey implements Signer {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#session[Symbol.asyncDispose]();
+    await this.#token[Symbol.asyncDispose]();
   }
 }

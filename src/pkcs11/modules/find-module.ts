@@ -1,3 +1,5 @@
+// Which shared library drives a token: by its path, by its name, or by p11-kit's configuration. For all that starts from a
+// URI or from none.
 import { access, readdir } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
@@ -61,7 +63,8 @@ export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefin
   const path = uri.modulePath ?? (uri.moduleName === undefined ? defaultModule : await moduleByName(uri.moduleName));
   if (path === undefined) {
     throw new AgentError('ERR_MODULE_NOT_FOUND', 'the pkcs11 URI names no module', {
-      hint: 'add ?module-path=/path/to/module.so, or give --module',
+      hint: 'add ?module-path=/path/to/module.so',
+      reason: 'no-module',
     });
   }
   if (!(await isReadable(path))) throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module at ${path}`);
@@ -77,7 +80,7 @@ export interface ModuleName {
 
 /**
  * The modules that p11-kit's configuration has for pksigd, each once: without those that hold certificate authorities only.
- * A file that is not there is left for whoever loads it to complain of.
+ * A file that is not there is in the list too: loading it says so.
  */
 export async function configuredModules(folders?: P11KitFolders): Promise<ModuleName[]> {
   const modules = new Map<string, ModuleName>();

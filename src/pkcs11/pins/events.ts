@@ -5,5 +5,5 @@ export type PinEvent =
   | { readonly type: 'pin-wait'; readonly token: string; readonly holder: number | undefined }
   /** What the token said of a PIN could not be written down. */
   | { readonly type: 'pin-record-failed'; readonly token: string; readonly error: string }
-  /** The token has a keypad of its own: somebody must type there. */
+  /** The token has a keypad of its own: a person must type there. */
   | { readonly type: 'pin-pad'; readonly token: string };

@@ -7,7 +7,7 @@ import { errnoOf, stateError } from './state-error.ts';
 
 /** How to wait for a lock. */
 export interface LockOptions {
-  /** This process's, for whoever waits for it. */
+  /** This process's id, told to those that wait for its lock. */
   readonly pid: number;
   readonly uid: number | undefined;
   /** Told once, when the wait is worth a word; `holder` is a process's id. */
@@ -15,12 +15,12 @@ export interface LockOptions {
 }
 
 export interface FileLock {
-  /** Somebody else had it first. */
+  /** Another process or login had it first. */
   readonly waited: boolean;
   release(): Promise<void>;
 }
 
-/** Milliseconds of waiting that nobody need hear of. */
+/** Milliseconds of waiting before a word is said. */
 const NOTICE = 1_000;
 /** Milliseconds after which the holder is stuck: its calls have deadlines, and a person at a keypad has two minutes. */
 const PATIENCE = 180_000;
@@ -37,7 +37,7 @@ async function holderOf(file: FileHandle): Promise<number | undefined> {
 /**
  * flock(2), for which Node has no call: util-linux's command makes it on our open file, and the lock is the file's, not the
  * command's: it lasts until we close it or die. Node's files close on exec, so that no module host inherits it.
- * @param wait false: fails at once if somebody has it
+ * @param wait false: fails at once if another has it
  */
 async function flock({ fd }: FileHandle, wait: boolean, signal?: AbortSignal): Promise<boolean> {
   return await new Promise((resolve, reject) => {
@@ -50,14 +50,14 @@ async function flock({ fd }: FileHandle, wait: boolean, signal?: AbortSignal): P
       else reject(stateError("can't lock the record of PINs: there is no flock", undefined, 'install util-linux'));
     });
     child.on('exit', (code) => {
-      // util-linux and busybox: 1 where somebody has it
+      // util-linux and busybox: 1 where another has it
       if (code === 0 || (code === 1 && !wait) || signal?.aborted === true) resolve(code === 0);
       else reject(stateError(`can't lock the record of PINs: flock ended with status ${code ?? 'none'}`));
     });
   });
 }
 
-/** A file with an exclusive lock, which the kernel releases when its holder dies; undefined if somebody has it. */
+/** A file with an exclusive lock, which the kernel releases when its holder dies; undefined if another has it. */
 async function openLocked(path: string, uid: number | undefined): Promise<FileHandle | undefined> {
   try {
     return await openPrivate(path, 'lock', uid, O_EXLOCK);
@@ -119,7 +119,7 @@ async function lockByCommand(path: string, { uid, onWaiting }: LockOptions): Pro
  */
 export async function lockFile(path: string, options: LockOptions): Promise<FileLock> {
   const [file, waited] = await (platform() === 'linux' ? lockByCommand : lockByOpening)(path, options);
-  // for whoever waits; on a full disk it goes without
+  // for those that wait; on a full disk it goes without
   await file
     .truncate(0)
     .then(() => file.write(`${options.pid}\n`, 0))

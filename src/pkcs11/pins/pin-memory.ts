@@ -1,7 +1,7 @@
 import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
-import { CKF } from '../constants.ts';
 import { UnsettledLogin, type LoginOutcome } from '../host/login-outcome.ts';
+import { pinState } from './pin-state.ts';
 import { newSalt, recordsOf, slowHash, type PinRecord, type PinUse } from './pin-record.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 
@@ -22,7 +22,7 @@ export interface LoginResult {
   readonly error?: unknown;
 }
 
-/** The records of one token, while nobody else can have them. */
+/** The records of one token, while no other login can have them. */
 export interface RecordAccess {
   /** A process or a login had them before, so that the token may have changed since it was looked at. */
   readonly waited: boolean;
@@ -43,10 +43,8 @@ export interface RecordStore {
   ): Promise<Result>;
 }
 
-/** A login whose outcome nobody knows may be followed by one other. */
+/** Logins with one PIN whose outcomes the token never told, at most. */
 const MAX_UNSETTLED = 2;
-
-const FEW_TRIES = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY;
 
 /**
  * The memory of PINs that tokens refused, and of logins whose outcome they never told. All that logs in asks it first: an
@@ -62,7 +60,7 @@ export class PinMemory {
 
   /**
    * Makes one login attempt, unless this PIN has had its tries on this token. Attempts on one token follow each other, so
-   * that whoever waits learns from the first.
+   * that those that wait learn from the first.
    * @param login is told whether others had their turn before
    * @returns what `login` did; for the outcome `unknown` with an {@link UnsettledLogin}
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY, all without an attempt
@@ -115,7 +113,7 @@ export class PinMemory {
   }
 
   #mayTry(token: TokenInfo, mine: ReadonlySet<PinRecord>): void {
-    const { label, flags } = token;
+    const { label } = token;
     const cure = this.#store.cureOf(token);
     for (const { refusedAt } of mine) {
       if (refusedAt === undefined) continue;
@@ -131,7 +129,7 @@ export class PinMemory {
         hint: `it counts as refused; correct the PIN at its source, or, if it is right, ${cure}`,
       });
     }
-    if (times.length > 0 && (flags & FEW_TRIES) !== 0) {
+    if (times.length > 0 && pinState(token).tries !== 'ok') {
       throw new UnsettledLogin(`${said}, and has few tries left`, {
         mayTryAgain: false,
         hint: `log in by hand with the right PIN, then ${cure}`,

@@ -1,14 +1,16 @@
+// PINs, and what tokens said of them: every C_Login goes through here, so that no loop of ours locks a card. For sessions,
+// for keys that want the PIN with each signature, and for what looks into a token once.
+import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError, type AgentErrorCode } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
-import { CKF } from '../constants.ts';
 import type { PinEvent } from './events.ts';
 import { outcomeOf, UnsettledLogin, type LoginOutcome } from '../host/login-outcome.ts';
-import type { ModuleHost } from '../host/module-host.ts';
+import type { Module } from '../host/module.ts';
 import type { LoginResult, PinMemory, PinTrial } from './pin-memory.ts';
 import type { PinUse } from './pin-record.ts';
 import type { HostCalls, TokenInfo } from '../host/protocol.ts';
 import { processMemory } from './refused-pins.ts';
-import { hasPad } from './pin-state.ts';
+import { pinState } from './pin-state.ts';
 
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
@@ -23,6 +25,7 @@ export interface PinOptions {
   /** Use the last try that the token allows (CKF_USER_PIN_FINAL_TRY). */
   readonly useFinalTry?: boolean | undefined;
   readonly onEvent?: ((event: PinEvent) => void) | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Milliseconds of waiting for a keypad after which a person is told of it. */
@@ -59,10 +62,10 @@ export class Pin {
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_LOCKED, ERR_PIN_FINAL_TRY: at every later call too, without another try;
    *   ERR_PIN_UNSETTLED: an {@link UnsettledLogin} that may be tried once more or not; ERR_STATE_DIRECTORY
    */
-  async login(host: ModuleHost, session: string, token: TokenInfo): Promise<void> {
+  async login(host: Module, session: string, token: TokenInfo): Promise<void> {
     const secret = await this.#ready(token);
     const send = async (): Promise<LoginOutcome> =>
-      (await host.login(session, secret, hasPad(token) ? PAD_PATIENCE : 0)) ? 'accepted' : 'untried';
+      (await host.login(session, secret, hasKeypad(token) ? PAD_PATIENCE : 0)) ? 'accepted' : 'untried';
     await this.#try(host, token, secret, 'session', send);
   }
 
@@ -72,7 +75,7 @@ export class Pin {
    * @throws AgentError as `login` does, and what the signature itself threw
    */
   async sign(
-    host: ModuleHost,
+    host: Module,
     token: TokenInfo,
     params: HostCalls['sign']['params'],
     data: Buffer,
@@ -85,7 +88,7 @@ export class Pin {
         const onLogin = (): void => {
           resolve('accepted');
         };
-        const login = { pin: secret, patience: hasPad(token) ? PAD_PATIENCE : 0, onLogin };
+        const login = { pin: secret, patience: hasKeypad(token) ? PAD_PATIENCE : 0, onLogin };
         const signing = host.sign(params, data, { login, signal });
         begun.push(signing);
         signing.then(onLogin, reject);
@@ -100,7 +103,7 @@ export class Pin {
     this.#checkFlags(token);
     const secret = await this.#secret(token);
     try {
-      if (!hasPad(token)) this.#checkLength(secret, token);
+      if (!hasKeypad(token)) this.#checkLength(secret, token);
     } catch (error) {
       throw await this.#refuse(error, token);
     }
@@ -111,8 +114,8 @@ export class Pin {
   async #secret(token: TokenInfo): Promise<Secret> {
     const known = this.#of(token);
     const { refusal } = known;
-    if (hasPad(token)) {
-      // what somebody typed, or the empty PIN that the module took for one: either way not again by ourselves
+    if (hasKeypad(token)) {
+      // what a person typed, or the empty PIN that the module took for one: either way not again by ourselves
       if (refusal) throw refusal.error;
       return new Secret('');
     }
@@ -131,7 +134,7 @@ export class Pin {
 
   /** One C_Login: the only place that makes them. */
   async #try(
-    host: ModuleHost,
+    host: Module,
     token: TokenInfo,
     pin: Secret,
     use: PinUse,
@@ -148,7 +151,7 @@ export class Pin {
       onRecordFailed: (error) => onEvent?.({ type: 'pin-record-failed', token: label, error }),
     };
     const sendOnce = (): Promise<LoginResult> =>
-      hasPad(token) ? this.#sendAtPad(token, () => attempt(send)) : attempt(send);
+      hasKeypad(token) ? this.#sendAtPad(token, () => attempt(send)) : attempt(send);
     try {
       if (use === 'signature' && known.signs) {
         const result = await sendOnce();
@@ -168,7 +171,7 @@ export class Pin {
   }
 
   /** While this one waited, others may have used up tries. */
-  async #lookAgain(host: ModuleHost, token: TokenInfo, waited: boolean): Promise<void> {
+  async #lookAgain(host: Module, token: TokenInfo, waited: boolean): Promise<void> {
     if (!waited) return;
     const { tokens } = await host.call('tokens', {});
     const now = tokens.find(({ slot, serial }) => slot === token.slot && serial === token.serial);
@@ -201,18 +204,21 @@ export class Pin {
     return known;
   }
 
-  #checkFlags({ flags, label }: TokenInfo): void {
-    if ((flags & CKF.USER_PIN_LOCKED) !== 0) {
+  #checkFlags(token: TokenInfo): void {
+    const { label } = token;
+    const { tries } = pinState(token);
+    if (tries === 'locked') {
       throw new AgentError('ERR_PIN_LOCKED', `the PIN of token '${label}' is locked`, {
         hint: 'unlock it with its PUK or SO PIN (pkcs15-tool --unblock-pin, ykman piv access unblock-pin, pkcs11-tool --init-pin)',
       });
     }
-    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0 && this.#options.useFinalTry !== true) {
+    if (tries === 'final try' && this.#options.useFinalTry !== true) {
       throw new AgentError('ERR_PIN_FINAL_TRY', `token '${label}' has one try for its PIN left`, {
-        hint: 'log in by hand with the right PIN, or give --use-final-pin-try',
+        hint: 'log in by hand with the right PIN',
+        reason: 'final-pin-try',
       });
     }
-    if ((flags & CKF.USER_PIN_COUNT_LOW) !== 0) this.#options.onEvent?.({ type: 'pin-count-low', token: label });
+    if (tries !== 'ok') this.#options.onEvent?.({ type: 'pin-count-low', token: label });
   }
 
   /** A PIN that the token can't take costs a try all the same with some modules (OpenSC). */
@@ -226,15 +232,16 @@ export class Pin {
   /**
    * pkcs11js can't pass the NULL PIN that asks for the pad (PKCS#11 section 5.6.8); most modules take an empty one for it. One
    * that refuses it at once has taken it for a PIN: that is remembered over restarts, as any other refused PIN is. What
-   * somebody typed is not: the next start asks a person again, and no loop locks the card.
+   * a person typed is not: the next start asks a person again, and no loop locks the card.
    */
   async #sendAtPad(token: TokenInfo, login: () => Promise<LoginResult>): Promise<LoginResult> {
     const pad = { hasWaited: false };
-    // gnome-keyring claims to have a keypad, and answers at once: don't send anybody there
-    const waiting = setTimeout(() => {
+    // gnome-keyring claims to have a keypad, and answers at once: don't send a person there
+    const { clock = SYSTEM_CLOCK, onEvent } = this.#options;
+    const stopWaiting = clock.after(PAD_NOTICE, () => {
       pad.hasWaited = true;
-      this.#options.onEvent?.({ type: 'pin-pad', token: token.label });
-    }, PAD_NOTICE);
+      onEvent?.({ type: 'pin-pad', token: token.label });
+    });
     try {
       const { outcome, error } = await login();
       if (!(error instanceof AgentError)) return { outcome, error };
@@ -250,10 +257,12 @@ export class Pin {
           : new UnsettledLogin(text, { cause: error, mayTryAgain: false, hint: 'start anew to type it again' });
       return { outcome: 'untried', error: typed };
     } finally {
-      clearTimeout(waiting);
+      stopWaiting();
     }
   }
 }
+
+const hasKeypad = (token: TokenInfo): boolean => pinState(token).hasKeypad;
 
 /** Codes after which a PIN is not tried again while its source says the same. */
 const REFUSALS: ReadonlySet<string> = new Set<AgentErrorCode>(['ERR_PIN_INCORRECT', 'ERR_PIN_LOCKED']);

@@ -24,7 +24,7 @@ function ownUid(): number | undefined {
   }
 }
 
-/** A file a token, in a folder that nobody else can change. */
+/** A file a token, in a folder that no other user can change. */
 class FileStore implements RecordStore {
   readonly #folder: () => string;
   readonly #pid: number;

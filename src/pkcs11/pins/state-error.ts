@@ -1,12 +1,15 @@
-import { AgentError, errorText } from '../../errors.ts';
+import { AgentError, errorText, type Explained } from '../../errors.ts';
 
-const ANOTHER_FOLDER = 'give a folder of your own with --state-directory';
+const ANOTHER_FOLDER: Explained = { hint: 'use a folder of your own', reason: 'state-directory' };
 
 /** Why the state directory, or a file in it, can't be used. */
-export function stateError(what: string, cause?: unknown, hint: string = ANOTHER_FOLDER): AgentError {
+export function stateError(what: string, cause?: unknown, hint?: string): AgentError {
   if (cause instanceof AgentError) return cause;
   const reason = cause === undefined ? '' : `: ${errorText(cause)}`;
-  return new AgentError('ERR_STATE_DIRECTORY', `${what}${reason}`, { cause, hint });
+  return new AgentError('ERR_STATE_DIRECTORY', `${what}${reason}`, {
+    cause,
+    ...(hint === undefined ? ANOTHER_FOLDER : { hint }),
+  });
 }
 
 /** The code of a failed system call, such as ENOENT. */

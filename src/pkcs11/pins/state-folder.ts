@@ -13,7 +13,7 @@ const STICKY = 0o1000;
 /** Users who could change the state directory anyway. */
 type Trusted = (uid: number) => boolean;
 
-/** Throws unless nobody but trusted users can put something else in the place of what a folder on the way holds. */
+/** Throws if a user who is not trusted can put something else in the place of what a folder on the way holds. */
 function checkAncestor(path: string, { uid, mode }: Stats, isTrusted: Trusted): void {
   if (!isTrusted(uid))
     throw stateError(`the state directory is not safe: ${path} belongs to another user (uid ${uid})`);
@@ -54,7 +54,7 @@ async function makeFolder(path: string): Promise<Stats> {
 }
 
 /**
- * Follows the way to the state directory, link by link: nobody but this user, root and the owner of `/` may be able to put
+ * Follows the way to the state directory, link by link: only this user, root and the owner of `/` may be able to put
  * something else into its place.
  * @param uid this process's effective user; undefined where it is not known: then any owner will do
  * @param create makes what is missing, closed to others

@@ -1,12 +1,18 @@
 import type { PinEvent } from '../pins/events.ts';
+import type { RecoveryStep } from './recovery.ts';
 
-/** What happens to a token while the agent runs: for the log, and for whoever must act on it. `token` is its label. */
-export type TokenEvent =
-  /** One rung of the recovery ladder is about to be tried. */
-  | { readonly type: 'recovering'; readonly token: string; readonly step: string; readonly error: string }
+/** What happens to a token's session. `token` is the token's label. */
+export type SessionEvent =
+  /** A recovery step is about to be tried. */
+  | { readonly type: 'recovering'; readonly token: string; readonly step: RecoveryStep; readonly error: string }
   /** The token went away, or can't be used any more. */
   | { readonly type: 'lost'; readonly token: string; readonly error: string }
-  | { readonly type: 'found'; readonly token: string }
-  | PinEvent;
+  | { readonly type: 'found'; readonly token: string };
 
-export type TokenEventListener = (event: TokenEvent) => void;
+/** What happens to a token while the agent runs: for the log, and for those that must act on it. */
+export type TokenEvent = SessionEvent | PinEvent;
+
+/** Whether an event is of the session, which all users of a token share. */
+export function isSessionEvent(event: { readonly type: string }): event is SessionEvent {
+  return event.type === 'recovering' || event.type === 'lost' || event.type === 'found';
+}

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause, type Clock } from '../../clock.ts';
 import { AgentError, errorCode } from '../../errors.ts';
-import type { ModuleHost } from '../host/module-host.ts';
+import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 
@@ -21,11 +21,16 @@ function slotNumber(slot: string): number {
   return bytes.length < 4 ? bytes.readUIntLE(0, bytes.length) : bytes.readUInt32LE(0);
 }
 
+/** What names a token among all others. */
+export function identityOf({ label, manufacturer, model, serial }: TokenInfo): Pkcs11Uri {
+  return { token: label, manufacturer, model, serial };
+}
+
 /**
  * The token that a URI names, among those that are there now.
  * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS
  */
-export async function findToken(host: ModuleHost, uri: Pkcs11Uri): Promise<TokenInfo> {
+export async function findToken(host: Module, uri: Pkcs11Uri): Promise<TokenInfo> {
   const { tokens } = await host.call('tokens', {});
   const found = tokens.filter((token) => matchesToken(uri, token));
   const [token] = found;
@@ -56,18 +61,19 @@ const LOOK_INTERVAL = 250;
 export async function lookAgain<Found>(
   look: () => Promise<Found>,
   again: () => Promise<void>,
-  isThere: (found: Found) => boolean = () => true,
+  isThere: (found: Found) => boolean,
+  clock: Clock,
 ): Promise<Found> {
-  const end = performance.now() + APPEARANCE;
+  const end = clock.now() + APPEARANCE;
   for (;;) {
-    const isLast = performance.now() >= end;
+    const isLast = clock.now() >= end;
     try {
       const found = await look();
       if (isLast || isThere(found)) return found;
     } catch (error) {
       if (isLast || errorCode(error) !== 'ERR_TOKEN_ABSENT') throw error;
     }
-    await sleep(LOOK_INTERVAL);
+    await pause(clock, LOOK_INTERVAL);
     await again();
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectManagement, encodeNotification } from '../../../src/management/index.ts';
-import { FakeListener, GREETING } from '../../unit/management/fake-daemon.ts';
+import { FakeListener, GREETING } from '../../support/fake-daemon.ts';
 import { notification, runs, text } from './arbitraries.ts';
 
 let listener: FakeListener;

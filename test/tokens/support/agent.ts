@@ -11,8 +11,11 @@ type KeyOptions = Library.KeyOptions;
 type ModuleHostEvent = Library.ModuleHostEvent;
 type Event = Parameters<NonNullable<KeyOptions['onEvent']>>[0];
 
+type Pkcs11Options = NonNullable<KeyOptions['pkcs11']>;
+
 export interface AgentOptions
-  extends Partial<Pick<KeyOptions, 'useFinalPinTry' | 'refusedPins' | 'watchInterval' | 'certificate'>> {
+  extends Partial<Pick<Pkcs11Options, 'useFinalPinTry' | 'refusedPins' | 'watchInterval'>>,
+    Pick<KeyOptions, 'certificate'> {
   /** Milliseconds. */
   readonly deadline?: number;
   /** What starts the module host in the bed's place. */
@@ -34,17 +37,20 @@ export class AgentKey implements AsyncDisposable {
   readonly events: Event[];
   readonly hostEvents: ModuleHostEvent[];
   readonly #opened: Library.OpenedKey;
+  readonly #tokens: Library.Tokens;
   readonly #hosts: Library.ModuleHosts;
   readonly #ownHosts: Library.ModuleHosts;
 
   private constructor(
     opened: Library.OpenedKey,
+    tokens: Library.Tokens,
     hosts: Library.ModuleHosts,
     ownHosts: Library.ModuleHosts,
     events: Event[],
     hostEvents: ModuleHostEvent[],
   ) {
     this.#opened = opened;
+    this.#tokens = tokens;
     this.#hosts = hosts;
     this.#ownHosts = ownHosts;
     this.events = events;
@@ -60,7 +66,8 @@ export class AgentKey implements AsyncDisposable {
       beside,
       showOutput,
       pinSource,
-      ...rest
+      certificate = key.certificate,
+      ...settings
     } = options;
     const hostEvents: ModuleHostEvent[] = beside?.hostEvents ?? [];
     const ownHosts = new library.ModuleHosts({
@@ -72,22 +79,22 @@ export class AgentKey implements AsyncDisposable {
       onEvent: (event) => hostEvents.push(event),
     });
     const hosts = beside ? beside.#hosts : ownHosts;
+    const tokens = beside ? beside.#tokens : new library.Tokens({ hosts });
     try {
       const opened = await library.openKey({
         keys: [
           `pkcs11:${key.uri}?module-path=${bed.modulePath}${pinSource === undefined ? '' : `&pin-source=${pinSource}`}`,
         ],
-        hosts,
+        pkcs11: { tokens, ...settings },
+        certificate,
         deadline,
         askSecret: (what) => {
           if (pin === undefined) throw new Error(`asked for the ${what}`);
           return Promise.resolve(new library.Secret(typeof pin === 'string' ? pin : pin()));
         },
         onEvent: (event) => events.push(event),
-        ...(key.certificate !== undefined && { certificate: key.certificate }),
-        ...rest,
       });
-      return new AgentKey(opened, hosts, ownHosts, events, hostEvents);
+      return new AgentKey(opened, tokens, hosts, ownHosts, events, hostEvents);
     } catch (error) {
       await ownHosts[Symbol.asyncDispose]();
       throw error;
@@ -98,7 +105,7 @@ export class AgentKey implements AsyncDisposable {
     return this.#opened.signer;
   }
 
-  /** The steps of the recovery ladder so far. */
+  /** The recovery steps so far. */
   get steps(): string[] {
     return this.events.flatMap((event) => (event.type === 'recovering' ? [event.step] : []));
   }

@@ -10,7 +10,7 @@ import { NETWORK } from '../../../src/agent/tunnel.ts';
 import { SYSTEM_CLOCK } from '../../../src/clock.ts';
 import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/settings.ts';
 import { AgentError } from '../../../src/errors.ts';
-import { FakeListener, GREETING, type FakeDaemon } from '../management/fake-daemon.ts';
+import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
 
 const PAIR = generateKeyPairSync('ed25519');
 
@@ -101,7 +101,7 @@ describe('tunnels of one agent', () => {
     await ask(first, 'first');
     await ask(second, 'second');
     await agent.stopTunnel('a');
-    expect(first.closed || (await first.gone().then(() => true))).toBe(true);
+    expect(first.ended || (await first.gone().then(() => true))).toBe(true);
     await ask(second, 'still');
     expect(events.filter(({ type }) => type === 'key-ready')).toHaveLength(1);
   });

@@ -16,8 +16,6 @@ function signer(how: (request: SignatureRequest, signal?: AbortSignal) => Promis
     certificates: [],
     sign: async (request, signal) => ({ bytes: await how(request, signal), mechanism: 'test' }),
     canSign: () => true,
-    ready: () => Promise.resolve(),
-    onLost: () => () => undefined,
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -9,7 +9,7 @@ import { type CloseReason, type ManagementClient, Relay } from '../../../src/man
 import type { SignatureRequest } from '../../../src/signing/request.ts';
 import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
 import { ManagementUser } from '../../support/management-user.ts';
-import type { FakeDaemon } from '../management/fake-daemon.ts';
+import type { FakeDaemon } from '../../support/fake-daemon.ts';
 import { setUp } from '../management/pair.ts';
 import { FakeClock } from './fake-clock.ts';
 import { CERTIFICATE } from '../keys/certificate.ts';
@@ -71,14 +71,6 @@ class SlowSigner implements Signer {
     return true;
   }
 
-  ready(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  onLost(): () => void {
-    return () => undefined;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     // nothing to let go of
   }
@@ -99,7 +91,7 @@ interface Bed {
 
 /** A daemon that is served with a key that is not ready. */
 async function bed(relay?: Relay): Promise<Bed> {
-  const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024, ...(relay && { encoding: 'latin1' }) });
+  const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
   const signer = new SlowSigner();
   const clock = new FakeClock();
   const logged: Line[] = [];
@@ -293,6 +285,14 @@ describe('what keeps the daemon from being served is told', () => {
     clock.pass(600);
     expect(warnings()).toHaveLength(2);
     user.close();
+  });
+
+  test('a daemon’s last words in UTF-8, behind a relay too', async () => {
+    await using relay = await Relay.listen({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 } });
+    const { daemon, logged } = await bed(relay);
+    daemon.say(Buffer.from('>FATAL:größer als möglich\r\n').toString('latin1'));
+    const line = { level: 'error', text: 'the daemon ended', fields: { text: 'größer als möglich' } };
+    await expect.poll(() => logged[0], PATIENTLY).toMatchObject(line);
   });
 
   test('a hold that is released again and again, and no signature asked for', async () => {

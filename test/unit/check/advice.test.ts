@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { advise, isBefore, parseRelease, type CanSign } from '../../../src/check/advice.ts';
+import { advise, isBefore, parseRelease } from '../../../src/check/advice.ts';
+import type { CanSign } from '../../../src/check/can-sign.ts';
 import type { KeyKind } from '../../../src/signing/public-key.ts';
 
 const RSA: KeyKind = { type: 'RSA', modulusBits: 2048, modulusBytes: 256 };
@@ -9,12 +10,11 @@ const ED448: KeyKind = { type: 'ED448' };
 
 const all: CanSign = () => true;
 const nothing: CanSign = () => false;
-const isMessage = (name: string): boolean => name.endsWith(',data=message');
-const onlyMessages: CanSign = isMessage;
-const onlyPkcs1: CanSign = (name) => name.startsWith('RSA_PKCS1_PADDING') && !isMessage(name);
-const onlyHashedPkcs1: CanSign = (name) => name.startsWith('RSA_PKCS1_PADDING') && isMessage(name);
-const noRaw: CanSign = (name) => name !== 'RSA_NO_PADDING';
-const noPkcs1: CanSign = (name) => !name.startsWith('RSA_PKCS1_PADDING');
+const onlyMessages: CanSign = (_, dataKind) => dataKind === 'message';
+const onlyPkcs1: CanSign = (scheme, dataKind) => scheme === 'RSA_PKCS1_PADDING' && dataKind === 'digest';
+const onlyHashedPkcs1: CanSign = (scheme, dataKind) => scheme === 'RSA_PKCS1_PADDING' && dataKind === 'message';
+const noRaw: CanSign = (scheme) => scheme !== 'RSA_NO_PADDING';
+const noPkcs1: CanSign = (scheme) => scheme !== 'RSA_PKCS1_PADDING';
 
 /** A row: kind, releases, what the key signs; the line's arguments, `1.2` behind them where TLS must stay below 1.3. */
 const rows: [string, KeyKind, string[], CanSign, string | undefined][] = [

@@ -26,7 +26,7 @@ const KEY: ListedKey = {
 };
 
 function entry(key: Partial<ListedKey>, now = MADE + DAY): TokenEntry {
-  const info = { label: 'Office', manufacturer: 'ACME', model: 'Card', serial: '42', slot: '', slotDescription: '' };
+  const info = { label: 'Office', manufacturer: 'ACME', model: 'Card', serial: '42', slot: '' };
   const token = {
     module: { path: '/card.so', name: 'card' },
     info: { ...info, flags: 0, minPinLength: 4, maxPinLength: 8 },

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { completeCommand } from '../../../src/cli/management-completion.ts';
 import { type ManagementCommandOptions, runManagementCommand } from '../../../src/cli/management-session.ts';
-import { type FakeDaemon, FakeListener, GREETING } from '../management/fake-daemon.ts';
+import { type FakeDaemon, FakeListener, GREETING } from '../../support/fake-daemon.ts';
 
 let listener: FakeListener;
 beforeEach(async () => {

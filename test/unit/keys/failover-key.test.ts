@@ -1,10 +1,11 @@
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { FailoverKey, type FailoverEvent } from '../../../src/keys/failover-key.ts';
-import { AgentError } from '../../../src/errors.ts';
+import { FailoverKey } from '../../../src/keys/failover-key.ts';
+import type { FailoverEvent } from '../../../src/keys/key-copy.ts';
+import { AgentError, type AgentErrorCode } from '../../../src/errors.ts';
 import { parseSignatureRequest } from '../../../src/signing/parse-request.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
-import type { RawSignature, Signer } from '../../../src/signing/signer.ts';
+import type { Availability, RawSignature, Signer } from '../../../src/signing/signer.ts';
 
 const PAIR = generateKeyPairSync('ed25519');
 const MESSAGE = Buffer.from('message');
@@ -17,6 +18,7 @@ class FakeSigner implements Signer {
   readonly certificates: readonly [] = [];
   readonly name: string;
   signatures = 0;
+  isClosed = false;
   /** What happens instead of a signature. */
   trouble: (() => Promise<RawSignature>) | undefined;
   #listeners: (() => void)[] = [];
@@ -46,17 +48,17 @@ class FakeSigner implements Signer {
     this.#back?.();
   }
 
-  async ready(): Promise<void> {
-    await this.#ready;
-  }
+  readonly availability: Availability = {
+    ready: () => this.#ready,
+    onLost: (listener) => {
+      this.#listeners.push(listener);
+      return () => undefined;
+    },
+  };
 
-  onLost(listener: () => void): () => void {
-    this.#listeners.push(listener);
-    return () => undefined;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // nothing to let go of
+  [Symbol.asyncDispose](): Promise<void> {
+    this.isClosed = true;
+    return Promise.resolve();
   }
 }
 
@@ -116,6 +118,25 @@ describe('a key in two places', () => {
     expect(await signed).toBe('second');
   });
 
+  test('one that fails when another has signed long ago has failed all the same', async () => {
+    const key = await open();
+    let fail = (): void => undefined;
+    first.trouble = () =>
+      new Promise((_, reject) => {
+        fail = () => {
+          reject(new AgentError('ERR_TOKEN_FAILED', 'out of order'));
+        };
+      });
+    const answered = new AbortController();
+    const signed = key.sign(REQUEST, answered.signal);
+    await vi.advanceTimersByTimeAsync(PATIENCE);
+    await signed;
+    answered.abort();
+    fail();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(events).toEqual(['A: copy-failed']);
+  });
+
   test('a wrong signature is a failure', async () => {
     const key = await open();
     first.trouble = () => Promise.resolve({ bytes: Buffer.alloc(64), mechanism: 'first' });
@@ -144,11 +165,11 @@ describe('a key in two places', () => {
     let isThere = false;
     const key = await open(() => (isThere ? Promise.resolve(second) : failed()));
     const lost = vi.fn();
-    key.onLost(lost);
+    key.availability.onLost(lost);
     first.pull();
     expect(lost).toHaveBeenCalledOnce();
     const ready = vi.fn();
-    void key.ready().then(ready);
+    void key.availability.ready().then(ready);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(ready).not.toHaveBeenCalled();
     isThere = true;
@@ -164,12 +185,73 @@ describe('a key in two places', () => {
   test('lost only when both are', async () => {
     const key = await open();
     const lost = vi.fn();
-    key.onLost(lost);
+    key.availability.onLost(lost);
     first.pull();
-    await key.ready();
+    await key.availability.ready();
     expect(lost).not.toHaveBeenCalled();
     second.pull();
     expect(lost).toHaveBeenCalledOnce();
+  });
+
+  test('a signature that takes longer than all patience comes from whichever copy is done first', async () => {
+    const key = await open();
+    let finish = (): void => undefined;
+    first.trouble = () =>
+      new Promise((resolve) => {
+        finish = () => {
+          resolve({ bytes: sign(null, MESSAGE, PAIR.privateKey), mechanism: 'slow' });
+        };
+      });
+    second.trouble = () => {
+      finish();
+      return never();
+    };
+    expect(await signedBy(key)).toBe('slow');
+  });
+
+  test('all hang, and one fails at last: the first one took too long', async () => {
+    const key = await open();
+    let fail = (): void => undefined;
+    first.trouble = () =>
+      new Promise((_, reject) => {
+        fail = () => {
+          reject(new AgentError('ERR_TOKEN_FAILED', 'out of order'));
+        };
+      });
+    second.trouble = () => {
+      fail();
+      return failed();
+    };
+    await expect(key.sign(REQUEST)).rejects.toMatchObject({ code: 'ERR_KEY_TIMEOUT' });
+  });
+
+  test('a copy that ignores the signal is left to itself', async () => {
+    const key = await open();
+    first.trouble = never;
+    const stop = new AbortController();
+    const signed = expect(key.sign(REQUEST, stop.signal)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    stop.abort();
+    await signed;
+    expect(second.signatures).toBe(0);
+  });
+
+  test('closed: it signs no more, and the copies are closed', async () => {
+    const key = await open();
+    await key[Symbol.asyncDispose]();
+    await expect(key.sign(REQUEST)).rejects.toMatchObject({ code: 'ERR_KEY_UNAVAILABLE' });
+    expect([first.isClosed, second.isClosed]).toEqual([true, true]);
+  });
+
+  test("none opens: a PIN's trouble is said first; what the operator got wrong is not waited for", async () => {
+    const source = (code: AgentErrorCode) => ({ key: code, open: () => Promise.reject(new AgentError(code, code)) });
+    const opening = async (...codes: AgentErrorCode[]): Promise<FailoverKey> =>
+      await FailoverKey.open(codes.map(source), { patience: PATIENCE });
+    await expect(opening('ERR_TOKEN_ABSENT', 'ERR_PIN_LOCKED')).rejects.toMatchObject({ code: 'ERR_PIN_LOCKED' });
+    await expect(opening('ERR_TOKEN_ABSENT', 'ERR_KEY_FILE')).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
+    await expect(open(() => Promise.reject(new AgentError('ERR_USAGE', 'no')))).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+    });
+    expect(first.isClosed).toBe(true);
   });
 
   test('two different keys are no copies', async () => {

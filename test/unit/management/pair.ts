@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 import { connectManagement, type ManagementClient, type ManagementOptions } from '../../../src/management/index.ts';
-import { type FakeDaemon, FakeListener, GREETING } from './fake-daemon.ts';
+import { type FakeDaemon, FakeListener, GREETING } from '../../support/fake-daemon.ts';
 
 /** A connected client and the daemon at its other end. */
 export interface Pair {

@@ -17,7 +17,7 @@ const CKF_SERIAL_SESSION = 0x4;
 const CKF_OS_LOCKING_OK = 0x2;
 const CKU_USER = 1;
 const CKU_CONTEXT_SPECIFIC = 2;
-/** Objects asked for at once, and in all: an HSM may have far more, and whoever wants one of those says which. */
+/** Objects asked for at once, and in all: an HSM may have far more; a key among those must be named. */
 const OBJECTS_AT_ONCE = 100;
 const MAX_OBJECTS = 10_000;
 /** Slots, and mechanisms of a token: real ones have some hundred. */
@@ -195,11 +195,9 @@ export class Cryptoki {
   #tokenInfo(slot: Buffer): TokenInfo | undefined {
     try {
       const info = this.#loaded.C_GetTokenInfo(slot);
-      const { slotDescription } = this.#loaded.C_GetSlotInfo(slot);
       if ((info.flags & CKF.TOKEN_INITIALIZED) === 0) return undefined;
       return {
         slot: toHex(slot),
-        slotDescription: withoutPadding(slotDescription),
         label: withoutPadding(info.label),
         manufacturer: withoutPadding(info.manufacturerID),
         model: withoutPadding(info.model),

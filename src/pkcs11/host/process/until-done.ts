@@ -1,4 +1,4 @@
-/** Milliseconds until a descriptor is tried again that somebody made non-blocking. */
+/** Milliseconds until a descriptor that was made non-blocking is tried again. */
 const PAUSE = 5;
 
 /**

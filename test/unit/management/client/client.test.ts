@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { connectManagement, type Notification } from '../../../../src/management/index.ts';
+import { connectManagement } from '../../../../src/management/index.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeListener, GREETING } from '../fake-daemon.ts';
-import { coded, greeting, setUp } from '../pair.ts';
+import { FakeListener, GREETING } from '../../../support/fake-daemon.ts';
+import { coded, setUp } from '../pair.ts';
 
 const { listener, keep, pair } = setUp();
 
@@ -86,124 +86,5 @@ describe('connecting', () => {
     const { client } = await pair({ signal: after.signal });
     after.abort();
     expect(await client.closed).toEqual({ by: 'client', error: undefined });
-  });
-});
-
-describe('the announced version, by the daemon’s answer', () => {
-  const block = 'OpenVPN Version: OpenVPN 2.4.12 x86_64 [SSL (OpenSSL)]\r\nManagement Version: 1\r\nEND\r\n';
-  test.each([
-    ['2.3 and 2.4 print their version', greeting(1), 3, block, '2.4.12'],
-    ['2.5 says nothing', greeting(3), 3, '', undefined],
-    ['2.6 says nothing', greeting(5), 4, '', undefined],
-    ['2.7 says nothing up to 3', greeting(6), 3, '', undefined],
-    ['2.7 acknowledges 4', greeting(6), 4, 'SUCCESS: Management client version set to 4\r\n', undefined],
-    [
-      'an acknowledgement out of the blue',
-      greeting(5),
-      4,
-      'SUCCESS: Management client version set to 4\r\n',
-      undefined,
-    ],
-  ])('%s', async (_, greet, clientVersion, answer, release) => {
-    const { client, daemon } = await pair({ clientVersion }, greet);
-    const stray: Notification[] = [];
-    client.on('STRAY', (notification) => stray.push(notification));
-    daemon.say(answer);
-    await daemon.hear(`version ${clientVersion}\n`);
-    const released = client.holdRelease();
-    await daemon.hear('hold release\n');
-    daemon.say('SUCCESS: hold release succeeded\r\n');
-    await released;
-    expect(client.daemonVersion.release).toBe(release);
-    // a version command of the user's own gets its own answer
-    const version = client.raw('version');
-    await daemon.hear('version\n');
-    daemon.say('OpenVPN Version: OpenVPN 2.7.6 x\r\nManagement Version: 6\r\nEND\r\n');
-    expect((await version).lines).toHaveLength(2);
-    expect(client.daemonVersion.release).toBe('2.7.6');
-    expect(stray).toEqual([]);
-  });
-});
-
-describe('notifications', () => {
-  test('what came before anybody listened is kept, for all who start together', async () => {
-    const { client, daemon } = await pair({}, `${GREETING}>HOLD:Waiting for hold release:0\r\n>PK_SIGN:AAAA,ECDSA\r\n`);
-    daemon.say('>STATE:1,CONNECTING,,,,,,\r\n');
-    const held: unknown[] = [];
-    const all: unknown[] = [];
-    client.on('HOLD', (notification) => held.push(notification.waitSeconds));
-    client.on('*', (notification, lines) => all.push([notification.type, ...lines]));
-    const stream = client.notifications();
-    const types = [];
-    for (let index = 0; index < 4; index += 1) types.push(((await stream.next()).value as Notification).type);
-    expect(types).toEqual(['INFO', 'HOLD', 'PK_SIGN', 'STATE']);
-    expect(held).toEqual([0]);
-    expect(all).toContainEqual(['PK_SIGN', '>PK_SIGN:AAAA,ECDSA']);
-  });
-
-  test('iterating ends when the daemon closes, after what came before', async () => {
-    const { client, daemon } = await pair();
-    daemon.say('>FATAL:bye\r\n>LOG:1,I,unfini');
-    daemon.socket.end();
-    await client.closed;
-    const types: string[] = [];
-    for await (const { type } of client) types.push(type);
-    expect(types).toEqual(['INFO', 'FATAL', 'TRUNCATED']);
-    expect((await client.closed).by).toBe('daemon');
-  });
-
-  test('a slow reader holds the daemon back, but not the reply that it awaits', async () => {
-    const { client, daemon } = await pair({ highWaterMark: 10 });
-    const stream = client.notifications();
-    for (let index = 0; index < 200; index += 1) daemon.say(`>BYTECOUNT:${index},0\r\n`);
-    const asked = client.raw('pid');
-    await daemon.hear('pid\n');
-    daemon.say('SUCCESS: pid=7\r\n');
-    expect((await asked).text).toBe('pid=7');
-    const seen: number[] = [];
-    for await (const notification of stream) {
-      if (notification.type === 'BYTECOUNT') seen.push(notification.bytesIn);
-      if (seen.length === 200) break;
-    }
-    expect(seen).toEqual(Array.from({ length: 200 }, (_, index) => index));
-  });
-
-  test('next: the next of a type, given up by signal or with the connection', async () => {
-    const { client, daemon } = await pair();
-    const next = client.next('HOLD');
-    daemon.say('>HOLD:Waiting for hold release:3\r\n');
-    expect((await next).waitSeconds).toBe(3);
-    await expect(client.next('HOLD', { signal: AbortSignal.abort() })).rejects.toEqual(coded('ERR_ABORTED'));
-    await expect(client.next('HOLD', { timeout: 1 })).rejects.toEqual(coded('ERR_MANAGEMENT_TIMEOUT'));
-    const never = client.next('HOLD');
-    daemon.socket.end();
-    await expect(never).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
-    await expect(client.next('HOLD')).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
-  });
-
-  test('a request that the daemon cut is noticed at once and answered with an empty block', async () => {
-    const { client, daemon } = await pair();
-    const cut = client.next('TRUNCATED');
-    daemon.say('>PK_SIGN:'.padEnd(10_239, 'A'));
-    expect((await cut).of).toBe('PK_SIGN');
-    const answered = client.pkSig(null);
-    await daemon.hear('pk-sig\nEND\n');
-    daemon.say('SUCCESS: pk-sign command succeeded\r\n');
-    await answered;
-  });
-
-  test('a listener that throws is not the connection’s end', async () => {
-    const { client, daemon } = await pair();
-    const thrown = new Promise((resolve) => process.once('uncaughtException', resolve));
-    const others = process.rawListeners('uncaughtException').filter((each) => each.name !== 'bound onceWrapper');
-    for (const other of others) process.removeListener('uncaughtException', other as () => void);
-    const held = client.next('HOLD');
-    client.on('HOLD', () => {
-      throw new Error('the listener’s own');
-    });
-    daemon.say('>HOLD:x\r\n');
-    await held;
-    expect(await thrown).toMatchObject({ message: 'the listener’s own' });
-    for (const other of others) process.on('uncaughtException', other as () => void);
   });
 });

@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -10,17 +10,17 @@ import {
   type ManagementListener,
 } from '../../../../src/management/index.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeDaemon, GREETING } from '../fake-daemon.ts';
+import { FakeDaemon, GREETING } from '../../../support/fake-daemon.ts';
 
 let folder: string;
 const listeners: ManagementListener[] = [];
-const sockets: Socket[] = [];
+const daemons: FakeDaemon[] = [];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'pksigd-listen-'));
 });
 afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy();
+  for (const each of daemons.splice(0)) each.close();
   await Promise.all(listeners.splice(0).map((listener) => listener.close()));
   rmSync(folder, { recursive: true });
 });
@@ -32,15 +32,10 @@ async function listen(address: ManagementAddress, options?: ListenOptions): Prom
 }
 
 /** A daemon with --management-client. */
-function daemon(address: ManagementAddress): Promise<FakeDaemon> {
-  const socket = address.kind === 'unix' ? connect(address.path) : connect(address.port, address.host);
-  sockets.push(socket);
-  return new Promise((resolve, reject) => {
-    socket.once('connect', () => {
-      resolve(new FakeDaemon(socket));
-    });
-    socket.once('error', reject);
-  });
+async function daemon(address: ManagementAddress): Promise<FakeDaemon> {
+  const its = await FakeDaemon.open(address);
+  daemons.push(its);
+  return its;
 }
 
 const anyPort: ManagementAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };

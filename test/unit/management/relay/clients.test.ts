@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { GREETING } from '../fake-daemon.ts';
+import { GREETING } from '../../../support/fake-daemon.ts';
 import { answer, relays } from './relayed.ts';
 
 const relayed = relays();

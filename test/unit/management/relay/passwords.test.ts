@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { Secret } from '../../../../src/management/index.ts';
-import type { RelayClock } from '../../../../src/management/relay/password-gate.ts';
+import type { Clock } from '../../../../src/clock.ts';
 import { ManagementUser } from '../../../support/management-user.ts';
-import { GREETING } from '../fake-daemon.ts';
+import { GREETING } from '../../../support/fake-daemon.ts';
 import { relays } from './relayed.ts';
 
 const relayed = relays();
 const PROMPT = 'ENTER PASSWORD:';
 
 /** A clock that stands still until it is turned on. */
-class TestClock implements RelayClock {
+class TestClock implements Clock {
   #now = 0;
   #due: { readonly at: number; readonly milliseconds: number; readonly call: () => void }[] = [];
   #wake: () => void = () => undefined;
@@ -42,7 +42,7 @@ class TestClock implements RelayClock {
   }
 }
 
-function withPassword(clock: RelayClock): ReturnType<typeof relayed> {
+function withPassword(clock: Clock): ReturnType<typeof relayed> {
   return relayed({ password: new Secret('sesame'), clock });
 }
 

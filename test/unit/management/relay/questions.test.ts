@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Relay, Secret } from '../../../../src/management/index.ts';
-import { GREETING } from '../fake-daemon.ts';
+import { GREETING } from '../../../support/fake-daemon.ts';
 import { coded } from '../pair.ts';
 import { answer, relays } from './relayed.ts';
 

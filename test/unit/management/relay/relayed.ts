@@ -1,7 +1,7 @@
 import { afterEach, expect } from 'vitest';
 import { type ManagementClient, Relay, type RelayEvent, type RelayOptions } from '../../../../src/management/index.ts';
 import { ManagementUser } from '../../../support/management-user.ts';
-import { type FakeDaemon, GREETING } from '../fake-daemon.ts';
+import { type FakeDaemon, GREETING } from '../../../support/fake-daemon.ts';
 import { setUp } from '../pair.ts';
 
 /** A relay, the scripted daemon behind it, and its users. */
@@ -33,7 +33,7 @@ export function relays(): (options?: Partial<RelayOptions>, greet?: string) => P
     closing.push(() => relay.close());
     let client: ManagementClient;
     const again = async (): Promise<FakeDaemon> => {
-      const { client: connected, daemon } = await pair({ clientVersion: 3, encoding: 'latin1' }, greet);
+      const { client: connected, daemon } = await pair({ clientVersion: 3 }, greet);
       client = connected;
       relay.attach(client);
       await daemon.hear('version 3\n');

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type DecodedLine, LINE_CUT, LINE_CUT_BEFORE_2_6, LineDecoder } from '../../../../src/management/index.ts';
+import {
+  type DecodedLine,
+  LINE_CUT,
+  LINE_CUT_BEFORE_2_6,
+  LineDecoder,
+  type LineSink,
+} from '../../../../src/management/index.ts';
 
 const line = (text: string): DecodedLine => ({ kind: 'line', text });
 const truncated = (text: string): DecodedLine => ({ kind: 'truncated', text });
@@ -77,9 +83,8 @@ test('the cut is at 10,239 bytes, counted from the line and not from a chunk', (
   const text = long(LINE_CUT + 1);
   expect(decoder.decode(Buffer.from(`x\n${text.slice(0, 5000)}`))).toEqual([line('x')]);
   expect(decoder.decode(Buffer.from(text.slice(5000, LINE_CUT - 1)))).toEqual([]);
-  expect(decoder.pendingLength).toBe(LINE_CUT - 1);
   expect(decoder.decode(Buffer.from('A'))).toEqual([truncated(long(LINE_CUT))]);
-  expect(decoder.pendingLength).toBe(0);
+  expect(decoder.end()).toBeUndefined();
 });
 
 test('a line beyond the cap is an error, after the lines before it', () => {
@@ -96,12 +101,20 @@ test('a line beyond the cap is an error, after the lines before it', () => {
   }
 });
 
-test('latin1 keeps every byte', () => {
+test('every byte is kept beside the text, of whole, cut and unfinished lines', () => {
   const bytes = Buffer.from(
     Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => byte !== 10 && byte !== 13),
   );
-  const [decoded] = new LineDecoder({ encoding: 'latin1' }).decode(Buffer.concat([bytes, Buffer.from('\n')]));
-  expect(decoded?.kind === 'line' ? Buffer.from(decoded.text, 'latin1') : undefined).toEqual(bytes);
+  const decoder = new LineDecoder({ cutAt: 256 });
+  const kept: [string, Buffer][] = [];
+  const sink: LineSink = ({ kind }, line) => kept.push([kind, Buffer.from(line, 'latin1')]);
+  decoder.push(Buffer.concat([bytes, Buffer.from('\n'), bytes, Buffer.from('é'), bytes]), sink);
+  decoder.end(sink);
+  expect(kept).toEqual([
+    ['line', bytes],
+    ['truncated', Buffer.concat([bytes, Buffer.from('é')])],
+    ['truncated', bytes],
+  ]);
 });
 
 test('keeps no view of the caller’s bytes', () => {

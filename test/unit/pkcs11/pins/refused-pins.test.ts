@@ -25,7 +25,6 @@ import { Secret } from '../../../../src/secret.ts';
 
 const TOKEN: TokenInfo = {
   slot: '00',
-  slotDescription: '',
   label: 'card',
   manufacturer: 'maker',
   model: 'model',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Notification } from '../../../src/management/index.ts';
-import { coded, greeting, setUp } from './pair.ts';
+import type { Notification } from '../../../../src/management/index.ts';
+import { coded, greeting, setUp } from '../pair.ts';
 
 const { pair } = setUp();
 
@@ -97,18 +97,6 @@ describe('commands', () => {
     await signed;
   });
 
-  test('certificates: the PEM blocks alone', async () => {
-    const { client, daemon } = await pair();
-    const pem = '-----BEGIN CERTIFICATE-----\nAAAA\nBBBB\n-----END CERTIFICATE-----\n';
-    const sent = client.certificate(`signal SIGTERM\n${pem}\nmore\r\n${pem.replaceAll('\n', '\r\n')}`);
-    expect(await daemon.hear('\nEND\n')).toBe(`certificate\n${pem}${pem}END\n`);
-    daemon.say('SUCCESS: certificate command succeeded\r\n');
-    await sent;
-    await expect(client.certificate('no certificate')).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT'));
-    const many = pem.replace('AAAA', 'A'.repeat(60).concat('\n').repeat(200));
-    await expect(client.certificate(many)).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT', '10000'));
-  });
-
   test.each([
     ['a line end', 'pid\nsignal SIGTERM', undefined],
     ['NUL', 'pid\0', undefined],
@@ -142,6 +130,22 @@ describe('commands', () => {
     await daemon.hear('mute\n');
     daemon.say('SUCCESS: mute=0\r\n');
     expect((await fourth).text).toBe('mute=0');
+  });
+
+  test('given up in the turn in which its reply came: that is whole', async () => {
+    const { client, daemon } = await pair();
+    const stop = new AbortController();
+    const asked = client.exchange('status', {
+      signal: stop.signal,
+      onReply: () => {
+        queueMicrotask(() => {
+          stop.abort();
+        });
+      },
+    });
+    await daemon.hear('status\n');
+    daemon.say('OpenVPN STATISTICS\r\nEND\r\n');
+    expect((await asked).raw).toEqual(['OpenVPN STATISTICS', 'END']);
   });
 
   test('replies in two parts, without any, of counted lines, in a notification’s form', async () => {

@@ -1,8 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NotificationAssembler } from '../../../src/management/index.ts';
-import { ReplyCollector } from '../../../src/management/commands/reply.ts';
-import { ReplyQueue } from '../../../src/management/connection/reply-matcher.ts';
-import { coded, setUp } from './pair.ts';
+import { coded, setUp } from '../pair.ts';
 
 const { pair } = setUp();
 
@@ -23,30 +20,6 @@ describe('what a daemon sends is counted as it is held', () => {
     daemon.say(begin + EMPTY_LINES);
     await expect(asked).rejects.toEqual(coded('ERR_MANAGEMENT_LIMIT', 'a reply takes more than'));
     expect((await client.closed).by).toBe('error');
-  });
-
-  test('a reply that is as large as it may be comes whole', () => {
-    const collector = new ReplyCollector({ parts: [{ kind: 'block' }] }, 66 * 1000);
-    for (let line = 0; line < 998; line += 1) collector.push('x');
-    collector.push('END');
-    expect(collector.reply().lines).toHaveLength(998);
-  });
-
-  test('one byte more is an error, and not a reply that lacks lines', () => {
-    const collector = new ReplyCollector({ parts: [{ kind: 'block' }] }, 66 * 1000);
-    for (let line = 0; line < 1000; line += 1) collector.push('x');
-    expect(() => {
-      collector.push('x');
-    }).toThrow(coded('ERR_MANAGEMENT_LIMIT'));
-  });
-
-  test('a reply that nobody awaits any more is not held', () => {
-    const queue = new ReplyQueue(1000);
-    const giveUp = queue.push({ shape: { parts: [{ kind: 'block' }] }, says: /^\b$/, done: () => undefined });
-    giveUp();
-    for (let line = 0; line < 1000; line += 1) queue.take('x');
-    queue.take('END');
-    expect(queue.due).toBe(0);
   });
 
   test('notifications that nobody reads while a reply is awaited', async () => {
@@ -71,28 +44,9 @@ describe('what a daemon sends is counted as it is held', () => {
     }
     expect(client.daemonVersion.management).toBe(5);
   });
-
-  test('variables of an ENV block', () => {
-    const assembler = new NotificationAssembler();
-    const push = (line: string): void => {
-      assembler.push(line, false, () => undefined);
-    };
-    push('>CLIENT:CONNECT,0,1');
-    expect(() => {
-      for (let line = 0; line < 4000; line += 1) push(`>CLIENT:ENV,${'x'.repeat(600)}`);
-    }).toThrow(coded('ERR_MANAGEMENT_LIMIT'));
-  });
 });
 
 describe('what a daemon does not take', () => {
-  test('acknowledgements of answers that are given up are not owed for ever', () => {
-    const queue = new ReplyQueue();
-    for (let answer = 0; answer < 1000; answer += 1) {
-      queue.push({ shape: { parts: [{ kind: 'line' }] }, says: /x/, claims: /^SUCCESS: x/, done: () => undefined })();
-    }
-    expect(queue.due).toBeLessThan(32);
-  });
-
   test('commands that it never answers end the connection', async () => {
     const { client, daemon } = await pair();
     const given = Array.from({ length: 1100 }, () => AbortSignal.timeout(0));

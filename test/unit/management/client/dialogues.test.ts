@@ -1,21 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connectManagement } from '../../../src/management/index.ts';
-import { FakeListener } from './fake-daemon.ts';
-
-/** Recorded between real daemons and a management client; requests longer than 230 characters were cut there. */
-interface Dialogue {
-  readonly openvpn: string;
-  readonly key: string;
-  readonly tls: string;
-  readonly managementExternalKey: string;
-  readonly wire: readonly (readonly ['client' | 'daemon', string])[];
-}
-
-const dialogues = readFileSync(new URL('dialogues.jsonl', import.meta.url), 'utf8')
-  .trim()
-  .split('\n')
-  .map((line) => JSON.parse(line) as Dialogue);
+import { connectManagement } from '../../../../src/management/index.ts';
+import { DIALOGUES } from '../../../support/dialogues.ts';
+import { FakeListener } from '../../../support/fake-daemon.ts';
 
 let listener: FakeListener;
 beforeAll(async () => {
@@ -23,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => listener.stop());
 
-test.each(dialogues.map((each, index) => [index, each] as const))(
+test.each(DIALOGUES.map((each, index) => [index, each] as const))(
   'recording %i: $openvpn $key $tls',
   async (_, { wire }) => {
     const version = wire.map(([, text]) => /^version (\d+)$/m.exec(text)?.[1]).find((each) => each !== undefined);

@@ -1,0 +1,32 @@
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import type { Opening } from '../keys/backends.ts';
+import { keyKind, keyKindName } from '../signing/public-key.ts';
+import type { Signer } from '../signing/signer.ts';
+import type { CanSign } from './can-sign.ts';
+import type { Report } from './verdict.ts';
+
+/** How to check a key. */
+export interface KeyCheck {
+  readonly opening: Opening;
+  /** Log in to tokens that want it, and so use a try if the PIN is wrong. */
+  readonly login: boolean;
+  readonly report: Report;
+}
+
+/** A key, as far as a check found it. */
+export interface CheckedKey {
+  readonly name: string;
+  readonly publicKey: KeyObject | undefined;
+  readonly certificates: readonly X509Certificate[];
+  /** Undefined where signing would take a PIN, and that was not asked for. */
+  readonly signer: Signer | undefined;
+  /** By the mechanisms that its token lists; undefined where that is unknown. */
+  readonly canSign?: CanSign;
+}
+
+export const AFTER_LOGIN = 'it can be seen after login only, if at all';
+
+/** `/etc/key.pem: RSA-2048`. @throws AgentError ERR_KEY_UNSUPPORTED */
+export function describeKey(name: string, publicKey: KeyObject): string {
+  return `${name}: ${keyKindName(keyKind(publicKey))}`;
+}

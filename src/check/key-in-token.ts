@@ -1,0 +1,134 @@
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import { errorCode } from '../errors.ts';
+import { TOKEN_BACKEND } from '../keys/backends.ts';
+import { pkcs11Options } from '../keys/pins.ts';
+import {
+  canSignBy,
+  findModule,
+  parsePkcs11Uri,
+  peekAtCertificate,
+  peekAtKey,
+  pinState,
+  pkcs11UriName,
+  type Module,
+  type Pkcs11Uri,
+  type TokenInfo,
+} from '../pkcs11/index.ts';
+import { keyKind, keyKindName } from '../signing/public-key.ts';
+import { sampleRequests } from '../signing/sample-requests.ts';
+import { canSignOf, type CanSign } from './can-sign.ts';
+import { AFTER_LOGIN, describeKey, type CheckedKey, type KeyCheck } from './checked-key.ts';
+import { checkPinState } from './pin-state.ts';
+import { failure } from './verdict.ts';
+
+/** A token and what is looked for in it. */
+interface Place {
+  readonly host: Module;
+  readonly token: TokenInfo;
+  readonly uri: Pkcs11Uri;
+}
+
+/** The key's abilities by the token's list of mechanisms. */
+function listed(mechanisms: ReadonlySet<number>, publicKey: KeyObject): CanSign {
+  const kind = keyKind(publicKey);
+  return canSignOf(sampleRequests(kind).filter(({ request }) => canSignBy(mechanisms, kind, request)));
+}
+
+function detailOf(name: string, publicKey: KeyObject, alwaysAuthenticate: boolean): string {
+  return `${describeKey(name, publicKey)}${alwaysAuthenticate ? ', wants the PIN with each signature' : ''}`;
+}
+
+/** Looks for a key without a login: what is public, and private keys that their token shows to everybody. */
+async function lookForKey(place: Place, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
+  const { host, token, uri } = place;
+  const name = pkcs11UriName(uri);
+  const { privateKey, publicKey, certificates, mechanisms } = await peekAtKey(host, token, uri);
+  if (privateKey && publicKey) {
+    report({ outcome: 'ok', what: 'key', detail: detailOf(name, publicKey, privateKey.alwaysAuthenticate) });
+  } else {
+    const half = publicKey ? ` (its public half is there: ${keyKindName(keyKind(publicKey))})` : '';
+    report({
+      outcome: 'skip',
+      what: 'key',
+      detail: `${name}: ${AFTER_LOGIN}${half}`,
+      ...(login ? { hint: 'the PIN is what is wrong: see above' } : { reason: 'no-login' }),
+    });
+  }
+  const kindOf = publicKey ?? opening.certificate?.publicKey;
+  const canSign = kindOf && listed(mechanisms, kindOf);
+  return { name, publicKey, certificates, signer: undefined, ...(canSign && { canSign }) };
+}
+
+/** Opens a key, logging in where its token wants that. */
+async function openKeyIn(place: Place, key: string, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
+  const { host, token, uri } = place;
+  const signer = await TOKEN_BACKEND.openKey(key, opening);
+  if (pinState(token).needsLogin) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
+  const { privateKey, mechanisms } = await peekAtKey(host, token, uri);
+  const alwaysAuthenticate = privateKey?.alwaysAuthenticate === true;
+  const { name, publicKey, certificates } = signer;
+  report({ outcome: 'ok', what: 'key', detail: detailOf(name, publicKey, alwaysAuthenticate) });
+  if (!alwaysAuthenticate || login) return { name, publicKey, certificates, signer };
+  await signer[Symbol.asyncDispose]();
+  return { name, publicKey, certificates, signer: undefined, canSign: listed(mechanisms, publicKey) };
+}
+
+/** Opens the key if its PIN may be tried; else, or if the PIN is refused, looks for what is public. */
+async function openOrLook(place: Place, key: string, mayOpen: boolean, check: KeyCheck): Promise<CheckedKey> {
+  if (mayOpen) {
+    try {
+      return await openKeyIn(place, key, check);
+    } catch (error) {
+      if (errorCode(error)?.startsWith('ERR_PIN_') !== true) throw error;
+      check.report(failure('PIN', error));
+    }
+  }
+  return await lookForKey(place, check);
+}
+
+/**
+ * Checks a key in a token: its module, the token, the PIN's state, the key itself.
+ * @returns undefined if it can't be used
+ */
+export async function checkTokenKey(key: string, check: KeyCheck): Promise<CheckedKey | undefined> {
+  const { opening, login, report } = check;
+  let what = 'key';
+  try {
+    const uri = parsePkcs11Uri(key);
+    what = 'module';
+    const { tokens, defaultModule } = pkcs11Options(opening.options);
+    const host = await tokens.module(await findModule(uri, defaultModule));
+    report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
+    what = 'token';
+    const token = await tokens.await(uri, host.modulePath);
+    const { label, manufacturer, model, serial } = token;
+    report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
+    what = 'PIN';
+    const hasChance = await checkPinState(token, uri.pinSource, check);
+    what = 'key';
+    return await openOrLook({ host, token, uri }, key, !pinState(token).needsLogin || (login && hasChance), check);
+  } catch (error) {
+    report(failure(what, error));
+    return undefined;
+  }
+}
+
+/**
+ * The certificate in a token that a URI names.
+ * @returns undefined if it can be seen after login only, and that was not asked for
+ * @throws AgentError ERR_CERTIFICATE_NOT_FOUND, ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*
+ */
+export async function lookForCertificate(
+  certificate: string,
+  { opening, login }: KeyCheck,
+): Promise<X509Certificate | undefined> {
+  const uri = parsePkcs11Uri(certificate);
+  const { tokens, defaultModule } = pkcs11Options(opening.options);
+  const host = await tokens.module(await findModule(uri, defaultModule));
+  const token = await tokens.await(uri, host.modulePath);
+  if (login) return (await TOKEN_BACKEND.readCertificates(certificate, opening))[0];
+  return await peekAtCertificate(host, token, uri).catch((error: unknown) => {
+    if (pinState(token).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
+    throw error;
+  });
+}

@@ -1,0 +1,28 @@
+import type { Explain, Reason } from '../errors.ts';
+
+/** What to do about an error whose help lies in a setting of pksigd: the option that makes it. */
+const HINTS: Readonly<Record<Reason, string | ((user: number) => string)>> = {
+  'no-passphrase': 'give --pin-source',
+  'certificate-as-key': 'give --key its key, and this file to --cert',
+  'public-key-as-key': 'give --key the private key',
+  'readable-key': 'chmod 600 it, or give --allow-readable-key',
+  'no-public-key': 'give --cert',
+  'no-module': 'add ?module-path=/path/to/module.so, or give --module',
+  'two-pin-sources':
+    'a token is logged in to once for all its keys: give each the same pin-source, or none and --pin-source',
+  'final-pin-try': 'log in by hand with the right PIN, or give --use-final-pin-try',
+  'state-directory': 'give a folder of your own with --state-directory',
+  'too-many-daemons': 'give --max-daemons for more',
+  'foreign-daemon': (user) => `if OpenVPN runs as that user, give --management-user ${user}`,
+  'unknown-daemon': (user) => `--management-user insists on user ${user}`,
+  'open-listener': 'give --management-user, or use a unix socket',
+  'no-certificate': 'give --cert, or have the .ovpn name it by cert',
+  'no-login': 'give --login',
+  'no-login-nor-certificate': 'give --login, or --cert',
+};
+
+/** An error's hint in the words of the command line; undefined where its own is right. */
+export const commandLineHint: Explain = ({ reason, user }) => {
+  const hint = reason && HINTS[reason];
+  return typeof hint === 'function' ? hint(user ?? 0) : hint;
+};

@@ -1,0 +1,113 @@
+// Keys: what a KEY names, opened as a Signer, wherever it lives. For the agent, the checks and the commands.
+// A further kind of key is one more row here, and nothing elsewhere.
+import type { X509Certificate } from 'node:crypto';
+import { readCertificateFile } from '../keyfile/certificate-file.ts';
+import { FileKey } from '../keyfile/key-file.ts';
+import {
+  TokenKey,
+  isPkcs11Uri,
+  parsePkcs11Uri,
+  pkcs11UriName,
+  readTokenCertificate,
+  type Pkcs11Uri,
+  type TokenOptions,
+} from '../pkcs11/index.ts';
+import { withoutPinAttributes } from '../secret.ts';
+import type { Signer } from '../signing/signer.ts';
+import type { KeyOptions } from './key-options.ts';
+import { askingAgain, pinsBySource, pkcs11Options, type PinFor } from './pins.ts';
+
+/** How to open keys: one for all copies of a key and its certificate, so that they share PINs. */
+export interface Opening {
+  readonly options: Omit<KeyOptions, 'keys' | 'certificate'>;
+  readonly pinFor: PinFor;
+  /** The key's certificate if one was given, for keys that do not tell their public half. */
+  readonly certificate?: X509Certificate | undefined;
+}
+
+/** Where a secret that a key may ask for comes from. */
+export interface AskedSecret {
+  /** The source that the KEY itself names; undefined for the one that serves all KEYs that name none. */
+  readonly source: string | undefined;
+}
+
+/** One kind of place that keys and certificates are in. `text` is a KEY or CERT that the row {@link takes}. */
+export interface Backend {
+  /** Recognises a KEY or CERT by its scheme. */
+  takes(text: string): boolean;
+  /** The text as it may be logged: without secrets, and without what says where they are. */
+  publicName(text: string): string;
+  /** @throws AgentError if the text can't be read: a mistake, which is not waited for as for a copy that is away */
+  validate(text: string): void;
+  /** The secret that opening it may ask for; undefined if it never asks. */
+  secretOf(text: string): AskedSecret | undefined;
+  /** Text for a person who waits while it is opened; empty where that takes no time. */
+  readonly notice: string;
+  /** @throws AgentError ERR_KEY_*, ERR_PIN_*, ERR_URI, ERR_TOKEN_*, ERR_MODULE_* */
+  openKey(text: string, opening: Opening): Promise<Signer>;
+  /** The certificates that a CERT names, the key's own first. @throws AgentError ERR_CERTIFICATE_*, and as openKey does */
+  readCertificates(text: string, opening: Opening): Promise<X509Certificate[]>;
+  /** The path of a certificate that OpenVPN itself can read; undefined where it can't. */
+  certificatePath(text: string): string | undefined;
+}
+
+/** How to open what a `pkcs11:` URI names. @throws AgentError ERR_USAGE without the settings that tokens take */
+function tokenOptions({ options, pinFor }: Opening, { pinSource }: Pkcs11Uri): TokenOptions {
+  const { tokens, defaultModule } = pkcs11Options(options);
+  return { tokens, ...pinFor(pinSource), ...(defaultModule !== undefined && { defaultModule }) };
+}
+
+/** `pkcs11:` URIs (RFC 7512): keys and certificates in tokens. */
+export const TOKEN_BACKEND: Backend = {
+  takes: isPkcs11Uri,
+  publicName: (text) => pkcs11UriName(parsePkcs11Uri(text)),
+  validate: parsePkcs11Uri,
+  secretOf: (text) => ({ source: parsePkcs11Uri(text).pinSource }),
+  notice: 'reading the token…',
+  openKey: async (text, opening) => {
+    const uri = parsePkcs11Uri(text);
+    const { options, certificate } = opening;
+    const keyOptions = {
+      ...tokenOptions(opening, uri),
+      watchInterval: options.pkcs11?.watchInterval,
+      onEvent: options.onEvent,
+      ...(certificate && { certificate }),
+    };
+    return await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
+  },
+  readCertificates: async (text, opening) => {
+    const uri = parsePkcs11Uri(text);
+    const certificateOptions = tokenOptions(opening, uri);
+    return [await askingAgain(opening.options, uri.pinSource, () => readTokenCertificate(uri, certificateOptions))];
+  },
+  certificatePath: () => undefined,
+};
+
+/** Paths of files: whatever no other backend takes. */
+const FILE_BACKEND: Backend = {
+  takes: () => true,
+  publicName: withoutPinAttributes,
+  validate: () => undefined,
+  secretOf: () => ({ source: undefined }),
+  notice: '',
+  openKey: async (text, { options }) =>
+    await FileKey.open(text, {
+      passphrase: () => options.askSecret(`passphrase of ${withoutPinAttributes(text)}`, undefined, 'ask'),
+      allowReadableByOthers: options.allowReadableKey ?? false,
+    }),
+  readCertificates: readCertificateFile,
+  certificatePath: (text) => text,
+};
+
+/** All backends, in the order to ask them whether a text is theirs. */
+const BACKENDS: readonly Backend[] = [TOKEN_BACKEND];
+
+/** The backend of a KEY or CERT. */
+export function backendOf(text: string): Backend {
+  return BACKENDS.find((backend) => backend.takes(text)) ?? FILE_BACKEND;
+}
+
+/** Prepares opening a key, its copies and its certificate. */
+export function openingOf(options: Opening['options']): Opening {
+  return { options, pinFor: pinsBySource(options) };
+}

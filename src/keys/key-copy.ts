@@ -1,0 +1,161 @@
+import { errorCode, errorText } from '../errors.ts';
+import type { SignatureRequest } from '../signing/request.ts';
+import { verifySignature, type Signer, type VerifiedSignature } from '../signing/signer.ts';
+
+/** Something happened to one of several copies of a key. */
+export interface FailoverEvent {
+  readonly type: 'copy-failed' | 'copy-works';
+  /** The copy, as its KEY was given. */
+  readonly key: string;
+  readonly error?: string;
+  /** Milliseconds for which it is passed over. */
+  readonly pause?: number;
+}
+
+/** Where one copy of a key is, and how to open it. */
+export interface KeySource {
+  /** Its KEY as it may be logged. */
+  readonly key: string;
+  readonly open: () => Promise<Signer>;
+}
+
+/** The key that a copy belongs to. */
+export interface CopyOwner {
+  readonly onEvent?: ((event: FailoverEvent) => void) | undefined;
+  /** A key was opened that may be another one. @throws to have it closed again */
+  readonly check: (signer: Signer) => void;
+  /** It can sign from now on: opened, or back. */
+  readonly onThere: () => void;
+  /** It went away. */
+  readonly onLost: () => void;
+}
+
+/** Milliseconds for which a copy that failed is passed over: doubled with each failure in a row, up to the last. */
+const FIRST_PAUSE = 5_000;
+const LAST_PAUSE = 300_000;
+
+/** Errors of the request, not of the copy: another copy would do no better. */
+export function isRequestsFault(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'ERR_ABORTED' || code?.startsWith('ERR_REQUEST_') === true;
+}
+
+/** One of several copies of a key: opened when that succeeds, passed over for a while after each failure. */
+export class KeyCopy implements AsyncDisposable {
+  readonly #source: KeySource;
+  readonly #owner: CopyOwner;
+  #signer: Signer | undefined;
+  #opening: Promise<Signer> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** Its token went away, and has not come back. */
+  #isLost = false;
+  /** How often it failed in a row. */
+  #failures = 0;
+  /** Milliseconds since 1970. */
+  #pausedUntil = 0;
+  #isClosed = false;
+
+  constructor(source: KeySource, owner: CopyOwner) {
+    this.#source = source;
+    this.#owner = owner;
+  }
+
+  /** It is open, and not away. */
+  get isThere(): boolean {
+    return this.#signer !== undefined && !this.#isLost;
+  }
+
+  /** When to ask it, in milliseconds since 1970: now, after its pause, or last of all as it is away. */
+  turn(now: number): number {
+    return this.#isLost ? Infinity : Math.max(this.#pausedUntil, now);
+  }
+
+  /** One that is not open yet may turn out to. */
+  canSign(request: SignatureRequest): boolean {
+    return this.#signer?.canSign(request) ?? true;
+  }
+
+  /** Takes a signer that was opened for it. */
+  adopt(signer: Signer): void {
+    this.#signer = signer;
+    const { availability } = signer;
+    availability?.onLost(() => {
+      this.#isLost = true;
+      void availability.ready().then(() => {
+        this.#isLost = false;
+        if (!this.#isClosed) this.#works();
+        this.#owner.onThere();
+      });
+      this.#owner.onLost();
+    });
+    this.#works();
+    this.#owner.onThere();
+  }
+
+  /** Passes it over for a while; one that is not open is tried again then, not at the cost of a request. */
+  failed(error: unknown): void {
+    const pause = Math.min(FIRST_PAUSE * 2 ** this.#failures, LAST_PAUSE);
+    this.#failures++;
+    this.#pausedUntil = Date.now() + pause;
+    this.#owner.onEvent?.({ type: 'copy-failed', key: this.#source.key, error: errorText(error), pause });
+    if (this.#signer || this.#isClosed) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#open().catch((reason: unknown) => {
+        this.failed(reason);
+      });
+    }, pause);
+    this.#retry.unref();
+  }
+
+  /**
+   * Signs and verifies, after opening the copy if need be: a copy that gives wrong signatures is a copy that fails.
+   * @throws AgentError ERR_SIGNATURE_INVALID, and what {@link Signer.sign} and opening throw
+   */
+  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<VerifiedSignature> {
+    try {
+      const signer = await this.#open();
+      // to its end, although another copy may have signed meanwhile: how it ends says whether this copy works
+      const signature = verifySignature(signer, request, await signer.sign(request, signal));
+      this.#works();
+      return signature;
+    } catch (error) {
+      if (!isRequestsFault(error)) this.failed(error);
+      throw error;
+    }
+  }
+
+  async #open(): Promise<Signer> {
+    if (this.#signer) return this.#signer;
+    clearTimeout(this.#retry);
+    this.#opening ??= this.#openOnce().finally(() => {
+      this.#opening = undefined;
+    });
+    return await this.#opening;
+  }
+
+  async #openOnce(): Promise<Signer> {
+    const signer = await this.#source.open();
+    try {
+      this.#owner.check(signer);
+    } catch (error) {
+      await signer[Symbol.asyncDispose]();
+      throw error;
+    }
+    this.adopt(signer);
+    return signer;
+  }
+
+  #works(): void {
+    if (this.#failures > 0) this.#owner.onEvent?.({ type: 'copy-works', key: this.#source.key });
+    this.#failures = 0;
+    this.#pausedUntil = 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    const signer = this.#signer ?? (await this.#opening?.catch(() => undefined));
+    await signer?.[Symbol.asyncDispose]();
+  }
+}

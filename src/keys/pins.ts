@@ -1,0 +1,60 @@
+import { AgentError } from '../errors.ts';
+import { Pin, processMemory, type PinMemory, type Tokens } from '../pkcs11/index.ts';
+import type { Secret } from '../secret.ts';
+import type { KeyOptions, Pkcs11Options } from './key-options.ts';
+
+/** A PIN, and the name of where it comes from. */
+export interface SourcedPin {
+  readonly pin: Pin;
+  readonly pinSource: string;
+}
+
+/** The PIN that a URI's `pin-source` comes to, or the one for URIs that name none. */
+export type PinFor = (uriSource: string | undefined) => SourcedPin;
+
+/** Memories of refused PINs where there is none over restarts: they last as long as the tokens are used. */
+const memories = new WeakMap<Tokens, PinMemory>();
+
+function memoryOf({ tokens, refusedPins }: Pkcs11Options): PinMemory {
+  const memory = refusedPins ?? memories.get(tokens) ?? processMemory();
+  if (!refusedPins) memories.set(tokens, memory);
+  return memory;
+}
+
+/** @throws AgentError ERR_USAGE without the settings that tokens take */
+export function pkcs11Options({ pkcs11 }: Pick<KeyOptions, 'pkcs11'>): Pkcs11Options {
+  if (pkcs11) return pkcs11;
+  throw new AgentError('ERR_USAGE', 'a pkcs11 URI, and nothing to open tokens with');
+}
+
+/** PINs by their source: key and certificate on one token share one, and a wrong one is tried once. */
+export function pinsBySource(options: Pick<KeyOptions, 'askSecret' | 'nameSource' | 'pkcs11' | 'onEvent'>): PinFor {
+  const { askSecret, nameSource, onEvent } = options;
+  const pins = new Map<string, Pin>();
+  return (uriSource) => {
+    const settings = pkcs11Options(options);
+    const ask = (token: string, again: boolean): Promise<Secret> =>
+      askSecret(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask');
+    const pinSource = nameSource?.(uriSource) ?? JSON.stringify(uriSource ?? null);
+    const pin =
+      pins.get(pinSource) ??
+      new Pin({ ask, refused: memoryOf(settings), useFinalTry: settings.useFinalPinTry, onEvent });
+    pins.set(pinSource, pin);
+    return { pin, pinSource };
+  };
+}
+
+/** Does something that may take a PIN; where a person typed a wrong one, again, until it is right or they give up. */
+export async function askingAgain<Result>(
+  { mayAskAgain }: Pick<KeyOptions, 'mayAskAgain'>,
+  uriSource: string | undefined,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (mayAskAgain?.(error, uriSource) !== true) throw error;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** How the daemon answers one command. Any of them can be one `ERROR:` line instead. */
+export type ReplyPart =
+  /** One line `SUCCESS: …`. */
+  | { readonly kind: 'line' }
+  /** Lines up to `END`. */
+  | { readonly kind: 'block' }
+  /** That many lines and nothing behind them (`test N`). */
+  | { readonly kind: 'lines'; readonly count: number }
+  /** Lines of any kind, `SUCCESS:` and `ERROR:` among them, up to the one that says `COMMAND command succeeded` or `failed`. */
+  | { readonly kind: 'verdict'; readonly command: string }
+  /** A line in the form of a notification. */
+  | { readonly kind: 'notification'; readonly word: string };
+
+/**
+ * The whole answer to one command: its parts in order; `log on all` has two, a line and a block. No parts at all for
+ * commands that get no answer; `closes` for those by which the connection ends.
+ */
+export interface ReplyShape {
+  readonly parts: readonly ReplyPart[];
+  readonly closes?: true;
+}
+
+/** The shape of the answer to a command's words (its own name first), by the daemon's management version. */
+export type ShapeOf = (words: readonly string[], managementVersion: number) => ReplyShape;
+
+export const LINE: ReplyShape = { parts: [{ kind: 'line' }] };
+export const BLOCK: ReplyShape = { parts: [{ kind: 'block' }] };
+export const NONE: ReplyShape = { parts: [] };
+export const CLOSES: ReplyShape = { parts: [], closes: true };
+
+/** A line in the form of that notification. */
+export const notificationShape = (word: string): ReplyShape => ({ parts: [{ kind: 'notification', word }] });
+
+/** Lines on each client come first (push_util.c). */
+export const PUSH_UPDATE: ReplyShape = { parts: [{ kind: 'verdict', command: 'push-update' }] };
+
+/** `on`, `off` and anything wrong get a line; `all` and numbers a block; two words get both (man_history in manage.c). */
+export const historyShape: ShapeOf = (words) => {
+  const parts = words
+    .slice(1, 3)
+    .map((word): ReplyPart => (word === 'all' || Number.parseInt(word, 10) > 0 ? { kind: 'block' } : { kind: 'line' }));
+  return parts.length === 0 ? LINE : { parts };
+};
+
+/** Without a word the state of now is shown. */
+export const stateShape: ShapeOf = (words, managementVersion) =>
+  words.length < 2 ? BLOCK : historyShape(words, managementVersion);
+
+export const testShape: ShapeOf = ([, word]) => {
+  if (word === undefined) return LINE;
+  const count = Number.parseInt(word, 10);
+  return count > 0 ? { parts: [{ kind: 'lines', count }] } : NONE;
+};
+
+/**
+ * Up to 2.4 the number is ignored and the version block printed; 2.5 and 2.6 say nothing; 2.7 says nothing up to 3 and
+ * acknowledges from 4 on (set_client_version in manage.c).
+ */
+export const versionShape: ShapeOf = ([, wanted], managementVersion) => {
+  if (wanted === undefined || managementVersion <= 1) return BLOCK;
+  return managementVersion >= 6 && Number.parseInt(wanted, 10) > 3 ? LINE : NONE;
+};

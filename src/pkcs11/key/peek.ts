@@ -1,0 +1,41 @@
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import { errorCode } from '../../errors.ts';
+import type { Module } from '../host/module.ts';
+import type { TokenInfo } from '../host/protocol.ts';
+import { inSession } from '../host/session.ts';
+import type { Pkcs11Uri } from '../uri.ts';
+import { findCertificate, findKey, findPublicHalf } from './objects.ts';
+
+/** What a token shows of a key to this process, which may be logged in or not. */
+export interface PeekedKey {
+  /** Undefined where the private key is not shown. */
+  readonly privateKey: { readonly alwaysAuthenticate: boolean } | undefined;
+  readonly publicKey: KeyObject | undefined;
+  readonly certificates: readonly X509Certificate[];
+  /** CKM_* that the token lists. */
+  readonly mechanisms: ReadonlySet<number>;
+}
+
+/**
+ * What a token shows of the key that a URI names, without a login.
+ * @throws AgentError ERR_KEY_AMBIGUOUS, ERR_TOKEN_*, ERR_MODULE_*
+ */
+export async function peekAtKey(host: Module, token: TokenInfo, uri: Pkcs11Uri): Promise<PeekedKey> {
+  const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
+  return await inSession(host, token, async (at) => {
+    const privateKey = await findKey(at, uri).catch((error: unknown) => {
+      if (errorCode(error) === 'ERR_KEY_NOT_FOUND') return undefined;
+      throw error;
+    });
+    const { publicKey, certificates } = privateKey ?? (await findPublicHalf(at, uri));
+    return { privateKey, publicKey, certificates, mechanisms };
+  });
+}
+
+/**
+ * The certificate that a URI names, without a login.
+ * @throws AgentError ERR_CERTIFICATE_NOT_FOUND, ERR_TOKEN_*, ERR_MODULE_*
+ */
+export async function peekAtCertificate(host: Module, token: TokenInfo, uri: Pkcs11Uri): Promise<X509Certificate> {
+  return await inSession(host, token, (at) => findCertificate(at, uri));
+}

@@ -1,0 +1,105 @@
+import { errorCode, errorText } from '../../errors.ts';
+import { isWorthReopening } from '../host/failures.ts';
+import { UnsettledLogin } from '../host/login-outcome.ts';
+import type { Module } from '../host/module.ts';
+import type { Session } from '../host/session.ts';
+
+/** What to try, in this order, when a token fails: each step forgets more than the one before. */
+const RECOVERY_STEPS = [
+  'reopen the session',
+  'log out and in',
+  'finalize and initialize the module',
+  'start a new module host',
+] as const;
+
+/** What may bring a token back. The names go into the log. */
+export type RecoveryStep = (typeof RECOVERY_STEPS)[number];
+
+/** Milliseconds for a call that only looks, or lets go: modules hang in them when a card was pulled at a bad moment. */
+export const BRIEF = 5_000;
+
+/**
+ * The step that may help against an error.
+ * @param tried the step that was tried last, undefined at first
+ * @returns undefined if the error is not the token's or its module's, or if nothing is left to try
+ */
+export function nextStep(tried: RecoveryStep | undefined, error: unknown): RecoveryStep | undefined {
+  if (tried === 'start a new module host' || !isWorthReopening(error)) return undefined;
+  // a process that ended leaves nothing else to try; a login without an outcome may still be under way in it
+  if (errorCode(error) === 'ERR_MODULE_DIED' || error instanceof UnsettledLogin) return 'start a new module host';
+  return tried === undefined ? RECOVERY_STEPS[0] : RECOVERY_STEPS[RECOVERY_STEPS.indexOf(tried) + 1];
+}
+
+/**
+ * What other tokens of a module would lose by `finalize and initialize the module` or a new host, which end their sessions:
+ * - `alone`: none is open;
+ * - `idle`: those that are open are not in use, and come back without a person at a keypad;
+ * - `in use`.
+ */
+export type Neighbours = 'alone' | 'idle' | 'in use';
+
+interface PollRule {
+  readonly step: RecoveryStep;
+  /** The first poll that takes this step, counted from 1, and after how many it is taken again. */
+  readonly first: number;
+  readonly every: number;
+}
+
+const REOPEN: PollRule = { step: 'reopen the session', first: 1, every: 1 };
+
+/** Of the rules that are due the first one counts. */
+const POLL_RULES: Readonly<Record<Neighbours, readonly PollRule[]>> = {
+  alone: [
+    // helps where nothing else does, but loads the module anew
+    { step: 'start a new module host', first: 3, every: 30 },
+    // helps where the module keeps an old list of slots (p11-kit, SoftHSM)
+    { step: 'finalize and initialize the module', first: 2, every: 2 },
+    REOPEN,
+  ],
+  idle: [{ step: 'finalize and initialize the module', first: 5, every: 10 }, REOPEN],
+  'in use': [REOPEN],
+};
+
+/** The step that the n-th poll for an absent token takes before it looks; polls count from 1. */
+export function pollStep(poll: number, neighbours: Neighbours): RecoveryStep {
+  const isDue = ({ first, every }: PollRule): boolean => poll >= first && (poll - first) % every === 0;
+  return POLL_RULES[neighbours].find(isDue)?.step ?? REOPEN.step;
+}
+
+/**
+ * Takes a recovery step; what is open is of no use afterwards. Never throws.
+ * @param open the session that failed, if there is one
+ * @param module the module, where there is none
+ * @param error what the step is to help against
+ */
+export async function takeStep(
+  step: RecoveryStep,
+  open: Session | undefined,
+  module: () => Promise<Module>,
+  error?: unknown,
+): Promise<void> {
+  try {
+    const host = open?.host ?? (await module());
+    switch (step) {
+      case 'reopen the session':
+        if (open) await closeSession(open);
+        break;
+      case 'log out and in':
+        if (open) await host.call('logout', { session: open.session }, BRIEF).catch(() => undefined);
+        if (open) await closeSession(open);
+        break;
+      case 'finalize and initialize the module':
+        await host.call('reinitialize', {}, BRIEF);
+        break;
+      case 'start a new module host':
+        await host.stop(error === undefined ? undefined : `was replaced: ${errorText(error)}`);
+    }
+  } catch {
+    // what is broken can't be closed properly
+  }
+}
+
+/** Closes a session. @throws AgentError ERR_TOKEN_*, ERR_MODULE_* */
+export async function closeSession({ host, session }: Session): Promise<void> {
+  await host.call('closeSession', { session }, BRIEF);
+}

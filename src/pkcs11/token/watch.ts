@@ -1,0 +1,85 @@
+import type { Clock } from '../../clock.ts';
+import { AgentError } from '../../errors.ts';
+import { BRIEF, pollStep, type Neighbours } from './recovery.ts';
+import type { TokenSession } from './session.ts';
+
+/** What the watch needs of a session. */
+export type WatchedSession = Pick<TokenSession, 'isInUse' | 'isAway' | 'open' | 'recover' | 'lose'>;
+
+/** A module host that grew beyond this is replaced when nothing is under way. */
+const MAX_HOST_BYTES = 512 * 1024 * 1024;
+
+/** Looks at a token time and again: is it still there, or there again? C_WaitForSlotEvent would block the module host. */
+export class TokenWatch {
+  readonly #session: WatchedSession;
+  readonly #clock: Clock;
+  readonly #neighbours: () => Neighbours;
+  #interval: number | undefined;
+  #stopTimer: () => void = () => undefined;
+  /** Polls since the token went away. */
+  #polls = 0;
+
+  /** @param neighbours what other tokens of the module would lose by a recovery step for this one */
+  constructor(session: WatchedSession, clock: Clock, neighbours: () => Neighbours) {
+    this.#session = session;
+    this.#clock = clock;
+    this.#neighbours = neighbours;
+  }
+
+  /** From now on looks after so many milliseconds, each time; undefined: no more. */
+  setInterval(interval: number | undefined): void {
+    this.#interval = interval;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#stopTimer();
+    if (this.#interval === undefined) return;
+    this.#stopTimer = this.#clock.after(this.#interval, () => {
+      void this.look().finally(() => {
+        this.#schedule();
+      });
+    });
+  }
+
+  /** One look. Never rejects. */
+  async look(): Promise<void> {
+    if (this.#session.isInUse) return;
+    try {
+      if (this.#session.isAway) await this.#poll();
+      else await this.#inspect();
+    } catch (error) {
+      await this.#afterFailure(error);
+    }
+  }
+
+  /** A session that was lost while the token stays is opened anew without a word. */
+  async #afterFailure(error: unknown): Promise<void> {
+    const session = this.#session;
+    // away: the next poll tells; in use: the request that is under way finds out
+    if (session.isAway || session.isInUse) return;
+    await session.recover('reopen the session', error);
+    await session.open().catch((reason: unknown) => {
+      session.lose(reason);
+    });
+  }
+
+  /** Is it there again? */
+  async #poll(): Promise<void> {
+    this.#polls++;
+    await this.#session.recover(pollStep(this.#polls, this.#neighbours()));
+    await this.#session.open();
+  }
+
+  /** @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_*, ERR_MODULE_* if it is not there, or the session does not live */
+  async #inspect(): Promise<void> {
+    this.#polls = 0;
+    const { host, session, token } = await this.#session.open();
+    const { tokens, rss } = await host.call('tokens', {}, BRIEF);
+    if (!tokens.some(({ serial, slot }) => serial === token.serial && slot === token.slot)) {
+      throw new AgentError('ERR_TOKEN_ABSENT', `token '${token.label}' was removed`);
+    }
+    await host.call('sessionInfo', { session }, BRIEF);
+    if (rss > MAX_HOST_BYTES) await host.stop(`was replaced: it grew to ${rss} bytes`);
+  }
+}

@@ -1,0 +1,133 @@
+import { AgentError } from '../../../../src/errors.ts';
+import { describe, expect, test } from 'vitest';
+import type { Notification } from '../../../../src/management/index.ts';
+import { Handshake } from '../../../../src/management/connection/handshake.ts';
+import type { ManagementOptions } from '../../../../src/management/connection/options.ts';
+import { Secret } from '../../../../src/secret.ts';
+import { coded, greeting, setUp } from '../pair.ts';
+
+const { pair } = setUp();
+
+describe('the announced version, by the daemon’s answer', () => {
+  const block = 'OpenVPN Version: OpenVPN 2.4.12 x86_64 [SSL (OpenSSL)]\r\nManagement Version: 1\r\nEND\r\n';
+  test.each([
+    ['2.3 and 2.4 print their version', greeting(1), 3, block, '2.4.12'],
+    ['2.5 says nothing', greeting(3), 3, '', undefined],
+    ['2.6 says nothing', greeting(5), 4, '', undefined],
+    ['2.7 says nothing up to 3', greeting(6), 3, '', undefined],
+    ['2.7 acknowledges 4', greeting(6), 4, 'SUCCESS: Management client version set to 4\r\n', undefined],
+    [
+      'an acknowledgement out of the blue',
+      greeting(5),
+      4,
+      'SUCCESS: Management client version set to 4\r\n',
+      undefined,
+    ],
+  ])('%s', async (_, greet, clientVersion, answer, release) => {
+    const { client, daemon } = await pair({ clientVersion }, greet);
+    const stray: Notification[] = [];
+    client.on('STRAY', (notification) => stray.push(notification));
+    daemon.say(answer);
+    await daemon.hear(`version ${clientVersion}\n`);
+    const released = client.holdRelease();
+    await daemon.hear('hold release\n');
+    daemon.say('SUCCESS: hold release succeeded\r\n');
+    await released;
+    expect(client.daemonVersion.release).toBe(release);
+    // a version command of the user's own gets its own answer
+    const version = client.raw('version');
+    await daemon.hear('version\n');
+    daemon.say('OpenVPN Version: OpenVPN 2.7.6 x\r\nManagement Version: 6\r\nEND\r\n');
+    expect((await version).lines).toHaveLength(2);
+    expect(client.daemonVersion.release).toBe('2.7.6');
+    expect(stray).toEqual([]);
+  });
+});
+
+describe('step by step', () => {
+  /** A handshake, and what it does to its connection. */
+  function begun(options: ManagementOptions): { handshake: Handshake; did: unknown[] } {
+    const did: unknown[] = [];
+    const handshake = new Handshake('the daemon', options, {
+      write: (bytes, written) => {
+        did.push(bytes.toString());
+        written?.();
+      },
+      expect: ({ shape }) => did.push(shape),
+      fail: (error) => did.push(error),
+    });
+    handshake.begin();
+    return { handshake, did };
+  }
+
+  test('without a password: the version at once', async () => {
+    const { handshake, did } = begun({ clientVersion: 3 });
+    expect(did).toEqual(['version 3\n']);
+    handshake.takeNotification('>HOLD:before the greeting');
+    expect(handshake.daemon).toBeUndefined();
+    handshake.takeNotification(greeting(5).trim());
+    await handshake.greeted;
+    expect(handshake.daemon?.management).toBe(5);
+    expect(did).toHaveLength(1);
+  });
+
+  test('with a password: nothing before the prompt, the version behind it, and one try only', () => {
+    const { handshake, did } = begun({ clientVersion: 3, password: new Secret('pw') });
+    expect(did).toEqual([]);
+    handshake.answerPrompt();
+    expect(did).toEqual(['pw\n', 'version 3\n']);
+    handshake.takeLine('SUCCESS: password is correct');
+    handshake.answerPrompt();
+    expect(did[2]).toEqual(coded('ERR_MANAGEMENT_PASSWORD', 'refused'));
+  });
+
+  test.each([
+    [
+      'a prompt without a password',
+      (each: Handshake) => {
+        each.answerPrompt();
+      },
+      'ERR_MANAGEMENT_PASSWORD',
+      'asks for',
+    ],
+    [
+      'a refusal in words',
+      (each: Handshake) => {
+        each.takeLine('ERROR: bad password');
+      },
+      'ERR_MANAGEMENT_PASSWORD',
+      'refused',
+    ],
+    [
+      'something else',
+      (each: Handshake) => {
+        each.takeLine('220 smtp');
+      },
+      'ERR_MANAGEMENT_PROTOCOL',
+      "doesn't speak",
+    ],
+  ])('%s', (_, happens, code, text) => {
+    const { handshake, did } = begun({});
+    happens(handshake);
+    expect(did).toEqual([coded(code, text)]);
+  });
+
+  test('a reply to `version` tells the release, and nothing before the greeting does', () => {
+    const { handshake } = begun({});
+    const lines = ['OpenVPN Version: OpenVPN 2.6.14 x86_64', 'Management Version: 5'];
+    const reply = { text: undefined, lines, raw: lines, error: undefined };
+    handshake.takeReply(reply);
+    expect(handshake.daemon).toBeUndefined();
+    handshake.takeNotification(greeting(5).trim());
+    handshake.takeReply(reply);
+    expect(handshake.daemon).toEqual({ management: 5, title: 'OpenVPN 2.6.14 x86_64', release: '2.6.14' });
+    handshake.announceAs(4);
+    expect(handshake.announced).toBe(4);
+  });
+
+  test('the connection’s end before the greeting', async () => {
+    const { handshake } = begun({});
+    handshake.end(new AgentError('ERR_MANAGEMENT_CLOSED', 'closed'));
+    await expect(handshake.greeted).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
+  });
+});

@@ -1,0 +1,228 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { AgentError } from '../../../src/errors.ts';
+import { CKM } from '../../../src/pkcs11/constants.ts';
+import { hostFailure } from '../../../src/pkcs11/host/failures.ts';
+import type { Module, Modules, SignOptions } from '../../../src/pkcs11/host/module.ts';
+import type { HostCall, HostCalls, TokenInfo } from '../../../src/pkcs11/host/protocol.ts';
+import type { Secret } from '../../../src/secret.ts';
+
+/** A module's path: of some file that is there. */
+export const PATH: string = import.meta.filename;
+/** CKF_TOKEN_INITIALIZED, and what a token may say beside it. */
+export const FLAG = { LOGIN: 0x4, KEYPAD: 0x100, COUNT_LOW: 0x10000, FINAL_TRY: 0x20000, LOCKED: 0x40000 };
+
+export function fakeToken(label: string, flags = 0): TokenInfo {
+  return {
+    slot: Buffer.from(label).toString('hex'),
+    label,
+    manufacturer: 'maker',
+    model: 'model',
+    serial: `serial of ${label}`,
+    flags,
+    minPinLength: 4,
+    maxPinLength: 8,
+  };
+}
+
+/** What a module host answers where a function of PKCS#11 returned something else than CKR_OK. */
+export function ckr(name: string, functionName: string): AgentError {
+  return hostFailure({ kind: 'ckr', ckr: name, code: 1, function: functionName }, PATH);
+}
+
+interface FakeObject {
+  /** CKO_* */
+  readonly class: number;
+  /** Shown without a login. */
+  readonly isPublic?: boolean;
+  /** In hex, by CKA_*. */
+  readonly attributes: Readonly<Record<number, string>>;
+}
+
+interface Fault {
+  readonly call: HostCall;
+  readonly error: unknown;
+  times: number;
+}
+
+/** Modules and tokens that a test plugs in, pulls out and breaks. Each process of a module has a number, from 1. */
+export class FakeModules implements Modules {
+  /** What is in the slots. */
+  tokens: TokenInfo[];
+  /** What is on every token, by handle. */
+  readonly objects: Map<string, FakeObject> = new Map<string, FakeObject>();
+  /** CKM_* that every token lists. */
+  mechanisms: number[] = [CKM.ECDSA];
+  /** Bytes of memory that a host says it has. */
+  rss = 0;
+  /** Each call with the number of its process: `1 openSession`. */
+  readonly calls: string[] = [];
+  /** The PINs of all logins. */
+  readonly pins: string[] = [];
+  /** Called in the middle of a login. */
+  onLogin: () => Promise<void> | void = () => undefined;
+  readonly #hosts = new Map<string, FakeModule>();
+  #faults: Fault[] = [];
+  #started = 0;
+
+  constructor(...tokens: TokenInfo[]) {
+    this.tokens = tokens;
+  }
+
+  /** Calls fail so many times, from now on. */
+  fail(call: HostCall, error: unknown, times = 1e9): void {
+    this.#faults.push({ call, error, times });
+  }
+
+  heal(): void {
+    this.#faults = [];
+  }
+
+  /** The names of the calls so far that change something, each once it was made; then none are remembered. */
+  take(...ignored: HostCall[]): string[] {
+    return this.calls.splice(0).filter((call) => !ignored.some((each) => call.endsWith(` ${each}`)));
+  }
+
+  count(call: HostCall): number {
+    return this.calls.filter((each) => each.endsWith(` ${call}`)).length;
+  }
+
+  /** Handles of sessions that are open in the process that lives. */
+  get openSessions(): number {
+    return [...this.#hosts.values()].reduce((sum, host) => sum + host.sessions.size, 0);
+  }
+
+  get(modulePath: string): Promise<FakeModule> {
+    let host = this.#hosts.get(modulePath);
+    if (host?.isAlive !== true) host = new FakeModule(modulePath, ++this.#started, this);
+    this.#hosts.set(modulePath, host);
+    return Promise.resolve(host);
+  }
+
+  /** @throws what a test has made it throw */
+  note(host: number, call: HostCall): void {
+    this.calls.push(`${host} ${call}`);
+    const fault = this.#faults.find((each) => each.call === call && each.times > 0);
+    if (!fault) return;
+    fault.times--;
+    throw fault.error as Error;
+  }
+}
+
+type Answers = { [Call in HostCall]: (params: HostCalls[Call]['params']) => HostCalls[Call]['result'] };
+
+export class FakeModule implements Module {
+  readonly modulePath: string;
+  readonly number: number;
+  readonly sessions: Set<string> = new Set<string>();
+  epoch = 0;
+  isAlive = true;
+  isLoggedIn = false;
+  /** Why it was stopped. */
+  stopReason: string | undefined;
+  readonly #all: FakeModules;
+  #handles = 0;
+
+  constructor(modulePath: string, number: number, all: FakeModules) {
+    this.modulePath = modulePath;
+    this.number = number;
+    this.#all = all;
+  }
+
+  readonly #answers: Omit<Answers, 'login' | 'sign'> = {
+    load: () => null,
+    finalize: () => null,
+    reinitialize: () => {
+      this.sessions.clear();
+      this.isLoggedIn = false;
+      return null;
+    },
+    tokens: () => ({ tokens: this.#all.tokens, rss: this.#all.rss }),
+    mechanisms: ({ slot }) => {
+      this.#checkSlot(slot, 'C_GetMechanismList');
+      return this.#all.mechanisms;
+    },
+    openSession: ({ slot }) => {
+      this.#checkSlot(slot, 'C_OpenSession');
+      const session = `${this.number}-${++this.#handles}`;
+      this.sessions.add(session);
+      return session;
+    },
+    closeSession: ({ session }) => {
+      this.sessions.delete(session);
+      if (this.sessions.size === 0) this.isLoggedIn = false;
+      return null;
+    },
+    logout: () => null,
+    sessionInfo: ({ session }) => {
+      this.#checkSession(session, 'C_GetSessionInfo');
+      return null;
+    },
+    find: ({ session, class: objectClass, attributes, atMost }) => {
+      this.#checkSession(session, 'C_FindObjectsInit');
+      return [...this.#all.objects]
+        .filter(([, object]) => object.class === objectClass && (object.isPublic === true || this.isLoggedIn))
+        .filter(([, object]) =>
+          Object.entries(attributes).every(([type, hex]) => object.attributes[Number(type)] === hex),
+        )
+        .map(([handle]) => handle)
+        .slice(0, atMost);
+    },
+    attributes: ({ session, object, types }) => {
+      this.#checkSession(session, 'C_GetAttributeValue');
+      const { attributes } = this.#all.objects.get(object) ?? {};
+      return Object.fromEntries(types.map((type) => [type, attributes?.[type] ?? null]));
+    },
+  };
+
+  async call<Call extends HostCall>(call: Call, params: HostCalls[Call]['params']): Promise<HostCalls[Call]['result']> {
+    if (call === 'reinitialize') this.epoch++;
+    await turn();
+    this.#all.note(this.number, call);
+    const answer = (this.#answers as unknown as Record<Call, (given: typeof params) => HostCalls[Call]['result']>)[
+      call
+    ];
+    return answer(params);
+  }
+
+  async login(session: string, pin: Secret): Promise<boolean> {
+    await turn();
+    this.#all.note(this.number, 'login');
+    this.#checkSession(session, 'C_Login');
+    this.#all.pins.push(pin.reveal());
+    this.isLoggedIn = true;
+    await this.#all.onLogin();
+    return true;
+  }
+
+  async sign({ session }: HostCalls['sign']['params'], data: Buffer, { login }: SignOptions = {}): Promise<Buffer> {
+    await turn();
+    this.#checkSession(session, 'C_SignInit');
+    if (login) {
+      this.#all.note(this.number, 'login');
+      this.#all.pins.push(login.pin.reveal());
+      login.onLogin();
+    }
+    this.#all.note(this.number, 'sign');
+    return Buffer.concat([Buffer.from('signed '), data]);
+  }
+
+  stop(reason?: string): Promise<void> {
+    this.isAlive = false;
+    this.sessions.clear();
+    this.stopReason = reason;
+    return Promise.resolve();
+  }
+
+  #checkSlot(slot: string, functionName: string): void {
+    if (!this.#all.tokens.some((token) => token.slot === slot)) throw ckr('CKR_TOKEN_NOT_PRESENT', functionName);
+  }
+
+  #checkSession(session: string, functionName: string): void {
+    if (!this.sessions.has(session)) throw ckr('CKR_SESSION_HANDLE_INVALID', functionName);
+  }
+}
+
+/** Lets everything happen that needs no time to pass. */
+export async function settle(): Promise<void> {
+  for (let turns = 0; turns < 50; turns++) await turn();
+}

@@ -1,0 +1,64 @@
+import { PassThrough } from 'node:stream';
+import { beforeEach, expect, test } from 'vitest';
+import type { ModuleHostEvent } from '../../../../src/pkcs11/host/options.ts';
+import { ModuleOutput } from '../../../../src/pkcs11/host/output.ts';
+import { Secret } from '../../../../src/secret.ts';
+import { PATH, settle } from '../fake-modules.ts';
+
+let events: ModuleHostEvent[];
+let stream: PassThrough;
+
+beforeEach(() => {
+  events = [];
+  stream = new PassThrough();
+});
+
+function read(showOutput: boolean): ModuleOutput {
+  const output = new ModuleOutput(PATH, { showOutput, onEvent: (event) => events.push(event) });
+  output.read(stream);
+  return output;
+}
+
+const lines = async (): Promise<unknown[]> => {
+  await settle();
+  return events.map((event) => ('text' in event ? event.text : undefined));
+};
+
+test('what a module prints is dropped and zeroed, and told of once', async () => {
+  read(false);
+  const bytes = Buffer.from('PIN=1234\n');
+  stream.write(bytes);
+  stream.write('more\n');
+  await settle();
+  expect(events).toEqual([{ type: 'output', modulePath: PATH }]);
+  expect(bytes.every((byte) => byte === 0)).toBe(true);
+});
+
+test('shown, it comes in lines, however the bytes come', async () => {
+  read(true);
+  for (const part of ['fir', 'st\nsec', 'ond\r\n\nthird']) stream.write(part);
+  expect(await lines()).toEqual(['first', 'second', '']);
+});
+
+test('a line is cut at a thousand characters, and one that never ends is held no longer', async () => {
+  read(true);
+  stream.write('x'.repeat(5_000));
+  stream.write(`${'y'.repeat(5_000)}\nz\n`);
+  expect(await lines()).toEqual(['x'.repeat(1_000), 'z']);
+});
+
+test('PINs are cut out, even those that their owner zeroed', async () => {
+  const output = read(true);
+  const pin = new Secret('1234');
+  output.conceal(pin);
+  output.conceal(new Secret(''));
+  pin.destroy();
+  stream.write('C_Login: 1234, 1234\n');
+  expect(await lines()).toEqual(['C_Login: <redacted>, <redacted>']);
+});
+
+test('a pipe that breaks is no matter', async () => {
+  read(true);
+  stream.destroy(new Error('EIO'));
+  expect(await lines()).toEqual([]);
+});

@@ -1,0 +1,232 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { AgentError } from '../../../../src/errors.ts';
+import { UnsettledLogin } from '../../../../src/pkcs11/host/login-outcome.ts';
+import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
+import { Pin, type PinOptions } from '../../../../src/pkcs11/pins/pin.ts';
+import { processMemory } from '../../../../src/pkcs11/pins/refused-pins.ts';
+import { Secret } from '../../../../src/secret.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
+import { ckr, FakeModules, fakeToken, FLAG, PATH, type FakeModule } from '../fake-modules.ts';
+
+const CARD = fakeToken('card', FLAG.LOGIN);
+const REFUSED = ckr('CKR_PIN_INCORRECT', 'C_Login');
+const UNKNOWN = ckr('CKR_GENERAL_ERROR', 'C_Login');
+
+let modules: FakeModules;
+let host: FakeModule;
+let clock: FakeClock;
+let events: string[];
+/** Which tokens' PIN was asked for; `again` where it was refused. */
+let asked: string[];
+let answer: string;
+
+beforeEach(async () => {
+  modules = new FakeModules(CARD);
+  host = await modules.get(PATH);
+  clock = new FakeClock();
+  events = [];
+  asked = [];
+  answer = '1234';
+});
+
+function makePin(options: Partial<PinOptions> = {}): Pin {
+  return new Pin({
+    ask: (token, again) => {
+      asked.push(again ? `${token} again` : token);
+      return Promise.resolve(new Secret(answer));
+    },
+    onEvent: ({ type }) => events.push(type),
+    clock,
+    ...options,
+  });
+}
+
+async function login(pin: Pin, token: TokenInfo = CARD): Promise<void> {
+  const session = await host.call('openSession', { slot: CARD.slot });
+  await pin.login(host, session, token);
+}
+
+async function sign(pin: Pin): Promise<string> {
+  const session = await host.call('openSession', { slot: CARD.slot });
+  const params = { session, key: '', mechanism: { type: 0x1041 } };
+  return (await pin.sign(host, CARD, params, Buffer.from('data'))).toString();
+}
+
+describe('a PIN', () => {
+  test('is asked for once, and sent at each login', async () => {
+    const pin = makePin();
+    await login(pin);
+    await login(pin);
+    expect(asked).toEqual(['card']);
+    expect(modules.pins).toEqual(['1234', '1234']);
+  });
+
+  test('whose source failed is asked for anew', async () => {
+    let fails = true;
+    const pin = makePin({
+      ask: () =>
+        fails ? Promise.reject(new AgentError('ERR_PIN_SOURCE', 'no file')) : Promise.resolve(new Secret('1234')),
+    });
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_SOURCE' });
+    fails = false;
+    await login(pin);
+  });
+
+  test.each(['123', '123456789'])('%s, of a wrong length, is never sent', async (text) => {
+    answer = text;
+    await expect(login(makePin())).rejects.toMatchObject({
+      code: 'ERR_PIN_INCORRECT',
+      hint: 'it takes 4 to 8 bytes; it was not tried',
+    });
+    expect(modules.pins).toEqual([]);
+  });
+
+  test('of a token that tells no lengths is sent', async () => {
+    answer = '1';
+    await login(makePin(), { ...CARD, minPinLength: 0, maxPinLength: 0 });
+    expect(modules.pins).toEqual(['1']);
+  });
+});
+
+describe('a PIN that the token refused', () => {
+  test('is not sent again, until its source has another', async () => {
+    const pin = makePin();
+    modules.fail('login', REFUSED, 1);
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT', ckr: 'CKR_PIN_INCORRECT' });
+    await expect(login(pin)).rejects.toThrow("token 'card' refused the PIN");
+    expect(modules.count('login')).toBe(1);
+    answer = '5678';
+    await login(pin);
+    expect(asked).toEqual(['card', 'card again', 'card again']);
+    expect(modules.pins).toEqual(['5678']);
+  });
+
+  test('is not sent by another of its memory either', async () => {
+    const refused = processMemory();
+    modules.fail('login', REFUSED, 1);
+    await expect(login(makePin({ refused }))).rejects.toThrow();
+    await expect(login(makePin({ refused }))).rejects.toThrow("token 'card' refused this PIN before");
+    expect(modules.count('login')).toBe(1);
+  });
+});
+
+describe('a login without an outcome', () => {
+  test('may be tried once more, and then counts as refused', async () => {
+    const pin = makePin();
+    modules.fail('login', UNKNOWN);
+    const first = await login(pin).catch((error: unknown) => error);
+    expect(first).toBeInstanceOf(UnsettledLogin);
+    expect(first).toMatchObject({ mayTryAgain: true });
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED', mayTryAgain: false });
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED' });
+    expect(modules.count('login')).toBe(2);
+  });
+
+  test('that the token did not look at costs nothing', async () => {
+    const pin = makePin();
+    modules.fail('login', ckr('CKR_SESSION_HANDLE_INVALID', 'C_Login'), 5);
+    for (let round = 0; round < 5; round++)
+      await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_TOKEN_FAILED' });
+    await login(pin);
+  });
+});
+
+describe('what the token says of its PIN', () => {
+  test('locked: no try', async () => {
+    await expect(login(makePin(), fakeToken('card', FLAG.LOCKED))).rejects.toMatchObject({ code: 'ERR_PIN_LOCKED' });
+    expect(asked).toEqual([]);
+  });
+
+  test('one try left: kept, unless it may be used', async () => {
+    const token = fakeToken('card', FLAG.FINAL_TRY | FLAG.COUNT_LOW);
+    await expect(login(makePin(), token)).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
+    expect(modules.pins).toEqual([]);
+    await login(makePin({ useFinalTry: true }), token);
+    expect(events).toEqual(['pin-count-low']);
+  });
+
+  test('a wrong one was entered: told', async () => {
+    await login(makePin(), fakeToken('card', FLAG.COUNT_LOW));
+    expect(events).toEqual(['pin-count-low']);
+  });
+
+  test('in the meantime: who waited for another login looks again', async () => {
+    const refused = processMemory();
+    modules.onLogin = () => {
+      modules.tokens = [fakeToken('card', FLAG.LOCKED)];
+    };
+    const [first, second] = await Promise.allSettled([login(makePin({ refused })), login(makePin({ refused }))]);
+    expect(first.status).toBe('fulfilled');
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'ERR_PIN_LOCKED' } });
+    expect(modules.count('login')).toBe(1);
+  });
+});
+
+describe('a token with a keypad', () => {
+  const PAD = fakeToken('card', FLAG.LOGIN | FLAG.KEYPAD);
+
+  test('gets an empty PIN, asked of nobody; a person is told after half a second', async () => {
+    modules.onLogin = () => {
+      clock.pass(0.4);
+      expect(events).toEqual([]);
+      clock.pass(0.2);
+    };
+    await login(makePin(), PAD);
+    expect(asked).toEqual([]);
+    expect(modules.pins).toEqual(['']);
+    expect(events).toEqual(['pin-pad']);
+  });
+
+  test('that answers at once troubles no person', async () => {
+    await login(makePin(), PAD);
+    clock.pass(60);
+    expect(events).toEqual([]);
+  });
+
+  test('whose PIN was typed wrong is not asked again by itself; a new start may', async () => {
+    const refused = processMemory();
+    const pin = makePin({ refused });
+    modules.onLogin = () => {
+      clock.pass(30);
+      throw REFUSED;
+    };
+    await expect(login(pin, PAD)).rejects.toThrow('wants its PIN on its own keypad');
+    await expect(login(pin, PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(modules.count('login')).toBe(1);
+    modules.onLogin = () => undefined;
+    await login(makePin({ refused }), PAD);
+  });
+
+  test('that refuses the empty PIN at once has taken it for one: remembered over starts', async () => {
+    const refused = processMemory();
+    modules.fail('login', REFUSED, 1);
+    await expect(login(makePin({ refused }), PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    await expect(login(makePin({ refused }), PAD)).rejects.toThrow('refused this PIN before');
+    expect(modules.count('login')).toBe(1);
+  });
+});
+
+describe('a PIN with each signature', () => {
+  test('goes with it', async () => {
+    expect(await sign(makePin())).toBe('signed data');
+    expect(modules.pins).toEqual(['1234']);
+  });
+
+  test('that the token accepted is no longer in doubt when the signature fails', async () => {
+    const pin = makePin();
+    modules.fail('sign', ckr('CKR_DEVICE_ERROR', 'C_Sign'), 1);
+    await expect(sign(pin)).rejects.toMatchObject({ ckr: 'CKR_DEVICE_ERROR' });
+    expect(await sign(pin)).toBe('signed data');
+  });
+
+  test('that is refused later on is remembered', async () => {
+    const refused = processMemory();
+    const pin = makePin({ refused });
+    await sign(pin);
+    modules.fail('login', REFUSED, 1);
+    await expect(sign(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    await expect(sign(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    await expect(sign(makePin({ refused }))).rejects.toThrow('refused this PIN before');
+    expect(modules.count('login')).toBe(2);
+  });
+});

@@ -1,0 +1,214 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { AgentError } from '../../../../src/errors.ts';
+import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
+import { TokenSession, type OpenSession } from '../../../../src/pkcs11/token/session.ts';
+import { identityOf } from '../../../../src/pkcs11/token/token.ts';
+import { Secret } from '../../../../src/secret.ts';
+import { ckr, FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
+
+const FAILED = ckr('CKR_DEVICE_ERROR', 'C_Sign');
+const DIED = new AgentError('ERR_MODULE_DIED', 'it died');
+const STEPS = [
+  'reopen the session',
+  'log out and in',
+  'finalize and initialize the module',
+  'start a new module host',
+] as const;
+
+let modules: FakeModules;
+let session: TokenSession;
+let events: string[];
+
+function plugIn(flags = 0): void {
+  const token = fakeToken('card', flags);
+  modules = new FakeModules(token);
+  events = [];
+  session = new TokenSession({
+    modules,
+    modulePath: PATH,
+    identity: identityOf(token),
+    label: 'card',
+    pin: () => new Pin({ ask: () => Promise.resolve(new Secret('1234')) }),
+    onEvent: (event) => events.push(event.type === 'recovering' ? event.step : event.type),
+  });
+}
+
+beforeEach(() => {
+  plugIn();
+});
+
+const sign = (at: OpenSession): Promise<Buffer> =>
+  at.host.sign({ session: at.session, key: '', mechanism: { type: 0x1041 } }, Buffer.from('data'));
+
+describe('opening', () => {
+  test('once, however many want it', async () => {
+    const [one, other] = await Promise.all([session.open(), session.open()]);
+    expect(one).toBe(other);
+    expect(await session.open()).toBe(one);
+    expect(modules.take()).toEqual(['1 tokens', '1 mechanisms', '1 openSession']);
+    expect(one.mechanisms).toEqual(new Set([0x1041]));
+  });
+
+  test('logs in where the token wants that, and closes the session where it refuses', async () => {
+    plugIn(FLAG.LOGIN);
+    modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'), 1);
+    await expect(session.open()).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(modules.openSessions).toBe(0);
+    await session.open();
+    expect(modules.pins).toEqual(['1234']);
+  });
+
+  test('once more in a new process if a login had no outcome', async () => {
+    plugIn(FLAG.LOGIN);
+    modules.fail('login', ckr('CKR_GENERAL_ERROR', 'C_Login'), 1);
+    await session.open();
+    expect(events).toEqual(['start a new module host']);
+    expect(modules.take('tokens', 'mechanisms')).toEqual([
+      ...['1 openSession', '1 login', '1 closeSession'],
+      ...['2 openSession', '2 login'],
+    ]);
+  });
+
+  test('anew when its process ended, or its module was initialized anew for another token', async () => {
+    const first = await session.open();
+    await first.host.stop();
+    const second = await session.open();
+    expect(second.host).not.toBe(first.host);
+    await second.host.call('reinitialize', {});
+    expect(session.isOpen).toBe(false);
+    expect((await session.open()).session).not.toBe(second.session);
+    expect(events).toEqual([]);
+  });
+});
+
+describe('what fails in it', () => {
+  test.each([1, 2, 3, 4])('%i times is done again after as many steps', async (times) => {
+    modules.fail('sign', FAILED, times);
+    expect((await session.run(sign)).toString()).toBe('signed data');
+    expect(events).toEqual(STEPS.slice(0, times));
+    expect(modules.openSessions).toBe(1);
+  });
+
+  test('always fails after all steps, and says nothing of the token', async () => {
+    modules.fail('sign', FAILED);
+    await expect(session.run(sign)).rejects.toBe(FAILED);
+    expect(events).toEqual(STEPS);
+    expect(session.isAway).toBe(false);
+    modules.heal();
+    await session.run(sign);
+  });
+
+  test('because the process died is done again in a new one, once', async () => {
+    modules.fail('sign', DIED, 1);
+    await session.run(sign);
+    expect(events).toEqual(['start a new module host']);
+    modules.fail('sign', DIED);
+    await expect(session.run(sign)).rejects.toBe(DIED);
+  });
+
+  test('for a reason of its own is not done again', async () => {
+    const error = new AgentError('ERR_SCHEME_UNSUPPORTED', 'no');
+    await expect(session.run(() => Promise.reject(error))).rejects.toBe(error);
+    expect(events).toEqual([]);
+  });
+
+  test('for two at once is recovered once', async () => {
+    await session.open();
+    modules.fail('sign', FAILED, 2);
+    await Promise.all([session.run(sign), session.run(sign)]);
+    expect(events).toEqual(['reopen the session']);
+  });
+
+  test('in a session that replaced a void one is recovered all the same', async () => {
+    await (await session.open()).host.call('reinitialize', {});
+    modules.fail('sign', FAILED, 1);
+    await session.run(sign);
+    expect(events).toEqual(['reopen the session']);
+  });
+});
+
+describe('a token that goes away', () => {
+  const absent = async (): Promise<void> => {
+    await (await session.open()).host.call('reinitialize', {});
+    modules.tokens = [];
+  };
+
+  test('is lost when it can not be opened any more, once', async () => {
+    await absent();
+    await expect(session.run(sign)).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
+    await expect(session.run(sign)).rejects.toThrow();
+    expect(events.filter((event) => event === 'lost')).toHaveLength(1);
+    expect(session.isAway).toBe(true);
+  });
+
+  test('is found by whatever opens it; those that wait for it learn of it', async () => {
+    const token = fakeToken('card');
+    await absent();
+    await expect(session.run(sign)).rejects.toThrow();
+    let isReady = false;
+    const waiting = session.ready().then(() => (isReady = true));
+    await settle();
+    expect(isReady).toBe(false);
+    // another one is not it
+    modules.tokens = [{ ...token, serial: 'other' }];
+    await expect(session.open()).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
+    modules.tokens = [{ ...token, slot: '99' }];
+    await session.run(sign);
+    await waiting;
+    expect(events.at(-1)).toBe('found');
+    expect(session.isAway).toBe(false);
+  });
+
+  test('is there at once for those that wait while it is not away', async () => {
+    await session.ready();
+  });
+});
+
+describe('what others may ask', () => {
+  test('whether it is in use', async () => {
+    expect(session.isInUse).toBe(false);
+    const running = session.run(sign);
+    expect(session.isInUse).toBe(true);
+    await running;
+    expect(session.isInUse).toBe(false);
+  });
+
+  test('whether it is being opened: not while it only looks for a token that is away', async () => {
+    const opening = session.open();
+    expect(session.isBeingOpened).toBe(true);
+    await opening;
+    expect(session.isBeingOpened).toBe(false);
+    session.lose(FAILED);
+    await session.recover('reopen the session');
+    const polling = session.open();
+    expect(session.isBeingOpened).toBe(false);
+    await polling;
+  });
+
+  test.each([
+    [0, false],
+    [FLAG.KEYPAD, true],
+  ])('whether opening it anew takes a person (flags %i)', async (flags, needsPerson) => {
+    plugIn(flags);
+    expect(session.needsPerson).toBe(false);
+    await session.open();
+    expect(session.needsPerson).toBe(needsPerson);
+  });
+});
+
+describe('closing', () => {
+  test('is for good', async () => {
+    await session.open();
+    await session.close();
+    expect(modules.openSessions).toBe(0);
+    await expect(session.run(sign)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    await session.close();
+  });
+
+  test('while it is being opened leaves no session behind', async () => {
+    const opening = session.open();
+    await session.close();
+    await expect(opening).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(modules.openSessions).toBe(0);
+  });
+});

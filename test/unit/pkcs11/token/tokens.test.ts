@@ -1,0 +1,243 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { AgentError } from '../../../../src/errors.ts';
+import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
+import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
+import type { OpenSession } from '../../../../src/pkcs11/token/session.ts';
+import type { TokenUse, TokenUser } from '../../../../src/pkcs11/token/token-user.ts';
+import { Tokens, type TokensOptions } from '../../../../src/pkcs11/token/tokens.ts';
+import { Secret } from '../../../../src/secret.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
+import { FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
+
+const CARD = fakeToken('card', FLAG.LOGIN);
+const OTHER = fakeToken('other');
+
+let modules: FakeModules;
+let clock: FakeClock;
+let events: string[];
+let tokens: Tokens;
+
+function make(options: Partial<TokensOptions> = {}): void {
+  tokens = new Tokens({
+    hosts: modules,
+    clock,
+    onEvent: ({ type, token }) => events.push(`${token} ${type}`),
+    ...options,
+  });
+}
+
+beforeEach(() => {
+  modules = new FakeModules(CARD, OTHER);
+  clock = new FakeClock();
+  events = [];
+  make();
+});
+
+const pinOf = (text: string): Pin => new Pin({ ask: () => Promise.resolve(new Secret(text)) });
+
+async function open({ label }: TokenInfo, use: Partial<TokenUse> = {}, object = 'key'): Promise<TokenUser> {
+  return await tokens.open({ token: label, object }, PATH, { pin: pinOf('1234'), ...use });
+}
+
+async function pass(seconds: number): Promise<void> {
+  clock.pass(seconds);
+  await settle();
+}
+
+const sign = (at: OpenSession): Promise<Buffer> =>
+  at.host.sign({ session: at.session, key: '', mechanism: { type: 0x1041 } }, Buffer.from('data'));
+
+/** Keeps a token in use until the function that it gives is called. */
+function keepInUse(user: TokenUser): () => Promise<void> {
+  let finish = (): void => undefined;
+  const finished = new Promise<void>((resolve) => (finish = resolve));
+  const running = user.run(() => finished);
+  return async () => {
+    finish();
+    await running;
+  };
+}
+
+describe('users of one token', () => {
+  test('share a session and a login, and the last one closes it', async () => {
+    const [first, second] = [await open(CARD), await open(CARD)];
+    await first.run(sign);
+    await second.run(sign);
+    expect(modules.count('login')).toBe(1);
+    await first[Symbol.asyncDispose]();
+    await first[Symbol.asyncDispose]();
+    await second.run(sign);
+    expect(modules.openSessions).toBe(1);
+    await second[Symbol.asyncDispose]();
+    expect(modules.openSessions).toBe(0);
+    await expect(second.run(sign)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    await (await open(CARD)).run(sign);
+  });
+
+  test('log in with the PIN of one that is still there', async () => {
+    const first = await open(CARD);
+    await open(CARD, { pin: pinOf('5678') });
+    await first[Symbol.asyncDispose]();
+    await (await modules.get(PATH)).stop();
+    await (await open(CARD, { pin: pinOf('9999') })).run(sign);
+    expect(modules.pins).toEqual(['1234', '5678']);
+  });
+
+  test('with two PIN sources are refused, without a login', async () => {
+    await using first = await open(CARD, { pinSource: '/one' }, 'one');
+    modules.take();
+    await expect(open(CARD, { pinSource: '/two' }, 'two')).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+      message: "two PIN sources for token 'card': pkcs11:token=card;object=one and pkcs11:token=card;object=two",
+    });
+    await expect(open(CARD, {}, 'one')).rejects.toThrow('pkcs11:token=card;object=one, twice');
+    expect(modules.take()).toEqual(['1 tokens', '1 tokens']);
+    await using third = await open(CARD, { pinSource: '/one' });
+    expect([first.name, third.name]).toHaveLength(2);
+  });
+
+  test('with two PIN sources are welcome where no PIN is wanted', async () => {
+    await open(OTHER, { pinSource: '/one' });
+    await open(OTHER, { pinSource: '/two' });
+  });
+
+  test('that could not open it leave nothing behind', async () => {
+    modules.fail('openSession', new AgentError('ERR_TOKEN_FAILED', 'no'), 1);
+    await expect(open(CARD)).rejects.toMatchObject({ code: 'ERR_TOKEN_FAILED' });
+    await tokens.refreshSlots(PATH);
+    expect(modules.count('reinitialize')).toBe(1);
+  });
+});
+
+describe('events', () => {
+  test('go to the owner once, and to each user of the token', async () => {
+    make({ watchInterval: 1_000 });
+    const heard: string[] = [];
+    const listener = (who: string): Partial<TokenUse> => ({ onEvent: ({ type }) => heard.push(`${who} ${type}`) });
+    const first = await open(CARD, listener('first'));
+    await open(CARD, listener('second'));
+    await open(OTHER, listener('other'));
+    first.onLost(() => heard.push('listener'));
+    first.onLost(() => heard.push('undone'))();
+    modules.tokens = [OTHER];
+    await pass(1);
+    expect(events).toEqual(['card lost']);
+    expect(heard).toEqual(['first lost', 'listener', 'second lost']);
+    await first[Symbol.asyncDispose]();
+    modules.tokens = [CARD, OTHER];
+    await pass(1);
+    await first.ready();
+    expect(events).toEqual(['card lost', 'card found']);
+    expect(heard.slice(3)).toEqual(['second found']);
+  });
+});
+
+describe('the watch', () => {
+  const looks = async (seconds: number): Promise<number> => {
+    modules.take();
+    for (let second = 0; second < seconds; second++) await pass(1);
+    return modules.count('sessionInfo');
+  };
+
+  test('looks at the shortest interval that the owner or a user asks for, while there is a user', async () => {
+    make({ watchInterval: 4_000 });
+    const first = await open(CARD);
+    expect(await looks(8)).toBe(2);
+    const second = await open(CARD, { watchInterval: 1_000 });
+    expect(await looks(8)).toBe(8);
+    await second[Symbol.asyncDispose]();
+    expect(await looks(8)).toBe(2);
+    await first[Symbol.asyncDispose]();
+    expect(await looks(8)).toBe(0);
+  });
+
+  test('is none where nothing asks for it', async () => {
+    await open(CARD);
+    expect(await looks(100)).toBe(0);
+  });
+});
+
+describe('a token that is away beside others of its module', () => {
+  /** Polls for the card so often; what that did to the module. */
+  async function poll(times: number): Promise<string[]> {
+    make({ watchInterval: 1_000 });
+    await open(CARD);
+    modules.tokens = [OTHER];
+    await pass(1);
+    expect(events).toEqual(['card lost']);
+    modules.take();
+    for (let second = 0; second < times; second++) await pass(1);
+    return modules.take('tokens', 'mechanisms', 'openSession', 'closeSession', 'sessionInfo');
+  }
+
+  test('alone: the module looks for its slots anew', async () => {
+    expect(await poll(4)).toEqual(['1 reinitialize', '2 reinitialize']);
+  });
+
+  async function pollBeside(other: TokenInfo, times: number, inUse = false): Promise<string[]> {
+    modules.tokens = [CARD, other];
+    make({ watchInterval: 1_000 });
+    await open(CARD);
+    const user = await open(other);
+    modules.tokens = [other];
+    await pass(1);
+    expect(events).toEqual(['card lost']);
+    const stop = inUse ? keepInUse(user) : undefined;
+    modules.take();
+    for (let second = 0; second < times; second++) await pass(1);
+    await stop?.();
+    return modules.take('tokens', 'mechanisms', 'openSession', 'closeSession', 'sessionInfo');
+  }
+
+  test.each([
+    [4, []],
+    [5, ['1 reinitialize']],
+  ])('beside one that is not in use: %i polls, %j', async (times, calls) => {
+    expect(await pollBeside(OTHER, times)).toEqual(calls);
+  });
+
+  test('beside one that is in use: never', async () => {
+    expect(await pollBeside(OTHER, 20, true)).toEqual([]);
+  });
+
+  test('beside one whose PIN a person types: never', async () => {
+    expect(await pollBeside(fakeToken('pad', FLAG.KEYPAD), 20)).toEqual([]);
+  });
+});
+
+describe('a token that is not there at once', () => {
+  test('is looked for again, in slots that the module looks for anew', async () => {
+    modules.tokens = [];
+    const found = tokens.await({ token: 'card' }, PATH);
+    await settle();
+    expect(modules.take()).toEqual(['1 tokens']);
+    modules.tokens = [CARD];
+    await pass(0.25);
+    expect((await found).label).toBe('card');
+    expect(modules.take()).toEqual(['1 reinitialize', '1 tokens']);
+  });
+
+  test('for two seconds', async () => {
+    const found = tokens.await({ token: 'absent' }, PATH).catch((error: unknown) => error);
+    for (let looks = 0; looks < 8; looks++) await pass(0.25);
+    expect(await found).toMatchObject({
+      code: 'ERR_TOKEN_ABSENT',
+      message: `no token 'absent' in module ${PATH}`,
+      hint: "there is 'card', 'other'",
+    });
+  });
+
+  test('costs no token its session', async () => {
+    await open(OTHER);
+    await tokens.refreshSlots(PATH);
+    expect(modules.count('reinitialize')).toBe(0);
+  });
+});
+
+test('disposing closes all, and nothing is opened any more', async () => {
+  const users = [await open(CARD), await open(OTHER)];
+  await tokens[Symbol.asyncDispose]();
+  expect(modules.openSessions).toBe(0);
+  for (const user of users) await expect(user.run(sign)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  await expect(open(CARD)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+});
