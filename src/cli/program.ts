@@ -86,7 +86,10 @@ function withTunnelOptions(command: Command): Command {
     )
     .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration')
     .addOption(keyOption())
-    .option('--cert <cert>', "the key's certificate, for --management-external-cert: a file or a pkcs11: URI")
+    .option(
+      '--cert <cert>',
+      "the key's certificate, a file or a pkcs11: URI, which OpenVPN gets by management-external-cert",
+    )
     .addOption(
       new Option(
         '--on-token-removal <action>',
