@@ -25,7 +25,7 @@ export class Keyring implements AsyncDisposable {
   /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
   constructor(settings: TokenSettings, surroundings: Surroundings) {
     const { modules, pins, deadline } = settings;
-    const { environment, execPath, emit, pid, uid, clock } = surroundings;
+    const { environment, execPath, emit, pid, uid, clock, spawn } = surroundings;
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.secrets = new KeySecrets(pins, secretsSurroundings(surroundings));
@@ -37,6 +37,7 @@ export class Keyring implements AsyncDisposable {
     if (modules.showOutput) emit({ type: 'module-output-shown' });
     this.#hosts = new ModuleHosts({
       clock,
+      spawn,
       execPath,
       deadline,
       initArgs: modules.initArgs,

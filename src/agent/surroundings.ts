@@ -1,4 +1,5 @@
 import type { SecretsSurroundings } from '../config/secrets.ts';
+import type { Spawn } from '../pkcs11/index.ts';
 import type { Emit } from './events.ts';
 import type { Network } from './tunnel.ts';
 import type { Clock } from '../clock.ts';
@@ -17,6 +18,8 @@ export interface Surroundings {
   readonly environment: NodeJS.ProcessEnv;
   /** The Node that module hosts run on. */
   readonly execPath: string;
+  /** Starts module hosts. Default: node:child_process. */
+  readonly spawn?: Spawn | undefined;
   /** The terminal, as far as there is one. */
   readonly terminal: Terminal;
 }

@@ -3,6 +3,7 @@
  * and cli, which come in by this door only.
  */
 export type { Module } from './host/module.ts';
+export type { Spawn } from './host/launch.ts';
 export { ModuleHosts } from './host/module-hosts.ts';
 export type { ModuleHostEvent, ModuleHostOptions } from './host/options.ts';
 export type { TokenInfo } from './host/protocol.ts';
