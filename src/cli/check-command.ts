@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { disturbance } from '../check/directives.ts';
 import type { ManagementCheck } from '../check/daemon.ts';
@@ -11,6 +10,7 @@ import { keySettings, tokenSettings, tunnelSettings, type TunnelFlags } from '..
 import { managementPassword, publicPasswordWord } from '../config/secrets.ts';
 import type { TunnelSettings } from '../config/settings.ts';
 import { configCertificate } from '../config/config-certificate.ts';
+import { ownUser } from '../own-user.ts';
 import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';
 import { printableJson } from '../telemetry/printable.ts';
@@ -104,7 +104,7 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
     directives: config?.directives,
     configCertificate: config && configCertificate(config),
     installedRelease,
-    user: userInfo().username,
+    user: ownUser().name,
     now: Date.now(),
   };
   await (flags.login === true ? keyring.waiting(key, '', () => checkSetup(setup, report)) : checkSetup(setup, report));

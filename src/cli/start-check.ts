@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import type { Emit } from '../agent/events.ts';
 import { checkStart } from '../check/start.ts';
 import { explained } from '../check/verdict.ts';
@@ -6,6 +5,7 @@ import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import type { OpenVpnConfig } from '../config/openvpn-config.ts';
 import { commandLineHint } from './hints.ts';
+import { ownUser } from '../own-user.ts';
 import { installedRelease } from './installed-release.ts';
 
 /**
@@ -22,7 +22,7 @@ export async function tellStartCheck(
     configCertificate: config && configCertificate(config),
     key,
     installedRelease,
-    user: userInfo().username,
+    user: ownUser().name,
     now: Date.now(),
   };
   await checkStart(options, (verdict) => {

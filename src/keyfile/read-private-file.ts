@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { userInfo } from 'node:os';
+import { ownUser } from '../own-user.ts';
 import { AgentError, errorText } from '../errors.ts';
 import { mayCome, readFileLimited } from '../read-file-limited.ts';
 import { pemBlocks } from './pem.ts';
@@ -40,7 +40,7 @@ function refusePublic(bytes: Buffer, path: string): void {
 }
 
 function refuseReadable(status: Stats, path: string): void {
-  const closedTo = status.uid === userInfo().uid ? 0o077 : 0o007;
+  const closedTo = status.uid === ownUser().uid ? 0o077 : 0o007;
   if ((status.mode & closedTo) === 0) return;
   const mode = (status.mode & 0o777).toString(8).padStart(4, '0');
   throw new AgentError('ERR_KEY_PERMISSIONS', `others can read the key file ${path} (mode ${mode})`, {

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
-import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { ownUser } from '../../own-user.ts';
 import { readFileLimited } from '../../read-file-limited.ts';
 
 /** Where p11-kit's configuration lies. */
@@ -34,10 +34,11 @@ const MODULE_FILE = /^([A-Za-z0-9][A-Za-z0-9_,.-]*)\.module$/;
 
 /** As p11-kit is built in distributions. */
 function p11KitFolders(): P11KitFolders {
+  const { uid, home } = ownUser();
   return {
     packages: '/usr/share/p11-kit/modules',
     system: '/etc/pkcs11',
-    user: userInfo().uid === 0 ? undefined : join(homedir(), '.config', 'pkcs11'),
+    user: uid === 0 || home === undefined ? undefined : join(home, '.config', 'pkcs11'),
   };
 }
 

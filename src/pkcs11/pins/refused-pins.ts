@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { ownUser } from '../../own-user.ts';
 import { lockFile } from './file-lock.ts';
 import { PinMemory, type PinTrial, type RecordAccess, type RecordStore } from './pin-memory.ts';
 import { formatRecords, parseRecords, type PinRecord } from './pin-record.ts';
@@ -12,16 +12,6 @@ import { safeStateFolder } from './state-folder.ts';
 function tokenName({ manufacturer, model, serial, label }: TokenInfo): string {
   const hash = createHash('sha256').update(JSON.stringify([manufacturer, model, serial, label]));
   return `refused-pin-${hash.digest('hex').slice(0, 24)}.json`;
-}
-
-/** This user as far as the system knows him. */
-function ownUid(): number | undefined {
-  try {
-    const { uid } = userInfo();
-    return uid < 0 ? undefined : uid;
-  } catch {
-    return undefined; // a user without a name
-  }
 }
 
 /** A file a token, in a folder that no other user can change. */
@@ -80,7 +70,7 @@ export class RefusedPins extends PinMemory {
    * @param pid this process's, which its locks tell to those that wait
    * @param uid this process's effective user
    */
-  constructor(folder: string | (() => string), pid: number, uid: number | undefined = ownUid()) {
+  constructor(folder: string | (() => string), pid: number, uid: number | undefined = ownUser().uid) {
     super(new FileStore(typeof folder === 'string' ? () => folder : folder, pid, uid));
   }
 }
