@@ -5,7 +5,7 @@ import { Listeners } from '../listeners.ts';
 import { unlessAborted } from '../promises.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import type { Availability, Signer, VerifiedSignature } from '../signing/signer.ts';
-import { isRequestsFault, KeyCopy, type FailoverEvent, type KeySource } from './key-copy.ts';
+import { isRequestsFault, KeyCopy, tooLong, type FailoverEvent, type KeySource } from './key-copy.ts';
 
 export interface FailoverOptions {
   /** Milliseconds until the next copy is asked as well. */
@@ -107,7 +107,7 @@ export class FailoverKey implements Signer {
     let failure: unknown;
     for (const copy of this.#byTurn()) {
       if (signal?.aborted === true) break;
-      const latest = copy.sign(request, signal);
+      const latest = copy.sign(request, signal, this.#patience);
       latest.catch(() => undefined); // it may fail when another one has signed
       try {
         return await this.#inTime(latest, earlier);
@@ -145,11 +145,11 @@ export class FailoverKey implements Signer {
     earlier: readonly Promise<VerifiedSignature>[],
   ): Promise<VerifiedSignature> {
     const done = new AbortController();
-    const tooLong = sleep(this.#patience, undefined, { signal: done.signal }).then(() => {
-      throw new AgentError('ERR_KEY_TIMEOUT', `a copy of the key took longer than ${this.#patience} ms`);
+    const impatience = sleep(this.#patience, undefined, { signal: done.signal }).then(() => {
+      throw tooLong(this.#patience);
     });
     try {
-      return await Promise.race([latest, firstSignature(earlier), tooLong]);
+      return await Promise.race([latest, firstSignature(earlier), impatience]);
     } finally {
       done.abort();
     }

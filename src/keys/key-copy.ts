@@ -1,4 +1,4 @@
-import { errorCode, errorText } from '../errors.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import { verifySignature, type Signer, type VerifiedSignature } from '../signing/signer.ts';
 
@@ -109,10 +109,17 @@ export class KeyCopy implements AsyncDisposable {
   }
 
   /**
-   * Signs and verifies, after opening the copy if need be: a copy that gives wrong signatures is a copy that fails.
+   * Signs and verifies, after opening the copy if need be: a copy that gives wrong signatures is a copy that fails. So is one
+   * that takes too long, at once: when another one has signed, its own end may be that it was given up.
+   * @param patience milliseconds
    * @throws AgentError ERR_SIGNATURE_INVALID, and what {@link Signer.sign} and opening throw
    */
-  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<VerifiedSignature> {
+  async sign(request: SignatureRequest, signal: AbortSignal | undefined, patience: number): Promise<VerifiedSignature> {
+    let isCounted = false as boolean;
+    const late = setTimeout(() => {
+      isCounted = true;
+      this.failed(tooLong(patience));
+    }, patience);
     try {
       const signer = await this.#open();
       // to its end, although another copy may have signed meanwhile: how it ends says whether this copy works
@@ -120,8 +127,10 @@ export class KeyCopy implements AsyncDisposable {
       this.#works();
       return signature;
     } catch (error) {
-      if (!isRequestsFault(error)) this.failed(error);
+      if (!isRequestsFault(error) && !isCounted) this.failed(error);
       throw error;
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -158,4 +167,9 @@ export class KeyCopy implements AsyncDisposable {
     const signer = this.#signer ?? (await this.#opening?.catch(() => undefined));
     await signer?.[Symbol.asyncDispose]();
   }
+}
+
+/** Why a copy counts as failed that has not signed in so many milliseconds. */
+export function tooLong(patience: number): AgentError {
+  return new AgentError('ERR_KEY_TIMEOUT', `a copy of the key took longer than ${patience} ms`);
 }

@@ -116,6 +116,26 @@ describe('a key in two places', () => {
     const signed = signedBy(key);
     await vi.advanceTimersByTimeAsync(PATIENCE);
     expect(await signed).toBe('second');
+    // and the next one none
+    expect(await signedBy(key)).toBe('second');
+    expect(events).toEqual(['A: copy-failed']);
+  });
+
+  test('one that was given up as another had signed has failed, once', async () => {
+    const key = await open();
+    const answered = new AbortController();
+    first.trouble = () =>
+      new Promise((_, reject) => {
+        answered.signal.addEventListener('abort', () => {
+          reject(new AgentError('ERR_ABORTED', 'given up'));
+        });
+      });
+    const signed = key.sign(REQUEST, answered.signal);
+    await vi.advanceTimersByTimeAsync(PATIENCE);
+    await signed;
+    answered.abort();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(events).toEqual(['A: copy-failed']);
   });
 
   test('one that fails when another has signed long ago has failed all the same', async () => {
