@@ -22,6 +22,8 @@ interface RunningTunnel {
   /** Settles when the last request is answered; undefined until it is served. */
   serving: Promise<void> | undefined;
   ending: Promise<void> | undefined;
+  /** Why its key is of no use, if it ended for that. */
+  failure: { readonly error: unknown } | undefined;
 }
 
 /**
@@ -34,9 +36,9 @@ export class Agent implements AsyncDisposable {
   readonly #keyring: Keyring;
   readonly #keys = new Map<string, RunningKey>();
   readonly #tunnels = new Map<string, RunningTunnel>();
+  readonly #starting = new Set<string>();
   readonly #stop = new AbortController();
-  /** Why the first tunnel ended whose key is of no use. */
-  #failure: { readonly error: unknown } | undefined;
+  #unlink: () => void = () => undefined;
 
   private constructor(settings: Settings, surroundings: Surroundings) {
     this.#settings = settings;
@@ -57,13 +59,15 @@ export class Agent implements AsyncDisposable {
     };
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
+    agent.#unlink = () => {
+      signal.removeEventListener('abort', stop);
+    };
     try {
       for (const [name, key] of Object.entries(settings.keys)) agent.startKey(name, key);
       for (const [name, tunnel] of Object.entries(settings.tunnels)) await agent.#listen(name, tunnel);
-      signal.throwIfAborted();
+      agent.#refuseAfterStop();
     } catch (error) {
       await agent[Symbol.asyncDispose]();
-      if (signal.aborted) throw new AgentError('ERR_ABORTED', 'told to stop at the start', { cause: error });
       throw error;
     }
     for (const running of agent.#tunnels.values()) agent.#run(running);
@@ -112,7 +116,7 @@ export class Agent implements AsyncDisposable {
     await this.startTunnel(name, settings);
   }
 
-  /** Ends all tunnels, as {@link stopTunnel} does; a prompt that stands is not answered any more. */
+  /** Ends all tunnels, as {@link stopTunnel} does, and starts none any more. A prompt that stands is the terminal's to give up. */
   stop(): void {
     this.#stop.abort();
     for (const key of this.#keys.values()) key.giveUp();
@@ -124,15 +128,21 @@ export class Agent implements AsyncDisposable {
    */
   async ended(): Promise<void> {
     await Promise.all([...this.#tunnels.values()].map(ended));
-    if (this.#failure) throw this.#failure.error;
+    const failed = [...this.#tunnels.values()].find(({ failure }) => failure);
+    if (failed?.failure) throw failed.failure.error;
   }
 
   /** Ends everything. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#unlink();
     this.stop();
     await Promise.all([...this.#tunnels.keys()].map((name) => this.stopTunnel(name)));
     await Promise.all([...this.#keys.values()].map((key) => key[Symbol.asyncDispose]()));
     await this.#keyring[Symbol.asyncDispose]();
+  }
+
+  #refuseAfterStop(): void {
+    if (this.#stop.signal.aborted) throw new AgentError('ERR_ABORTED', 'the agent was told to stop');
   }
 
   #keyOf(name: string): RunningKey {
@@ -143,7 +153,20 @@ export class Agent implements AsyncDisposable {
 
   /** Makes a tunnel and its relay: both listen from now on, where they are to listen at all. */
   async #listen(name: string, settings: TunnelSettings): Promise<RunningTunnel> {
-    if (this.#tunnels.has(name)) throw new AgentError('ERR_USAGE', `there are two tunnels '${name}'`);
+    this.#refuseAfterStop();
+    if (this.#tunnels.has(name) || this.#starting.has(name))
+      throw new AgentError('ERR_USAGE', `there are two tunnels '${name}'`);
+    this.#starting.add(name);
+    try {
+      const running = await this.#open(settings);
+      this.#tunnels.set(name, running);
+      return running;
+    } finally {
+      this.#starting.delete(name);
+    }
+  }
+
+  async #open(settings: TunnelSettings): Promise<RunningTunnel> {
     const key = this.#keyOf(settings.key);
     const surroundings = this.#surroundings;
     const { clock, network } = surroundings;
@@ -159,12 +182,11 @@ export class Agent implements AsyncDisposable {
         deadline: this.#settings.tokens.deadline + DEADLINE_MARGIN,
         signal: AbortSignal.any([this.#stop.signal, stop.signal]),
         emit: (event) => {
-          surroundings.emit({ ...event, tunnel: formatManagementAddress(settings.address) });
+          surroundings.emit({ tunnel: formatManagementAddress(settings.address), ...event });
         },
       });
-      const running: RunningTunnel = { settings, tunnel, relay, stop, serving: undefined, ending: undefined };
-      this.#tunnels.set(name, running);
-      return running;
+      this.#refuseAfterStop();
+      return { settings, tunnel, relay, stop, serving: undefined, ending: undefined, failure: undefined };
     } catch (error) {
       await relay?.[Symbol.asyncDispose]();
       throw error;
@@ -184,7 +206,7 @@ export class Agent implements AsyncDisposable {
     running.serving = tunnel.run();
     void ended(running);
     key.opened().catch(() => {
-      if (key.failure) this.#failure ??= key.failure;
+      running.failure = key.failure;
       stop.abort();
     });
   }

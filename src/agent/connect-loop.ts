@@ -3,12 +3,15 @@ import { connectComplaint, NO_GREETING, shortLived } from './connect-complaint.t
 import type { Emit, TunnelEvent } from './events.ts';
 import { type Complaint, Trouble } from './trouble.ts';
 import { type Clock, pause } from '../clock.ts';
-import { unlessAborted } from '../promises.ts';
+import { unlessAborted, within } from '../promises.ts';
 
 /** How to connect to one daemon, and what to do then. */
 export interface ConnectLoopOptions {
-  /** One try to connect. `onConnected` is called when something accepted the connection, before the greeting. */
-  readonly connect: (onConnected: () => void) => Promise<ManagementClient>;
+  /**
+   * One try to connect. `onConnected` is called when something accepted the connection, before the greeting; `signal` gives it
+   * up, and does nothing to a connection that stands.
+   */
+  readonly connect: (onConnected: () => void, signal: AbortSignal) => Promise<ManagementClient>;
   /** Serves a connection until it ends, and says why it did. */
   readonly serve: (client: ManagementClient) => Promise<string>;
   readonly signal: AbortSignal;
@@ -56,14 +59,15 @@ function isAborted(signal: AbortSignal): boolean {
 async function serveOnce(options: ConnectLoopOptions, connecting: Trouble): Promise<Complaint | undefined> {
   const { connect, serve, signal, emit, clock } = options;
   const greeting = new Trouble(emit, 'greeting', clock);
+  // the tunnel's own signal would close a connection that stands before its requests are answered
+  const limit = within(0, signal);
   try {
-    const client = await closedIfLate(
-      connect(() => {
-        connecting.hush();
-        greeting.set(NO_GREETING);
-      }),
-      signal,
-    );
+    const onConnected = (): void => {
+      connecting.hush();
+      greeting.set(NO_GREETING);
+    };
+    const client = await closedIfLate(connect(onConnected, limit.signal), signal);
+    limit[Symbol.dispose]();
     greeting.clear();
     const stopWaiting = clock.after(STABLE, () => {
       connecting.clear();
@@ -75,6 +79,7 @@ async function serveOnce(options: ConnectLoopOptions, connecting: Trouble): Prom
   } catch (error) {
     return connectComplaint(error);
   } finally {
+    limit[Symbol.dispose]();
     greeting.stop();
   }
 }

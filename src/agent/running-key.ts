@@ -1,7 +1,7 @@
 import { pause } from '../clock.ts';
 import type { X509Certificate } from 'node:crypto';
 import type { KeySettings } from '../config/settings.ts';
-import { errorCode, errorText } from '../errors.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import type { Keyring } from './keyring.ts';
@@ -44,6 +44,10 @@ export class RunningKey implements AsyncDisposable {
     const { emit } = this.#surroundings;
     try {
       const opened = await this.#openWithPatience();
+      if (this.#stop.signal.aborted) {
+        await opened[Symbol.asyncDispose]();
+        throw new AgentError('ERR_ABORTED', `${opened.signer.name} is not wanted any more`);
+      }
       const [certificate] = opened.certificates;
       emit({ type: 'key-ready', key: opened.signer.name, ...certificateFields(certificate) });
       return opened;
@@ -72,6 +76,10 @@ export class RunningKey implements AsyncDisposable {
         }
         absent.set({ trouble: 'token-absent', level: 'warn', details: { error: errorText(error) } });
         await pause(clock, RETRY, signal);
+        if (isAborted(signal)) {
+          absent.stop();
+          throw error;
+        }
       }
     }
   }
@@ -92,4 +100,9 @@ export class RunningKey implements AsyncDisposable {
 function certificateFields(certificate: X509Certificate | undefined): { certificate?: string; validTo?: string } {
   if (!certificate) return {};
   return { certificate: nameOnOneLine(certificate.subject), validTo: certificate.validTo };
+}
+
+/** TypeScript takes `aborted` for settled once it was looked at. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

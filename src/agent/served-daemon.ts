@@ -127,6 +127,8 @@ export class ServedDaemon {
   /** Begins with what a notification wants. Settles when the next one may be taken. */
   async #take(notification: Notification): Promise<void> {
     const { relay, emit } = this.#options;
+    // what is still to be read of a connection that has gone is not acted on: no one would take it back
+    if (this.#isGone && notification.type !== 'FATAL') return;
     switch (notification.type) {
       case 'PK_SIGN':
       case 'RSA_SIGN': {

@@ -142,8 +142,10 @@ export class Tunnel {
     const { address, network, signal, emit, clock } = this.#options;
     await connectLoop({
       // without a limit of time: a daemon serves one client, and another may have the seat for hours
-      connect: async (onConnected) =>
-        await network.connect(address, { ...(await this.#clientOptions()), connectTimeout: 0, onConnected }),
+      connect: async (onConnected, giveUp) => {
+        const options = { ...(await this.#clientOptions()), connectTimeout: 0, onConnected, signal: giveUp };
+        return await network.connect(address, options);
+      },
       serve: async (client) => reasonText(await this.#serve(client)),
       ...{ signal, emit, clock },
     });

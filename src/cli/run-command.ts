@@ -1,6 +1,7 @@
 import { Agent } from '../agent/agent.ts';
 import { settingsOf, type TunnelFlags } from '../config/flags.ts';
 import { errorCode } from '../errors.ts';
+import { BoundServer } from '../management/internal.ts';
 import type { LogLevel } from '../telemetry/log.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { catchTheRest } from './last-net.ts';
@@ -19,7 +20,10 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const log = stderrLog(flags.logLevel);
   const stop = new AbortController();
   handleSignals(stop, log);
-  catchTheRest(log, endAtOnce);
+  catchTheRest(log, (error) => {
+    BoundServer.removeFiles();
+    endAtOnce(error);
+  });
   await forbidCoreDumps();
   try {
     const surroundings = processSurroundings(log);

@@ -61,6 +61,8 @@ class Terminal {
   #stream: ReadStream | undefined;
   #users = 0;
   #prompt: Prompt | undefined;
+  /** Settles with the last question: what is typed must never answer another one. */
+  #asked: Promise<unknown> = Promise.resolve();
   #escape: 'none' | 'begun' | 'open' = 'none';
   /** The process is about to stop: nobody is asked any more. */
   #isStopped = false;
@@ -90,10 +92,16 @@ class Terminal {
   }
 
   /**
-   * Asks for a secret without echo; standard input may be something else.
+   * Asks for a secret without echo, when the question before was answered; standard input may be something else.
    * @throws AgentError ERR_PIN_REQUIRED where there is no terminal or nothing is typed, ERR_ABORTED on Ctrl-C and at a stop
    */
-  async ask(what: string): Promise<Secret> {
+  ask(what: string): Promise<Secret> {
+    const asked = this.#asked.then(() => this.#ask(what));
+    this.#asked = asked.catch(() => undefined);
+    return asked;
+  }
+
+  async #ask(what: string): Promise<Secret> {
     this.#refuseAfterStop(what);
     this.#open();
     const stream = this.#stream;

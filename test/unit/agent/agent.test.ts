@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -138,6 +139,43 @@ describe('tunnels of one agent', () => {
     stop.abort();
     await agent.ended();
     await daemon.gone();
+  });
+});
+
+describe('a stop', () => {
+  test('while tunnels start leaves none behind, and none can be started any more', async () => {
+    const [a, b] = [await tunnel(), await tunnel()];
+    await using agent = await open(settings({ one: keyIn() }));
+    const both = await Promise.allSettled([agent.startTunnel('x', a.settings), agent.startTunnel('x', b.settings)]);
+    expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    agent.stop();
+    await agent.ended();
+    await expect(agent.startTunnel('y', b.settings)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  });
+
+  test('takes the agent off the signal that it was given', async () => {
+    const before = getEventListeners(stop.signal, 'abort').length;
+    for (let times = 0; times < 3; times += 1) await (await open(settings({ one: keyIn() })))[Symbol.asyncDispose]();
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(before);
+  });
+
+  test('while a key is opened closes it as soon as it is open', async () => {
+    const around = surroundings();
+    let goOn = (): void => undefined;
+    const during = async <Result>(_: boolean, __: string, work: () => Promise<Result>): Promise<Result> => {
+      await new Promise<void>((resolve) => (goOn = resolve));
+      return await work();
+    };
+    await using agent = await Agent.open(
+      settings({ one: keyIn() }),
+      { ...around, terminal: { ...around.terminal, during } },
+      stop.signal,
+    );
+    const key = agent.key('one');
+    await agent.stopKey('one');
+    goOn();
+    await expect(key).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(events.map(({ type }) => type)).toEqual(['key-given-up']);
   });
 });
 

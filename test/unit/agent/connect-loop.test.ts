@@ -19,15 +19,18 @@ interface Bed {
   readonly pass: (seconds: number) => Promise<void>;
 }
 
-function bed(connect: (onConnected: () => void) => Promise<ManagementClient>, serve = 'closed by the daemon'): Bed {
+function bed(
+  connect: (onConnected: () => void, signal: AbortSignal) => Promise<ManagementClient>,
+  serve = 'closed by the daemon',
+): Bed {
   const clock = new FakeClock();
   const events: TunnelEvent[] = [];
   const tries: number[] = [];
   const stop = new AbortController();
   const loop = connectLoop({
-    connect: (onConnected) => {
+    connect: (onConnected, signal) => {
       tries.push(clock.now() / 1000);
-      return connect(onConnected);
+      return connect(onConnected, signal);
     },
     serve: () => Promise.resolve(serve),
     signal: stop.signal,
@@ -94,6 +97,24 @@ test('a connection that comes after the stop is closed', async () => {
   arrive?.(Object.assign(Object.create(ManagementClient.prototype) as ManagementClient, { close }));
   await turn();
   expect(isClosed).toBe(true);
+});
+
+test('a stop gives up a connection that is not greeted, and leaves one that stands to be served to its end', async () => {
+  const signals: AbortSignal[] = [];
+  const waiting = bed((_, signal) => {
+    signals.push(signal);
+    return new Promise(() => undefined);
+  });
+  waiting.stop.abort();
+  await waiting.loop;
+  const standing = bed((_, signal) => {
+    signals.push(signal);
+    return Promise.resolve(Object.create(ManagementClient.prototype) as ManagementClient);
+  });
+  await turn();
+  standing.stop.abort();
+  await standing.loop;
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
 });
 
 test('connections that do not last are told', async () => {
