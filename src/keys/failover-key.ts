@@ -71,13 +71,16 @@ export class FailoverKey implements Signer {
     const results = await Promise.allSettled(sources.map(({ open }) => open()));
     const signers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+    // what the operator got wrong does not pass, whatever else fails
+    const mistake = errors.find((error) => errorCode(error) === 'ERR_USAGE');
+    if (mistake !== undefined) {
+      await closeAll(signers);
+      throw mistake as Error;
+    }
     const [first, ...others] = signers;
     if (!first) throw whyNoneOpens(errors);
     const failover = new FailoverKey(first, sources, options);
     try {
-      // what the operator got wrong does not pass
-      const mistake = errors.find((error) => errorCode(error) === 'ERR_USAGE');
-      if (mistake !== undefined) throw mistake as Error;
       for (const other of others) failover.#checkIsSame(other);
     } catch (error) {
       await closeAll(signers);

@@ -98,7 +98,7 @@ export class KeyCopy implements AsyncDisposable {
     this.#failures++;
     this.#pausedUntil = Date.now() + pause;
     this.#owner.onEvent?.({ type: 'copy-failed', key: this.#source.key, error: errorText(error), pause });
-    if (this.#signer || this.#isClosed) return;
+    if (this.#signer || this.#opening || this.#isClosed) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
       this.#open().catch((reason: unknown) => {
@@ -135,6 +135,7 @@ export class KeyCopy implements AsyncDisposable {
   }
 
   async #open(): Promise<Signer> {
+    if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.#source.key} is closed`);
     if (this.#signer) return this.#signer;
     clearTimeout(this.#retry);
     this.#opening ??= this.#openOnce().finally(() => {

@@ -137,7 +137,8 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
       shape: options.shape ?? shapeOf(words, this.daemonVersion.management),
       says: entry?.says ?? /^/,
       claims: entry?.claims,
-      body,
+      // as the daemon's own lines are read
+      body: body?.map((each) => Buffer.from(each, encoding).toString('utf8')),
     };
     return this.submit(command, options);
   }

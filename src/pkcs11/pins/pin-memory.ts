@@ -129,7 +129,7 @@ export class PinMemory {
         hint: `it counts as refused; correct the PIN at its source, or, if it is right, ${cure}`,
       });
     }
-    if (times.length > 0 && pinState(token).tries !== 'ok') {
+    if (times.length > 0 && ['count low', 'final try'].includes(pinState(token).tries)) {
       throw new UnsettledLogin(`${said}, and has few tries left`, {
         mayTryAgain: false,
         hint: `log in by hand with the right PIN, then ${cure}`,

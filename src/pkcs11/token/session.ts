@@ -42,6 +42,7 @@ export class TokenSession {
   #opening: Promise<OpenSession> | undefined;
   #running = 0;
   #absence: Absence | undefined;
+  #absences = 0;
   #isClosed = false;
 
   constructor(options: TokenSessionOptions) {
@@ -160,14 +161,21 @@ export class TokenSession {
 
   async #recoverAloud(step: RecoveryStep, error: unknown): Promise<void> {
     const { onEvent, label } = this.#options;
-    onEvent({ type: 'recovering', token: label, step, error: errorText(error) });
+    if (!this.#isClosed) onEvent({ type: 'recovering', token: label, step, error: errorText(error) });
     await this.recover(step, error);
+  }
+
+  /** How often it was away. */
+  get absences(): number {
+    return this.#absences;
   }
 
   /** The token can't be used; told once, until it is found again. */
   lose(error: unknown): void {
-    if (this.#absence) return;
+    // its owner let go of it: that is not the token's loss
+    if (this.#absence || this.#isClosed) return;
     this.#absence = absence();
+    this.#absences++;
     const { onEvent, label } = this.#options;
     onEvent({ type: 'lost', token: label, error: errorText(error) });
   }

@@ -4,7 +4,7 @@ import { BRIEF, pollStep, type Neighbours } from './recovery.ts';
 import type { TokenSession } from './session.ts';
 
 /** What the watch needs of a session. */
-export type WatchedSession = Pick<TokenSession, 'isInUse' | 'isAway' | 'open' | 'recover' | 'lose'>;
+export type WatchedSession = Pick<TokenSession, 'isInUse' | 'isAway' | 'absences' | 'open' | 'recover' | 'lose'>;
 
 /** A module host that grew beyond this is replaced when nothing is under way. */
 const MAX_HOST_BYTES = 512 * 1024 * 1024;
@@ -18,6 +18,8 @@ export class TokenWatch {
   #stopTimer: () => void = () => undefined;
   /** Polls since the token went away. */
   #polls = 0;
+  /** Which of its absences they count for. */
+  #absence = 0;
 
   /** @param neighbours what other tokens of the module would lose by a recovery step for this one */
   constructor(session: WatchedSession, clock: Clock, neighbours: () => Neighbours) {
@@ -66,6 +68,9 @@ export class TokenWatch {
 
   /** Is it there again? */
   async #poll(): Promise<void> {
+    // counted anew each time that it goes away, also where a request found it in between
+    if (this.#absence !== this.#session.absences) this.#polls = 0;
+    this.#absence = this.#session.absences;
     this.#polls++;
     await this.#session.recover(pollStep(this.#polls, this.#neighbours()));
     await this.#session.open();
@@ -73,7 +78,6 @@ export class TokenWatch {
 
   /** @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_*, ERR_MODULE_* if it is not there, or the session does not live */
   async #inspect(): Promise<void> {
-    this.#polls = 0;
     const { host, session, token } = await this.#session.open();
     const { tokens, rss } = await host.call('tokens', {}, BRIEF);
     if (!tokens.some(({ serial, slot }) => serial === token.serial && slot === token.slot)) {

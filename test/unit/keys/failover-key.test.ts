@@ -163,6 +163,17 @@ describe('a key in two places', () => {
     expect(await signedBy(key)).toBe('second');
   });
 
+  test('a mistake of the operator is told, although no copy opens', async () => {
+    const opening = FailoverKey.open(
+      [
+        { key: 'A', open: () => Promise.reject(new AgentError('ERR_TOKEN_ABSENT', 'gone')) },
+        { key: 'B', open: () => Promise.reject(new AgentError('ERR_USAGE', 'two PIN sources')) },
+      ],
+      { patience: PATIENCE },
+    );
+    await expect(opening).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  });
+
   test('none works: the first one that was asked says why', async () => {
     const key = await open();
     first.trouble = failed;

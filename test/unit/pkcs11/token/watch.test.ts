@@ -11,6 +11,7 @@ const TOKEN = fakeToken('card');
 class FakeSession implements WatchedSession {
   isInUse = false;
   isAway = false;
+  absences = 0;
   readonly notes: string[] = [];
   readonly modules = new FakeModules(TOKEN);
   host: FakeModule | undefined;
@@ -34,6 +35,7 @@ class FakeSession implements WatchedSession {
 
   lose(): void {
     this.isAway = true;
+    this.absences++;
     this.notes.push('lost');
   }
 }
@@ -152,6 +154,13 @@ describe('a token that is away', () => {
     expect(await polls(2)).toEqual(['start a new module host']);
     expect(session.isAway).toBe(false);
     session.isAway = true;
+    session.absences++;
+    expect(await polls(1)).toEqual(['reopen the session']);
+  });
+
+  test('that a request found, and that went away again before the next look, counts anew too', async () => {
+    await polls(2);
+    session.absences++;
     expect(await polls(1)).toEqual(['reopen the session']);
   });
 });
