@@ -76,3 +76,8 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): P
     signal.removeEventListener('abort', onAbort);
   }
 }
+
+/** Whether it has aborted by now: TypeScript takes `aborted` for settled once it was looked at. */
+export function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

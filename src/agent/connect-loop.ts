@@ -3,7 +3,7 @@ import { connectComplaint, NO_GREETING, shortLived } from './connect-complaint.t
 import type { Emit, TunnelEvent } from './events.ts';
 import { type Complaint, Trouble } from './trouble.ts';
 import { type Clock, pause } from '../clock.ts';
-import { unlessAborted, within } from '../promises.ts';
+import { isAborted, unlessAborted, within } from '../promises.ts';
 
 /** How to connect to one daemon, and what to do then. */
 export interface ConnectLoopOptions {
@@ -48,11 +48,6 @@ export async function connectLoop(options: ConnectLoopOptions): Promise<void> {
     delay = Math.min(2 * delay, isMistake ? LAST_RETRY_OF_MISTAKES : LAST_RETRY);
   }
   connecting.stop();
-}
-
-/** TypeScript takes `aborted` for settled once it was looked at. */
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }
 
 /** One connection, from the try to its end. @returns what kept it from being made, or from lasting */

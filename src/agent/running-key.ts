@@ -4,6 +4,7 @@ import type { KeySettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
+import { isAborted } from '../promises.ts';
 import type { Keyring } from './keyring.ts';
 import type { Surroundings } from './surroundings.ts';
 import { Trouble } from './trouble.ts';
@@ -70,13 +71,12 @@ export class RunningKey implements AsyncDisposable {
         absent.clear();
         return opened;
       } catch (error) {
-        if (!this.#settings.waitForToken || errorCode(error) !== 'ERR_TOKEN_ABSENT' || signal.aborted) {
-          absent.stop();
-          throw error;
+        const mayCome = this.#settings.waitForToken && errorCode(error) === 'ERR_TOKEN_ABSENT';
+        if (mayCome && !isAborted(signal)) {
+          absent.set({ trouble: 'token-absent', level: 'warn', details: { error: errorText(error) } });
+          await pause(clock, RETRY, signal);
         }
-        absent.set({ trouble: 'token-absent', level: 'warn', details: { error: errorText(error) } });
-        await pause(clock, RETRY, signal);
-        if (isAborted(signal)) {
+        if (!mayCome || isAborted(signal)) {
           absent.stop();
           throw error;
         }
@@ -100,9 +100,4 @@ export class RunningKey implements AsyncDisposable {
 function certificateFields(certificate: X509Certificate | undefined): { certificate?: string; validTo?: string } {
   if (!certificate) return {};
   return { certificate: nameOnOneLine(certificate.subject), validTo: certificate.validTo };
-}
-
-/** TypeScript takes `aborted` for settled once it was looked at. */
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }
