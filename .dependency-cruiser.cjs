@@ -69,6 +69,9 @@ const DOORS = {
   pkcs11: '^src/pkcs11/index\\.ts$',
 };
 
+/** Packages that the build puts into the command: development dependencies to npm. */
+const BUNDLED = 'node_modules/(commander|pino)/';
+
 const files = (room) => `^src/${room}/[^/]+\\.ts$`;
 
 module.exports = {
@@ -118,7 +121,24 @@ module.exports = {
       name: 'no-dev-dependencies',
       severity: 'error',
       from: { path: '^src/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
+      to: {
+        pathNot: BUNDLED,
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'bundled-packages-in-the-command-only',
+      comment: 'they are in dist/program, and not installed: the library can not have them',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(cli|telemetry)/' },
+      to: { path: BUNDLED },
+    },
+    {
+      name: 'nothing-of-the-command-in-the-library',
+      severity: 'error',
+      from: { path: '^src/(index|management/index)\\.ts$' },
+      to: { path: '^src/(cli|telemetry)/', reachable: true },
     },
   ],
   options: {

@@ -6,7 +6,9 @@
 # - SIGUSR1 opens Node's debugger. Node 20 has no option against that; a debugger that is to listen on an address that no
 #   machine has (0.0.0.1) fails to open, whatever comes when.
 # - Signals that come before Node starts, and real-time signals at any time, would end the process: they are ignored.
+# - A core dump may hold a PIN: there is none, of this process and of all that it starts.
 # - NODE_OPTIONS may open a debugger too. It belongs to whoever set it for some other program.
+ulimit -c 0 2>/dev/null
 command trap '' HUP QUIT USR1 USR2 ALRM VTALRM PROF \
   34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 2>/dev/null
 case ${NODE_OPTIONS-} in
@@ -17,4 +19,4 @@ exec node --inspect-port=0.0.0.1:65535 -- "$0" "$@"
 process.on('SIGUSR1', () => undefined);
 // Node gives all other signals their default back when it starts. These are what people send to daemons; the rest follows.
 if (process.argv[2] === 'run') for (const name of ['SIGHUP', 'SIGUSR2', 'SIGALRM', 'SIGQUIT']) process.on(name, () => undefined);
-import('../dist/cli/main.js');
+require('../dist/program/main.cjs');

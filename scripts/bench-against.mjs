@@ -33,7 +33,7 @@ async function measure(checkout) {
   await new Promise((done) => server.listen(path, done));
   const connected = new Promise((done) => server.once('connection', done));
   const began = performance.now();
-  const main = join(checkout, 'dist/cli/main.js');
+  const main = join(checkout, 'bin/pksigd.cjs');
   const child = spawn(process.execPath, [main, 'run', '--management', path, 'unix', '--key', key], { stdio: 'ignore' });
   const socket = await connected;
   const start = performance.now() - began;

@@ -42,7 +42,7 @@ async function measure() {
     execFileSync('openssl', ['ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', path('key.pem')]);
     const server = createServer().listen(path('daemon.sock'));
     await once(server, 'listening');
-    const main = new URL('../../dist/cli/main.js', import.meta.url).pathname;
+    const main = new URL('../../bin/pksigd.cjs', import.meta.url).pathname;
     const words = ['run', '--management', path('daemon.sock'), 'unix', '--key', path('key.pem')];
     const relay = ['--relay', path('relay.sock'), 'unix', '--log-level', 'error'];
     children.push(spawn(process.execPath, [main, ...words, ...relay], { stdio: 'inherit' }));

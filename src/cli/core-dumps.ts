@@ -1,10 +1,21 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** Are there none in any case? The shell in bin/pksigd.cjs sees to that. */
+function areForbidden(): boolean {
+  try {
+    return /^Max core file size +0 +0 /m.test(readFileSync('/proc/self/limits', 'latin1'));
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Sets the limit of core dumps to nothing for this process and for all that it starts: none may hold a PIN. util-linux's
- * prlimit is everywhere on Linux; elsewhere the service manager must do it.
+ * prlimit is everywhere on Linux; elsewhere only the command's shell does it.
  */
 export async function forbidCoreDumps(): Promise<void> {
+  if (areForbidden()) return;
   await new Promise<void>((resolve) => {
     execFile('prlimit', [`--pid=${process.pid}`, '--core=0:0'], () => {
       resolve();

@@ -1,6 +1,13 @@
-#!/usr/bin/env node
-// What comes first in every command. Nothing is imported before it: in the time that this takes, SIGUSR1 would open Node's
-// debugger. For the time before see bin/pksigd.cjs.
+// What comes first in every command. Nothing that takes long is imported before it: in that time SIGUSR1 would
+// open Node's debugger. For the time before see bin/pksigd.cjs.
+import { fileURLToPath } from 'node:url';
+import { MEANINGLESS_SIGNALS } from '../signals.ts';
+import { loadProgram } from './code-cache.ts';
+import type { main } from './program.ts';
+
+/** The file that program.ts and all that it imports is in, which the build names. */
+declare const PROGRAM: string;
+
 process.on('SIGUSR1', () => undefined);
 
 /** Closes a debugger that a signal or the environment's NODE_OPTIONS opened; whoever gave Node --inspect keeps it. */
@@ -21,10 +28,9 @@ if (!process.execArgv.some((word) => /^--inspect(-brk|-wait)?(=|$)/.test(word)))
   for (const delay of AGAIN) setTimeout(closeDebugger, delay).unref();
 }
 
-if (process.argv[2] === 'run') {
-  const { MEANINGLESS_SIGNALS } = await import('../signals.ts');
-  for (const name of MEANINGLESS_SIGNALS) process.on(name, () => undefined);
-}
+const isRun = process.argv[2] === 'run';
+if (isRun) for (const name of MEANINGLESS_SIGNALS) process.on(name, () => undefined);
 
-const { main } = await import('./program.ts');
-await main();
+const path = fileURLToPath(new URL(`../program/${PROGRAM}`, import.meta.url));
+const program = loadProgram(path, isRun) as { readonly main: typeof main };
+void program.main();

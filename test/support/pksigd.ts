@@ -2,8 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from './child.ts';
 
-/** The built command's file. */
-export const MAIN: string = join(import.meta.dirname, '../../dist/cli/main.js');
+/** The command's file, which loads what was built. */
+export const MAIN: string = join(import.meta.dirname, '../../bin/pksigd.cjs');
+
+const BUILT = join(import.meta.dirname, '../../dist/program/main.cjs');
 
 export interface PksigdOptions {
   env?: Record<string, string>;
@@ -17,7 +19,7 @@ export type LogLine = Record<string, unknown>;
 /** The built command. Its home, state and runtime folders are the test's. */
 export class Pksigd extends Child {
   constructor(folder: string, args: readonly string[], softhsm2Conf: string | undefined, options: PksigdOptions) {
-    if (!existsSync(MAIN)) throw new Error(`no ${MAIN}: npm run build first`);
+    if (!existsSync(BUILT)) throw new Error(`no ${BUILT}: npm run build first`);
     const env: Record<string, string> = {
       HOME: folder,
       XDG_STATE_HOME: join(folder, 'state'),

@@ -17,13 +17,15 @@ export interface HostProcess {
   readonly prints: readonly Readable[];
 }
 
-const HOST_PROGRAM: string = fileURLToPath(new URL('./process/main.js', import.meta.url));
+const HOST_PROGRAM: string = fileURLToPath(new URL('../../program/module-host.cjs', import.meta.url));
 const REAL_TIME_SIGNALS = Array.from({ length: 31 }, (_, index) => 34 + index).join(' ');
 /**
  * Starts it through a shell, which ignores what Node can't in its first milliseconds, and real-time signals for good. A
- * debugger that is to listen on an address that no machine has does not open, whatever signal comes when.
+ * debugger that is to listen on an address that no machine has does not open, whatever signal comes when. No core dump may
+ * hold a PIN, whoever started the agent.
  */
-const LAUNCHER = `command trap '' HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF ${REAL_TIME_SIGNALS} 2>/dev/null
+const LAUNCHER = `ulimit -c 0 2>/dev/null
+command trap '' HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF ${REAL_TIME_SIGNALS} 2>/dev/null
 exec "$0" --inspect-port=0.0.0.1:65535 "$@"`;
 
 /**

@@ -7,8 +7,12 @@ for (const signal of [...MEANINGLESS_SIGNALS, 'SIGINT', 'SIGTERM', 'SIGTSTP'] as
   process.on(signal, () => undefined);
 }
 
-// only now what takes longer to load
-const { serve } = await import('./serve.ts');
-await serve();
-// no C_Finalize here: modules are known to hang in it. An agent that has the time asks for it, with a deadline
-process.exit(0);
+/** Only now what takes longer to load. */
+async function start(): Promise<void> {
+  const { serve } = await import('./serve.ts');
+  await serve();
+  // no C_Finalize here: modules are known to hang in it. An agent that has the time asks for it, with a deadline
+  process.exit(0);
+}
+
+void start();

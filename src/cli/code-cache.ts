@@ -1,0 +1,84 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { Script } from 'node:vm';
+
+/** Milliseconds after which what was compiled is written down: whatever a first signature takes has been by then. */
+const SETTLED = 10_000;
+const OTHERS_WRITE = 0o022;
+
+/** A file's bytes, if nobody can have written it who could not have written the program itself; else undefined. */
+function readTrusted(path: string, programOwner: number): Buffer | undefined {
+  let file: number | undefined;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const { uid, mode } = fstatSync(file);
+    const isTrusted = (uid === programOwner || uid === 0) && (mode & OTHERS_WRITE) === 0;
+    return isTrusted ? readFileSync(file) : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** Writes a file that is there whole or not at all. It is only a matter of time: no failure is worth a word. */
+function writeWhole(path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    const file = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
+    try {
+      for (let offset = 0; offset < bytes.length; ) offset += writeSync(file, bytes, offset);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/**
+ * Loads a bundle, which V8 need not compile if an earlier run left what it compiled, beside the bundle, as Python does. Whoever
+ * owns the program writes it, nobody else: a service whose user does not own the program does without, and so does one on a
+ * read-only disk. V8 itself refuses what another Node or another machine wrote.
+ *
+ * @param path a CommonJS file. Its name is new whenever its content is, so that no old cache is taken for its own
+ * @param mayWrite write down what was compiled, if there is nothing that can be used
+ * @returns what it exports
+ */
+export function loadProgram(path: string, mayWrite: boolean): unknown {
+  const source = readFileSync(path, 'latin1');
+  const { uid: owner } = statSync(path);
+  const cache = `${path}.${process.version}-${process.arch}`;
+  const cachedData = readTrusted(cache, owner);
+  const script = new Script(`(function (exports, require, module, __filename) {${source}\n})`, {
+    filename: path,
+    ...(cachedData && { cachedData }),
+  });
+  if (mayWrite && (!cachedData || script.cachedDataRejected === true) && process.geteuid?.() === owner) {
+    const write = (): void => {
+      clearTimeout(timer);
+      process.off('exit', writeAtExit);
+      writeWhole(cache, script.createCachedData());
+    };
+    const writeAtExit = (status: number): void => {
+      if (status === 0) write();
+    };
+    const timer = setTimeout(write, SETTLED).unref();
+    process.on('exit', writeAtExit);
+  }
+  const module = { exports: {} as unknown };
+  const run = script.runInThisContext() as (...scope: unknown[]) => void;
+  run(module.exports, createRequire(path), module, path);
+  return module.exports;
+}

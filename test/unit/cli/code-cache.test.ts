@@ -1,0 +1,90 @@
+import { chmodSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { loadProgram } from '../../../src/cli/code-cache.ts';
+
+let folder: string;
+let program: string;
+const cached = (): string[] => readdirSync(folder).filter((name) => name !== 'program.cjs');
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  folder = mkdtempSync(join(tmpdir(), 'pksigd-code-'));
+  program = join(folder, 'program.cjs');
+  writeFileSync(program, 'exports.answer = 1;');
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(folder, { recursive: true });
+});
+
+/** A cache of another program, which V8 takes for ours as it is as long: that it is used shows. */
+function leaveOther(): string {
+  loadProgram(program, true);
+  vi.runAllTimers();
+  const [cache = ''] = cached();
+  writeFileSync(program, 'exports.answer = 2;');
+  return join(folder, cache);
+}
+
+test('what was compiled is written down once, and used from then on', () => {
+  expect(loadProgram(program, true)).toEqual({ answer: 1 });
+  expect(cached()).toEqual([]);
+  vi.runAllTimers();
+  const [cache = ''] = cached();
+  expect(cached()).toEqual([cache]);
+  expect(cache).toContain(process.version);
+  const { mode, ino } = statSync(join(folder, cache));
+  expect(mode & 0o022).toBe(0);
+  expect(loadProgram(program, true)).toEqual({ answer: 1 });
+  vi.runAllTimers();
+  expect(statSync(join(folder, cache)).ino).toBe(ino);
+  leaveOther();
+  expect(loadProgram(program, false)).toEqual({ answer: 1 });
+});
+
+test('only a command that stays writes', () => {
+  loadProgram(program, false);
+  vi.runAllTimers();
+  expect(cached()).toEqual([]);
+});
+
+test.for([
+  [
+    'that others can write',
+    (cache: string) => {
+      chmodSync(cache, 0o666);
+    },
+  ],
+  [
+    'that its group can write',
+    (cache: string) => {
+      chmodSync(cache, 0o664);
+    },
+  ],
+  [
+    'behind a link',
+    (cache: string) => {
+      renameSync(cache, `${cache}.x`);
+      symlinkSync(`${cache}.x`, cache);
+    },
+  ],
+  [
+    'that is no cache',
+    (cache: string) => {
+      writeFileSync(cache, 'no cache');
+    },
+  ],
+  [
+    'that is a folder',
+    (cache: string) => {
+      rmSync(cache);
+      symlinkSync(folder, cache);
+    },
+  ],
+] as const)('a cache %s is not used', ([, spoil]) => {
+  spoil(leaveOther());
+  expect(loadProgram(program, false)).toEqual({ answer: 2 });
+});
