@@ -11,7 +11,6 @@ import {
 } from 'node:crypto';
 import { AgentError, errorCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import { signEcdsaDigest } from '../signing/ecdsa.ts';
 import { encodeEmsaPkcs1 } from '../signing/emsa-pkcs1.ts';
 import { encodeEmsaPss } from '../signing/emsa-pss.ts';
 import { keyKind, type KeyKind } from '../signing/public-key.ts';
@@ -21,6 +20,7 @@ import { checkDerivationCost } from './derivation-cost.ts';
 import { parseCertificates, pemBlocks, pemContent } from './pem.ts';
 import { isPkcs12, parsePkcs12, type Pkcs12Contents } from './pkcs12.ts';
 import { readPrivateFile } from './read-private-file.ts';
+import { signEcdsaDigest } from './sign-digest.ts';
 
 /** How to open a key file. */
 export interface KeyFileOptions {

@@ -1,25 +1,126 @@
-import type { KeyObject } from 'node:crypto';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
+import crypto, { createECDH, createHash, createPublicKey, verify, type ECDH, type KeyObject } from 'node:crypto';
 import { AgentError } from '../errors.ts';
-import { CURVE_BYTES, type CurveName } from './public-key.ts';
+import {
+  addPoints,
+  CURVES,
+  digestToInteger,
+  inverse,
+  mod,
+  toBytes,
+  toInteger,
+  type Curve,
+  type Point,
+} from './curves.ts';
+import type { CurveName } from './public-key.ts';
 
-// node:crypto hashes whatever ECDSA is to sign or verify; a ready digest needs the curve itself
-const CURVES = { 'P-256': p256, 'P-384': p384, 'P-521': p521 } as const;
-const AS_GIVEN = { prehash: false, lowS: false, format: 'compact' } as const;
+/** {@link verify} over a ready digest, in a Node that has it (nodejs/node pull request 62345). */
+type VerifyDigest = (
+  hash: string,
+  digest: Buffer,
+  key: { key: KeyObject; dsaEncoding: 'ieee-p1363' },
+  signature: Buffer,
+) => boolean;
 
-/** Verifies r‖s over a ready digest with an EC public key on that curve. */
-export function verifyEcdsaDigest(curve: CurveName, digest: Buffer, signature: Buffer, key: KeyObject): boolean {
+/** What node:crypto signs and verifies instead of a ready digest: it hashes whatever it is given. */
+const STAND_INS = [0, 1, 2].map((length) => {
+  const message = Buffer.alloc(length);
+  return { message, digest: createHash('sha256').update(message).digest() };
+});
+
+const points = new WeakMap<KeyObject, Point>();
+
+function pointOf(key: KeyObject, curve: Curve): Point {
+  const known = points.get(key);
+  if (known) return known;
   const { x = '', y = '' } = key.export({ format: 'jwk' });
-  const length = CURVE_BYTES[curve];
-  const coordinates = [x, y].map((part) => Buffer.from(part, 'base64url'));
-  if (coordinates.some((part) => part.length !== length)) {
-    throw new AgentError('ERR_KEY_UNSUPPORTED', `the public key is not a point on ${curve}`);
+  const coordinates = [x, y].map((text) => Buffer.from(text, 'base64url'));
+  const [first, second] = coordinates;
+  if (!first || !second || coordinates.some(({ length }) => length !== curve.length)) {
+    throw new AgentError('ERR_KEY_UNSUPPORTED', `the public key is not a point on ${curve.name}`);
   }
-  const point = Buffer.concat([Buffer.from([4]), ...coordinates]);
-  return CURVES[curve].verify(signature, digest, point, AS_GIVEN);
+  const point = { x: toInteger(first), y: toInteger(second) };
+  points.set(key, point);
+  return point;
 }
 
-/** Signs a ready digest with the private scalar `d` (big-endian, as long as the order); returns r‖s. */
-export function signEcdsaDigest(curve: CurveName, digest: Buffer, d: Buffer): Buffer {
-  return Buffer.from(CURVES[curve].sign(digest, d, AS_GIVEN));
+const generators = new Map<CurveName, ECDH>();
+
+/** The multiple of the generator, by OpenSSL. @param factor from 1 to n − 1 */
+function multipleOfGenerator({ name, opensslName, length }: Curve, factor: bigint): Point {
+  const generator = generators.get(name) ?? createECDH(opensslName);
+  generators.set(name, generator);
+  generator.setPrivateKey(toBytes(factor, length));
+  const encoded = generator.getPublicKey();
+  return { x: toInteger(encoded.subarray(1, 1 + length)), y: toInteger(encoded.subarray(1 + length)) };
+}
+
+/** OpenSSL looks whether it is on the curve. */
+function keyOf({ name, length }: Curve, { x, y }: Point): KeyObject {
+  const text = (value: bigint): string => toBytes(value, length).toString('base64url');
+  return createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: name, x: text(x), y: text(y) } });
+}
+
+/**
+ * Verifies by a key and a digest that fit exactly if the given ones do. With u = 1/s, (r, s) fits the digest e and the key Q
+ * if u·e·G + u·r·Q has r as its x. For e′ in place of e that is the same point with Q′ = Q + t·G, t = (e − e′)/r:
+ * u·e′·G + u·r·Q′ = u·(e′ + r·t)·G + u·r·Q. All of these are public.
+ */
+export function verifyByMovedKey(curve: Curve, digest: Buffer, signature: Buffer, key: KeyObject): boolean {
+  const { length, n } = curve;
+  if (signature.length !== 2 * length) return false;
+  const [r, s] = [toInteger(signature.subarray(0, length)), toInteger(signature.subarray(length))];
+  if (r === 0n || r >= n || s === 0n || s >= n) return false;
+  const point = pointOf(key, curve);
+  const [e, oneByR] = [digestToInteger(curve, digest), inverse(r, n)];
+  const verifyWith = (publicKey: KeyObject, message: Buffer): boolean =>
+    verify('sha256', message, { key: publicKey, dsaEncoding: 'ieee-p1363' }, signature);
+  for (const standIn of STAND_INS) {
+    const t = mod((e - digestToInteger(curve, standIn.digest)) * oneByR, n);
+    if (t === 0n) return verifyWith(key, standIn.message);
+    const step = multipleOfGenerator(curve, t);
+    if (step.x !== point.x) return verifyWith(keyOf(curve, addPoints(curve, point, step)), standIn.message);
+    // t·G is Q or −Q, whose sum is another formula or no key: for two stand-ins at most, since each has another t
+  }
+  return false;
+}
+
+/** RFC 6979 section A.2.5, of the messages `sample` and, wrongly, `test`. */
+const EXAMPLE = {
+  x: 'YP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Y',
+  y: 'eQP-EAi4vJmkGunpVii8ZPLxsgwtfp9Rd6PClNRGIpk',
+  signature: '79SLKqy2qP0RQN2c1F6B1p0sh3tWqvmRw00OqE6vNxb3yxyULWV8QdQ2x6G24p9l8-kA27mv9AZNxKsvhDrNqA',
+};
+
+/** A Node's verifyDigest if it does what we take it for: it may come with another meaning than proposed. */
+export function provenVerifyDigest(candidate: VerifyDigest | undefined): VerifyDigest | undefined {
+  if (!candidate) return undefined;
+  const { x, y, signature } = EXAMPLE;
+  try {
+    const key = createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: 'P-256', x, y } });
+    const fits = (message: string): boolean => {
+      const digest = createHash('sha256').update(message).digest();
+      return candidate('sha256', digest, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
+    };
+    return fits('sample') && !fits('test') ? candidate : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const VERIFY_DIGEST = provenVerifyDigest((crypto as { verifyDigest?: VerifyDigest }).verifyDigest);
+
+/** Verifies r‖s over a ready digest with an EC public key on that curve. */
+export function verifyEcdsaDigest(
+  name: CurveName,
+  digest: Buffer,
+  signature: Buffer,
+  key: KeyObject,
+  verifyDigest: VerifyDigest | undefined = VERIFY_DIGEST,
+): boolean {
+  const curve = CURVES[name];
+  const lack = curve.hash.length - digest.length;
+  if (!verifyDigest || lack < 0) return verifyByMovedKey(curve, digest, signature, key);
+  // it wants a digest as long as the hash: zeros before it don't change the number
+  const padded = Buffer.concat([Buffer.alloc(lack), digest]);
+  return verifyDigest(curve.hash.name, padded, { key, dsaEncoding: 'ieee-p1363' }, signature);
 }

@@ -1,0 +1,94 @@
+import type { CurveName } from './public-key.ts';
+
+/** A NIST curve y² = x³ − 3x + b (FIPS 186-5, SP 800-186), of cofactor 1. */
+export interface Curve {
+  readonly name: CurveName;
+  /** Its name in OpenSSL. */
+  readonly opensslName: string;
+  /** The length of p and n in bytes. */
+  readonly length: number;
+  /** The length of n in bits. */
+  readonly orderBits: number;
+  /** The field's prime. */
+  readonly p: bigint;
+  /** The order of the generator G. */
+  readonly n: bigint;
+  /** The hash whose digest is as long as the order, or next to it: what needs no cutting. */
+  readonly hash: { readonly name: string; readonly length: number };
+}
+
+/** A point but the one at infinity. */
+export interface Point {
+  readonly x: bigint;
+  readonly y: bigint;
+}
+
+export const CURVES: Readonly<Record<CurveName, Curve>> = {
+  'P-256': {
+    name: 'P-256',
+    opensslName: 'prime256v1',
+    length: 32,
+    orderBits: 256,
+    p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
+    n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
+    hash: { name: 'sha256', length: 32 },
+  },
+  'P-384': {
+    name: 'P-384',
+    opensslName: 'secp384r1',
+    length: 48,
+    orderBits: 384,
+    p: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
+    n: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
+    hash: { name: 'sha384', length: 48 },
+  },
+  'P-521': {
+    name: 'P-521',
+    opensslName: 'secp521r1',
+    length: 66,
+    orderBits: 521,
+    p: 2n ** 521n - 1n,
+    n: 0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
+    hash: { name: 'sha512', length: 64 },
+  },
+};
+
+/** An unsigned big-endian number. */
+export function toInteger(bytes: Buffer): bigint {
+  return BigInt(`0x${bytes.toString('hex')}`);
+}
+
+/** A number as `length` big-endian bytes. */
+export function toBytes(value: bigint, length: number): Buffer {
+  return Buffer.from(value.toString(16).padStart(2 * length, '0'), 'hex');
+}
+
+/** The residue from 0 to modulus − 1. */
+export function mod(value: bigint, modulus: bigint): bigint {
+  const residue = value % modulus;
+  return residue < 0n ? residue + modulus : residue;
+}
+
+/** The inverse of a value from 1 to modulus − 1, modulo a prime, by Euclid. Its time depends on the value: for public ones. */
+export function inverse(value: bigint, modulus: bigint): bigint {
+  // at each step: a ≡ u · value, b ≡ v · value
+  let [a, b, u, v] = [modulus, value, 0n, 1n];
+  while (b !== 0n) {
+    const quotient = a / b;
+    [a, b, u, v] = [b, a - quotient * b, v, u - quotient * v];
+  }
+  return mod(u, modulus);
+}
+
+/** A digest as a number: its leftmost bits, as many as the order has (FIPS 186-5 section 6.4.1). */
+export function digestToInteger({ orderBits }: Curve, digest: Buffer): bigint {
+  const surplus = 8 * digest.length - orderBits;
+  return surplus > 0 ? toInteger(digest) >> BigInt(surplus) : toInteger(digest);
+}
+
+/** The sum of two points whose x differ. */
+export function addPoints({ p }: Curve, a: Point, b: Point): Point {
+  const slope = mod((b.y - a.y) * inverse(mod(b.x - a.x, p), p), p);
+  const x = mod(slope * slope - a.x - b.x, p);
+  return { x, y: mod(slope * (a.x - x) - a.y, p) };
+}
