@@ -6,6 +6,7 @@ import type { OpenedKey } from '../keys/open-key.ts';
 import { formatManagementAddress, type Relay } from '../management/index.ts';
 import { Keyring } from './keyring.ts';
 import { openRelay, place } from './open-relay.ts';
+import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { RunningKey } from './running-key.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
@@ -34,6 +35,7 @@ export class Agent implements AsyncDisposable {
   readonly #settings: Settings;
   readonly #surroundings: Surroundings;
   readonly #keyring: Keyring;
+  readonly #rounds: AgentRounds;
   readonly #keys = new Map<string, RunningKey>();
   readonly #tunnels = new Map<string, RunningTunnel>();
   readonly #starting = new Set<string>();
@@ -44,6 +46,7 @@ export class Agent implements AsyncDisposable {
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.#keyring = new Keyring(settings.tokens, surroundings);
+    this.#rounds = agentRounds(surroundings.clock);
   }
 
   /**
@@ -176,7 +179,7 @@ export class Agent implements AsyncDisposable {
     try {
       const tunnel = await Tunnel.open({
         ...settings,
-        ...{ owner, relay, clock, network },
+        ...{ owner, relay, clock, network, rounds: this.#rounds },
         password: this.#passwordOf(settings),
         key: () => key.opened(),
         deadline: this.#settings.tokens.deadline + DEADLINE_MARGIN,

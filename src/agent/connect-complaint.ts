@@ -19,8 +19,10 @@ export function connectComplaint(error: unknown): Complaint {
   if (code === 'ERR_MANAGEMENT_CLOSED')
     return { trouble: 'closed-before-greeting', level: 'error', details, patience: DAEMON_PATIENCE };
   if (system === 'EAGAIN') return { trouble: 'seat-taken', level: 'warn', details, patience: GREETING_PATIENCE };
-  if (code === 'ERR_MANAGEMENT_CONNECT' && !NEEDS_A_PERSON.has(system))
-    return { trouble: 'unreachable', level: 'warn', details, patience: DAEMON_PATIENCE };
+  if (code === 'ERR_MANAGEMENT_CONNECT' && !NEEDS_A_PERSON.has(system)) {
+    const isRefused = system === 'ECONNREFUSED';
+    return { trouble: 'unreachable', level: 'warn', details, patience: DAEMON_PATIENCE, isRefused };
+  }
   // a wrong password, something else than OpenVPN, no right to the socket, a password file that is not there
   return { trouble: 'unreachable', level: 'error', details };
 }

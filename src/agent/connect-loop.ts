@@ -2,7 +2,8 @@ import type { ManagementClient } from '../management/index.ts';
 import { connectComplaint, NO_GREETING, shortLived } from './connect-complaint.ts';
 import type { Emit, TunnelEvent } from './events.ts';
 import { type Complaint, Trouble } from './trouble.ts';
-import { type Clock, pause } from '../clock.ts';
+import type { Clock } from '../clock.ts';
+import type { NextTry } from './next-try.ts';
 import { isAborted, unlessAborted, within } from '../promises.ts';
 
 /** How to connect to one daemon, and what to do then. */
@@ -17,42 +18,37 @@ export interface ConnectLoopOptions {
   readonly signal: AbortSignal;
   readonly emit: Emit<TunnelEvent>;
   readonly clock: Clock;
+  /** When to try again. It is disposed of at the end. */
+  readonly nextTry: NextTry;
 }
 
-/** Milliseconds from a try to the next; each further pause is twice as long. */
-const FIRST_RETRY = 100;
-const LAST_RETRY = 5_000;
-/** Where a person must help first, there is no hurry; a wrong password takes the daemon's only seat for a moment. */
-const LAST_RETRY_OF_MISTAKES = 15_000;
 /** A connection that lived so long, in milliseconds, was not a failed try. */
 const STABLE = 10_000;
 
 /** Connects to a daemon and serves it, again and again, until the signal. Never rejects. */
 export async function connectLoop(options: ConnectLoopOptions): Promise<void> {
-  const { signal, emit, clock } = options;
+  const { signal, emit, clock, nextTry } = options;
   const connecting = new Trouble(emit, 'connection', clock);
   let told: string | undefined;
-  for (let delay = FIRST_RETRY; !signal.aborted; ) {
+  while (!isAborted(signal)) {
+    nextTry.begin();
     const complaint = await serveOnce(options, connecting);
     if (isAborted(signal)) break;
-    if (complaint === undefined) {
-      delay = FIRST_RETRY;
-    } else {
+    if (complaint !== undefined) {
       const error = complaint.details?.error;
       if (error !== told && complaint.patience !== undefined) emit({ type: 'daemon-awaited', error });
       told = error;
       connecting.set(complaint);
     }
-    await pause(clock, delay, signal);
-    const isMistake = complaint?.level === 'error';
-    delay = Math.min(2 * delay, isMistake ? LAST_RETRY_OF_MISTAKES : LAST_RETRY);
+    await nextTry.wait(complaint);
   }
+  nextTry[Symbol.dispose]();
   connecting.stop();
 }
 
 /** One connection, from the try to its end. @returns what kept it from being made, or from lasting */
 async function serveOnce(options: ConnectLoopOptions, connecting: Trouble): Promise<Complaint | undefined> {
-  const { connect, serve, signal, emit, clock } = options;
+  const { connect, serve, signal, emit, clock, nextTry } = options;
   const greeting = new Trouble(emit, 'greeting', clock);
   // the tunnel's own signal would close a connection that stands before its requests are answered
   const limit = within(0, signal);
@@ -66,6 +62,7 @@ async function serveOnce(options: ConnectLoopOptions, connecting: Trouble): Prom
     greeting.clear();
     const stopWaiting = clock.after(STABLE, () => {
       connecting.clear();
+      nextTry.rest();
     });
     const started = clock.now();
     const reason = await serve(client);

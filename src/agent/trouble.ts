@@ -9,6 +9,8 @@ export interface Complaint {
   readonly details?: TroubleDetails;
   /** Milliseconds for which it may last before it is told. Default 0. */
   readonly patience?: number;
+  /** There is a socket, or a host, and nobody listens there (yet): a daemon makes its socket first, then listens. */
+  readonly isRefused?: boolean;
 }
 
 /** Milliseconds from the first event to the second; each further pause is twice as long. */

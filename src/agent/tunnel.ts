@@ -10,13 +10,15 @@ import {
   type ManagementListener,
   type Relay,
 } from '../management/index.ts';
-import { whoReaches, whoReplaces } from '../management/internal.ts';
+import { PathWatches, type WatchPath, whoReaches, whoReplaces } from '../management/internal.ts';
 import type { TokenRemovalAction } from '../config/settings.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import type { Secret } from '../secret.ts';
 import { connectLoop } from './connect-loop.ts';
 import { NO_DAEMON } from './connect-complaint.ts';
 import type { Emit, TunnelEvent } from './events.ts';
+import { NextTry } from './next-try.ts';
+import type { AgentRounds } from './retry-rounds.ts';
 import { ServedDaemon } from './served-daemon.ts';
 import { Trouble } from './trouble.ts';
 import { type Clock } from '../clock.ts';
@@ -44,15 +46,23 @@ export interface TunnelOptions {
   readonly emit: Emit<TunnelEvent>;
   readonly clock: Clock;
   readonly network: Network;
+  /** Of all tunnels together. */
+  readonly rounds: AgentRounds;
 }
 
 /** How management clients come about: the real ones, or those of a simulated network. */
 export interface Network {
   readonly connect: typeof connectManagement;
   readonly listen: typeof listenManagement;
+  /** Tells when a daemon's unix socket appears. */
+  readonly watchPath: WatchPath;
 }
 
-export const NETWORK: Network = { connect: connectManagement, listen: listenManagement };
+export const NETWORK: Network = {
+  connect: connectManagement,
+  listen: listenManagement,
+  watchPath: new PathWatches().watch,
+};
 
 const REMOVAL_SIGNALS = { restart: 'SIGUSR1', disconnect: 'SIGTERM' } as const;
 
@@ -139,8 +149,10 @@ export class Tunnel {
   }
 
   async #connect(): Promise<void> {
-    const { address, network, signal, emit, clock } = this.#options;
+    const { address, network, signal, emit, clock, rounds } = this.#options;
+    const { watchPath } = network;
     await connectLoop({
+      nextTry: new NextTry({ address, watchPath, rounds, clock, signal }),
       // without a limit of time: a daemon serves one client, and another may have the seat for hours
       connect: async (onConnected, giveUp) => {
         const options = { ...(await this.#clientOptions()), connectTimeout: 0, onConnected, signal: giveUp };

@@ -1,10 +1,11 @@
 /**
- * For the rooms above, beyond the public face `index.ts`: who is at the other end of a socket, what is left of our own
- * sockets, and base64 in lines.
+ * For the rooms above, beyond the public face `index.ts`: who is at the other end of a socket, when one appears, what is left
+ * of our own sockets, and base64 in lines.
  *
  * @module
  */
 export { BoundServer } from './sockets/bound-server.ts';
 export { approach, checkOwnerIsKnowable } from './sockets/daemon-owner.ts';
-export { whoReaches, whoReplaces } from './sockets/reach.ts';
+export { PathWatches, type PathWatch, type WatchPath } from './sockets/path-watch.ts';
+export { isLocal, whoReaches, whoReplaces } from './sockets/reach.ts';
 export { base64Lines } from './wire/pem.ts';

@@ -62,6 +62,13 @@ function kernelTells(): boolean {
   }
 }
 
+/** Whoever listens has begun to do so while we connected. A daemon that has just started is no reason for alarm. */
+export class ListenerChanged extends AgentError {
+  constructor(name: string) {
+    super('ERR_MANAGEMENT_PEER', `who listens on ${name} changed while it was connected to`);
+  }
+}
+
 /** An address that is about to be connected to. {@link Approach.arrived} tells whose its end is then. */
 export interface Approach {
   /** @throws AgentError ERR_MANAGEMENT_PEER if the daemon's end is another user's */
@@ -84,7 +91,8 @@ export async function approach(address: ManagementAddress, owner: DaemonOwner): 
     arrived: async () => {
       const after = await judgeSocket(address.path, owner);
       // nothing there before or after: then it was there for a moment only
-      if (before === undefined || after === undefined || !isSameFile(before.end, after.end)) throw changed(name);
+      if (before === undefined || after === undefined || !isSameFile(before.end, after.end))
+        throw new ListenerChanged(name);
       return after.verdict;
     },
   };
@@ -125,7 +133,7 @@ async function judgeListener(
   const listeners = after.listeners(ends);
   const known = new Set(before.listeners(ends).map(({ inode }) => inode));
   for (const row of listeners) {
-    if (!known.has(row.inode)) throw changed(name);
+    if (!known.has(row.inode)) throw new ListenerChanged(name);
     judgeUser(name, row.user, owner);
   }
   if (listeners.length > 0) return 'known';
@@ -174,10 +182,6 @@ function unknown(name: string, { user }: DaemonOwner): OwnerVerdict {
     reason: 'unknown-daemon',
     user,
   });
-}
-
-function changed(name: string): AgentError {
-  return new AgentError('ERR_MANAGEMENT_PEER', `who listens on ${name} changed while it was connected to`);
 }
 
 /** The other end went away before it was known whose it is. */

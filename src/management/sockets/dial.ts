@@ -8,7 +8,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
-import { approach, type DaemonOwner, gone } from './daemon-owner.ts';
+import { approach, type DaemonOwner, gone, ListenerChanged } from './daemon-owner.ts';
+
+/** A daemon starts once: who still isn't the same then has something else in mind. */
+const TRIES = 3;
 
 /**
  * Opens a stream to `address`. Nothing is sent on it before it is known whose its other end is.
@@ -20,6 +23,20 @@ export async function dial(
   address: ManagementAddress,
   signal: AbortSignal | undefined,
   owner?: DaemonOwner,
+): Promise<Socket> {
+  for (let left = TRIES - 1; ; left -= 1) {
+    try {
+      return await dialOnce(address, signal, owner);
+    } catch (error) {
+      if (!(error instanceof ListenerChanged) || left === 0) throw error;
+    }
+  }
+}
+
+async function dialOnce(
+  address: ManagementAddress,
+  signal: AbortSignal | undefined,
+  owner: DaemonOwner | undefined,
 ): Promise<Socket> {
   const approached = owner && (await approach(address, owner));
   const socket = await open(address, signal);

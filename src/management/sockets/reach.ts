@@ -1,7 +1,8 @@
-import { lstat, readlink, stat } from 'node:fs/promises';
-import { dirname, join, parse, resolve, sep } from 'node:path';
 import type { Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { ManagementAddress } from './address.ts';
+import { walkPath } from './path-walk.ts';
 import { isUnmapped } from './user-namespace.ts';
 
 const OTHERS_WRITE = 0o002;
@@ -42,7 +43,7 @@ export interface Replacer {
 
 /** @returns for a person: who beside this user and root could put another socket where one of ours is, and by what */
 export async function whoReplaces(path: string, self: number): Promise<string | undefined> {
-  const { replacers } = await walk(dirname(resolve(path)), (user) => user === 0 || user === self || isUnmapped(user));
+  const { replacers } = await walk(dirname(path), (user) => user === 0 || user === self || isUnmapped(user));
   const [first] = replacers;
   if (first === undefined) return undefined;
   return `${nameOf(first.who)} can put another socket in the place of ${path}, by ${first.path}`;
@@ -61,49 +62,19 @@ export interface Walk {
   readonly replacers: readonly Replacer[];
 }
 
-/** As the kernel's limit (ELOOP). */
-const MAX_LINKS = 40;
-
 /**
- * Walks to `path` as the kernel does, link by link.
+ * Walks to `path` as the kernel does, and looks at each folder and link.
  *
  * @param mayOwn whether a user may own folders and links on the way
  * @throws what lstat throws, but for a last component that isn't there
  */
 export async function walk(path: string, mayOwn: (user: number) => boolean): Promise<Walk> {
   const replacers: Replacer[] = [];
-  const whole = resolve(path);
-  let at = parse(whole).root;
-  const rest = whole.slice(at.length).split(sep);
-  let links = 0;
-  inspectFolder(at, await lstat(at), mayOwn, replacers);
-  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
-    if (name === '' || name === '.') continue;
-    if (name === '..') {
-      at = dirname(at);
-      continue;
-    }
-    const next = join(at, name);
-    const stats = await lstat(next).catch((error: unknown) => {
-      if (rest.length === 0 && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (stats === undefined) return { end: undefined, replacers };
-    if (stats.isSymbolicLink()) {
-      if (!mayOwn(stats.uid)) replacers.push({ path: next, who: { user: stats.uid } });
-      links += 1;
-      if (links > MAX_LINKS) throw Object.assign(new Error(`too many links on the way to ${path}`), { code: 'ELOOP' });
-      const target = await readlink(next);
-      if (target.startsWith(sep)) at = sep;
-      rest.unshift(...target.split(sep));
-    } else if (stats.isDirectory()) {
-      inspectFolder(next, stats, mayOwn, replacers);
-      at = next;
-    } else {
-      return { end: stats, replacers };
-    }
-  }
-  return { end: undefined, replacers };
+  const pass = (at: string, stats: Stats): void => {
+    if (!stats.isSymbolicLink()) inspectFolder(at, stats, mayOwn, replacers);
+    else if (!mayOwn(stats.uid)) replacers.push({ path: at, who: { user: stats.uid } });
+  };
+  return { end: await walkPath(path, { pass }), replacers };
 }
 
 /** In a sticky folder others can only remove what is theirs: and whose each thing on the way is gets looked at. */

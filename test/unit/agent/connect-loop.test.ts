@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { connectLoop } from '../../../src/agent/connect-loop.ts';
 import type { TunnelEvent } from '../../../src/agent/events.ts';
+import { NextTry } from '../../../src/agent/next-try.ts';
+import { agentRounds } from '../../../src/agent/retry-rounds.ts';
 import { AgentError } from '../../../src/errors.ts';
-import { ManagementClient } from '../../../src/management/index.ts';
+import { type ManagementAddress, ManagementClient } from '../../../src/management/index.ts';
 import { FakeClock } from './fake-clock.ts';
 
 /** Lets what was settled be heard. */
@@ -19,9 +21,12 @@ interface Bed {
   readonly pass: (seconds: number) => Promise<void>;
 }
 
+const FAR: ManagementAddress = { kind: 'tcp', host: '192.0.2.1', port: 7505 };
+const NEAR: ManagementAddress = { kind: 'tcp', host: '127.0.0.1', port: 7505 };
+
 function bed(
   connect: (onConnected: () => void, signal: AbortSignal) => Promise<ManagementClient>,
-  serve = 'closed by the daemon',
+  { serve = 'closed by the daemon', address = FAR }: { serve?: string; address?: ManagementAddress } = {},
 ): Bed {
   const clock = new FakeClock();
   const events: TunnelEvent[] = [];
@@ -36,6 +41,15 @@ function bed(
     signal: stop.signal,
     emit: (event) => events.push(event),
     clock,
+    nextTry: new NextTry({
+      address,
+      watchPath: () => {
+        throw new Error('nothing is watched for a TCP address');
+      },
+      rounds: agentRounds(clock),
+      clock,
+      signal: stop.signal,
+    }),
   });
   const pass = async (seconds: number): Promise<void> => {
     for (let tenth = 0; tenth < seconds * 10; tenth += 1) {
@@ -49,7 +63,7 @@ function bed(
 const refusedWith = (code: 'ERR_MANAGEMENT_CONNECT' | 'ERR_MANAGEMENT_PASSWORD') => () =>
   Promise.reject(new AgentError(code, 'no'));
 
-test('a daemon that is not there is tried every five seconds at last, and told after ten', async () => {
+test('a daemon on another host is tried every five seconds at last, and told after ten', async () => {
   const { events, tries, stop, loop, pass } = bed(refusedWith('ERR_MANAGEMENT_CONNECT'));
   await pass(60);
   stop.abort();
@@ -61,6 +75,16 @@ test('a daemon that is not there is tried every five seconds at last, and told a
   const told = events.filter((event) => event.type === 'trouble');
   expect(told[0]).toMatchObject({ trouble: 'unreachable', level: 'warn' });
   expect(told[0]?.seconds).toBeGreaterThanOrEqual(10);
+});
+
+test('a loopback port that refuses is tried every quarter of a second, for ever', async () => {
+  const { events, tries, stop, loop, pass } = bed(refusedWith('ERR_MANAGEMENT_CONNECT'), { address: NEAR });
+  await pass(600);
+  stop.abort();
+  await loop;
+  expect(tries.length).toBeGreaterThan(1_900);
+  expect(tries.length).toBeLessThanOrEqual(2_401);
+  expect(events.filter(({ type }) => type === 'daemon-awaited')).toHaveLength(1);
 });
 
 test('what needs a person is told at once, and tried less often', async () => {
