@@ -1,26 +1,35 @@
 /*
  * A scripted OpenVPN, as its management interface sees it: asks for signatures, and takes the time of each answer.
  *
- *   daemon (listen | connect) SOCKET CONNECTIONS REQUESTS-FILE
+ *   daemon (listen | connect) SOCKET CONNECTIONS REQUESTS-FILE [PROGRAM ARGUMENT...]
+ *   daemon time PROGRAM ARGUMENT...
+ *   daemon become PROGRAM ARGUMENT...
  *
- * REQUESTS-FILE has what stands behind `>PK_SIGN:`, a request a line. Says `ready` when all connections are there and the
- * agent has said `version`. Then takes commands from standard input:
+ * REQUESTS-FILE has what stands behind `>PK_SIGN:`, a request a line. The program is an agent that the daemon starts itself,
+ * and ends with its own end; `started PID NS` says when. Says `ready` when all connections are there and the agent has said
+ * `version`. Then takes commands from standard input, up to its end:
  *
  *   run CONNECTIONS EACH PAUSE-US   the first so many connections ask so many times each, all at once, each again when it
  *                                   has its answer (and so many microseconds have passed). A line for each answer:
  *                                   CONNECTION REQUEST ASKED-NS ANSWERED-NS BASE64; then `done`
  *   cpu PID...                      what these processes have used so far, each in nanoseconds
+ *
+ * `daemon time` says how many nanoseconds a program takes from start to end; `daemon become` says the time of day, also in
+ * nanoseconds, and becomes the program.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,8 +165,40 @@ static int meet(int listening, struct sockaddr_un *address) {
   }
 }
 
+/* What a program says goes where the daemon's own complaints go. */
+static pid_t start(char **words, int64_t *began) {
+  *began = now(CLOCK_MONOTONIC);
+  pid_t pid = fork();
+  NEED(pid >= 0);
+  if (pid > 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  execvp(words[0], words);
+  NEED(0 && "the program is there");
+  return 0;
+}
+
+static int time_program(char **words) {
+  int64_t began;
+  int status;
+  pid_t pid = start(words, &began);
+  NEED(waitpid(pid, &status, 0) == pid && status == 0);
+  printf("%lld\n", (long long)(now(CLOCK_MONOTONIC) - began));
+  return 0;
+}
+
+static int become(char **words) {
+  printf("%lld\n", (long long)now(CLOCK_REALTIME));
+  fflush(stdout);
+  execvp(words[0], words);
+  NEED(0 && "the program is there");
+  return 1;
+}
+
 int main(int words, char **word) {
-  NEED(words == 5);
+  if (words > 2 && !strcmp(word[1], "time")) return time_program(word + 2);
+  if (words > 2 && !strcmp(word[1], "become")) return become(word + 2);
+  NEED(words >= 5);
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
@@ -175,6 +216,13 @@ int main(int words, char **word) {
   }
   printf("listening\n");
   fflush(stdout);
+  pid_t agent = 0;
+  if (words > 5) {
+    int64_t began;
+    agent = start(word + 5, &began);
+    printf("started %d %lld\n", agent, (long long)began);
+    fflush(stdout);
+  }
   int epoll = epoll_create1(0);
   for (int at = 0; at < count; at++) {
     static const char greeting[] = ">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n";
@@ -199,4 +247,5 @@ int main(int words, char **word) {
     else NEED(0 && "a known command");
     fflush(stdout);
   }
+  if (agent > 0 && kill(agent, SIGTERM) == 0) waitpid(agent, NULL, 0);
 }

@@ -6,10 +6,9 @@
 //   latency.mjs [--only 'softhsm p256 digest']... [--rounds N] [--each N] [--pause MICROSECONDS] [--against FOLDER]
 //               [--node PATH] [--cpu N] [--json FILE]
 import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { agents, C, VERIFYING_C } from './lib/agents.mjs';
-import { measureLatency, SUBJECTS } from './lib/latency.mjs';
+import { measureLatency, PAUSE, SUBJECTS } from './lib/latency.mjs';
 import { table } from './lib/table.mjs';
 import { Workshop } from './lib/workshop.mjs';
 
@@ -18,7 +17,7 @@ const { values: flags } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     rounds: { type: 'string', default: '15' },
     each: { type: 'string' },
-    pause: { type: 'string', default: '2000' },
+    pause: { type: 'string', default: `${PAUSE}` },
     against: { type: 'string' },
     node: { type: 'string' },
     cpu: { type: 'string' },
@@ -31,7 +30,7 @@ const isWanted = ({ name }) =>
 const subjects = SUBJECTS.filter(isWanted);
 if (subjects.length === 0) throw new Error(`--only: none of ${SUBJECTS.map(({ name }) => name).join(', ')}`);
 
-const compared = agents(flags.against === undefined ? undefined : resolve(flags.against));
+const compared = agents(flags.against);
 const workshop = new Workshop({ cpu: flags.cpu, node: flags.node, keys: [...new Set(subjects.map(({ key }) => key))] });
 const results = {};
 try {

@@ -30,6 +30,19 @@ describe('the benchmark', () => {
     expect(stdout.match(/^ {2}C, verifies( +[\d.]+){10}$/gm)).toHaveLength(2);
   });
 
+  test.runIf(compiles)('writes a page, a plot and data', async ({ bench }) => {
+    const words = ['--quick', '--only', 'start', '--out', bench.folder];
+    await promisify(execFile)(process.execPath, [join(SCRIPTS, 'run.mjs'), ...words]);
+    expect(await readFile(bench.path('PERFORMANCE.md'), 'utf8')).toMatch(
+      /^\| file p256 digest \| [\d.]+ \(at most 2.2\) \|/m,
+    );
+    expect(await readFile(bench.path('performance.svg'), 'utf8')).toMatch(/^<svg [^]*<\/svg>\n$/);
+    expect(JSON.parse(await readFile(bench.path('performance.json'), 'utf8'))).toMatchObject({
+      node: process.version,
+      results: [{ name: 'start' }],
+    });
+  });
+
   test.for(['p256', 'ed25519', 'rsa2048'])('takes no wrong signature of %s', async (key, { bench }) => {
     const { Requests } = (await import(join(SCRIPTS, 'lib/requests.mjs'))) as RequestsModule;
     const workshop = { keyFile: (name: string, ending: string): string => bench.recipe(`${name}.${ending}`) };

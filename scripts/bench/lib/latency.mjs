@@ -1,12 +1,15 @@
-// How long one signature takes.
-import { C, VERIFYING_C } from './agents.mjs';
+// How long one signature takes, from the request's line to the answer's end.
+import { agents, C, OTHER, PKSIGD, VERIFYING_C } from './agents.mjs';
 import { Daemon } from './daemon.mjs';
-import { isAsked, Requests } from './requests.mjs';
-import { median, medianRatio, percentile } from './statistics.mjs';
+import { isAsked } from './requests.mjs';
+import { inTurns, median, medianRatio, percentile } from './statistics.mjs';
 
 /** Signatures a round: slow ones are fewer. */
-const EACH = { p256: 100, ed25519: 100, rsa2048: 50, rsa4096: 20 };
+const EACH = { p256: 60, ed25519: 60, rsa2048: 40, rsa4096: 20 };
+/** Until a just-in-time compiler has seen it all. */
 const WARM_UP = 150;
+/** Microseconds: a daemon doesn't ask again at once. */
+export const PAUSE = 2000;
 
 /** What is measured: where the key is, which, and what the daemon sends. */
 export const SUBJECTS = ['softhsm', 'file'].flatMap((home) =>
@@ -17,40 +20,78 @@ export const SUBJECTS = ['softhsm', 'file'].flatMap((home) =>
   ),
 );
 
-/** Times in microseconds by the agent's name, and ratios to the agents in C. */
-export async function measureLatency(workshop, agents, subject, { rounds, each, pause }) {
-  const pairs = [];
-  try {
-    for (const [name, start] of Object.entries(agents)) pairs.push(await pair(workshop, name, start, subject));
-    for (const { daemon } of pairs) await daemon.run({ each: WARM_UP });
-    for (let round = 0; round < rounds; round += 1) {
-      // who is first changes
-      const turn = round % pairs.length;
-      for (const one of [...pairs.slice(turn), ...pairs.slice(0, turn)]) await measure(one, { each, pause });
+const GOALS = {
+  'softhsm p256 digest': 3,
+  'softhsm p256 message': 2.5,
+  'softhsm rsa2048 digest': 1.4,
+  'softhsm rsa4096 digest': 1.15,
+  'file p256 message': 2.2,
+  'file p256 digest': 3.5,
+  'file rsa2048 digest': 1.5,
+};
+
+export const latency = {
+  name: 'latency',
+  title: 'One signature',
+  says:
+    'From the request’s line to the answer’s end, each beside the agent in C. A daemon asks, waits for the answer, pauses ' +
+    'for two milliseconds and asks again. CPU is user and system time of all processes of the agent.',
+  keys: Object.keys(EACH),
+  async measure(bench) {
+    const rows = [];
+    for (const subject of SUBJECTS) {
+      const { each } = subject;
+      const options = { rounds: bench.rounds(15), each, pause: PAUSE };
+      const found = await measureLatency(bench.workshop, agents(bench.against), subject, options);
+      rows.push({ what: subject.name, cells: cellsOf(found, GOALS[subject.name]), raw: rawOf(found) });
+      bench.say(rows.at(-1));
     }
+    return rows;
+  },
+};
+
+function cellsOf({ [PKSIGD]: { to }, ...others }, goal) {
+  return {
+    'p50, C verifies': { value: to[VERIFYING_C].p50, atMost: goal },
+    'p99, C verifies': { value: to[VERIFYING_C].p99, atMost: 3 },
+    'CPU, C verifies': { value: to[VERIFYING_C].cpu },
+    'p50, C': { value: to[C].p50 },
+    'p99, C': { value: to[C].p99 },
+    'CPU, C': { value: to[C].cpu },
+    ...(others[OTHER] && {
+      'p50, other pksigd': { value: to[OTHER].p50 },
+      'CPU, other pksigd': { value: to[OTHER].cpu },
+    }),
+  };
+}
+
+function rawOf(found) {
+  const microseconds = ({ p50, p90, p99, cpu }) => ({ p50, p90, p99, cpu });
+  return Object.fromEntries(Object.entries(found).map(([name, one]) => [name, microseconds(one)]));
+}
+
+/** Times in microseconds by the agent's name, and ratios to the other agents. */
+export async function measureLatency(workshop, compared, subject, { rounds, each, pause }) {
+  const pairs = {};
+  const found = Object.fromEntries(Object.keys(compared).map((name) => [name, []]));
+  try {
+    for (const name of Object.keys(compared)) pairs[name] = await Daemon.pair(workshop, compared[name], subject);
+    for (const { daemon } of Object.values(pairs)) await daemon.run({ each: WARM_UP });
+    await inTurns(Object.keys(compared), rounds, async (name) => {
+      const { daemon } = pairs[name];
+      const before = await daemon.cpu();
+      const answers = await daemon.run({ each, pause });
+      const cpu = ((await daemon.cpu()) - before) / each;
+      found[name].push({ times: answers.map(({ asked, answered }) => answered - asked), cpu });
+    });
   } finally {
-    await Promise.all(pairs.flatMap(({ agent, daemon }) => [workshop.stop(agent), daemon.stop()]));
+    await Promise.all(Object.values(pairs).map(({ daemon }) => daemon.stop()));
   }
-  return resultsOf(Object.fromEntries(pairs.map(({ name, rounds: found }) => [name, found])));
-}
-
-async function pair(workshop, name, start, subject) {
-  const socket = workshop.fresh('daemon');
-  const daemon = new Daemon(workshop, new Requests(workshop, subject), { socket });
-  await daemon.listening();
-  const agent = start(workshop, { ...subject, socket });
-  await daemon.ready(agent);
-  return { name, agent, daemon, rounds: [] };
-}
-
-async function measure({ daemon, rounds }, { each, pause }) {
-  const before = await daemon.cpu();
-  const answers = await daemon.run({ each, pause });
-  const cpu = ((await daemon.cpu()) - before) / each;
-  rounds.push({ times: answers.map(({ asked, answered }) => answered - asked), cpu });
+  return resultsOf(found);
 }
 
 function resultsOf(found) {
+  const names = Object.keys(found);
   const p50 = (name) => found[name].map(({ times }) => median(times));
   const cpu = (name) => found[name].map((round) => round.cpu);
   const all = (name, share) =>
@@ -68,7 +109,7 @@ function resultsOf(found) {
     p90: all(name, 0.9),
     p99: all(name, 0.99),
     cpu: median(cpu(name)),
-    to: Object.fromEntries([C, VERIFYING_C].map((base) => [base, to(name, base)])),
+    to: Object.fromEntries(names.map((base) => [base, to(name, base)])),
   });
-  return Object.fromEntries(Object.keys(found).map((name) => [name, result(name)]));
+  return Object.fromEntries(names.map((name) => [name, result(name)]));
 }

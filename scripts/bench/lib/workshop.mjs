@@ -1,7 +1,7 @@
 // A folder with all that one run of a benchmark needs: programs, keys, sockets; and the processes that it started.
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 export const CHECKOUT = join(import.meta.dirname, '../../..');
@@ -10,6 +10,7 @@ const HEADERS = join(CHECKOUT, 'node_modules/pkcs11js/includes/pkcs11');
 const NEEDED = {
   cc: 'gcc libc6-dev',
   openssl: 'openssl',
+  openvpn: 'openvpn',
   taskset: 'util-linux',
   'softhsm2-util': 'softhsm2',
   'pkcs11-tool': 'opensc',
@@ -18,6 +19,7 @@ const NEEDED = {
 export class Workshop {
   #children = new Set();
   #names = 0;
+  pin = '123456';
 
   /**
    * @param cpu the CPU on which all that is measured runs, or several as `taskset` names them
@@ -30,12 +32,12 @@ export class Workshop {
     this.folder = mkdtempSync(join(tmpdir(), 'pksigd-bench-'));
     this.env = environment(this.folder, node);
     mkdirSync(this.env.XDG_STATE_HOME);
-    checkNeeded();
     try {
+      checkNeeded(this.env);
       this.#compile('daemon', []);
       this.#compile('agent', ['-I', HEADERS, '-lcrypto', '-lpthread', '-ldl']);
       this.pinFile = join(this.folder, 'pin');
-      writeFileSync(this.pinFile, '123456\n', { mode: 0o600 });
+      writeFileSync(this.pinFile, `${this.pin}\n`, { mode: 0o600 });
       const words = [join(this.folder, 'token'), this.pinFile, ...keys];
       execFileSync(join(CHECKOUT, 'softhsm/make-token'), words, { env: this.env });
       this.module = execFileSync(join(CHECKOUT, 'softhsm/module'), { encoding: 'utf8' }).trim();
@@ -43,6 +45,8 @@ export class Workshop {
       rmSync(this.folder, { recursive: true, force: true });
       throw error;
     }
+    for (const signal of ['SIGINT', 'SIGTERM'])
+      process.once(signal, () => void this.close().finally(() => process.exit(1)));
   }
 
   #compile(name, options) {
@@ -66,12 +70,11 @@ export class Workshop {
   }
 
   /** Starts a program on the run's CPU. What it says of itself goes to a file, `child.log`. */
-  start(command, args, { stdio = ['ignore', 'ignore'], cpu = this.cpu } = {}) {
+  start(command, { stdio = ['ignore', 'ignore'], cpu = this.cpu } = {}) {
     const log = this.fresh('log');
     const file = openSync(log, 'w');
     const [input, output] = stdio;
-    const words = ['-c', `${cpu}`, command, ...args];
-    const child = spawn('taskset', words, {
+    const child = spawn('taskset', ['-c', `${cpu}`, ...command], {
       env: this.env,
       cwd: this.folder,
       stdio: [input, output === 'log' ? file : output, file],
@@ -84,9 +87,9 @@ export class Workshop {
     return child;
   }
 
-  /** Ends a process that was started here. */
-  async stop(child) {
-    child.kill();
+  /** Ends a process that was started here: asks first, by a signal if nothing else is told. */
+  async stop(child, ask = () => child.kill()) {
+    ask();
     const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
     await child.gone;
     clearTimeout(timer);
@@ -102,9 +105,15 @@ export function logOf(child) {
   return readFileSync(child.log, 'utf8').split('\n').slice(-12).join('\n');
 }
 
+/** Those that this process may use, as `taskset` names them: 0-3, or 0,2. */
+export function allCpus() {
+  const [, list] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'latin1'));
+  return list;
+}
+
 /** The last: the first has most of the machine's own work. */
 function defaultCpu() {
-  return availableParallelism() - 1;
+  return /\d+$/.exec(allCpus())[0];
 }
 
 function environment(folder, node) {
@@ -118,17 +127,17 @@ function environment(folder, node) {
   return env;
 }
 
-function checkNeeded() {
-  const missing = Object.entries(NEEDED).filter(([command]) => !isThere(command));
+function checkNeeded(env) {
+  const missing = Object.entries(NEEDED).filter(([command]) => !isThere(command, env));
   const packages = missing.map(([, name]) => name);
   if (!compiles('#include <openssl/evp.h>')) packages.push('libssl-dev');
   if (packages.length === 0) return;
-  throw new Error(`the benchmark needs more: scripts/bench/setup installs it (${packages.join(' ')})`);
+  throw new Error(`the benchmark needs more: scripts/setup and scripts/bench/setup install it (${packages.join(' ')})`);
 }
 
-function isThere(command) {
+function isThere(command, env) {
   try {
-    execFileSync('sh', ['-c', 'command -v "$1"', 'sh', command], { stdio: 'ignore' });
+    execFileSync('sh', ['-c', 'command -v "$1"', 'sh', command], { env, stdio: 'ignore' });
     return true;
   } catch {
     return false;

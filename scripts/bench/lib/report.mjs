@@ -1,0 +1,86 @@
+// What was measured, as text, page, plot and data.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { plot } from './plot.mjs';
+
+const HEAD = `# How fast pksigd is
+
+This page is written by \`npm run bench\`. Times differ from machine to machine, so nearly all figures are ratios: both sides were
+measured in the same run, in turns, on one CPU unless something else is said. Less is better, unless something else is said. What
+we want stands in brackets.
+
+“C” is the least that can sign: an agent of some 300 lines in C (\`scripts/bench/agent.c\`) which checks nothing and logs
+nothing. “C, verifies” verifies each signature before it is sent, by OpenSSL, as pksigd does.
+`;
+
+const TAIL = `## To run it
+
+\`\`\`sh
+npm run build && scripts/bench/setup
+npm run bench                                          # all of this, in some ten minutes; writes this page
+npm run bench -- --only start --only memory            # some of it
+npm run bench -- --against FOLDER                      # beside another checkout that is built too
+npm run bench -- --node PATH                           # with another Node
+node scripts/bench/latency.mjs --only 'softhsm p256 digest' --rounds 3   # one thing, quickly
+\`\`\`
+
+The programs' heads say more. All figures of this run: [performance.json](performance.json).
+`;
+
+/** A row for a terminal. */
+export function rowText({ what, cells }) {
+  const words = Object.entries(cells).map(([name, cell]) => `${name} ${cellText(cell)}`);
+  return `${what}: ${words.join('; ')}`;
+}
+
+/** Writes page, plot and data into a folder. */
+export function write(folder, results, node) {
+  const run = {
+    node: execFileSync(node, ['--version'], { encoding: 'utf8' }).trim(),
+    openssl: execFileSync(node, ['-p', 'process.versions.openssl'], { encoding: 'utf8' }).trim(),
+    cpus: availableParallelism(),
+  };
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'performance.json'), `${JSON.stringify({ ...run, results }, rounded, 1)}\n`);
+  writeFileSync(join(folder, 'performance.svg'), plot(results));
+  writeFileSync(join(folder, 'PERFORMANCE.md'), page(run, results));
+}
+
+function rounded(_, value) {
+  return typeof value === 'number' ? Number(value.toPrecision(4)) : value;
+}
+
+function page({ node, openssl, cpus }, results) {
+  const about = `This run: Node ${node} with its OpenSSL ${openssl}, on a machine with ${cpus} CPUs.\n`;
+  const picture = '![One signature, beside the agent in C](performance.svg)\n';
+  return [HEAD, about, picture, ...results.map(section), TAIL].join('\n');
+}
+
+function section({ title, says, rows }) {
+  return `## ${title}\n\n${says}\n\n${tablesOf(rows).map(markdown).join('\n')}`;
+}
+
+/** Rows with the same columns make a table. */
+function tablesOf(rows) {
+  const tables = new Map();
+  for (const row of rows) {
+    const columns = Object.keys(row.cells).join('|');
+    tables.set(columns, [...(tables.get(columns) ?? []), row]);
+  }
+  return [...tables.values()];
+}
+
+function markdown(rows) {
+  const columns = Object.keys(rows[0].cells);
+  const lines = [['', ...columns], columns.reduce((line) => [...line, '---:'], ['---'])];
+  for (const { what, cells } of rows) lines.push([what, ...Object.values(cells).map(cellText)]);
+  return `${lines.map((line) => `| ${line.join(' | ')} |`).join('\n')}\n`;
+}
+
+function cellText({ value, atMost, atLeast }) {
+  const text = value >= 100 ? value.toFixed(0) : value.toFixed(2);
+  if (atMost !== undefined) return `${text} (at most ${atMost})`;
+  return atLeast === undefined ? text : `${text} (at least ${atLeast})`;
+}
