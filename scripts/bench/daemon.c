@@ -83,13 +83,13 @@ static void ask(struct connection *connection) {
   say(connection->fd, line, length);
 }
 
-/* Reads; true when the answer's last line has come. */
+/* Reads; true when the answer's last line has come. A line of base64 may end in END too. */
 static int hear(struct connection *connection) {
   ssize_t got = read(connection->fd, connection->heard + connection->filled, BUFFER - connection->filled);
   NEED(got > 0);
   connection->filled += got;
   connection->heard[connection->filled] = 0;
-  return connection->filled >= 4 && !strcmp(connection->heard + connection->filled - 4, "END\n");
+  return connection->filled >= 5 && !strcmp(connection->heard + connection->filled - 5, "\nEND\n");
 }
 
 static void keep(struct connection *connection, int64_t answered) {
@@ -98,9 +98,10 @@ static void keep(struct connection *connection, int64_t answered) {
   answer->request = connection->request;
   answer->asked = connection->asked;
   answer->answered = answered;
-  char *from = strstr(connection->heard, "pk-sig\n"), *to = answer->base64;
+  char *from = strstr(connection->heard, "pk-sig\n"), *end = connection->heard + connection->filled - 4;
+  char *to = answer->base64;
   NEED(from != NULL);
-  for (from += 7; strncmp(from, "END\n", 4) != 0; from++)
+  for (from += 7; from < end; from++)
     if (*from != '\n' && *from != '\r' && to < answer->base64 + sizeof answer->base64 - 1) *to++ = *from;
   *to = 0;
 }
