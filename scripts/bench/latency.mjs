@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // From a request's line to the answer's end, beside the least that signs in C (agent.c). All agents take turns, on one CPU;
 // signatures are verified when the clock has stopped. Only the ratios are worth quoting. Needs npm run build before, and
-// scripts/bench/setup. Between two requests is a pause, as a daemon doesn't ask again at once; --pause 0 goes without.
+// scripts/bench/setup. Between two requests is a pause, as a daemon doesn't ask again at once; --pause 0 goes without. On
+// a busy machine --realtime helps: what is measured goes ahead of all else on its CPU (root may).
 //
 //   latency.mjs [--only 'softhsm p256 digest']... [--rounds N] [--each N] [--pause MICROSECONDS] [--against FOLDER]
-//               [--node PATH] [--cpu N] [--json FILE]
+//               [--node PATH] [--cpu N] [--realtime] [--json FILE]
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { agents, C, VERIFYING_C } from './lib/agents.mjs';
@@ -21,6 +22,7 @@ const { values: flags } = parseArgs({
     against: { type: 'string' },
     node: { type: 'string' },
     cpu: { type: 'string' },
+    realtime: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
 });
@@ -31,7 +33,12 @@ const subjects = SUBJECTS.filter(isWanted);
 if (subjects.length === 0) throw new Error(`--only: none of ${SUBJECTS.map(({ name }) => name).join(', ')}`);
 
 const compared = agents(flags.against);
-const workshop = new Workshop({ cpu: flags.cpu, node: flags.node, keys: [...new Set(subjects.map(({ key }) => key))] });
+const workshop = new Workshop({
+  cpu: flags.cpu,
+  node: flags.node,
+  realtime: flags.realtime,
+  keys: [...new Set(subjects.map(({ key }) => key))],
+});
 const results = {};
 try {
   for (const subject of subjects) {

@@ -104,7 +104,7 @@ export class Daemon {
 
 /** How long a program takes from start to end, in microseconds. */
 export async function timeOf(workshop, command) {
-  const words = ['-c', workshop.cpu, workshop.path('daemon'), 'time', ...command];
+  const words = ['-c', workshop.cpu, ...workshop.ahead, workshop.path('daemon'), 'time', ...command];
   const { stdout } = await promisify(execFile)('taskset', words, { env: workshop.env });
   return Number(stdout) / 1000;
 }

@@ -1,7 +1,6 @@
 // The decoder of the management interface, beside splitting alone.
 import { execFile } from 'node:child_process';
-import { resolve } from 'node:path';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { OTHER, PKSIGD } from './agents.mjs';
 import { inTurns, medianRatio } from './statistics.mjs';
@@ -21,7 +20,7 @@ export const decoder = {
     const checkouts = { [PKSIGD]: CHECKOUT, ...(against === undefined ? {} : { [OTHER]: resolve(against) }) };
     const found = Object.fromEntries(Object.keys(checkouts).map((name) => [name, []]));
     await inTurns(Object.keys(checkouts), bench.rounds(3), async (name) => {
-      const words = ['-c', workshop.cpu, workshop.node, CHILD, checkouts[name]];
+      const words = ['-c', workshop.cpu, ...workshop.ahead, workshop.node, CHILD, checkouts[name]];
       const { stdout } = await promisify(execFile)('taskset', words, { env: workshop.env });
       found[name].push(JSON.parse(stdout));
     });

@@ -11,7 +11,7 @@ const COLUMN = 'p50, C verifies';
 export function plot(results) {
   const rows = results.flatMap(({ rows }) => rows).filter(({ cells }) => cells[COLUMN] !== undefined);
   const most = Math.max(2, ...rows.map(({ cells }) => Math.max(cells[COLUMN].value, cells[COLUMN].atMost ?? 0)));
-  const x = (ratio) => LEFT + (ratio / most) * (WIDTH - LEFT - 60);
+  const x = (ratio) => Math.round(LEFT + (ratio / most) * (WIDTH - LEFT - 60));
   const height = TOP + rows.length * (BAR + GAP) + GAP;
   const bars = rows.map(({ what, cells }, at) => bar(what, cells[COLUMN], TOP + at * (BAR + GAP), x));
   const one = `<line x1="${x(1)}" x2="${x(1)}" y1="${TOP - 6}" y2="${height - GAP}" stroke="#555"/>`;
@@ -30,7 +30,7 @@ function bar(what, { value, atMost }, y, x) {
     atMost === undefined ? '' : `<rect x="${x(atMost) - 1}" y="${y - 2}" width="2" height="${BAR + 4}" fill="#c22"/>`;
   return [
     `<text x="${LEFT - 8}" y="${middle}" text-anchor="end">${what}</text>`,
-    `<rect x="${LEFT}" y="${y}" width="${(x(value) - LEFT).toFixed(1)}" height="${BAR}" fill="#4a7ebb"/>`,
+    `<rect x="${LEFT}" y="${y}" width="${x(value) - LEFT}" height="${BAR}" fill="#4a7ebb"/>`,
     goal,
     `<text x="${Math.max(x(value), atMost === undefined ? 0 : x(atMost)) + 6}" y="${middle}">${value.toFixed(2)}</text>`,
   ].join('');

@@ -23,6 +23,7 @@ npm run bench                                          # all of this, in some te
 npm run bench -- --only start --only memory            # some of it
 npm run bench -- --against FOLDER                      # beside another checkout that is built too
 npm run bench -- --node PATH                           # with another Node
+npm run bench -- --realtime                            # on a busy machine, by root
 node scripts/bench/latency.mjs --only 'softhsm p256 digest' --rounds 3   # one thing, quickly
 \`\`\`
 
@@ -37,29 +38,39 @@ export function rowText({ what, cells }) {
 
 /** Writes page, plot and data into a folder. */
 export function write(folder, results, node) {
-  const run = {
+  const json = JSON.stringify({ ...aboutRun(node), results }, rounded, 1);
+  const run = JSON.parse(json);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'performance.json'), `${json}\n`);
+  writeFileSync(join(folder, 'performance.svg'), plot(run.results));
+  writeFileSync(join(folder, 'PERFORMANCE.md'), page(run));
+}
+
+function aboutRun(node) {
+  return {
     node: execFileSync(node, ['--version'], { encoding: 'utf8' }).trim(),
     openssl: execFileSync(node, ['-p', 'process.versions.openssl'], { encoding: 'utf8' }).trim(),
     cpus: availableParallelism(),
   };
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'performance.json'), `${JSON.stringify({ ...run, results }, rounded, 1)}\n`);
-  writeFileSync(join(folder, 'performance.svg'), plot(results));
-  writeFileSync(join(folder, 'PERFORMANCE.md'), page(run, results));
 }
 
 function rounded(_, value) {
   return typeof value === 'number' ? Number(value.toPrecision(4)) : value;
 }
 
-function page({ node, openssl, cpus }, results) {
+function page({ node, openssl, cpus, results }) {
   const about = `This run: Node ${node} with its OpenSSL ${openssl}, on a machine with ${cpus} CPUs.\n`;
   const picture = '![One signature, beside the agent in C](performance.svg)\n';
   return [HEAD, about, picture, ...results.map(section), TAIL].join('\n');
 }
 
 function section({ title, says, rows }) {
-  return `## ${title}\n\n${says}\n\n${tablesOf(rows).map(markdown).join('\n')}`;
+  return `## ${title}\n\n${wrapped(says)}\n\n${tablesOf(rows).map(markdown).join('\n')}`;
+}
+
+/** In lines of at most 120 characters. */
+function wrapped(text) {
+  return text.replace(/(.{1,120})(?: |$)/g, '$1\n').trimEnd();
 }
 
 /** Rows with the same columns make a table. */

@@ -50,7 +50,11 @@ export const throughput = {
             return [`rate, ${name}`, { value: medianRatio(of(PKSIGD), of(name)), atLeast }];
           });
         const raw = Object.fromEntries(Object.keys(one.compared).map((name) => [name, { rate: median(of(name)) }]));
-        rows.push({ what: `${one.name}, ${tunnels} tunnels`, cells: Object.fromEntries(cells), raw });
+        rows.push({
+          what: `${one.name}, ${tunnels} ${tunnels === 1 ? 'tunnel' : 'tunnels'}`,
+          cells: Object.fromEntries(cells),
+          raw,
+        });
         bench.say(rows.at(-1));
       }
     }

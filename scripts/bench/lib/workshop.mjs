@@ -25,9 +25,12 @@ export class Workshop {
    * @param cpu the CPU on which all that is measured runs, or several as `taskset` names them
    * @param keys names of keys to make, as softhsm/make-token has them
    * @param node the Node that pksigd runs with
+   * @param realtime whether what is measured goes before everything else that runs on this machine; root may
    */
-  constructor({ cpu = defaultCpu(), keys, node = process.execPath }) {
+  constructor({ cpu = defaultCpu(), keys, node = process.execPath, realtime = false }) {
     this.cpu = cpu;
+    /** What makes the scheduler put a program ahead of all else on this machine. */
+    this.ahead = realtime ? ['chrt', '--rr', '1'] : [];
     this.node = node;
     this.folder = mkdtempSync(join(tmpdir(), 'pksigd-bench-'));
     this.env = environment(this.folder, node);
@@ -74,7 +77,7 @@ export class Workshop {
     const log = this.fresh('log');
     const file = openSync(log, 'w');
     const [input, output] = stdio;
-    const child = spawn('taskset', ['-c', `${cpu}`, ...command], {
+    const child = spawn('taskset', ['-c', `${cpu}`, ...this.ahead, ...command], {
       env: this.env,
       cwd: this.folder,
       stdio: [input, output === 'log' ? file : output, file],
