@@ -58,5 +58,5 @@ export interface AgentRounds {
 }
 
 export function agentRounds(clock: Clock): AgentRounds {
-  return { polls: new RetryRounds(clock, 250, 50), looks: new RetryRounds(clock, 100, 1) };
+  return { polls: new RetryRounds(clock, 250, 50), looks: new RetryRounds(clock, 500, 1) };
 }

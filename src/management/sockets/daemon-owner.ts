@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { AgentError, type Explained } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
-import { type Connection, readTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
+import { type Connection, readTcpTable, type ReadTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
 import { isUnmapped } from './user-namespace.ts';
 
 /** Which user the daemon's end of a management connection must belong to, wherever the kernel tells. */
@@ -78,12 +78,17 @@ export interface Approach {
 /**
  * Looks at whose the daemon's end is, before connecting.
  *
+ * @param readListeners where a listener is missing, the connection is refused as one to who was not there before
  * @throws AgentError ERR_MANAGEMENT_PEER if it is another user's
  */
-export async function approach(address: ManagementAddress, owner: DaemonOwner): Promise<Approach> {
+export async function approach(
+  address: ManagementAddress,
+  owner: DaemonOwner,
+  readListeners: ReadTcpTable = readTcpTable,
+): Promise<Approach> {
   const name = formatManagementAddress(address);
   if (address.kind === 'tcp') {
-    const before = await readTcpTable();
+    const before = await readListeners();
     return { arrived: (socket) => judgeListener(name, socket, before, owner) };
   }
   const before = await judgeSocket(address.path, owner);

@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { approach, type DaemonOwner, gone, ListenerChanged } from './daemon-owner.ts';
+import { readTcpListeners, type ReadTcpTable, readTcpTable } from './tcp-table.ts';
 
 /** A daemon starts once: who still isn't the same then has something else in mind. */
 const TRIES = 3;
@@ -26,7 +27,8 @@ export async function dial(
 ): Promise<Socket> {
   for (let left = TRIES - 1; ; left -= 1) {
     try {
-      return await dialOnce(address, signal, owner);
+      // mostly nobody listens: the whole table is read only if somebody does who is not at its beginning
+      return await dialOnce(address, signal, owner, left === TRIES - 1 ? readTcpListeners : readTcpTable);
     } catch (error) {
       if (!(error instanceof ListenerChanged) || left === 0) throw error;
     }
@@ -37,8 +39,9 @@ async function dialOnce(
   address: ManagementAddress,
   signal: AbortSignal | undefined,
   owner: DaemonOwner | undefined,
+  readListeners: ReadTcpTable,
 ): Promise<Socket> {
-  const approached = owner && (await approach(address, owner));
+  const approached = owner && (await approach(address, owner, readListeners));
   const socket = await open(address, signal);
   if (approached === undefined) return socket;
   // until the socket's user listens for errors

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { endianness } from 'node:os';
 
 /** One socket of this network namespace, from /proc/net/tcp or tcp6 (proc_net_tcp(5), net/ipv4/tcp_ipv4.c). */
@@ -65,28 +65,62 @@ export class TcpTable {
   }
 }
 
-let running: Promise<TcpTable | undefined> | undefined;
-let next: Promise<TcpTable | undefined> | undefined;
+/** What tells the table; undefined where the system doesn't. */
+export type ReadTcpTable = () => Promise<TcpTable | undefined>;
+
+/** The table as it is at some moment from now on. */
+export const readTcpTable: ReadTcpTable = forAll(() => readWith(readWhole));
 
 /**
- * The table as it is at some moment from now on; undefined where the system doesn't tell. However many ask at a time, it
- * is read once for all of them: reading it takes the longer the more connections there are.
+ * Only its beginning, in which the kernel has those who listen: the whole of it takes the longer the more connections there
+ * are. One that listens may be missing, if a kernel does otherwise.
  */
-export function readTcpTable(): Promise<TcpTable | undefined> {
-  // the one that is being read may be older than the question
-  next ??= (running ?? Promise.resolve()).then(() => {
-    running = next;
-    next = undefined;
-    return readNow();
-  });
-  return next;
+export const readTcpListeners: ReadTcpTable = forAll(() => readWith(readBeginning));
+
+/** However many ask at a time, it is read once for all of them. */
+function forAll(readNow: ReadTcpTable): ReadTcpTable {
+  let running: Promise<TcpTable | undefined> | undefined;
+  let next: Promise<TcpTable | undefined> | undefined;
+  return () => {
+    // the one that is being read may be older than the question
+    next ??= (running ?? Promise.resolve()).then(() => {
+      running = next;
+      next = undefined;
+      return readNow();
+    });
+    return next;
+  };
 }
 
-async function readNow(): Promise<TcpTable | undefined> {
-  const text = await readFile('/proc/self/net/tcp', 'latin1').catch(() => undefined);
+async function readWith(read: (path: string) => Promise<string>): Promise<TcpTable | undefined> {
+  const text = await read('/proc/self/net/tcp').catch(() => undefined);
   if (text === undefined) return undefined;
   // not there where the kernel has no IPv6
-  return new TcpTable(`${text}\n${await readFile('/proc/self/net/tcp6', 'latin1').catch(() => '')}`);
+  return new TcpTable(`${text}\n${await read('/proc/self/net/tcp6').catch(() => '')}`);
+}
+
+async function readWhole(path: string): Promise<string> {
+  return await readFile(path, 'latin1');
+}
+
+/** The smallest page: what the kernel gives at a time, as long as another line fits in. */
+const PAGE = 4096;
+const LONGEST_LINE = 256;
+
+async function readBeginning(path: string): Promise<string> {
+  await using file = await open(path);
+  const page = Buffer.alloc(PAGE);
+  for (let text = ''; ; ) {
+    const { bytesRead } = await file.read(page, 0, PAGE);
+    text += page.toString('latin1', 0, bytesRead);
+    // to be told that there is no more costs the kernel as much as all the rest
+    if (bytesRead < PAGE - LONGEST_LINE || !endsInListener(text)) return text;
+  }
+}
+
+function endsInListener(text: string): boolean {
+  const [, , , state] = text.slice(0, text.lastIndexOf('\n')).split('\n').at(-1)?.trim().split(/\s+/) ?? [];
+  return STATES.get(state ?? '') === 'listen';
 }
 
 /** None for another local port than the one that `ending` stands for. */

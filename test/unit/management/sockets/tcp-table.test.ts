@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { endianness } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { TcpTable } from '../../../../src/management/sockets/tcp-table.ts';
+import { readTcpListeners, readTcpTable, TcpTable } from '../../../../src/management/sockets/tcp-table.ts';
 
 /** An address as the kernel writes it on this machine. */
 function hex(bytes: readonly number[], port: number): string {
@@ -82,4 +84,33 @@ describe('who listens', () => {
     const table = new TcpTable(row(hex(ANY4, 7505), none, '0A', 0, 1));
     expect(table.listeners({ ...ends, localAddress: '::1', remoteAddress: '::1' })).toEqual([]);
   });
+});
+
+test('the beginning of the table has all who listen, however many do and are connected', async () => {
+  const servers: Server[] = [];
+  const sockets: Socket[] = [];
+  try {
+    for (const host of ['127.0.0.1', '::1', '::']) {
+      for (let count = 0; count < 60; count += 1) {
+        const server = createServer((socket) => sockets.push(socket)).listen(0, host);
+        servers.push(server);
+        await once(server, 'listening');
+      }
+    }
+    for (const server of servers.slice(0, 100)) {
+      const { address, port } = server.address() as AddressInfo;
+      sockets.push(connect(port, address));
+      await once(sockets.at(-1) ?? server, 'connect');
+    }
+    const [beginning, whole] = [await readTcpListeners(), await readTcpTable()];
+    for (const server of servers) {
+      const { address, port } = server.address() as AddressInfo;
+      const ends = { localAddress: address, localPort: 1, remoteAddress: address, remotePort: port };
+      expect(whole?.listeners(ends)).toHaveLength(1);
+      expect(beginning?.listeners(ends)).toEqual(whole?.listeners(ends));
+    }
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    for (const server of servers) server.close();
+  }
 });
