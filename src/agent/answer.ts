@@ -65,7 +65,7 @@ interface Job {
 type Step = (job: Job) => Promise<void> | void;
 
 async function awaitKey(job: Job): Promise<void> {
-  job.signer = await unlessAborted(job.key, job.signal);
+  job.signer = await job.key;
   const { algorithmText } = job.request;
   if (algorithmText !== undefined) job.scheme = algorithmText.slice(0, LONGEST_TEXT);
 }
@@ -77,7 +77,7 @@ function parse(job: Job): void {
 }
 
 async function sign(job: Job): Promise<void> {
-  job.raw = await unlessAborted(need(job.signer).sign(need(job.parsed), job.signal), job.signal);
+  job.raw = await need(job.signer).sign(need(job.parsed), job.signal);
 }
 
 /** A faulty signature must never leave: one of RSA gives the key away. */
@@ -100,8 +100,8 @@ function need<T>(value: T | undefined): T {
 export interface AnswerOptions {
   /** Milliseconds until it counts as failed: a key that is not ready, a module that hangs. */
   readonly deadline: number;
-  /** Aborts when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
+  /** Aborted when nobody waits for the answer any more, or, by {@link answer}, at the deadline. */
+  readonly wanted: AbortController;
   readonly clock: Clock;
   /** Told once if it takes so long that a person may be waited for. */
   readonly onSlow: (about: Omit<About, 'durationMs'> & { readonly waitedMs: number }) => void;
@@ -109,15 +109,9 @@ export interface AnswerOptions {
 
 /** Answers one request. Never rejects: what went wrong is the outcome. */
 export async function answer(request: RawRequest, key: Promise<Signer>, options: AnswerOptions): Promise<Outcome> {
-  const { deadline, signal, clock, onSlow } = options;
+  const { deadline, wanted, clock, onSlow } = options;
   const started = clock.now();
-  const unwanted = new AbortController();
-  const drop = (): void => {
-    unwanted.abort();
-  };
-  if (signal.aborted) drop();
-  signal.addEventListener('abort', drop, { once: true });
-  const job: Job = { request, key, signal: unwanted.signal };
+  const job: Job = { request, key, signal: wanted.signal };
   const about = (): Omit<About, 'durationMs'> => ({
     ...(job.signer && { key: job.signer.name }),
     ...(job.scheme !== undefined && { scheme: job.scheme }),
@@ -125,36 +119,48 @@ export async function answer(request: RawRequest, key: Promise<Signer>, options:
   // two decimals: a software key signs in less than a millisecond
   const durationMs = (): number => Math.round((clock.now() - started) * 100) / 100;
 
-  let inTime = (): void => undefined;
-  const tooLate = new Promise<never>((_, reject) => {
-    inTime = clock.after(deadline, () => {
-      reject(
-        job.signer
-          ? new AgentError('ERR_KEY_TIMEOUT', `no signature within ${deadline} ms`)
-          : new AgentError('ERR_KEY_UNAVAILABLE', `the key was not ready within ${deadline} ms`),
-      );
-    });
-  });
-  const notSlow = clock.after(TOUCH_AFTER, () => {
+  let isLate = false;
+  const expire = (): void => {
+    isLate = !wanted.signal.aborted;
+    wanted.abort(TOO_LATE);
+  };
+  // one timer for both: nearly all requests end before the first
+  let callOff = clock.after(Math.min(TOUCH_AFTER, deadline), () => {
+    if (deadline <= TOUCH_AFTER) {
+      expire();
+      return;
+    }
+    callOff = clock.after(deadline - TOUCH_AFTER, expire);
     onSlow({ ...about(), waitedMs: TOUCH_AFTER });
   });
   try {
-    await unlessAborted(Promise.race([run(job), tooLate]), signal);
+    await unlessAborted(run(job), job.signal);
     const { bytes, mechanism } = need(job.signature);
     return { ...about(), mechanism, outcome: 'signed', signature: bytes, durationMs: durationMs() };
   } catch (error) {
-    if (signal.aborted) return { ...about(), outcome: 'dropped', durationMs: durationMs() };
-    const code = errorCode(error);
+    if (job.signal.aborted && !isLate) return { ...about(), outcome: 'dropped', durationMs: durationMs() };
+    const reason = isLate ? tooLate(job, deadline) : error;
+    const code = errorCode(reason);
     const outcome = code?.startsWith('ERR_REQUEST_') === true ? 'refused' : 'failed';
-    return { ...about(), outcome, code, error: errorText(error), durationMs: durationMs() };
+    return { ...about(), outcome, code, error: errorText(reason), durationMs: durationMs() };
   } finally {
-    notSlow();
-    inTime();
-    signal.removeEventListener('abort', drop);
-    drop();
+    callOff();
   }
 }
 
+/** A reason of its own: the signal would else make one with a stack. */
+const TOO_LATE = new AgentError('ERR_ABORTED', 'the deadline has passed');
+
+function tooLate({ signer }: Job, deadline: number): AgentError {
+  return signer
+    ? new AgentError('ERR_KEY_TIMEOUT', `no signature within ${deadline} ms`)
+    : new AgentError('ERR_KEY_UNAVAILABLE', `the key was not ready within ${deadline} ms`);
+}
+
 async function run(job: Job): Promise<void> {
-  for (const step of STEPS) await step(job);
+  for (const step of STEPS) {
+    await step(job);
+    // nothing more is begun for nobody
+    job.signal.throwIfAborted();
+  }
 }

@@ -53,7 +53,7 @@ export class ServedDaemon {
   readonly #hold = new Latest();
   readonly #certificate = new Latest();
   /** Requests under way, to their acknowledgement: a stop waits for them. */
-  readonly #busy = new Set<Promise<void>>();
+  readonly #busy = new Set<Promise<unknown>>();
   /** The request that is under way. */
   #current: { readonly since: number; readonly done: Promise<void> } | undefined;
   #isGone = false;
@@ -133,7 +133,7 @@ export class ServedDaemon {
       case 'PK_SIGN':
       case 'RSA_SIGN': {
         const { type, data, algorithm } = notification;
-        await this.#takeRequest(type, (signal) => this.#sign({ data, algorithmText: algorithm }, signal));
+        await this.#takeRequest(type, (wanted) => this.#sign({ data, algorithmText: algorithm }, wanted));
         return;
       }
       case 'TRUNCATED':
@@ -170,7 +170,7 @@ export class ServedDaemon {
    * One request at a time. A real daemon stands still until it has its answer: whoever asks again at once waits for the first
    * answer, and is not read meanwhile; who asks again later was restarted, and gets the new answer only.
    */
-  async #takeRequest(type: SignType, sign: (signal: AbortSignal) => Promise<Outcome>): Promise<void> {
+  async #takeRequest(type: SignType, sign: (wanted: AbortController) => Promise<Outcome>): Promise<void> {
     const since = this.#options.clock.now();
     if (this.#current !== undefined && since - this.#current.since < RESTART_PAUSE) await this.#current.done;
     if (this.#isGone) return;
@@ -178,8 +178,7 @@ export class ServedDaemon {
     this.#fruitless.clear();
     this.#releases = 0;
     this.#options.emit({ type: 'request-received', notification: type });
-    const signal = this.#request.renew();
-    const current = { since, done: this.#answer(type, sign, signal) };
+    const current = { since, done: this.#answer(type, sign, this.#request.renew()) };
     this.#current = current;
     void current.done.then(() => {
       if (this.#current === current) this.#current = undefined;
@@ -187,24 +186,30 @@ export class ServedDaemon {
   }
 
   /** Settles when the answer is written, a turn of the event loop later: other connections have theirs in between. */
-  async #answer(type: SignType, sign: (signal: AbortSignal) => Promise<Outcome>, signal: AbortSignal): Promise<void> {
-    const signed = sign(signal);
-    this.#track(signed.then(() => undefined));
+  async #answer(
+    type: SignType,
+    sign: (wanted: AbortController) => Promise<Outcome>,
+    wanted: AbortController,
+  ): Promise<void> {
+    const signed = sign(wanted);
+    this.#track(signed);
     const outcome = await signed;
-    this.#options.emit({ type: 'request-done', outcome });
     if (outcome.outcome !== 'dropped') {
       const signature = outcome.outcome === 'signed' ? outcome.signature : null;
-      this.#track(this.#reply(type, signature, signal));
+      // an answer that comes at the deadline is still to be written
+      this.#track(this.#reply(type, signature, wanted.signal.aborted ? this.#request.renew() : wanted));
     }
+    // behind the answer: the daemon does not wait for our log
+    this.#options.emit({ type: 'request-done', outcome });
     await nextTurn();
   }
 
-  async #sign(request: RawRequest, signal: AbortSignal): Promise<Outcome> {
+  async #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
     const { key, deadline, clock, emit } = this.#options;
     const signer = key().then((opened) => opened.signer);
     return await answer(request, signer, {
       deadline,
-      signal,
+      wanted,
       clock,
       onSlow: (about) => {
         emit({ type: 'request-slow', ...about });
@@ -213,7 +218,8 @@ export class ServedDaemon {
   }
 
   /** Writes the answer at once; settles when it is acknowledged, or when nobody cares any more. Never throws. */
-  async #reply(type: SignType, signature: Buffer | null, signal: AbortSignal): Promise<void> {
+  async #reply(type: SignType, signature: Buffer | null, wanted: AbortController): Promise<void> {
+    const { signal } = wanted;
     const options = { signal, timeout: ACKNOWLEDGED_WITHIN };
     try {
       if (type === 'RSA_SIGN') await this.#client.rsaSig(signature, options);
@@ -224,6 +230,8 @@ export class ServedDaemon {
         return;
       }
       this.#options.emit({ type: 'answer-refused', notification: type, error: errorText(error) });
+    } finally {
+      this.#request.finish(wanted);
     }
   }
 
@@ -308,9 +316,9 @@ export class ServedDaemon {
     return new Trouble(this.#options.emit, subject, this.#options.clock);
   }
 
-  #track(work: Promise<void>): void {
+  #track(work: Promise<unknown>): void {
     this.#busy.add(work);
-    void work.finally(() => this.#busy.delete(work));
+    void work.then(() => this.#busy.delete(work));
   }
 
   /**
@@ -319,10 +327,15 @@ export class ServedDaemon {
    */
   #handle(kind: HeldKind, latest: Latest, work: (signal: AbortSignal) => Promise<void>): void {
     if (this.#waitsForKey.has(kind)) return;
-    const signal = latest.renew();
-    work(signal).catch((error: unknown) => {
-      this.#failed(kind, error, signal);
-    });
+    const given = latest.renew();
+    const { signal } = given;
+    work(signal)
+      .catch((error: unknown) => {
+        this.#failed(kind, error, signal);
+      })
+      .finally(() => {
+        latest.finish(given);
+      });
   }
 
   #failed(notification: Notification['type'], error: unknown, signal: AbortSignal): void {

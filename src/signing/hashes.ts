@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as hashOnce } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 
 /** The hashes that OpenVPN and TLS ask signatures over, by the short names that OpenVPN writes (`hashalg=`). */
@@ -22,7 +22,13 @@ function hash(name: HashName, length: number, prefix: string, ...algorithms: str
     name,
     length,
     digestInfoPrefix: Buffer.from(prefix, 'hex'),
-    digest: (message) => Buffer.concat(algorithms.map((algorithm) => createHash(algorithm).update(message).digest())),
+    digest: (message) => {
+      const [first = '', ...more] = algorithms;
+      const digest = hashOnce(first, message, 'buffer');
+      return more.length === 0
+        ? digest
+        : Buffer.concat([digest, ...more.map((name) => hashOnce(name, message, 'buffer'))]);
+    },
   };
 }
 

@@ -18,6 +18,24 @@ function decodeBase64(text: string): Buffer {
   return bytes;
 }
 
+/** Algorithm texts that were read, as a daemon asks for the same again and again; few, and short. */
+const READ = new Map<string, Algorithm & { readonly text: string }>();
+const MAX_READ = 64;
+const MAX_READ_LENGTH = 100;
+
+/** @throws AgentError ERR_REQUEST_ALGORITHM, ERR_REQUEST_HASH, ERR_REQUEST_SALT */
+function readAlgorithm(text: string): Algorithm & { readonly text: string } {
+  const known = READ.get(text);
+  if (known) return known;
+  const algorithm = named(parseAlgorithmText(text));
+  if (READ.size < MAX_READ && text.length <= MAX_READ_LENGTH) READ.set(text, algorithm);
+  return algorithm;
+}
+
+function named(algorithm: Algorithm): Algorithm & { readonly text: string } {
+  return { ...algorithm, text: formatAlgorithm(algorithm) };
+}
+
 /**
  * What a request without an algorithm text means (`>RSA_SIGN:`, or a management version below 3): the shape of the data
  * says it unambiguously.
@@ -48,12 +66,12 @@ export function parseSignatureRequest(
   algorithmText: string | undefined,
   kind: KeyKind,
 ): SignatureRequest {
-  const given = algorithmText === undefined ? undefined : parseAlgorithmText(algorithmText);
+  const given = algorithmText === undefined ? undefined : readAlgorithm(algorithmText);
   const tbs = decodeBase64(data);
-  const algorithm = given ?? deduceAlgorithm(tbs, kind);
+  const algorithm = given ?? named(deduceAlgorithm(tbs, kind));
   const scheme = SIGNATURE_SCHEMES[algorithm.scheme];
   if (scheme.keyType !== kind.type) {
     throw new AgentError('ERR_REQUEST_KEY_TYPE', `${algorithm.scheme} was asked of a key of type ${keyKindName(kind)}`);
   }
-  return scheme.build(tbs, { ...algorithm, text: formatAlgorithm(algorithm) }, kind);
+  return scheme.build(tbs, algorithm, kind);
 }

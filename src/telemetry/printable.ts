@@ -4,6 +4,9 @@
 /** Control and format characters (bidirectional ones among them), separators of lines, what is no character. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
+/** Nearly every line of a log: much quicker to see than that there is nothing unprintable. */
+const PLAIN = /^[\x20-\x7e]*\n?$/;
+
 /** Text for one line of a terminal: what would not print stands as `\u{…}`. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
@@ -21,6 +24,7 @@ export function printableColumns(line: string): string {
 
 /** JSON text with nothing in its strings that acts on a terminal: the same value when parsed. */
 export function printableJson(json: string): string {
+  if (PLAIN.test(json)) return json;
   return json.replace(UNPRINTABLE, (character) =>
     character === '\n'
       ? character

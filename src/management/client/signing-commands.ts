@@ -1,4 +1,7 @@
 import { AgentError } from '../../errors.ts';
+import { accepted } from '../commands/reply.ts';
+import { LINE } from '../commands/shape.ts';
+import { COMMANDS } from '../commands/table.ts';
 import type { CommandOptions } from '../connection/command-queue.ts';
 import { base64Lines, certificateBlocks } from '../wire/pem.ts';
 import { send, type Sender } from './sender.ts';
@@ -8,6 +11,19 @@ export type DaemonSignal = 'SIGHUP' | 'SIGTERM' | 'SIGUSR1' | 'SIGUSR2';
 
 /** management_query_cert in manage.c joins the lines to at most that many characters. */
 const MAX_CERTIFICATES = 10_000;
+
+/** Made straight away, without the checks of what others wrote: a daemon stands still until it has this. */
+async function sendSignature(
+  to: Sender,
+  name: 'pk-sig' | 'rsa-sig',
+  signature: Uint8Array | null,
+  options: CommandOptions | undefined,
+): Promise<void> {
+  const { says = /^/, claims } = COMMANDS[name] ?? {};
+  const body = signature === null ? [] : base64Lines(signature);
+  const bytes = Buffer.from([name, ...body, 'END', ''].join('\n'), 'latin1');
+  accepted(name, await to.submit({ name, bytes, shape: LINE, says, claims, body }, options));
+}
 
 export type SigningCommands = typeof signingCommands;
 
@@ -21,12 +37,12 @@ export const signingCommands = {
    * @throws AgentError ERR_MANAGEMENT_COMMAND if the daemon asks for no signature (any more)
    */
   async pkSig(this: Sender, signature: Uint8Array | null, options?: CommandOptions): Promise<void> {
-    await this.raw('pk-sig', { ...options, body: signature === null ? [] : base64Lines(signature) });
+    await sendSignature(this, 'pk-sig', signature, options);
   },
 
   /** Answers an RSA_SIGN, as {@link pkSig} does a PK_SIGN. */
   async rsaSig(this: Sender, signature: Uint8Array | null, options?: CommandOptions): Promise<void> {
-    await this.raw('rsa-sig', { ...options, body: signature === null ? [] : base64Lines(signature) });
+    await sendSignature(this, 'rsa-sig', signature, options);
   },
 
   /**

@@ -1,5 +1,6 @@
 import { AgentError } from '../../errors.ts';
-import { within, withResolvers } from '../../promises.ts';
+import { SYSTEM_CLOCK } from '../../clock.ts';
+import { withResolvers } from '../../promises.ts';
 import type { Reply } from '../commands/reply.ts';
 import type { ReplyShape } from '../commands/shape.ts';
 import { type Encoding, MAX_PIPELINED_LINE } from '../wire/words.ts';
@@ -92,14 +93,23 @@ export class CommandQueue {
   async submit(command: OutgoingCommand, options: CommandOptions = {}): Promise<Reply> {
     if (this.#closed !== undefined) throw this.#closed;
     const { signal, timeout = this.#defaultTimeout, onReply } = options;
-    using limit = within(timeout, signal);
-    const given = (): AgentError => givenUp(command.name, limit.isLate ? timeout : undefined, signal);
-    if (limit.signal.aborted) throw given();
+    const given = (late?: number): AgentError => givenUp(command.name, late, signal);
+    if (signal?.aborted === true) throw given();
     const { promise, resolve, reject } = withResolvers<Reply>();
+    const giveUp = (): void => {
+      this.#giveUp(waiting, given());
+    };
+    const expire = (): void => {
+      this.#giveUp(waiting, given(timeout));
+    };
+    const callOff = timeout > 0 ? SYSTEM_CLOCK.after(timeout, expire, 'keep alive') : undefined;
+    signal?.addEventListener('abort', giveUp, { once: true });
     const waiting: Waiting = {
       command,
       abandon: undefined,
       settle: (outcome, bytes = []) => {
+        callOff?.();
+        signal?.removeEventListener('abort', giveUp);
         this.#sent.delete(waiting);
         if (this.#current === waiting) this.#current = undefined;
         if (outcome instanceof AgentError) {
@@ -110,10 +120,6 @@ export class CommandQueue {
         }
       },
     };
-    const giveUp = (): void => {
-      this.#giveUp(waiting, given());
-    };
-    limit.signal.addEventListener('abort', giveUp, { once: true });
     this.#waiting.push(waiting);
     this.#pump();
     this.#changed();

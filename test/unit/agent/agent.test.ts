@@ -35,11 +35,13 @@ afterEach(async () => {
 });
 
 function surroundings(): Surroundings {
+  // what an earlier test's agent says late is not of this one
+  const own = events;
   return {
     clock: SYSTEM_CLOCK,
     network: NETWORK,
     emit: (event) => {
-      events.push(event);
+      own.push(event);
     },
     pid: process.pid,
     uid: process.geteuid?.(),

@@ -35,7 +35,7 @@ function ask(key: Promise<Signer>, request = REQUEST): Bed {
   const slow: object[] = [];
   const outcome = answer(request, key, {
     deadline: 10_000,
-    signal: gone.signal,
+    wanted: gone,
     clock,
     onSlow: (about) => slow.push(about),
   });
