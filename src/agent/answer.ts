@@ -53,6 +53,8 @@ interface Job {
   readonly key: Promise<Signer>;
   /** Aborts when there is no use in a signature any more. */
   readonly signal: AbortSignal;
+  /** The deadline has passed. */
+  isLate: boolean;
   signer?: Signer;
   scheme?: string;
   parsed?: SignatureRequest;
@@ -111,7 +113,7 @@ export interface AnswerOptions {
 export async function answer(request: RawRequest, key: Promise<Signer>, options: AnswerOptions): Promise<Outcome> {
   const { deadline, wanted, clock, onSlow } = options;
   const started = clock.now();
-  const job: Job = { request, key, signal: wanted.signal };
+  const job: Job = { request, key, signal: wanted.signal, isLate: false };
   const about = (): Omit<About, 'durationMs'> => ({
     ...(job.signer && { key: job.signer.name }),
     ...(job.scheme !== undefined && { scheme: job.scheme }),
@@ -119,9 +121,8 @@ export async function answer(request: RawRequest, key: Promise<Signer>, options:
   // two decimals: a software key signs in less than a millisecond
   const durationMs = (): number => Math.round((clock.now() - started) * 100) / 100;
 
-  let isLate = false;
   const expire = (): void => {
-    isLate = !wanted.signal.aborted;
+    job.isLate = !wanted.signal.aborted;
     wanted.abort(TOO_LATE);
   };
   // one timer for both: nearly all requests end before the first
@@ -138,8 +139,8 @@ export async function answer(request: RawRequest, key: Promise<Signer>, options:
     const { bytes, mechanism } = need(job.signature);
     return { ...about(), mechanism, outcome: 'signed', signature: bytes, durationMs: durationMs() };
   } catch (error) {
-    if (job.signal.aborted && !isLate) return { ...about(), outcome: 'dropped', durationMs: durationMs() };
-    const reason = isLate ? tooLate(job, deadline) : error;
+    if (job.signal.aborted && !job.isLate) return { ...about(), outcome: 'dropped', durationMs: durationMs() };
+    const reason = job.isLate ? tooLate(job, deadline) : error;
     const code = errorCode(reason);
     const outcome = code?.startsWith('ERR_REQUEST_') === true ? 'refused' : 'failed';
     return { ...about(), outcome, code, error: errorText(reason), durationMs: durationMs() };
