@@ -24,4 +24,6 @@ it('shows no secret, whatever it is logged as', () => {
   const secret = new Secret('4711');
   const text = record(false, [{ pin: '4711', nested: { password: '4711' }, other: secret }, 'x']);
   expect(text).not.toContain('4711');
+  const deep = record(false, [{ a: { b: [{ pin: '4711', kept: 1 }] } }, 'x']);
+  expect(JSON.parse(deep)).toMatchObject({ a: { b: { 0: { pin: '<redacted>', kept: 1 } } } });
 });
