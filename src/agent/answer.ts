@@ -11,6 +11,7 @@ import {
   verifySignature,
 } from '../signing/signer.ts';
 import type { Clock } from '../clock.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
 import { unlessAborted } from '../promises.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
@@ -50,7 +51,7 @@ export type Outcome =
 /** A request on its way through the steps. */
 interface Job {
   readonly request: RawRequest;
-  readonly key: Promise<Signer>;
+  readonly key: AnswerOptions['key'];
   /** Aborts when there is no use in a signature any more. */
   readonly signal: AbortSignal;
   /** The deadline has passed. */
@@ -64,15 +65,15 @@ interface Job {
 }
 
 /** One step of answering. Throws what keeps the request from being signed. */
-type Step = (job: Job) => Promise<void> | void;
+type Step = (job: Job) => Promise<void> | undefined;
 
 async function awaitKey(job: Job): Promise<void> {
-  job.signer = await job.key;
+  job.signer = (await job.key()).signer;
   const { algorithmText } = job.request;
   if (algorithmText !== undefined) job.scheme = algorithmText.slice(0, LONGEST_TEXT);
 }
 
-function parse(job: Job): void {
+function parse(job: Job): undefined {
   const { data, algorithmText } = job.request;
   job.parsed = parseSignatureRequest(data, algorithmText, keyKind(need(job.signer).publicKey));
   job.scheme = job.parsed.algorithmText;
@@ -83,11 +84,11 @@ async function sign(job: Job): Promise<void> {
 }
 
 /** A faulty signature must never leave: one of RSA gives the key away. */
-function verify(job: Job): void {
+function verify(job: Job): undefined {
   job.verified = verifySignature(need(job.signer), need(job.parsed), need(job.raw));
 }
 
-function encode(job: Job): void {
+function encode(job: Job): undefined {
   job.signature = encodeSignature(need(job.parsed), need(job.verified));
 }
 
@@ -100,6 +101,8 @@ function need<T>(value: T | undefined): T {
 }
 
 export interface AnswerOptions {
+  /** What is to sign, as soon as it is ready. */
+  readonly key: () => Promise<Pick<OpenedKey, 'signer'>>;
   /** Milliseconds until it counts as failed: a key that is not ready, a module that hangs. */
   readonly deadline: number;
   /** Aborted when nobody waits for the answer any more, or, by {@link answer}, at the deadline. */
@@ -110,8 +113,8 @@ export interface AnswerOptions {
 }
 
 /** Answers one request. Never rejects: what went wrong is the outcome. */
-export async function answer(request: RawRequest, key: Promise<Signer>, options: AnswerOptions): Promise<Outcome> {
-  const { deadline, wanted, clock, onSlow } = options;
+export async function answer(request: RawRequest, options: AnswerOptions): Promise<Outcome> {
+  const { key, deadline, wanted, clock, onSlow } = options;
   const started = clock.now();
   const job: Job = { request, key, signal: wanted.signal, isLate: false };
   const about = (): Omit<About, 'durationMs'> => ({
@@ -160,7 +163,8 @@ function tooLate({ signer }: Job, deadline: number): AgentError {
 
 async function run(job: Job): Promise<void> {
   for (const step of STEPS) {
-    await step(job);
+    const working = step(job);
+    if (working) await working;
     // nothing more is begun for nobody
     job.signal.throwIfAborted();
   }

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorCode, errorText } from '../errors.ts';
 import { certificatePem } from '../keyfile/pem.ts';
 import type { CloseReason, DaemonSignal, ManagementClient, Notification, Relay } from '../management/index.ts';
-import { answer, type Outcome, type RawRequest } from './answer.ts';
+import { answer, type AnswerOptions, type Outcome, type RawRequest } from './answer.ts';
 import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
 import { Latest } from './latest.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
@@ -204,23 +204,22 @@ export class ServedDaemon {
     await nextTurn();
   }
 
-  async #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
+  #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
     const { key, deadline, clock, emit } = this.#options;
-    const signer = key().then((opened) => opened.signer);
-    return await answer(request, signer, {
-      deadline,
-      wanted,
-      clock,
-      onSlow: (about) => {
-        emit({ type: 'request-slow', ...about });
-      },
-    });
+    const onSlow: AnswerOptions['onSlow'] = (about) => {
+      emit({ type: 'request-slow', ...about });
+    };
+    return answer(request, { key, deadline, wanted, clock, onSlow });
   }
 
   /** Writes the answer at once; settles when it is acknowledged, or when nobody cares any more. Never throws. */
   async #reply(type: SignType, signature: Buffer | null, wanted: AbortController): Promise<void> {
     const { signal } = wanted;
-    const options = { signal, timeout: ACKNOWLEDGED_WITHIN };
+    // at once, and not when this goes on: the next request may stand right behind the acknowledgement
+    const onReply = (): void => {
+      this.#request.finish(wanted);
+    };
+    const options = { signal, timeout: ACKNOWLEDGED_WITHIN, onReply };
     try {
       if (type === 'RSA_SIGN') await this.#client.rsaSig(signature, options);
       else await this.#client.pkSig(signature, options);

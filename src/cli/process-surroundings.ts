@@ -2,7 +2,7 @@ import type { Surroundings } from '../agent/surroundings.ts';
 import { SYSTEM_CLOCK } from '../clock.ts';
 import { NETWORK } from '../agent/tunnel.ts';
 import { logEvents } from '../telemetry/event-lines.ts';
-import { complain, type Logger } from './standard-streams.ts';
+import { complain, soonOnStderr, type Logger } from './standard-streams.ts';
 import { terminal } from './terminal.ts';
 
 /** This process, as the agent sees it. Its events become lines of `log`. */
@@ -10,7 +10,7 @@ export function processSurroundings(log: Logger): Surroundings {
   return {
     clock: SYSTEM_CLOCK,
     network: NETWORK,
-    emit: logEvents(log, () => SYSTEM_CLOCK.now()),
+    emit: logEvents({ log, now: () => SYSTEM_CLOCK.now(), soon: soonOnStderr }),
     pid: process.pid,
     uid: process.geteuid?.(),
     environment: process.env,

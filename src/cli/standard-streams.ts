@@ -64,25 +64,53 @@ const stderr: LineSink = new LineSink({
   },
 });
 
+/** Milliseconds for which a line that nobody waits for may be put off. */
+const SOON = 10;
+let putOff: (() => void)[] = [];
+let soon: NodeJS.Timeout | undefined;
+
+/**
+ * Makes and writes lines a moment later, many at once, when nobody waits for a signature: but before any other line, and
+ * before the end.
+ */
+export function soonOnStderr(write: () => void): void {
+  putOff.push(write);
+  soon ??= setTimeout(writePutOff, SOON);
+}
+
+function writePutOff(): void {
+  clearTimeout(soon);
+  soon = undefined;
+  const writes = putOff;
+  putOff = [];
+  for (const write of writes) write();
+}
+
+/** What stands on standard error, in the order in which it came about. */
+function toStderr(text: string): void {
+  writePutOff();
+  stderr.write(text);
+}
+
 /** A logger on standard error: JSON, or readable where that is a terminal. */
 export function stderrLog(level: LogLevel, pretty: boolean = isLogPretty): Logger {
   return createLog({
     level,
     pretty,
     write: (line) => {
-      stderr.write(frame(line));
+      toStderr(frame(line));
     },
   });
 }
 
 /** A line for people on standard error, under the command's name. */
 export function complain(text: string): void {
-  stderr.write(frame(`pksigd: ${printable(text)}\n`));
+  toStderr(frame(`pksigd: ${printable(text)}\n`));
 }
 
 /** Text on standard error as it is: lines, or what stands below all lines. */
 export function writeStderr(text: string): void {
-  stderr.write(text);
+  toStderr(text);
 }
 
 /** The reason why `run` ends, as the last record of its log, whatever the log's level. */
@@ -100,6 +128,7 @@ export function endAtOnce(error: unknown): void {
 
 /** Waits for what is still to be written on standard error, for a while. */
 export function flushStderr(): void {
+  writePutOff();
   for (let waited = 0; stderr.isWaiting && waited < LAST_LINES; waited += PAUSE) {
     pause();
     stderr.drain();

@@ -2,6 +2,7 @@ import type { AgentEvent } from '../agent/events.ts';
 import type { Outcome } from '../agent/answer.ts';
 import type { ModuleHostEvent } from '../pkcs11/index.ts';
 import { LimitedLog, type Level, type Line, type Log } from './limited-log.ts';
+import { logAsOf } from './log.ts';
 import { TROUBLE_OVER, TROUBLE_TEXTS } from './trouble-lines.ts';
 
 type EventOf<Type extends AgentEvent['type']> = Extract<AgentEvent, { readonly type: Type }>;
@@ -165,17 +166,38 @@ export function eventLine(event: AgentEvent): Line {
   return (LINES[type] as (event: AgentEvent, fields: object) => Line)(event, fields);
 }
 
+function atOnce(write: () => void): void {
+  write();
+}
+
+/** Where lines come from, and when. */
+export interface EventLogOptions {
+  readonly log: Log;
+  /** Milliseconds, as a {@link Clock} has them. */
+  readonly now: () => number;
+  /** Does that a moment later, before anything else is logged. */
+  readonly soon?: (write: () => void) => void;
+}
+
 /**
  * Makes lines of a log from events. What a daemon can cause more often than it gets signatures is limited, for each tunnel
- * by itself.
- * @param now milliseconds
+ * by itself. The lines of signatures come a moment later: those who wait for the next one don't wait for them.
  */
-export function logEvents(log: Log, now: () => number): (event: AgentEvent) => void {
+export function logEvents({ log, now, soon = atOnce }: EventLogOptions): (event: AgentEvent) => void {
   const limited = new Map<string, LimitedLog>();
   return (event) => {
+    if (event.type === 'request-done' && event.outcome.outcome === 'signed') {
+      const time = Date.now();
+      soon(() => {
+        const { level, fields, text } = eventLine(event);
+        logAsOf(time, () => {
+          log[level](fields, text);
+        });
+      });
+      return;
+    }
     const line = eventLine(event);
-    const isSignature = event.type === 'request-done' && event.outcome.outcome === 'signed';
-    if (!('tunnel' in event) || isSignature) {
+    if (!('tunnel' in event)) {
       log[line.level](line.fields, line.text);
       return;
     }

@@ -46,6 +46,21 @@ function prettyLine(json: string): string {
   return printable([time.slice(11, 19), level.toUpperCase().padEnd(5), msg ?? '', ...fields].join(' ')) + '\n';
 }
 
+/** When what is logged now came about, if that was before. */
+let past: number | undefined;
+
+/** Logs what came about at `time` (of Date.now). */
+export function logAsOf(time: number, write: () => void): void {
+  past = time;
+  try {
+    write();
+  } finally {
+    past = undefined;
+  }
+}
+
+const timestamp = (): string => `,"time":"${new Date(past ?? Date.now()).toISOString()}"`;
+
 /** The process's logger: one record a line, with nothing in it that acts on a terminal. */
 export function createLog({ level, pretty, write }: LogOptions): Logger {
   const destination: DestinationStream = {
@@ -57,7 +72,7 @@ export function createLog({ level, pretty, write }: LogOptions): Logger {
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp,
       formatters: { level: (label) => ({ level: label }), log: censored },
     },
     destination,

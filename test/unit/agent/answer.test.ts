@@ -33,7 +33,8 @@ function ask(key: Promise<Signer>, request = REQUEST): Bed {
   const clock = new FakeClock();
   const gone = new AbortController();
   const slow: object[] = [];
-  const outcome = answer(request, key, {
+  const outcome = answer(request, {
+    key: async () => ({ signer: await key }),
     deadline: 10_000,
     wanted: gone,
     clock,
