@@ -1,6 +1,7 @@
 // What comes first in every command. Nothing that takes long is imported before it: in that time SIGUSR1 would
 // open Node's debugger. For the time before see bin/pksigd.cjs.
 import { fileURLToPath } from 'node:url';
+import type { Spawn } from '../pkcs11/index.ts';
 import { MEANINGLESS_SIGNALS } from '../signals.ts';
 import { loadProgram } from './code-cache.ts';
 import type { main } from './program.ts';
@@ -36,6 +37,21 @@ if (!process.execArgv.some((word) => /^--inspect(-brk|-wait)?(=|$)/.test(word)))
 const isRun = process.argv[2] === 'run';
 if (isRun) for (const name of MEANINGLESS_SIGNALS) process.on(name, () => undefined);
 
-const path = fileURLToPath(new URL(`../program/${PROGRAM}`, import.meta.url));
-const program = loadProgram(path, isRun) as { readonly main: typeof main };
-void program.main();
+/** Will the command want a module host that has this process's own environment? Only if that is sure. */
+function wantsHost([command = '', ...args]: readonly string[]): boolean {
+  const names = (start: string): boolean => args.some((arg) => arg.startsWith(start));
+  return ['run', 'sign'].includes(command) && (names('pkcs11:') || names('--key=pkcs11:')) && !names('--module-env');
+}
+
+async function start(): Promise<void> {
+  let spawn: Spawn | undefined;
+  if (wantsHost(process.argv.slice(2))) {
+    const { startHostEarly } = await import('../pkcs11/early-host.ts');
+    spawn = startHostEarly({ execPath: process.execPath, environment: process.env });
+  }
+  const path = fileURLToPath(new URL(`../program/${PROGRAM}`, import.meta.url));
+  const program = loadProgram(path, isRun) as { readonly main: typeof main };
+  await program.main(spawn);
+}
+
+void start();

@@ -2,11 +2,12 @@ import type { Surroundings } from '../agent/surroundings.ts';
 import { SYSTEM_CLOCK } from '../clock.ts';
 import { NETWORK } from '../agent/tunnel.ts';
 import { logEvents } from '../telemetry/event-lines.ts';
+import type { Spawn } from '../pkcs11/index.ts';
 import { complain, soonOnStderr, type Logger } from './standard-streams.ts';
 import { terminal } from './terminal.ts';
 
-/** This process, as the agent sees it. Its events become lines of `log`. */
-export function processSurroundings(log: Logger): Surroundings {
+/** This process, as the agent sees it. Its events become lines of `log`. @param spawn default: node:child_process */
+export function processSurroundings(log: Logger, spawn?: Spawn): Surroundings {
   return {
     clock: SYSTEM_CLOCK,
     network: NETWORK,
@@ -15,6 +16,7 @@ export function processSurroundings(log: Logger): Surroundings {
     uid: process.geteuid?.(),
     environment: process.env,
     execPath: process.execPath,
+    spawn,
     terminal: {
       ask: (what) => terminal.ask(what),
       during: (asks, notice, work) => terminal.during(asks, notice, work),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
 import { RELAY_RIGHTS } from '../management/index.ts';
+import type { Spawn } from '../pkcs11/index.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
@@ -111,6 +112,8 @@ function withTunnelOptions(command: Command): Command {
     .option('--relay-keep', "keep the relay's clients connected while the daemon is away");
 }
 
+let startsHosts: Spawn | undefined;
+
 const program = new Command('pksigd')
   .description("signing agent for OpenVPN's --management-external-key")
   .version(version, '-V, --version')
@@ -137,7 +140,7 @@ withKeyOptions(
   'info',
 ).action(async (flags: RunFlags) => {
   const { runCommand } = await import('./run-command.ts');
-  await runCommand(flags);
+  await runCommand(flags, startsHosts);
 });
 
 withKeyOptions(
@@ -150,7 +153,7 @@ withKeyOptions(
   'warn',
 ).action(async (flags: SignFlags) => {
   const { signCommand } = await import('./sign-command.ts');
-  await signCommand(flags);
+  await signCommand(flags, startsHosts);
 });
 
 withKeyOptions(
@@ -214,8 +217,12 @@ function reportEnd(code: AgentErrorCode | undefined, text: string, stack?: strin
   if (stack !== undefined) writeStderr(`${printableLines(stack)}\n`);
 }
 
-/** The command: reads its arguments, does what they say, ends the process. */
-export async function main(): Promise<never> {
+/**
+ * The command: reads its arguments, does what they say, ends the process.
+ * @param spawn starts module hosts; default: node:child_process
+ */
+export async function main(spawn?: Spawn): Promise<never> {
+  startsHosts = spawn;
   process.on('exit', leaveDeadTerminals);
   explainBy(commandLineHint);
   try {

@@ -2,6 +2,7 @@ import { Agent } from '../agent/agent.ts';
 import { settingsOf, type TunnelFlags } from '../config/flags.ts';
 import { errorCode } from '../errors.ts';
 import { BoundServer } from '../management/internal.ts';
+import type { Spawn } from '../pkcs11/index.ts';
 import type { LogLevel } from '../telemetry/log.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { catchTheRest } from './last-net.ts';
@@ -15,7 +16,7 @@ export interface RunFlags extends TunnelFlags {
 }
 
 /** `pksigd run`: serves a daemon until a signal comes, or until the key turns out to be of no use. */
-export async function runCommand(flags: RunFlags): Promise<void> {
+export async function runCommand(flags: RunFlags, spawn: Spawn | undefined): Promise<void> {
   const settings = await settingsOf(flags);
   const log = stderrLog(flags.logLevel);
   const stop = new AbortController();
@@ -26,7 +27,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   });
   await forbidCoreDumps();
   try {
-    const surroundings = processSurroundings(log);
+    const surroundings = processSurroundings(log, spawn);
     await using agent = await Agent.open(settings, surroundings, stop.signal);
     for (const { key, openvpnConfig } of Object.values(settings.tunnels))
       void tellStartCheck(openvpnConfig, agent.key(key), surroundings.emit);

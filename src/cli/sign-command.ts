@@ -2,6 +2,7 @@ import { Keyring } from '../agent/keyring.ts';
 import { keySettings, tokenSettings, type KeyFlags } from '../config/flags.ts';
 import { AgentError } from '../errors.ts';
 import { base64Lines } from '../management/internal.ts';
+import type { Spawn } from '../pkcs11/index.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature } from '../signing/signer.ts';
@@ -28,10 +29,10 @@ async function readStdin(): Promise<string> {
 }
 
 /** `pksigd sign`: base64 data on stdin, the signature's base64 lines on stdout. */
-export async function signCommand(flags: SignFlags): Promise<void> {
+export async function signCommand(flags: SignFlags, spawn: Spawn | undefined): Promise<void> {
   const log = stderrLog(flags.logLevel);
   await forbidCoreDumps();
-  await using keyring = new Keyring(tokenSettings(flags), processSurroundings(log));
+  await using keyring = new Keyring(tokenSettings(flags), processSurroundings(log, spawn));
   await using opened = await keyring.open(keySettings(flags));
   const { signer } = opened;
   const request = parseSignatureRequest(await readStdin(), flags.algorithm, keyKind(signer.publicKey));

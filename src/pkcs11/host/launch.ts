@@ -28,6 +28,19 @@ const LAUNCHER = `ulimit -c 0 2>/dev/null
 command trap '' HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF ${REAL_TIME_SIGNALS} 2>/dev/null
 exec "$0" --inspect-port=0.0.0.1:65535 "$@"`;
 
+/** How to start a module host: what {@link Spawn} takes. */
+export function hostCommand({
+  execPath,
+  environment: given,
+}: {
+  readonly execPath: string;
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
+}): Parameters<Spawn> {
+  // NODE_OPTIONS are not for the process that gets the PIN: they may open a debugger, or load other code
+  const { NODE_OPTIONS: _, ...env } = given;
+  return ['/bin/sh', ['-c', LAUNCHER, execPath, HOST_PROGRAM], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'], env }];
+}
+
 /**
  * Starts the process of a module host. Without descriptors, memory or processes to spare there is none.
  * @param onFailure told why there is none, or why it could not be started after all: now or later
@@ -41,15 +54,10 @@ export function launch(
   },
   onFailure: (reason: string) => void,
 ): HostProcess | undefined {
-  const { execPath, spawn = nodeSpawn } = options;
-  // NODE_OPTIONS are not for the process that gets the PIN: they may open a debugger, or load other code
-  const { NODE_OPTIONS: _, ...environment } = options.environment;
+  const { spawn = nodeSpawn } = options;
   let child: ChildProcess;
   try {
-    child = spawn('/bin/sh', ['-c', LAUNCHER, execPath, HOST_PROGRAM], {
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      env: environment,
-    });
+    child = spawn(...hostCommand(options));
   } catch (error) {
     onFailure(`could not be started: ${errorText(error)}`);
     return undefined;
