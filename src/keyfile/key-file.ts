@@ -17,10 +17,10 @@ import { keyKind, type KeyKind } from '../signing/public-key.ts';
 import type { EcdsaRequest, SignatureRequest } from '../signing/request.ts';
 import type { RawSignature, Signer } from '../signing/signer.ts';
 import { checkDerivationCost } from './derivation-cost.ts';
+import { DigestSigner } from './digest-signer.ts';
 import { parseCertificates, pemBlocks, pemContent } from './pem.ts';
 import { isPkcs12, parsePkcs12, type Pkcs12Contents } from './pkcs12.ts';
 import { readPrivateFile } from './read-private-file.ts';
-import { signEcdsaDigest } from './sign-digest.ts';
 
 /** How to open a key file. */
 export interface KeyFileOptions {
@@ -128,7 +128,7 @@ export class FileKey implements Signer {
   readonly certificates: readonly X509Certificate[];
   readonly #privateKey: KeyObject;
   readonly #kind: KeyKind;
-  #scalar: Buffer | undefined;
+  #digestSigner: DigestSigner | undefined;
 
   private constructor(path: string, { privateKey, certificates }: ParsedKey) {
     this.name = path;
@@ -155,7 +155,9 @@ export class FileKey implements Signer {
     if (signal?.aborted === true) {
       return Promise.reject(new AgentError('ERR_ABORTED', 'given up', { cause: signal.reason }));
     }
-    return Promise.resolve({ bytes: this.#sign(request), mechanism: 'file' });
+    return new Promise((resolve) => {
+      resolve({ bytes: this.#sign(request), mechanism: 'file' });
+    });
   }
 
   canSign(): boolean {
@@ -191,13 +193,13 @@ export class FileKey implements Signer {
   #ecdsa({ digest, hash, message }: EcdsaRequest): Buffer {
     if (hash && message) return sign(hash.name, message, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' });
     if (this.#kind.type !== 'EC') throw new AgentError('ERR_REQUEST_KEY_TYPE', `${this.name} is not an EC key`);
-    this.#scalar ??= Buffer.from(this.#privateKey.export({ format: 'jwk' }).d ?? '', 'base64url');
-    return signEcdsaDigest(this.#kind.curve, digest, this.#scalar);
+    this.#digestSigner ??= new DigestSigner(this.#kind.curve, this.#privateKey);
+    return this.#digestSigner.sign(digest);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#scalar?.fill(0);
-    this.#scalar = undefined;
+    this.#digestSigner?.destroy();
+    this.#digestSigner = undefined;
     return Promise.resolve();
   }
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, randomBytes, verify } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -133,6 +133,34 @@ it.each(['p256.sec1.pem', 'p256.sec1.der'])('%s', async (file) => {
 });
 it('SEC1 behind EC PARAMETERS', async () => {
   expect(keyKind((await FileKey.open(at('p256.parameters.pem'))).publicKey)).toMatchObject({ curve: 'P-256' });
+});
+
+describe('ready ECDSA digests, as the openssl command verifies them', () => {
+  it.each(['P-256', 'P-384', 'P-521'])('%s', async (curve) => {
+    const pem = at(`${curve}.pem`);
+    openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', `ec_paramgen_curve:${curve}`, '-out', pem);
+    openssl('pkey', '-in', pem, '-pubout', '-out', at(`${curve}.pub`));
+    openssl('ec', '-in', pem, '-conv_form', 'compressed', '-out', at(`${curve}.compressed.pem`));
+    openssl('ec', '-in', pem, '-no_public', '-out', at(`${curve}.no-public.pem`));
+    for (const file of [`${curve}.pem`, `${curve}.compressed.pem`, `${curve}.no-public.pem`]) {
+      chmodSync(at(file), 0o600);
+      await using signer = await FileKey.open(at(file));
+      for (const size of [20, 28, 32, 36, 48, 64]) {
+        const digest = randomBytes(size);
+        const request = parseSignatureRequest(digest.toString('base64'), 'ECDSA', keyKind(signer.publicKey));
+        writeFileSync(at('digest'), digest);
+        writeFileSync(at('signature'), (await createSignature(signer, request)).bytes);
+        const files = ['-inkey', at(`${curve}.pub`), '-in', at('digest'), '-sigfile', at('signature')];
+        expect(openssl('pkeyutl', '-verify', '-pubin', ...files).toString()).toContain('Verified Successfully');
+      }
+    }
+  });
+
+  it('but not the one that is zero', async () => {
+    await using signer = await FileKey.open(at('p256.pem'));
+    const request = parseSignatureRequest(Buffer.alloc(32).toString('base64'), 'ECDSA', keyKind(signer.publicKey));
+    await expect(createSignature(signer, request)).rejects.toMatchObject({ code: 'ERR_SCHEME_UNSUPPORTED' });
+  });
 });
 
 describe('refuses', () => {
