@@ -166,22 +166,29 @@ export class ModuleHost implements Module {
     if (this.#death) return Promise.reject(new CallNotSent(this.#death.code, this.#death.message));
     if (signal?.aborted === true) return Promise.reject(givenUp(call, signal));
     const id = this.#nextId++;
-    let onAbort = (): void => undefined;
     const frame = encodeFrame({ id, call, params } satisfies HostRequest<Call>, data);
-    return new Promise<{ result: unknown; payload: Buffer }>((resolve, reject) => {
-      const pending: PendingCall = { id, call, deadline, frame, onLogin, resolve, reject };
-      onAbort = () => {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
         const at = this.#pending.indexOf(pending);
         if (at < 1) return; // the module is at it
         this.#pending.splice(at, 1);
         frame.fill(0);
         reject(givenUp(call, signal));
       };
+      const pending: PendingCall = {
+        ...{ id, call, deadline, frame, onLogin },
+        resolve: (reply) => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve(reply);
+        },
+        reject: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error);
+        },
+      };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#pending.push(pending);
       if (this.#pending.length === 1) this.#begin();
-    }).finally(() => {
-      signal?.removeEventListener('abort', onAbort);
     });
   }
 

@@ -69,28 +69,33 @@ function describeFailure(error: unknown, functionName = ''): HostFailure {
   return { kind: 'internal', text: error instanceof Error ? error.message : String(error) };
 }
 
+export type HostAnswer = { readonly result: unknown } | { readonly failure: HostFailure };
+
 /** One loaded module. */
 export class Cryptoki {
   #addon: typeof Pkcs11js | undefined;
   #module: Pkcs11js.PKCS11 | undefined;
   #initArgs: string | undefined;
+  /** Where each signature lies until it is sent: room for one is dear, and only one is made at a time. */
+  readonly #signature = Buffer.alloc(MAX_SIGNATURE);
 
   /** Carries out one call; never throws. @param onLogin called when C_Login succeeded and C_Sign is yet to come */
-  async call(
-    call: HostCall,
-    params: unknown,
-    payload: Buffer,
-    onLogin: () => void,
-  ): Promise<{ result: unknown } | { failure: HostFailure }> {
+  call(call: Exclude<HostCall, 'load'>, params: unknown, payload: Buffer, onLogin: () => void): HostAnswer {
     try {
-      if (call === 'load') {
-        await this.#load(params as HostCalls['load']['params']);
-        return { result: null };
-      }
       const handler = this.#handlers[call] as (params: unknown, payload: Buffer, onLogin: () => void) => unknown;
       return { result: handler(params, payload, onLogin) };
     } catch (error) {
       return { failure: describeFailure(error, UNNAMED[call]) };
+    }
+  }
+
+  /** Carries out `load`; never throws. */
+  async load(params: HostCalls['load']['params']): Promise<HostAnswer> {
+    try {
+      await this.#load(params);
+      return { result: null };
+    } catch (error) {
+      return { failure: describeFailure(error) };
     }
   }
 
@@ -178,7 +183,7 @@ export class Cryptoki {
         this.#loginForOperation(handle, payload.subarray(0, pinLength));
         onLogin();
       }
-      return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), Buffer.alloc(MAX_SIGNATURE));
+      return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), this.#signature);
     },
   };
 

@@ -1,6 +1,6 @@
 import { readSync, writeSync } from 'node:fs';
 import { encodeFrame, FrameDecoder } from '../frames.ts';
-import type { HostRequest } from '../protocol.ts';
+import type { HostCalls, HostRequest } from '../protocol.ts';
 import { Cryptoki } from './cryptoki.ts';
 import { untilDone } from './until-done.ts';
 
@@ -27,9 +27,13 @@ export async function serve(): Promise<void> {
     chunk.fill(0); // it may have been a PIN
     for (const { header, payload } of frames) {
       const { id, call, params } = header as HostRequest;
-      const answer = await cryptoki.call(call, params, payload, () => {
+      const onLogin = (): void => {
         writeAll(encodeFrame({ id, loggedIn: true }));
-      });
+      };
+      const answer =
+        call === 'load'
+          ? await cryptoki.load(params as HostCalls['load']['params'])
+          : cryptoki.call(call, params, payload, onLogin);
       const signature = 'result' in answer && Buffer.isBuffer(answer.result) ? answer.result : undefined;
       writeAll(signature ? encodeFrame({ id, result: null }, signature) : encodeFrame({ id, ...answer }));
     }
