@@ -41,6 +41,7 @@ export class Keyring implements AsyncDisposable {
       execPath,
       deadline,
       initArgs: modules.initArgs,
+      most: modules.most,
       showOutput: modules.showOutput,
       environment: { ...environment, ...modules.environment },
       onEvent: (event) => {

@@ -100,6 +100,12 @@ function withTunnelOptions(command: Command): Command {
         .default('none'),
     )
     .option('--wait-for-token', 'wait at the start for a token that is not there')
+    .addOption(
+      new Option(
+        '--module-hosts <number>',
+        'how many processes may load one PKCS#11 module, while signatures wait (default: one a CPU, 4 at most)',
+      ).argParser(count),
+    )
     .option(
       '--relay <address...>',
       'let other management clients in behind pksigd, at this address: ADDRESS PORT|unix [PASSWORD-FILE]',

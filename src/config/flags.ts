@@ -22,6 +22,8 @@ export interface TokenFlags {
   /** NAME=VALUE each. */
   readonly moduleEnv?: readonly string[];
   readonly moduleOutput?: boolean;
+  /** Of `run` and `check` only. */
+  readonly moduleHosts?: number;
   readonly stateDirectory?: string;
   readonly useFinalPinTry?: boolean;
   readonly deadline: number;
@@ -75,6 +77,7 @@ export function tokenSettings(flags: TokenFlags): TokenSettings {
   return {
     modules: {
       initArgs: flags.moduleInitArgs,
+      most: flags.moduleHosts,
       environment: moduleEnvironment(flags.moduleEnv ?? []),
       showOutput: flags.moduleOutput ?? false,
     },

@@ -26,6 +26,8 @@ export interface ModuleSettings {
   readonly initArgs?: string | undefined;
   /** Variables for the modules' processes, beside the agent's own. */
   readonly environment: Readonly<Record<string, string>>;
+  /** How many processes may load one module at a time. Default: one a CPU, at most 4. */
+  readonly most?: number | undefined;
   /** Log what modules print: a PIN may be in it. */
   readonly showOutput: boolean;
 }

@@ -2,6 +2,8 @@
 // native addon into the agent, and it lacks EdDSA.
 
 export const CKF = {
+  /** Of a slot. */
+  REMOVABLE_DEVICE: 0x2,
   LOGIN_REQUIRED: 0x4,
   PROTECTED_AUTHENTICATION_PATH: 0x100,
   TOKEN_INITIALIZED: 0x400,

@@ -104,6 +104,10 @@ export class ModuleHost implements Module {
     return this.#death === undefined && !this.#stopping;
   }
 
+  get pending(): number {
+    return this.#pending.length;
+  }
+
   get epoch(): number {
     return this.#epoch;
   }

@@ -1,5 +1,6 @@
 // Both ends of the pipe to the process that a module is loaded in: this side calls, process/ answers. For all that looks
 // into tokens; it knows calls and failures, not keys.
+import { availableParallelism } from 'node:os';
 import { AgentError } from '../../errors.ts';
 import type { Modules } from './module.ts';
 import { ModuleHost } from './module-host.ts';
@@ -12,11 +13,14 @@ interface Entry {
 
 /** A signal that meets a host in its first millisecond, before it can ignore it, ends it: so many are started at most. */
 const STARTS = 100;
+/** Processes that load one module, where nobody says how many: each has some 40 MB. */
+const MOST = 4;
 
-/** The module hosts of this process, one a module: all keys and tokens of a module share it. */
+/** The module hosts of this process, one a module, which all keys and tokens of a module share; and further ones for signatures. */
 export class ModuleHosts implements Modules, AsyncDisposable {
   readonly #options: ModuleHostOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #further = new Set<Entry>();
   #isDisposed = false;
 
   constructor(options: ModuleHostOptions) {
@@ -24,16 +28,37 @@ export class ModuleHosts implements Modules, AsyncDisposable {
   }
 
   async get(modulePath: string): Promise<ModuleHost> {
-    // a login that this cut short must not be tried again behind the end
-    if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the module hosts were ended');
+    this.#checkNotDisposed();
     let entry = this.#entries.get(modulePath);
     if (entry?.host.isAlive !== true) {
-      entry = { host: new ModuleHost(modulePath, this.#options), loaded: Promise.resolve() };
-      entry.loaded = this.#load(entry);
+      entry = this.#start(modulePath);
       this.#entries.set(modulePath, entry);
     }
     await entry.loaded;
     return entry.host;
+  }
+
+  async another(modulePath: string): Promise<ModuleHost | undefined> {
+    this.#checkNotDisposed();
+    for (const entry of this.#further) if (!entry.host.isAlive) this.#further.delete(entry);
+    const others = [...this.#further].filter(({ host }) => host.modulePath === modulePath);
+    // the shared one counts, whether it is there or about to be
+    if (1 + others.length >= (this.#options.most ?? Math.min(availableParallelism(), MOST))) return undefined;
+    const entry = this.#start(modulePath);
+    this.#further.add(entry);
+    await entry.loaded;
+    return entry.host;
+  }
+
+  /** A login that the end cut short must not be tried again behind it. */
+  #checkNotDisposed(): void {
+    if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the module hosts were ended');
+  }
+
+  #start(modulePath: string): Entry {
+    const entry = { host: new ModuleHost(modulePath, this.#options), loaded: Promise.resolve() };
+    entry.loaded = this.#load(entry);
+    return entry;
   }
 
   async #load(entry: Entry): Promise<void> {
@@ -51,8 +76,9 @@ export class ModuleHosts implements Modules, AsyncDisposable {
   /** Ends them all, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    const entries = [...this.#entries.values()];
+    const entries = [...this.#entries.values(), ...this.#further];
     this.#entries.clear();
+    this.#further.clear();
     await Promise.all(entries.map(({ host }) => host.stop()));
   }
 }

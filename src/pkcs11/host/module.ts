@@ -8,6 +8,8 @@ export interface Module {
   readonly isAlive: boolean;
   /** Changes when the module is initialized anew: sessions and handles of before are void then. */
   readonly epoch: number;
+  /** Calls that were not answered: the one under way, and those that wait behind it. */
+  readonly pending: number;
   /**
    * Makes one call.
    * @param deadline milliseconds that it may take, if that is less than any call may
@@ -48,4 +50,10 @@ export interface Modules {
    * @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED (C_Initialize failed), ERR_ABORTED (it is over)
    */
   get(modulePath: string): Promise<Module>;
+  /**
+   * The module in a further process, which nobody else gets: whoever asks for it ends it.
+   * @returns undefined if there are as many as there may be
+   * @throws AgentError as {@link get} does
+   */
+  another(modulePath: string): Promise<Module | undefined>;
 }

@@ -11,6 +11,8 @@ export interface ModuleHostOptions {
   readonly environment: Readonly<NodeJS.ProcessEnv>;
   /** Milliseconds that one call into the module may take before its host is killed. */
   readonly deadline: number;
+  /** How many processes may load one module at a time. Default: as many as this process has CPUs, at most 4. */
+  readonly most?: number | undefined;
   /** Tell what the module prints, which may be the PIN in pieces, in hex, by accident or for debugging. */
   readonly showOutput?: boolean | undefined;
   /** Told when a host starts and ends, and that the module prints something. */

@@ -40,6 +40,8 @@ export interface HostCalls {
   reinitialize: { params: Record<string, never>; result: null };
   /** Slots that have a token; and the host's own resident memory in bytes. */
   tokens: { params: Record<string, never>; result: { tokens: TokenInfo[]; rss: number } };
+  /** Can the slot's token be taken out (C_GetSlotInfo, CKF_REMOVABLE_DEVICE)? */
+  slot: { params: { slot: string }; result: { removable: boolean } };
   mechanisms: { params: { slot: string }; result: number[] };
   openSession: { params: { slot: string }; result: string };
   closeSession: { params: { session: string }; result: null };

@@ -9,7 +9,7 @@ import { isMechanismUnsuited } from '../host/failures.ts';
 import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
 import { findKey, type KeyObjects } from './objects.ts';
-import type { OpenSession } from '../token/session.ts';
+import type { OpenSession } from '../token/open-session.ts';
 import type { Tokens } from '../token/tokens.ts';
 import type { TokenUse, TokenUser } from '../token/token-user.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
@@ -27,12 +27,6 @@ export interface TokenKeyOptions extends TokenOptions {
   readonly certificate?: X509Certificate;
 }
 
-/** A key's objects, in the session that they were found in. */
-interface FoundKey {
-  readonly at: OpenSession;
-  readonly objects: KeyObjects;
-}
-
 /** What a key may refuse apart from everything else: ykcs11 takes PSS with SHA-1 and not with SHA-224. */
 const wayId = ({ name, mechanism }: SigningWay): string => `${name} ${JSON.stringify(mechanism.pss ?? null)}`;
 
@@ -46,14 +40,23 @@ export class TokenKey implements Signer {
   readonly #token: TokenUser;
   /** Ways of signing that this key refused while another one worked: not tried again. */
   readonly #unsuited = new Set<string>();
-  #found: FoundKey;
+  /** Ways by which it has signed without the PIN: extra sessions get no others. */
+  readonly #proven = new Set<string>();
+  /** Its objects, by the session that they were found in. */
+  readonly #objects = new WeakMap<OpenSession, Promise<KeyObjects>>();
+  #mechanisms: ReadonlySet<number>;
 
-  private constructor(uri: Pkcs11Uri, options: TokenKeyOptions, token: TokenUser, found: FoundKey) {
+  private constructor(
+    uri: Pkcs11Uri,
+    options: TokenKeyOptions,
+    token: TokenUser,
+    { at, objects }: { at: OpenSession; objects: KeyObjects },
+  ) {
     this.#uri = uri;
     this.#options = options;
     this.#token = token;
-    this.#found = found;
-    const { at, objects } = found;
+    this.#objects.set(at, Promise.resolve(objects));
+    this.#mechanisms = at.mechanisms;
     this.name = formatPkcs11Uri({
       token: at.token.label,
       ...(objects.label !== '' && { object: objects.label }),
@@ -91,15 +94,37 @@ export class TokenKey implements Signer {
   }
 
   async sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
+    const ways = signingWays(request, keyKind(this.publicKey));
+    const signedBeside = this.#signBeside(ways, signal);
+    const early = signedBeside && (await signedBeside);
+    if (early) return early;
     const refused = new Set<string>();
-    const signature = await this.#token.run((at) => this.#signAt(at, request, refused, signal));
+    const signature = await this.#token.run((at) => this.#signAt(at, request, ways, refused, signal));
     for (const way of refused) this.#unsuited.add(way);
     return signature;
   }
 
+  /** Signs in an extra session of the token, if there is one with less to do. */
+  #signBeside(
+    ways: readonly SigningWay[],
+    signal: AbortSignal | undefined,
+  ): Promise<RawSignature | undefined> | undefined {
+    const way = ways.find((each) => this.#proven.has(wayId(each)));
+    if (!way) return undefined;
+    const { name, mechanism, data } = way;
+    return this.#token.runBeside(async (at) => {
+      const { handle: key, alwaysAuthenticate } = await this.#objectsAt(at);
+      if (alwaysAuthenticate) throw new AgentError('ERR_PIN_REQUIRED', `${this.name} wants the PIN now`);
+      return {
+        bytes: await at.host.sign({ session: at.session, key, mechanism }, data(), { signal }),
+        mechanism: name,
+      };
+    });
+  }
+
   /** By the mechanisms that the token lists. */
   canSign(request: SignatureRequest): boolean {
-    return canSignBy(this.#found.at.mechanisms, keyKind(this.publicKey), request);
+    return canSignBy(this.#mechanisms, keyKind(this.publicKey), request);
   }
 
   /** Its token may be pulled. */
@@ -111,13 +136,14 @@ export class TokenKey implements Signer {
   async #signAt(
     at: OpenSession,
     request: SignatureRequest,
+    ways: readonly SigningWay[],
     refused: Set<string>,
     signal: AbortSignal | undefined,
   ): Promise<RawSignature> {
     const { host, session, mechanisms, token } = at;
     const { pin } = this.#options;
     const { handle, alwaysAuthenticate } = await this.#objectsAt(at);
-    const ways = signingWays(request, keyKind(this.publicKey));
+    this.#mechanisms = mechanisms;
     for (const way of ways) {
       const { name, mechanism, data } = way;
       const id = wayId(way);
@@ -127,6 +153,7 @@ export class TokenKey implements Signer {
         const bytes = alwaysAuthenticate
           ? await pin.sign(host, token, params, data(), signal)
           : await host.sign(params, data(), { signal });
+        if (!alwaysAuthenticate) this.#proven.add(id);
         return { bytes, mechanism: name };
       } catch (error) {
         if (!isMechanismUnsuited(error)) throw error;
@@ -137,12 +164,21 @@ export class TokenKey implements Signer {
   }
 
   async #objectsAt(at: OpenSession): Promise<KeyObjects> {
-    if (this.#found.at === at) return this.#found.objects;
+    let objects = this.#objects.get(at);
+    if (!objects) {
+      objects = this.#find(at);
+      this.#objects.set(at, objects);
+      // those that wait for it fail with it, the next one looks anew
+      objects.catch(() => this.#objects.delete(at));
+    }
+    return await objects;
+  }
+
+  async #find(at: OpenSession): Promise<KeyObjects> {
     const objects = await findKey(at, this.#uri);
     if (objects.publicKey && !objects.publicKey.equals(this.publicKey)) {
       throw new AgentError('ERR_KEY_NOT_FOUND', `${this.name} is another key than before`, { hint: 'restart pksigd' });
     }
-    this.#found = { at, objects };
     return objects;
   }
 

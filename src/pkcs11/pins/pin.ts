@@ -38,6 +38,8 @@ interface TokenPin {
   secret?: Promise<Secret> | undefined;
   /** What the token said of which PIN. */
   refusal?: { readonly error: AgentError; readonly secret: Secret | undefined } | undefined;
+  /** The token accepted it in a session, and has not refused it since. */
+  isAccepted: boolean;
   /** The token accepted it for a signature: the next one need not be written down. */
   signs: boolean;
 }
@@ -64,9 +66,28 @@ export class Pin {
    */
   async login(host: Module, session: string, token: TokenInfo): Promise<void> {
     const secret = await this.#ready(token);
-    const send = async (): Promise<LoginOutcome> =>
-      (await host.login(session, secret, hasKeypad(token) ? PAD_PATIENCE : 0)) ? 'accepted' : 'untried';
-    await this.#try(host, token, secret, 'session', send);
+    await this.#try(host, token, secret, 'session', sendTo(host, session, token, secret));
+  }
+
+  /** Has the token accepted the PIN in this process, and not refused it since? One that a person types there does not count. */
+  hasAccepted(token: TokenInfo): boolean {
+    const { isAccepted, secret } = this.#of(token);
+    return isAccepted && secret !== undefined;
+  }
+
+  /**
+   * Logs in to a token in a further session that could be done without: only with the PIN that it has accepted, which is not
+   * asked for again, and not if a try may be missed. What comes of it is remembered as with any login.
+   * @throws AgentError as {@link login} does
+   */
+  async loginAgain(host: Module, session: string, token: TokenInfo): Promise<void> {
+    const { isAccepted, secret } = this.#of(token);
+    checkNoTroubles(token);
+    if (!isAccepted || !secret) {
+      throw new AgentError('ERR_PIN_REQUIRED', `token '${token.label}' has not accepted a PIN before`);
+    }
+    const pin = await secret;
+    await this.#try(host, token, pin, 'session', sendTo(host, session, token, pin), checkNoTroubles);
   }
 
   /**
@@ -139,6 +160,9 @@ export class Pin {
     pin: Secret,
     use: PinUse,
     send: () => Promise<LoginOutcome>,
+    checkFlags = (now: TokenInfo): void => {
+      this.#checkFlags(now);
+    },
   ): Promise<void> {
     const known = this.#of(token);
     const { onEvent } = this.#options;
@@ -161,21 +185,22 @@ export class Pin {
         throw reason;
       }
       const { outcome, error } = await this.#memory.guard(trial, sendOnce, (waited) =>
-        this.#lookAgain(host, token, waited),
+        waited ? this.#lookAgain(host, token, checkFlags) : Promise.resolve(),
       );
       if (error !== undefined) throw error as Error;
       if (use === 'signature') known.signs = outcome === 'accepted';
+      else if (outcome === 'accepted') known.isAccepted = true;
     } catch (error) {
+      if (use === 'session') known.isAccepted = false;
       throw await this.#refuse(error, token);
     }
   }
 
   /** While this one waited, others may have used up tries. */
-  async #lookAgain(host: Module, token: TokenInfo, waited: boolean): Promise<void> {
-    if (!waited) return;
+  async #lookAgain(host: Module, token: TokenInfo, checkFlags: (now: TokenInfo) => void): Promise<void> {
     const { tokens } = await host.call('tokens', {});
     const now = tokens.find(({ slot, serial }) => slot === token.slot && serial === token.serial);
-    if (now) this.#checkFlags(now);
+    if (now) checkFlags(now);
   }
 
   /** Remembers that the token refused the PIN, if that is what the error says; resolves to what to throw. */
@@ -199,7 +224,7 @@ export class Pin {
 
   #of(token: TokenInfo): TokenPin {
     const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
-    const known = this.#tokens.get(name) ?? { signs: false };
+    const known = this.#tokens.get(name) ?? { isAccepted: false, signs: false };
     this.#tokens.set(name, known);
     return known;
   }
@@ -263,6 +288,18 @@ export class Pin {
 }
 
 const hasKeypad = (token: TokenInfo): boolean => pinState(token).hasKeypad;
+
+/** Sends a PIN by C_Login. */
+function sendTo(host: Module, session: string, token: TokenInfo, pin: Secret): () => Promise<LoginOutcome> {
+  return async () => ((await host.login(session, pin, hasKeypad(token) ? PAD_PATIENCE : 0)) ? 'accepted' : 'untried');
+}
+
+/** For a login that could be done without. @throws AgentError ERR_PIN_FINAL_TRY */
+function checkNoTroubles(token: TokenInfo): void {
+  const { hasKeypad: isTyped, tries } = pinState(token);
+  if (!isTyped && tries === 'ok') return;
+  throw new AgentError('ERR_PIN_FINAL_TRY', `no further login to token '${token.label}': its tries are few`);
+}
 
 /** Codes after which a PIN is not tried again while its source says the same. */
 const REFUSALS: ReadonlySet<string> = new Set<AgentErrorCode>(['ERR_PIN_INCORRECT', 'ERR_PIN_LOCKED']);

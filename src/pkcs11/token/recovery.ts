@@ -18,6 +18,9 @@ export type RecoveryStep = (typeof RECOVERY_STEPS)[number];
 /** Milliseconds for a call that only looks, or lets go: modules hang in them when a card was pulled at a bad moment. */
 export const BRIEF = 5_000;
 
+/** A module host that grew beyond this is replaced when nothing is under way. */
+export const MAX_HOST_BYTES: number = 512 * 1024 * 1024;
+
 /**
  * The step that may help against an error.
  * @param tried the step that was tried last, undefined at first

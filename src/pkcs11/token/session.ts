@@ -1,23 +1,14 @@
 import { AgentError, errorText } from '../../errors.ts';
 import { onceMore } from '../host/login-outcome.ts';
 import type { Modules } from '../host/module.ts';
-import type { TokenInfo } from '../host/protocol.ts';
-import type { Session } from '../host/session.ts';
 import { pinState } from '../pins/pin-state.ts';
 import type { Pin } from '../pins/pin.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
-import { BRIEF, closeSession, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
+import type { ExtraSessions } from './extra-sessions.ts';
+import { openSession, type OpenSession } from './open-session.ts';
+import { closeSession, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
 import { findToken } from './token.ts';
-
-/** An open, logged-in session. Handles found in it are void as soon as there is another. */
-export interface OpenSession extends Session {
-  readonly token: TokenInfo;
-  /** CKM_* that the token lists. */
-  readonly mechanisms: ReadonlySet<number>;
-  /** The module's when it was opened. */
-  readonly epoch: number;
-}
 
 /** Which token to open, and how. */
 export interface TokenSessionOptions {
@@ -30,15 +21,19 @@ export interface TokenSessionOptions {
   /** Gets what logs in to it, where it wants that. @throws AgentError ERR_ABORTED if the token is no longer in use */
   readonly pin: () => Pin;
   readonly onEvent: (event: SessionEvent) => void;
+  /** Take over what may be done in any session while this one is busy; they end whenever this one is lost. */
+  readonly extras: ExtraSessions;
 }
 
 /**
- * The one session of a token: a module host does one thing at a time, and tokens have few sessions. Opens itself anew after
- * its module host, its session or its token was lost.
+ * The session of a token: a module host does one thing at a time, and tokens have few sessions. Opens itself anew after its
+ * module host, its session or its token was lost.
  */
 export class TokenSession {
   readonly #options: TokenSessionOptions;
   #open: OpenSession | undefined;
+  /** What logged it in. */
+  #pin: Pin | undefined;
   #opening: Promise<OpenSession> | undefined;
   #running = 0;
   #absence: Absence | undefined;
@@ -91,6 +86,18 @@ export class TokenSession {
     }
   }
 
+  /**
+   * Does something in an extra session, if this one is busy and that one is less so.
+   * @returns undefined, at once or in the end: it is to be done by {@link run}
+   * @throws AgentError ERR_ABORTED if the work was given up
+   */
+  runBeside<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result | undefined> | undefined {
+    const open = this.#open;
+    if (!open || !this.isOpen) return undefined;
+    const load = Math.max(this.#running, open.host.pending);
+    return this.#options.extras.run({ open, load, pin: this.#pin }, work);
+  }
+
   async #runRecovering<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
     for (let step: RecoveryStep | undefined; ; ) {
       const before = this.#open;
@@ -133,29 +140,31 @@ export class TokenSession {
   }
 
   async #openAnew(): Promise<OpenSession> {
-    const { modules, modulePath, identity, pin } = this.#options;
+    const { modules, modulePath, identity, pin, extras } = this.#options;
+    void extras.end();
     const host = await modules.get(modulePath);
     const { epoch } = host;
     const token = await findToken(host, identity);
-    const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
-    const session = await host.call('openSession', { slot: token.slot });
-    try {
-      if (pinState(token).needsLogin) await pin().login(host, session, token);
+    this.#pin = undefined;
+    const open = await openSession(host, token, epoch, async (session) => {
+      if (pinState(token).needsLogin) {
+        const used = pin();
+        await used.login(host, session, token);
+        this.#pin = used;
+      }
       this.#checkNotClosed();
-    } catch (error) {
-      await host.call('closeSession', { session }, BRIEF).catch(() => undefined);
-      throw error;
-    }
-    this.#open = { host, session, token, mechanisms, epoch };
+    });
+    this.#open = open;
     this.#find();
-    return this.#open;
+    return open;
   }
 
   /** Takes a recovery step: the session has to be opened anew afterwards. Never throws. */
   async recover(step: RecoveryStep, error?: unknown): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
-    const { modules, modulePath } = this.#options;
+    const { modules, modulePath, extras } = this.#options;
+    void extras.end();
     await takeStep(step, open, () => modules.get(modulePath), error);
   }
 
@@ -193,7 +202,7 @@ export class TokenSession {
     this.#isClosed = true;
     const open = this.isOpen ? this.#open : undefined;
     this.#open = undefined;
-    if (open) await closeSession(open).catch(() => undefined);
+    await Promise.all([open && closeSession(open).catch(() => undefined), this.#options.extras.end()]);
   }
 }
 

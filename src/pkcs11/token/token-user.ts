@@ -1,6 +1,7 @@
 import type { Pin } from '../pins/pin.ts';
 import type { SessionEvent } from './events.ts';
-import type { OpenSession, TokenSession } from './session.ts';
+import type { OpenSession } from './open-session.ts';
+import type { TokenSession } from './session.ts';
 
 /** How to use a token. */
 export interface TokenUse {
@@ -38,6 +39,16 @@ export class TokenUser implements AsyncDisposable {
    */
   async run<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
     return await this.#session.run(work);
+  }
+
+  /**
+   * Does something in an extra session of the token, if there is one that has less to do than the one that all share. It must
+   * not want the PIN, and be harmless to do twice.
+   * @returns undefined, at once or in the end: it is to be done by {@link run}
+   * @throws AgentError ERR_ABORTED if the work was given up
+   */
+  runBeside<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result | undefined> | undefined {
+    return this.#session.runBeside(work);
   }
 
   /** Resolves when the token is there. */

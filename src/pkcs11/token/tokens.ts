@@ -7,6 +7,7 @@ import type { TokenInfo } from '../host/protocol.ts';
 import { pinState } from '../pins/pin-state.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
+import { ExtraSessions } from './extra-sessions.ts';
 import { BRIEF, type Neighbours } from './recovery.ts';
 import { TokenSession } from './session.ts';
 import { findToken, identityOf, lookAgain } from './token.ts';
@@ -39,6 +40,8 @@ export class Tokens implements AsyncDisposable {
   readonly #clock: Clock;
   /** By module and by what identifies the token. */
   readonly #used = new Map<string, UsedToken>();
+  /** Of all tokens that were ever in use: what they have learned of one holds as long as this process. */
+  readonly #extras = new Map<string, ExtraSessions>();
   #isDisposed = false;
 
   constructor(options: TokensOptions) {
@@ -59,7 +62,7 @@ export class Tokens implements AsyncDisposable {
     const info = await this.await(uri, modulePath);
     if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the tokens were closed');
     const name = formatPkcs11Uri({ ...identityOf(info), modulePath });
-    const token = this.#used.get(name) ?? this.#make(modulePath, info);
+    const token = this.#used.get(name) ?? this.#make(name, modulePath, info);
     const user = new TokenUser(pkcs11UriName(uri), use, token.session, (leaving) => this.#remove(name, token, leaving));
     if (pinState(info).needsLogin) checkPinSource(token, user);
     this.#used.set(name, token);
@@ -107,15 +110,20 @@ export class Tokens implements AsyncDisposable {
       .catch(() => undefined);
   }
 
-  #make(modulePath: string, info: TokenInfo): UsedToken {
+  #make(name: string, modulePath: string, info: TokenInfo): UsedToken {
     const { hosts, onEvent } = this.#options;
     const { label } = info;
+    const identity = identityOf(info);
+    const clock = this.#clock;
+    const extras = this.#extras.get(name) ?? new ExtraSessions({ modules: hosts, modulePath, identity, clock });
+    this.#extras.set(name, extras);
     const users = new Set<TokenUser>();
     const session = new TokenSession({
       modules: hosts,
       modulePath,
-      identity: identityOf(info),
+      identity,
       label,
+      extras,
       pin: () => {
         // any user's: they have one source
         const [user] = users;
@@ -127,7 +135,7 @@ export class Tokens implements AsyncDisposable {
         for (const user of [...users]) user.tell(event);
       },
     });
-    const watch = new TokenWatch(session, this.#clock, () => this.#neighboursOf(session, modulePath));
+    const watch = new TokenWatch(session, clock, () => this.#neighboursOf(session, modulePath));
     return { modulePath, label, session, watch, users };
   }
 

@@ -1,13 +1,10 @@
 import type { Clock } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
-import { BRIEF, pollStep, type Neighbours } from './recovery.ts';
+import { BRIEF, MAX_HOST_BYTES, pollStep, type Neighbours } from './recovery.ts';
 import type { TokenSession } from './session.ts';
 
 /** What the watch needs of a session. */
 export type WatchedSession = Pick<TokenSession, 'isInUse' | 'isAway' | 'absences' | 'open' | 'recover' | 'lose'>;
-
-/** A module host that grew beyond this is replaced when nothing is under way. */
-const MAX_HOST_BYTES = 512 * 1024 * 1024;
 
 /** Looks at a token time and again: is it still there, or there again? C_WaitForSlotEvent would block the module host. */
 export class TokenWatch {

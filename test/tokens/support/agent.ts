@@ -22,6 +22,8 @@ export interface AgentOptions
   readonly launcher?: string;
   /** Where events go, for keys that don't open. */
   readonly events?: Event[];
+  /** How many processes may load the module at a time. */
+  readonly hosts?: number;
   /** The `pin-source` of its URI. */
   readonly pinSource?: string;
   /** Tell what the module prints. */
@@ -65,6 +67,7 @@ export class AgentKey implements AsyncDisposable {
       launcher = bed.launcher,
       beside,
       showOutput,
+      hosts: most,
       pinSource,
       certificate = key.certificate,
       ...settings
@@ -75,6 +78,7 @@ export class AgentKey implements AsyncDisposable {
       initArgs: bed.initArgs,
       environment: bed.moduleEnvironment,
       deadline,
+      most,
       showOutput,
       onEvent: (event) => hostEvents.push(event),
     });

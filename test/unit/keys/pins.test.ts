@@ -3,7 +3,8 @@ import { AgentError } from '../../../src/errors.ts';
 import { askingAgain, pinsBySource } from '../../../src/keys/pins.ts';
 import { Tokens } from '../../../src/pkcs11/index.ts';
 
-const pkcs11 = { tokens: new Tokens({ hosts: { get: () => Promise.reject(new Error('none')) } }) };
+const none = () => Promise.reject(new Error('none'));
+const pkcs11 = { tokens: new Tokens({ hosts: { get: none, another: none } }) };
 const askSecret = () => Promise.reject(new Error('asked'));
 
 test('one PIN for one source, whoever names it how', () => {

@@ -54,6 +54,10 @@ export class FakeModules implements Modules {
   mechanisms: number[] = [CKM.ECDSA];
   /** Bytes of memory that a host says it has. */
   rss = 0;
+  /** Slots say that their tokens can be taken out. */
+  isRemovable = false;
+  /** Processes that one module may have. */
+  most = 2;
   /** Each call with the number of its process: `1 openSession`. */
   readonly calls: string[] = [];
   /** The PINs of all logins. */
@@ -61,6 +65,7 @@ export class FakeModules implements Modules {
   /** Called in the middle of a login. */
   onLogin: () => Promise<void> | void = () => undefined;
   readonly #hosts = new Map<string, FakeModule>();
+  readonly #further: FakeModule[] = [];
   #faults: Fault[] = [];
   #started = 0;
 
@@ -98,6 +103,18 @@ export class FakeModules implements Modules {
     return Promise.resolve(host);
   }
 
+  another(modulePath: string): Promise<FakeModule | undefined> {
+    if (this.furtherHosts.length + 1 >= this.most) return Promise.resolve(undefined);
+    const host = new FakeModule(modulePath, ++this.#started, this);
+    this.#further.push(host);
+    return Promise.resolve(host);
+  }
+
+  /** The further processes that live. */
+  get furtherHosts(): readonly FakeModule[] {
+    return this.#further.filter(({ isAlive }) => isAlive);
+  }
+
   /** @throws what a test has made it throw */
   note(host: number, call: HostCall): void {
     this.calls.push(`${host} ${call}`);
@@ -116,6 +133,7 @@ export class FakeModule implements Module {
   readonly sessions: Set<string> = new Set<string>();
   epoch = 0;
   isAlive = true;
+  pending = 0;
   isLoggedIn = false;
   /** Why it was stopped. */
   stopReason: string | undefined;
@@ -137,6 +155,7 @@ export class FakeModule implements Module {
       return null;
     },
     tokens: () => ({ tokens: this.#all.tokens, rss: this.#all.rss }),
+    slot: () => ({ removable: this.#all.isRemovable }),
     mechanisms: ({ slot }) => {
       this.#checkSlot(slot, 'C_GetMechanismList');
       return this.#all.mechanisms;

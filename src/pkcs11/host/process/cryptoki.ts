@@ -147,6 +147,9 @@ export class Cryptoki {
       tokens: bounded('slots', this.#loaded.C_GetSlotList(true)).flatMap((slot) => this.#tokenInfo(slot) ?? []),
       rss: process.memoryUsage.rss(),
     }),
+    slot: ({ slot }) => ({
+      removable: (this.#loaded.C_GetSlotInfo(fromHex(slot)).flags & CKF.REMOVABLE_DEVICE) !== 0,
+    }),
     mechanisms: ({ slot }) => bounded('mechanisms', this.#loaded.C_GetMechanismList(fromHex(slot))),
     openSession: ({ slot }) => toHex(this.#loaded.C_OpenSession(fromHex(slot), CKF_SERIAL_SESSION)),
     closeSession: ({ session }) => {

@@ -11,7 +11,8 @@ beforeEach(() => {
   const fake = fakeSpawn();
   processes = fake.processes;
   const { spawn } = fake;
-  hosts = new ModuleHosts({ execPath: '/node', environment: {}, deadline: 1_000, spawn, clock: new FakeClock() });
+  const clock = new FakeClock();
+  hosts = new ModuleHosts({ execPath: '/node', environment: {}, deadline: 1_000, spawn, clock, most: 3 });
 });
 
 /** The latest process starts, and answers its load. */
@@ -39,6 +40,35 @@ describe('the host of a module', () => {
     await loads();
     expect((await first).modulePath).toBe(PATH);
     expect((await second).modulePath).toBe('/other.so');
+  });
+
+  test("in a further process is nobody else's, and there are so many at most", async () => {
+    const first = hosts.get(PATH);
+    await loads();
+    const second = hosts.another(PATH);
+    await loads();
+    const third = hosts.another(PATH);
+    await loads();
+    const all = [await first, await second, await third];
+    expect(new Set(all).size).toBe(3);
+    expect(await hosts.get(PATH)).toBe(all[0]);
+    expect(await hosts.another(PATH)).toBeUndefined();
+    // of another module, or when one has ended
+    const other = hosts.another('/other.so');
+    await loads();
+    expect((await other)?.modulePath).toBe('/other.so');
+    processes[1]?.exit(null, 'SIGKILL');
+    const next = hosts.another(PATH);
+    await loads();
+    expect((await next)?.isAlive).toBe(true);
+    expect(processes).toHaveLength(5);
+    const disposed = hosts[Symbol.asyncDispose]();
+    await settle();
+    const living = processes.filter((_, index) => index !== 1);
+    for (const process of living) process.answer(null);
+    await disposed;
+    expect(living.map(({ signals }) => signals)).toEqual(living.map(() => ['SIGKILL']));
+    await expect(hosts.another(PATH)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 
   test('that died is replaced when it is wanted', async () => {

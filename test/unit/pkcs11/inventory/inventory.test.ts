@@ -24,7 +24,7 @@ beforeEach(() => {
     if (path === BROKEN.path) throw new AgentError('ERR_MODULE_LOAD', 'no such file');
     return await modules.get(path);
   };
-  tokens = new Tokens({ hosts: { get }, clock });
+  tokens = new Tokens({ hosts: { get, another: (path) => modules.another(path) }, clock });
 });
 
 async function find(label?: string): Promise<FoundToken[]> {

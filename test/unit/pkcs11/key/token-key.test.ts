@@ -143,6 +143,45 @@ describe('signing', () => {
   });
 });
 
+describe('many signatures at once', () => {
+  /** So many signatures, asked for in one go. */
+  const signAtOnce = (key: TokenKey, request: SignatureRequest, number: number): Promise<unknown> =>
+    Promise.all(Array.from({ length: number }, () => key.sign(request)));
+  const made = (call: string): number => modules.calls.filter((each) => each === call).length;
+
+  test('are spread over two sessions, each of which finds the key once', async () => {
+    putPrivateKey(modules, 'vpn', KEY.attributes);
+    const key = await open();
+    const request = requestFor(key, 'ECDSA');
+    await key.sign(request);
+    await signAtOnce(key, request, 20);
+    await expect
+      .poll(async () => {
+        await signAtOnce(key, request, 2);
+        return made('2 sign');
+      })
+      .toBeGreaterThan(0);
+    const before = [made('1 sign'), made('2 sign')] as const;
+    await signAtOnce(key, request, 20);
+    expect([made('1 sign') - before[0], made('2 sign') - before[1]]).toEqual([10, 10]);
+    expect(made('2 find')).toBe(made('1 find'));
+    // what a key refuses, the first session says alone
+    modules.fail('sign', ckr('CKR_FUNCTION_FAILED', 'C_Sign'), 1);
+    const [one, other] = await Promise.all([key.sign(request), key.sign(request)]);
+    expect(one).toEqual(other);
+  });
+
+  test('that want the PIN each time, or were never made before, go to the first session', async () => {
+    putPrivateKey(modules, 'vpn', { ...KEY.attributes, [CKA.ALWAYS_AUTHENTICATE]: '01' });
+    const key = await open();
+    const request = requestFor(key, 'ECDSA');
+    await Promise.all(Array.from({ length: 40 }, () => key.sign(request)));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(modules.count('slot')).toBe(0);
+    expect(modules.furtherHosts).toEqual([]);
+  });
+});
+
 test('a key tells of its token, until it is disposed of', async () => {
   putPrivateKey(modules, 'vpn', KEY.attributes);
   const key = await open();

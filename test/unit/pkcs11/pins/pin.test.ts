@@ -52,6 +52,66 @@ async function sign(pin: Pin): Promise<string> {
   return (await pin.sign(host, CARD, params, Buffer.from('data'))).toString();
 }
 
+describe('a login that could be done without', () => {
+  const again = async (pin: Pin, token: TokenInfo = CARD): Promise<void> => {
+    await pin.loginAgain(host, await host.call('openSession', { slot: CARD.slot }), token);
+  };
+
+  test('sends the PIN that was accepted, and asks for none', async () => {
+    const pin = makePin();
+    await login(pin);
+    await again(pin);
+    expect(asked).toEqual(['card']);
+    expect(modules.pins).toEqual(['1234', '1234']);
+  });
+
+  test('is not made before one was accepted, nor after one was refused', async () => {
+    const pin = makePin();
+    expect(pin.hasAccepted(CARD)).toBe(false);
+    await expect(again(pin)).rejects.toMatchObject({ code: 'ERR_PIN_REQUIRED' });
+    await login(pin);
+    expect(pin.hasAccepted(CARD)).toBe(true);
+    modules.fail('login', REFUSED, 1);
+    await expect(again(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(pin.hasAccepted(CARD)).toBe(false);
+    await expect(again(pin)).rejects.toMatchObject({ code: 'ERR_PIN_REQUIRED' });
+    // nor by the session's own login
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(modules.count('login')).toBe(2);
+  });
+
+  test('is not made where the session was logged in already, so that no PIN was looked at', async () => {
+    const pin = makePin();
+    host.login = () => Promise.resolve(false);
+    await login(pin);
+    expect(pin.hasAccepted(CARD)).toBe(false);
+  });
+
+  test.each([FLAG.COUNT_LOW, FLAG.FINAL_TRY, FLAG.LOCKED, FLAG.KEYPAD])('is not made with flag %i', async (flag) => {
+    const pin = makePin({ useFinalTry: true });
+    await login(pin);
+    await expect(again(pin, fakeToken('card', FLAG.LOGIN | flag))).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
+    expect(modules.count('login')).toBe(1);
+  });
+
+  test('is not made if few tries are left by the time of its turn', async () => {
+    const memory = processMemory();
+    const pin = makePin({ refused: memory });
+    await login(pin);
+    let finish = (): void => undefined;
+    modules.onLogin = () => new Promise<void>((resolve) => (finish = resolve));
+    const other = login(makePin({ refused: memory }));
+    await expect.poll(() => modules.count('login')).toBe(2);
+    const waiting = again(pin);
+    await expect.poll(() => modules.openSessions).toBe(3);
+    modules.tokens = [fakeToken('card', FLAG.LOGIN | FLAG.COUNT_LOW)];
+    finish();
+    await other;
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
+    expect(modules.count('login')).toBe(2);
+  });
+});
+
 describe('a PIN', () => {
   test('is asked for once, and sent at each login', async () => {
     const pin = makePin();

@@ -1,7 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
+import { SYSTEM_CLOCK } from '../../../../src/clock.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
-import { TokenSession, type OpenSession } from '../../../../src/pkcs11/token/session.ts';
+import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
+import { ExtraSessions } from '../../../../src/pkcs11/token/extra-sessions.ts';
+import { TokenSession } from '../../../../src/pkcs11/token/session.ts';
 import { identityOf } from '../../../../src/pkcs11/token/token.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { ckr, FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
@@ -29,6 +32,7 @@ function plugIn(flags = 0): void {
     identity: identityOf(token),
     label: 'card',
     pin: () => new Pin({ ask: () => Promise.resolve(new Secret('1234')) }),
+    extras: new ExtraSessions({ modules, modulePath: PATH, identity: identityOf(token), clock: SYSTEM_CLOCK }),
     onEvent: (event) => events.push(event.type === 'recovering' ? event.step : event.type),
   });
 }

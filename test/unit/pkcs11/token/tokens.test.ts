@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
-import type { OpenSession } from '../../../../src/pkcs11/token/session.ts';
+import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
 import type { TokenUse, TokenUser } from '../../../../src/pkcs11/token/token-user.ts';
 import { Tokens, type TokensOptions } from '../../../../src/pkcs11/token/tokens.ts';
 import { Secret } from '../../../../src/secret.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Neighbours } from '../../../../src/pkcs11/token/recovery.ts';
-import type { OpenSession } from '../../../../src/pkcs11/token/session.ts';
+import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
 import { TokenWatch, type WatchedSession } from '../../../../src/pkcs11/token/watch.ts';
 import { FakeClock } from '../../agent/fake-clock.ts';
 import { ckr, FakeModules, fakeToken, PATH, settle, type FakeModule } from '../fake-modules.ts';
