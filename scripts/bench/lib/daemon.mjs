@@ -36,6 +36,8 @@ export class Daemon {
     const daemon = new Daemon(workshop, subject, socket);
     await daemon.#until('listening');
     daemon.#agent = workshop.start(agent(workshop, { ...subject, socket }), { cpu: subject.cpu });
+    // else it would wait for ever for one that can't start
+    daemon.#agent.gone.then(() => daemon.#process.kill());
     await daemon.#until('ready');
     return { daemon, agent: daemon.#agent };
   }

@@ -6,8 +6,8 @@ import { inTurns, median, medianRatio, percentile } from './statistics.mjs';
 
 /** Signatures a round: slow ones are fewer. */
 const EACH = { p256: 60, ed25519: 60, rsa2048: 40, rsa4096: 20 };
-/** Rounds until a just-in-time compiler has seen it all. */
-const WARM_UP = 5;
+/** Requests until a just-in-time compiler has seen it all, as far as they are quick. */
+const WARM_UP = { p256: 1500, ed25519: 1500, rsa2048: 800, rsa4096: 300 };
 /** Microseconds: a daemon doesn't ask again at once. */
 export const PAUSE = 2000;
 
@@ -76,7 +76,7 @@ export async function measureLatency(workshop, compared, subject, { rounds, each
   const found = Object.fromEntries(Object.keys(compared).map((name) => [name, []]));
   try {
     for (const name of Object.keys(compared)) pairs[name] = await Daemon.pair(workshop, compared[name], subject);
-    for (const { daemon } of Object.values(pairs)) await daemon.run({ each: WARM_UP * each });
+    for (const { daemon } of Object.values(pairs)) await daemon.run({ each: WARM_UP[subject.key] });
     await inTurns(Object.keys(compared), rounds, async (name) => {
       const { daemon } = pairs[name];
       const before = await daemon.cpu();

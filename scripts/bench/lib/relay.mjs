@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pksigds } from './agents.mjs';
 import { Requests } from './requests.mjs';
 import { percentile } from './statistics.mjs';
+import { logOf } from './workshop.mjs';
 
 const BLOCK = `${Array.from({ length: 30 }, (_, at) => `line ${at} of a reply of some length`).join('\r\n')}\r\nEND\r\n`;
 const SUBJECT = { home: 'file', key: 'p256', data: 'digest' };
@@ -37,7 +38,11 @@ async function measureOne({ workshop, rounds }, agent) {
   await once(server, 'listening');
   const command = [...agent(workshop, { ...SUBJECT, socket }), '--relay', relayed, 'unix'];
   const child = workshop.start(command);
-  const [connection] = await once(server, 'connection');
+  const ended = child.gone.then(() => {
+    throw new Error(`pksigd ended: ${logOf(child)}`);
+  });
+  ended.catch(() => undefined);
+  const [connection] = await Promise.race([once(server, 'connection'), ended]);
   const daemon = scriptedDaemon(connection, new Requests(workshop, SUBJECT));
   const [quiet, busy] = [[], []];
   let clients;
