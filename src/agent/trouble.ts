@@ -17,6 +17,9 @@ export interface Complaint {
 const FIRST_PAUSE = 5_000;
 const LONGEST_PAUSE = 600_000;
 
+/** One for all: a tunnel has two troubles for each of its connections. */
+const NOTHING = (): void => undefined;
+
 interface Episode {
   complaint: Complaint;
   readonly since: number;
@@ -35,7 +38,7 @@ export class Trouble {
   readonly #subject: TroubleSubject;
   readonly #clock: Clock;
   #episode: Episode | undefined;
-  #stopTimer: () => void = () => undefined;
+  #stopTimer: () => void = NOTHING;
 
   constructor(emit: Emit<TroubleEvent>, subject: TroubleSubject, clock: Clock) {
     this.#emit = emit;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type AgentErrorCode, errorCode, errorText } from '../errors.ts';
 import {
   type CloseReason,
@@ -98,6 +99,8 @@ export class Tunnel {
   private constructor(options: TunnelOptions) {
     this.name = formatManagementAddress(options.address);
     this.#options = options;
+    // each connection listens to it, and there may be thousands: Node would take that for a leak
+    setMaxListeners(0, options.signal);
     this.#lonely = new Trouble(options.emit, 'daemon', options.clock);
   }
 

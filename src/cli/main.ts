@@ -22,16 +22,13 @@ function closeDebugger(): void {
 }
 
 /** Milliseconds: another thread takes a signal's request, and may still be about to open it when our handler is there. */
-const LATE = [200, 2_000];
-const AGAIN = [0, 20, ...LATE];
-/** What bin/pksigd.cjs starts Node with. */
+const AGAIN = [0, 20, 200, 2_000];
+/** What bin/pksigd.cjs starts Node with: no debugger can be open then, and looking for one takes a tenth of Node's own start. */
 const NO_DEBUGGER = '--inspect-port=0.0.0.1:65535';
 
-if (!process.execArgv.some((word) => /^--inspect(-brk|-wait)?(=|$)/.test(word))) {
-  // looking for one takes a tenth of Node's own start: not at once where none can be open
-  const isGuarded = process.execArgv.includes(NO_DEBUGGER);
-  if (!isGuarded) closeDebugger();
-  for (const delay of isGuarded ? LATE : AGAIN) setTimeout(closeDebugger, delay).unref();
+if (!process.execArgv.some((word) => word === NO_DEBUGGER || /^--inspect(-brk|-wait)?(=|$)/.test(word))) {
+  closeDebugger();
+  for (const delay of AGAIN) setTimeout(closeDebugger, delay).unref();
 }
 
 const isRun = process.argv[2] === 'run';

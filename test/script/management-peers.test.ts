@@ -346,3 +346,13 @@ describe.concurrent('a socket of ours', () => {
     daemon.close();
   });
 });
+
+test('many daemons at one agent are no reason for a warning', async ({ bench }) => {
+  const path = bench.path('management');
+  const pksigd = await run(bench, [path, 'unix'], '--management-client');
+  await pksigd.message('key ready');
+  const daemons = await Promise.all(Array.from({ length: 12 }, () => ManagementUser.open({ kind: 'unix', path })));
+  for (const daemon of daemons) await isSigned(daemon);
+  expect(pksigd.log.filter(({ level }) => level === 'warn')).toEqual([]);
+  for (const { socket } of daemons) socket.destroy();
+});

@@ -38,6 +38,9 @@ export type LineSink = (line: DecodedLine, bytes: string) => void;
 const LF = 10;
 const CR = 13;
 const PROMPT = Buffer.from('ENTER PASSWORD:');
+/** Lines come whole, as a rule: of many connections few ever need room for a part of one. */
+const NO_BYTES = Buffer.alloc(0);
+const FIRST_ROOM = 256;
 
 /** Bytes to lines (UTF-8). Knows how the daemon ends, cuts and prompts; nothing of what the lines say. */
 export class LineDecoder {
@@ -45,7 +48,7 @@ export class LineDecoder {
   cutAt: number;
   readonly #maxLine: number;
   /** The line so far, ours: the chunks that it came in belong to the socket. */
-  #pending: Buffer = Buffer.allocUnsafe(256);
+  #pending: Buffer = NO_BYTES;
   #length = 0;
 
   constructor(options: LineDecoderOptions = {}) {
@@ -137,7 +140,7 @@ export class LineDecoder {
   #append(bytes: Buffer, start: number, end: number): void {
     const length = this.#length + end - start;
     if (length > this.#pending.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, this.#pending.length * 2));
+      const larger = Buffer.allocUnsafe(Math.max(length, this.#pending.length * 2, FIRST_ROOM));
       this.#pending.copy(larger, 0, 0, this.#length);
       this.#pending = larger;
     }
