@@ -121,6 +121,8 @@ export interface AgentErrorOptions extends Explained {
   ckr?: string;
   /** The function that returned it: `C_Login`. */
   ckrFunction?: string;
+  /** Lines that say more, such as each mistake of a file. */
+  details?: readonly string[];
 }
 
 /** A program's own hint; undefined where the error's is right. */
@@ -141,6 +143,7 @@ export class AgentError extends Error implements Explained {
   readonly hint: string | undefined;
   readonly reason: Reason | undefined;
   readonly user: number | undefined;
+  readonly details: readonly string[];
 
   constructor(code: AgentErrorCode, message: string, options: AgentErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -150,6 +153,7 @@ export class AgentError extends Error implements Explained {
     this.hint = options.hint;
     this.reason = options.reason;
     this.user = options.user;
+    this.details = options.details ?? [];
   }
 
   /** The message and the hint as the one line that an operator reads. */

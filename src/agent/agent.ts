@@ -1,13 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import { daemonOwner } from '../config/daemon-owner.ts';
 import { managementPassword } from '../config/secrets.ts';
-import type { KeySettings, Settings, TunnelSettings } from '../config/settings.ts';
-import { AgentError } from '../errors.ts';
+import type { KeySettings, Settings, TokenSettings, TunnelSettings } from '../config/settings.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { formatManagementAddress, type Relay } from '../management/index.ts';
-import { Keyring } from './keyring.ts';
+import type { Relay } from '../management/index.ts';
+import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
 import { openRelay, place } from './open-relay.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
-import { RunningKey } from './running-key.ts';
+import { RunningKeys } from './running-keys.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -32,26 +33,28 @@ interface RunningTunnel {
  * changed and stopped alone; one that fails disturbs no other.
  */
 export class Agent implements AsyncDisposable {
-  readonly #settings: Settings;
+  #tokens: TokenSettings;
   readonly #surroundings: Surroundings;
-  readonly #keyring: Keyring;
   readonly #rounds: AgentRounds;
-  readonly #keys = new Map<string, RunningKey>();
+  readonly #keys: RunningKeys;
   readonly #tunnels = new Map<string, RunningTunnel>();
   readonly #starting = new Set<string>();
   readonly #stop = new AbortController();
+  /** The last {@link apply}: it settles when nothing is changed any more. */
+  #applying: Promise<unknown> = Promise.resolve();
   #unlink: () => void = () => undefined;
 
-  private constructor(settings: Settings, surroundings: Surroundings) {
-    this.#settings = settings;
+  private constructor({ tokens }: Settings, surroundings: Surroundings) {
+    this.#tokens = tokens;
     this.#surroundings = surroundings;
-    this.#keyring = new Keyring(settings.tokens, surroundings);
+    this.#keys = new RunningKeys(tokens, surroundings);
     this.#rounds = agentRounds(surroundings.clock);
   }
 
   /**
    * Starts the agent: listens wherever daemons or other clients are to connect, then opens the keys, since a port that is in
-   * use must not cost a PIN's try.
+   * use must not cost a PIN's try. A tunnel that can't start is told of, and keeps no other from starting; if none can, that
+   * is an error.
    * @param signal ends the agent, as {@link stop} does
    * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_*; ERR_ABORTED at the signal. Keys that can't be opened are told by {@link ended}
    */
@@ -67,34 +70,51 @@ export class Agent implements AsyncDisposable {
     };
     try {
       for (const [name, key] of Object.entries(settings.keys)) agent.startKey(name, key);
-      for (const [name, tunnel] of Object.entries(settings.tunnels)) await agent.#listen(name, tunnel);
+      await agent.#listenAll(settings);
       agent.#refuseAfterStop();
     } catch (error) {
       await agent[Symbol.asyncDispose]();
       throw error;
     }
-    for (const running of agent.#tunnels.values()) agent.#run(running);
+    for (const [name, running] of agent.#tunnels) agent.#run(name, running);
     return agent;
+  }
+
+  async #listenAll({ tunnels, broken = [] }: Settings): Promise<void> {
+    const failed = broken.map(({ name, error }): [string, unknown] => [name, error]);
+    for (const [name, tunnel] of Object.entries(tunnels)) {
+      try {
+        await this.#listen(name, tunnel);
+      } catch (error) {
+        failed.push([name, error]);
+      }
+      this.#refuseAfterStop();
+    }
+    const [first] = failed;
+    if (first && this.#tunnels.size === 0) throw first[1];
+    for (const [name, error] of failed) this.#tellFailure(name, error);
+  }
+
+  #tellFailure(tunnel: string, error: unknown): void {
+    if (errorCode(error) === 'ERR_ABORTED' && this.#stop.signal.aborted) return;
+    this.#surroundings.emit({ type: 'tunnel-failed', tunnel, code: errorCode(error), error: errorText(error) });
   }
 
   /** Adds a key; it is opened when the first tunnel wants it. @throws AgentError ERR_USAGE if there is one of that name */
   startKey(name: string, settings: KeySettings): void {
-    if (this.#keys.has(name)) throw new AgentError('ERR_USAGE', `there are two keys '${name}'`);
-    this.#keys.set(name, new RunningKey(settings, this.#keyring, this.#surroundings));
+    this.#keys.start(name, settings);
   }
 
   /** Closes a key and forgets it. @throws AgentError ERR_USAGE if a tunnel uses it */
   async stopKey(name: string): Promise<void> {
     const users = [...this.#tunnels].filter(([, { settings }]) => settings.key === name).map(([user]) => user);
     if (users.length > 0) throw new AgentError('ERR_USAGE', `key '${name}' is used by tunnel ${users.join(', ')}`);
-    const key = this.#keys.get(name);
-    this.#keys.delete(name);
-    await key?.[Symbol.asyncDispose]();
+    await this.#keys.stop(name);
   }
 
   /** A key, as soon as it is open. @throws AgentError ERR_USAGE if there is none of that name; why it can't be opened */
   async key(name: string): Promise<OpenedKey> {
-    return await this.#keyOf(name).opened();
+    return await this.#keys.get(name).opened();
   }
 
   /**
@@ -102,7 +122,7 @@ export class Agent implements AsyncDisposable {
    * @throws AgentError ERR_USAGE if there is one of that name, or no such key; ERR_MANAGEMENT_*
    */
   async startTunnel(name: string, settings: TunnelSettings): Promise<void> {
-    this.#run(await this.#listen(name, settings));
+    this.#run(name, await this.#listen(name, settings));
   }
 
   /** Ends a tunnel: requests under way are still answered, then its connections are closed. */
@@ -122,36 +142,99 @@ export class Agent implements AsyncDisposable {
   /** Ends all tunnels, as {@link stopTunnel} does, and starts none any more. A prompt that stands is the terminal's to give up. */
   stop(): void {
     this.#stop.abort();
-    for (const key of this.#keys.values()) key.giveUp();
+    this.#keys.giveUp();
   }
 
   /**
-   * Resolves when all tunnels have ended.
-   * @throws AgentError why a key can't be opened, if tunnels ended for that
+   * Takes other settings: keys and tunnels are added, changed and removed as it needs. Those that are the same notice
+   * nothing. A key is changed, too, if its files are; and whatever has failed is tried again. Where a key can't be opened as
+   * it is to be, it stays as it is.
+   * @returns the tunnels' difference
+   */
+  async apply(settings: Settings): Promise<Difference> {
+    const applied = this.#applying.then(() => this.#apply(settings));
+    this.#applying = applied.catch(() => undefined);
+    return await applied;
+  }
+
+  async #apply(settings: Settings): Promise<Difference> {
+    for (const { name, error } of settings.broken ?? []) this.#tellFailure(name, error);
+    const present = new Map([...this.#tunnels].map(([name, running]) => [name, running.settings]));
+    const presentKeys = this.#keys.settings;
+    const next = wanted(settings, present, presentKeys);
+
+    const isRenewed = !isDeepStrictEqual(this.#tokens, settings.tokens);
+    const keys = compareKeys(presentKeys, next.keys, await this.#keys.stale());
+    const opened = isRenewed ? undefined : await this.#keys.open(keys.changed, next.keys);
+    const tunnels = compareTunnels(
+      present,
+      next.tunnels,
+      (name, { key }) => isRenewed || opened?.has(key) === true || this.#tunnels.get(name)?.failure !== undefined,
+    );
+
+    await Promise.all([...tunnels.removed, ...tunnels.changed].map((name) => this.stopTunnel(name)));
+    if (isRenewed) await this.#keys.renew((this.#tokens = settings.tokens));
+    await Promise.all(keys.removed.map((name) => this.stopKey(name)));
+    await Promise.all([...(opened ?? [])].map(([name, key]) => this.#keys.replace(name, key)));
+    for (const [name, key] of next.keys) {
+      if (isRenewed || !presentKeys.has(name)) this.startKey(name, key);
+    }
+    await Promise.all([...tunnels.added, ...tunnels.changed].map((name) => this.#startOf(name, next.tunnels)));
+
+    for (const change of ['added', 'changed', 'removed'] as const) {
+      for (const tunnel of tunnels[change]) this.#surroundings.emit({ type: `tunnel-${change}`, tunnel });
+    }
+    const [added, changed, removed] = [tunnels.added.length, tunnels.changed.length, tunnels.removed.length];
+    const changedKeys = isRenewed ? presentKeys.size - keys.removed.length : (opened?.size ?? 0);
+    this.#surroundings.emit({
+      type: 'reloaded',
+      ...{ added, changed, removed },
+      unchanged: next.tunnels.size - added - changed,
+      keys: keys.added.length + changedKeys + keys.removed.length,
+    });
+    return tunnels;
+  }
+
+  /** Starts a tunnel, or tells why it does not. */
+  async #startOf(name: string, settings: ReadonlyMap<string, TunnelSettings>): Promise<void> {
+    const own = settings.get(name);
+    if (!own) return;
+    try {
+      await this.startTunnel(name, own);
+    } catch (error) {
+      this.#tellFailure(name, error);
+    }
+  }
+
+  /**
+   * Resolves when all tunnels have ended, and no more are about to start.
+   * @throws AgentError why a key can't be opened, if all tunnels ended for that
    */
   async ended(): Promise<void> {
-    await Promise.all([...this.#tunnels.values()].map(ended));
-    const failed = [...this.#tunnels.values()].find(({ failure }) => failure);
-    if (failed?.failure) throw failed.failure.error;
+    for (;;) {
+      const before = [...this.#tunnels.values()];
+      await this.#applying;
+      await Promise.all(before.map(ended));
+      await this.#applying;
+      const now = [...this.#tunnels.values()];
+      if (now.length === before.length && now.every((running) => before.includes(running))) break;
+    }
+    const failures = [...this.#tunnels.values()].map(({ failure }) => failure);
+    const [first] = failures;
+    if (first && failures.every((failure) => failure)) throw first.error;
   }
 
   /** Ends everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unlink();
     this.stop();
+    await this.#applying;
     await Promise.all([...this.#tunnels.keys()].map((name) => this.stopTunnel(name)));
-    await Promise.all([...this.#keys.values()].map((key) => key[Symbol.asyncDispose]()));
-    await this.#keyring[Symbol.asyncDispose]();
+    await this.#keys[Symbol.asyncDispose]();
   }
 
   #refuseAfterStop(): void {
     if (this.#stop.signal.aborted) throw new AgentError('ERR_ABORTED', 'the agent was told to stop');
-  }
-
-  #keyOf(name: string): RunningKey {
-    const key = this.#keys.get(name);
-    if (!key) throw new AgentError('ERR_USAGE', `there is no key '${name}'`);
-    return key;
   }
 
   /** Makes a tunnel and its relay: both listen from now on, where they are to listen at all. */
@@ -161,7 +244,7 @@ export class Agent implements AsyncDisposable {
       throw new AgentError('ERR_USAGE', `there are two tunnels '${name}'`);
     this.#starting.add(name);
     try {
-      const running = await this.#open(settings);
+      const running = await this.#open(name, settings);
       this.#tunnels.set(name, running);
       return running;
     } finally {
@@ -169,8 +252,8 @@ export class Agent implements AsyncDisposable {
     }
   }
 
-  async #open(settings: TunnelSettings): Promise<RunningTunnel> {
-    const key = this.#keyOf(settings.key);
+  async #open(name: string, settings: TunnelSettings): Promise<RunningTunnel> {
+    const key = this.#keys.get(settings.key);
     const surroundings = this.#surroundings;
     const { clock, network } = surroundings;
     const owner = await daemonOwner(settings, surroundings.uid ?? 0);
@@ -182,10 +265,10 @@ export class Agent implements AsyncDisposable {
         ...{ owner, relay, clock, network, rounds: this.#rounds },
         password: this.#passwordOf(settings),
         key: () => key.opened(),
-        deadline: this.#settings.tokens.deadline + DEADLINE_MARGIN,
+        deadline: this.#tokens.deadline + DEADLINE_MARGIN,
         signal: AbortSignal.any([this.#stop.signal, stop.signal]),
         emit: (event) => {
-          surroundings.emit({ tunnel: formatManagementAddress(settings.address), ...event });
+          surroundings.emit({ tunnel: name, ...event });
         },
       });
       this.#refuseAfterStop();
@@ -203,14 +286,17 @@ export class Agent implements AsyncDisposable {
     return () => managementPassword(password, what, around, openvpnConfig?.path);
   }
 
-  #run(running: RunningTunnel): void {
+  #run(name: string, running: RunningTunnel): void {
     const { tunnel, stop, settings } = running;
-    const key = this.#keyOf(settings.key);
+    const key = this.#keys.get(settings.key);
     running.serving = tunnel.run();
     void ended(running);
     key.opened().catch(() => {
       running.failure = key.failure;
       stop.abort();
+      // of the only key the agent's end tells
+      const isOnly = [...this.#tunnels.values()].every((other) => other.settings.key === settings.key);
+      if (running.failure && !isOnly) this.#tellFailure(name, running.failure.error);
     });
   }
 }

@@ -94,6 +94,10 @@ export type TunnelEvent =
   /** The key's token went away, and the daemon is sent a signal for it. */
   | { readonly type: 'daemon-signalled'; readonly signal: DaemonSignal }
   | { readonly type: 'signal-failed'; readonly error: string }
+  /** It can't be served: its address, its .ovpn or its key is of no use. */
+  | { readonly type: 'tunnel-failed'; readonly code: AgentErrorCode | undefined; readonly error: string }
+  /** By other settings. */
+  | { readonly type: 'tunnel-added' | 'tunnel-changed' | 'tunnel-removed' }
   | TroubleEvent;
 
 /** What happens to a key. */
@@ -124,6 +128,31 @@ export type RelayEvents =
       readonly reason?: string;
     };
 
+/** What becomes of other settings. */
+export type ReloadEvent =
+  /** How many tunnels; and how many keys came, changed or went. */
+  | {
+      readonly type: 'reloaded';
+      readonly added: number;
+      readonly changed: number;
+      readonly removed: number;
+      readonly unchanged: number;
+      readonly keys: number;
+    }
+  /** They can't be read: all stays as it is. */
+  | { readonly type: 'reload-failed'; readonly code: AgentErrorCode | undefined; readonly error: string }
+  /** There is no tunnel: other settings are waited for. */
+  | { readonly type: 'nothing-to-serve' }
+  /** A mistake of theirs, with its place. */
+  | { readonly type: 'configuration-fault'; readonly text: string }
+  /** A key can't be opened as it is to be, and stays as it is. */
+  | {
+      readonly type: 'key-kept';
+      readonly key: string;
+      readonly code: AgentErrorCode | undefined;
+      readonly error: string;
+    };
+
 /**
  * Everything that happens inside the agent and that the log, metrics, status or an audit may want to know. Names and fields
  * are stable; texts are made from them elsewhere (`telemetry/`).
@@ -134,9 +163,12 @@ export type AgentEvent =
   | RelayEvents
   | { readonly type: 'module-host'; readonly event: ModuleHostEvent }
   | { readonly type: 'module-output-shown' }
+  | ReloadEvent
   /** A verdict of the check of the set-up that is made once at the start. */
   | {
       readonly type: 'setup-checked';
+      /** If there are several. */
+      readonly tunnel?: string;
       readonly outcome: 'ok' | 'warn' | 'fail' | 'skip';
       readonly what: string;
       readonly detail: string;

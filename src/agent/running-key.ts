@@ -5,6 +5,7 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { isAborted } from '../promises.ts';
+import { keyContents } from './key-contents.ts';
 import type { Keyring } from './keyring.ts';
 import type { Surroundings } from './surroundings.ts';
 import { Trouble } from './trouble.ts';
@@ -14,15 +15,18 @@ const RETRY = 2_000;
 
 /** A key of the agent: opened when it is first asked for, in use until it is stopped. */
 export class RunningKey implements AsyncDisposable {
-  readonly #settings: KeySettings;
+  readonly settings: KeySettings;
   readonly #keyring: Keyring;
   readonly #surroundings: Surroundings;
   readonly #stop = new AbortController();
   #opening: Promise<OpenedKey> | undefined;
   #failure: { readonly error: unknown } | undefined;
+  #isOpen = false;
+  /** What its files said before it was opened. */
+  #contents: Promise<string> | undefined;
 
   constructor(settings: KeySettings, keyring: Keyring, surroundings: Surroundings) {
-    this.#settings = settings;
+    this.settings = settings;
     this.#keyring = keyring;
     this.#surroundings = surroundings;
   }
@@ -37,19 +41,39 @@ export class RunningKey implements AsyncDisposable {
    * @throws AgentError what {@link Keyring.open} throws
    */
   opened(): Promise<OpenedKey> {
-    this.#opening ??= this.#open();
+    this.#opening ??= this.#open(() => this.#openWithPatience());
     return this.#opening;
   }
 
-  async #open(): Promise<OpenedKey> {
+  /**
+   * Opens the key at once or not at all.
+   * @throws AgentError what {@link Keyring.open} throws
+   */
+  async openNow(): Promise<void> {
+    this.#opening ??= this.#open(() => this.#keyring.open(this.settings));
+    await this.#opening;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Whether its files say something else than when it was opened. */
+  async hasNewContents(): Promise<boolean> {
+    return this.#contents !== undefined && (await this.#contents) !== (await keyContents(this.settings));
+  }
+
+  async #open(open: () => Promise<OpenedKey>): Promise<OpenedKey> {
     const { emit } = this.#surroundings;
+    this.#contents = keyContents(this.settings);
     try {
-      const opened = await this.#openWithPatience();
+      const opened = await open();
       if (this.#stop.signal.aborted) {
         await opened[Symbol.asyncDispose]();
         throw new AgentError('ERR_ABORTED', `${opened.signer.name} is not wanted any more`);
       }
       const [certificate] = opened.certificates;
+      this.#isOpen = true;
       emit({ type: 'key-ready', key: opened.signer.name, ...certificateFields(certificate) });
       return opened;
     } catch (error) {
@@ -67,11 +91,11 @@ export class RunningKey implements AsyncDisposable {
     const absent = new Trouble(emit, 'token', clock);
     for (;;) {
       try {
-        const opened = await this.#keyring.open(this.#settings);
+        const opened = await this.#keyring.open(this.settings);
         absent.clear();
         return opened;
       } catch (error) {
-        const mayCome = this.#settings.waitForToken && errorCode(error) === 'ERR_TOKEN_ABSENT';
+        const mayCome = this.settings.waitForToken && errorCode(error) === 'ERR_TOKEN_ABSENT';
         if (mayCome && !isAborted(signal)) {
           absent.set({ trouble: 'token-absent', level: 'warn', details: { error: errorText(error) } });
           await pause(clock, RETRY, signal);

@@ -6,7 +6,7 @@ import { explained, failure, formatVerdict, type Report, type Verdict } from '..
 import { Keyring } from '../agent/keyring.ts';
 import { secretsSurroundings, type Surroundings } from '../agent/surroundings.ts';
 import { daemonOwner } from '../config/daemon-owner.ts';
-import { keySettings, tokenSettings, tunnelSettings, type TunnelFlags } from '../config/flags.ts';
+import { keySettings, requiredKey, tokenSettings, tunnelSettings, type TunnelFlags } from '../config/flags.ts';
 import { managementPassword, publicPasswordWord } from '../config/secrets.ts';
 import type { TunnelSettings } from '../config/settings.ts';
 import { configCertificate } from '../config/config-certificate.ts';
@@ -14,7 +14,7 @@ import { ownUser } from '../own-user.ts';
 import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
 import { AgentError } from '../errors.ts';
 import { printableJson } from '../telemetry/printable.ts';
-import type { LogLevel } from '../telemetry/log.ts';
+import type { LogLevel } from '../log-level.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
 import { commandLineHint } from './hints.ts';
@@ -70,6 +70,9 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
   if (flags.management && flags.openvpnConfig !== undefined) {
     throw new AgentError('ERR_USAGE', 'give --management or --openvpn-config', { hint: 'one of the two' });
   }
+  const key = keySettings({ ...flags, key: requiredKey(flags) });
+  const [configPath, ...others] = flags.openvpnConfig ?? [];
+  if (others.length > 0) throw new AgentError('ERR_USAGE', 'check looks at one --openvpn-config at a time');
   // beside verdicts lines of JSON are for programs only
   const log = stderrLog(flags.logLevel, flags.json !== true || isLogPretty);
   await forbidCoreDumps();
@@ -83,7 +86,7 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
     print(`${lines.join('\n')}\n`);
   };
 
-  const config = flags.openvpnConfig === undefined ? undefined : await readConfig(flags.openvpnConfig, report);
+  const config = configPath === undefined ? undefined : await readConfig(configPath, report);
   const words = flags.management ?? config?.management;
   let managementWords: readonly string[] | undefined;
   let management: ManagementCheck | undefined;
@@ -91,11 +94,10 @@ export async function checkCommand(flags: CheckFlags): Promise<void> {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
     const tunnel = words && tunnelSettings(flags, words, listen);
     management = tunnel && (await managementCheck(tunnel, config, surroundings));
-    managementWords = words && (await directiveWords(words, flags.openvpnConfig));
+    managementWords = words && (await directiveWords(words, configPath));
   } catch (error) {
     report(failure('management', error));
   }
-  const key = keySettings(flags);
   const setup = {
     ...keyring.options(key),
     login: flags.login ?? false,

@@ -16,7 +16,7 @@ import {
   type ModuleName,
   type Pkcs11Uri,
 } from '../pkcs11/index.ts';
-import type { LogLevel } from '../telemetry/log.ts';
+import type { LogLevel } from '../log-level.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { moduleEntry, tokenEntry, type KeysDocument, type ModuleEntry, type TokenEntry } from './keys-document.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
+import { AgentError, errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
 import { RELAY_RIGHTS } from '../management/index.ts';
+import { LOG_LEVELS, type LogLevel } from '../log-level.ts';
 import type { Spawn } from '../pkcs11/index.ts';
-import { LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { commandLineHint } from './hints.ts';
@@ -13,7 +13,7 @@ import type { ManagementFlags } from './management-command.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
 import { leaveDeadTerminals } from './signals.ts';
-import { complain, flushStderr, isLogPretty, logFatal, print, writeStderr } from './standard-streams.ts';
+import { complain, flushStderr, isLogPretty, logDetail, logFatal, print, writeStderr } from './standard-streams.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -39,9 +39,10 @@ function managementUserOption(): Option {
 }
 
 function keyOption(): Option {
-  return new Option('--key <key>', 'the private key: a file or a pkcs11: URI; further --key are copies of the same key')
-    .argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key])
-    .makeOptionMandatory();
+  return new Option(
+    '--key <key>',
+    'the private key: a file or a pkcs11: URI; further --key are copies of the same key',
+  ).argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key]);
 }
 
 function withTokenOptions(command: Command, logLevel: LogLevel): Command {
@@ -85,7 +86,10 @@ function withTunnelOptions(command: Command): Command {
         'how many daemons with --management-client may be connected at a time (default: over TCP 1, on a unix socket any)',
       ).argParser(count),
     )
-    .option('--openvpn-config <file>', 'take the management directives from an OpenVPN configuration')
+    .option(
+      '--openvpn-config <file...>',
+      'take the management directives from OpenVPN configurations, each a tunnel: files, or patterns in quotes',
+    )
     .addOption(keyOption())
     .option(
       '--cert <cert>',
@@ -142,18 +146,28 @@ const program = new Command('pksigd')
   .exitOverride();
 
 withKeyOptions(
-  withTunnelOptions(program.command('run').description('answer the signature requests of an OpenVPN daemon')),
+  withTunnelOptions(
+    program
+      .command('run')
+      .description('answer the signature requests of OpenVPN daemons')
+      .option(
+        '--config <file>',
+        'take keys, tunnels and all else from a TOML file and the folder FILE.d; read anew on SIGHUP',
+      ),
+  ),
   'info',
-).action(async (flags: RunFlags) => {
+).action(async (flags: RunFlags, command: Command) => {
   const { runCommand } = await import('./run-command.ts');
-  await runCommand(flags, startsHosts);
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli');
+  const names = given.map(({ long }) => long ?? '');
+  await runCommand(flags, names, startsHosts);
 });
 
 withKeyOptions(
   program
     .command('sign')
     .description('sign once: base64 data on stdin, the base64 lines of the signature on stdout')
-    .addOption(keyOption())
+    .addOption(keyOption().makeOptionMandatory())
     .option('--cert <cert>', "the key's certificate, where the token tells no public key: a file or a pkcs11: URI")
     .option('--algorithm <text>', "OpenVPN's algorithm text; without it, what the data's shape says"),
   'warn',
@@ -210,15 +224,40 @@ program
     await managementCommand(command, flags);
   });
 
+const configuration = program.command('config').description('look at a configuration file of run');
+const configOption = (): Option => new Option('--config <file>', 'the file').default('/etc/pksigd/pksigd.toml');
+configuration
+  .command('check')
+  .description('say each mistake of the file, its drop-ins and its .ovpn as FILE:LINE:COLUMN: message')
+  .addOption(configOption())
+  .action(async ({ config }: { readonly config: string }) => {
+    const { configCheck } = await import('./config-command.ts');
+    await configCheck(config);
+  });
+configuration
+  .command('show')
+  .description('print what holds, with defaults, as TOML: of secrets their sources')
+  .addOption(configOption())
+  .action(async ({ config }: { readonly config: string }) => {
+    const { configShow } = await import('./config-command.ts');
+    await configShow(config);
+  });
+
 /** Debugging shows where an error came from. */
 const showsStack = process.argv.includes('debug') || process.argv.includes('trace');
 
 /** Says why the command ends: in the log of `run`, which programs read where it is JSON, else as a line for people. */
-function reportEnd(code: AgentErrorCode | undefined, text: string, stack?: string): void {
+function reportEnd(
+  code: AgentErrorCode | undefined,
+  text: string,
+  { stack, details = [] }: { stack?: string | undefined; details?: readonly string[] } = {},
+): void {
   if (process.argv[2] === 'run' && !isLogPretty) {
+    for (const detail of details) logDetail(code, detail);
     logFatal(code, text, stack);
     return;
   }
+  for (const detail of details) writeStderr(`${printableLines(detail)}\n`);
   complain(text);
   if (stack !== undefined) writeStderr(`${printableLines(stack)}\n`);
 }
@@ -239,7 +278,10 @@ export async function main(spawn?: Spawn): Promise<never> {
       process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
     } else {
       const stack = showsStack && error instanceof Error ? error.stack : undefined;
-      reportEnd(errorCode(error), errorText(error), stack);
+      reportEnd(errorCode(error), errorText(error), {
+        stack,
+        details: error instanceof AgentError ? error.details : [],
+      });
       process.exitCode = exitCodeOf(error);
     }
   }

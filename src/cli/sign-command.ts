@@ -6,7 +6,7 @@ import type { Spawn } from '../pkcs11/index.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import { createSignature } from '../signing/signer.ts';
-import type { LogLevel } from '../telemetry/log.ts';
+import type { LogLevel } from '../log-level.ts';
 import { print, stderrLog } from './standard-streams.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { processSurroundings } from './process-surroundings.ts';

@@ -58,9 +58,10 @@ export function leaveDeadTerminals(): void {
 /**
  * What signals do to `run`: the first SIGINT or SIGTERM gives up a prompt and aborts `stop`, a second one of the two ends
  * the process as if nobody caught it, but for the sockets' files, which go. The end of the terminal that the log goes to
- * (SIGHUP) does as the first. Any other SIGHUP, and the signals that mean nothing, are lines of the log.
+ * (SIGHUP) does as the first. Any other SIGHUP calls `reload`; without it, it is a line of the log, as the signals are that
+ * mean nothing.
  */
-export function handleSignals(stop: AbortController, log: Logger): void {
+export function handleSignals(stop: AbortController, log: Logger, reload?: () => void): void {
   const hadTerminal = isatty(STDERR) || hasHungUp(STDERR);
   const begin = (name: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
@@ -85,8 +86,11 @@ export function handleSignals(stop: AbortController, log: Logger): void {
     // after a hang-up the file is still open, but is not a terminal any more
     if (hadTerminal && !isatty(STDERR)) begin('SIGHUP');
   };
-  process.on('SIGHUP', lookAtTerminal);
+  process.on('SIGHUP', () => {
+    lookAtTerminal();
+    if (!stop.signal.aborted) reload?.();
+  });
   // one that came before now was not heard
   lookAtTerminal();
-  for (const name of MEANINGLESS_SIGNALS) logMeaningless(name, log);
+  for (const name of MEANINGLESS_SIGNALS) if (name !== 'SIGHUP' || !reload) logMeaningless(name, log);
 }

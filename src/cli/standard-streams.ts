@@ -2,7 +2,8 @@ import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { errorCode, errorText, type AgentErrorCode } from '../errors.ts';
 import { LineSink } from '../telemetry/line-sink.ts';
-import { createLog, type LogLevel } from '../telemetry/log.ts';
+import type { LogLevel } from '../log-level.ts';
+import { createLog } from '../telemetry/log.ts';
 import { printable } from '../telemetry/printable.ts';
 import { EXIT } from './exit-codes.ts';
 
@@ -111,6 +112,11 @@ export function complain(text: string): void {
 /** Text on standard error as it is: lines, or what stands below all lines. */
 export function writeStderr(text: string): void {
   toStderr(text);
+}
+
+/** One of several reasons why `run` ends, whatever the log's level. */
+export function logDetail(code: AgentErrorCode | undefined, text: string): void {
+  stderrLog('error').error(code === undefined ? {} : { code }, text);
 }
 
 /** The reason why `run` ends, as the last record of its log, whatever the log's level. */

@@ -11,11 +11,13 @@ import { installedRelease } from './installed-release.ts';
 /**
  * Tells once what `check` says of a set-up. `run` goes on whatever it is: the .ovpn may be mended and OpenVPN restarted
  * meanwhile, and the openvpn that is installed here may not be the one that is served.
+ * @param tunnel its name, if there are several
  */
 export async function tellStartCheck(
   config: OpenVpnConfig | undefined,
   key: Promise<OpenedKey>,
   emit: Emit,
+  tunnel: string | undefined,
 ): Promise<void> {
   const options = {
     directives: config?.directives,
@@ -26,6 +28,6 @@ export async function tellStartCheck(
     now: Date.now(),
   };
   await checkStart(options, (verdict) => {
-    emit({ type: 'setup-checked', ...explained(verdict, commandLineHint) });
+    emit({ type: 'setup-checked', ...(tunnel !== undefined && { tunnel }), ...explained(verdict, commandLineHint) });
   });
 }

@@ -1,7 +1,6 @@
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
 import { AgentError } from '../errors.ts';
-import type { ManagementAddress, RelayRights } from '../management/index.ts';
+import { formatManagementAddress, type RelayRights } from '../management/index.ts';
+import { filesOf, isPattern } from './file-pattern.ts';
 import { managementDirectives, readOpenVpnConfig } from './openvpn-config.ts';
 import { parseManagementWords } from './management-words.ts';
 import type {
@@ -13,53 +12,56 @@ import type {
   TokenSettings,
   TunnelSettings,
 } from './settings.ts';
+import { placeOf, Tunnels } from './tunnels.ts';
 
 /** The options that every command that looks into tokens takes. Times are in milliseconds. */
 export interface TokenFlags {
-  readonly pinSource?: string;
-  readonly allowPinCommand?: boolean;
-  readonly moduleInitArgs?: string;
+  readonly pinSource?: string | undefined;
+  readonly allowPinCommand?: boolean | undefined;
+  readonly moduleInitArgs?: string | undefined;
   /** NAME=VALUE each. */
-  readonly moduleEnv?: readonly string[];
-  readonly moduleOutput?: boolean;
+  readonly moduleEnv?: readonly string[] | undefined;
+  readonly moduleOutput?: boolean | undefined;
   /** Of `run` and `check` only. */
-  readonly moduleHosts?: number;
-  readonly stateDirectory?: string;
-  readonly useFinalPinTry?: boolean;
+  readonly moduleHosts?: number | undefined;
+  readonly stateDirectory?: string | undefined;
+  readonly useFinalPinTry?: boolean | undefined;
   readonly deadline: number;
 }
 
 /** The options that every command that opens a key takes. */
 export interface KeyFlags extends TokenFlags {
   readonly key: readonly string[];
-  readonly cert?: string;
-  readonly module?: string;
-  readonly allowReadableKey?: boolean;
+  readonly cert?: string | undefined;
+  readonly module?: string | undefined;
+  readonly allowReadableKey?: boolean | undefined;
 }
 
 /** The options about who may be the daemon. */
 export interface PeerFlags {
-  readonly managementUser?: string;
-  readonly maxDaemons?: number;
+  readonly managementUser?: string | undefined;
+  readonly maxDaemons?: number | undefined;
 }
 
 /** The options about other management clients. */
 export interface RelayFlags {
-  readonly relay?: readonly string[];
+  readonly relay?: readonly string[] | undefined;
   readonly relayAllow: RelayRights;
   /** Octal digits. */
-  readonly relayMode?: string;
-  readonly relayGroup?: string;
-  readonly relayKeep?: boolean;
+  readonly relayMode?: string | undefined;
+  readonly relayGroup?: string | undefined;
+  readonly relayKeep?: boolean | undefined;
 }
 
 /** The options of `run`, which `check` takes too. */
-export interface TunnelFlags extends KeyFlags, PeerFlags, RelayFlags {
-  readonly management?: readonly string[];
-  readonly managementClient?: boolean;
-  readonly openvpnConfig?: string;
+export interface TunnelFlags extends Omit<KeyFlags, 'key'>, PeerFlags, RelayFlags {
+  readonly key?: readonly string[] | undefined;
+  readonly management?: readonly string[] | undefined;
+  readonly managementClient?: boolean | undefined;
+  /** Paths and patterns: each file is a tunnel. */
+  readonly openvpnConfig?: readonly string[] | undefined;
   readonly onTokenRemoval: TokenRemovalAction;
-  readonly waitForToken?: boolean;
+  readonly waitForToken?: boolean | undefined;
 }
 
 function moduleEnvironment(words: readonly string[]): Record<string, string> {
@@ -91,7 +93,7 @@ export function tokenSettings(flags: TokenFlags): TokenSettings {
   };
 }
 
-export function keySettings(flags: KeyFlags & Pick<TunnelFlags, 'waitForToken'>): KeySettings {
+export function keySettings(flags: Omit<KeyFlags, keyof TokenFlags> & Pick<TunnelFlags, 'waitForToken'>): KeySettings {
   return {
     copies: flags.key,
     certificate: flags.cert,
@@ -119,21 +121,6 @@ function relaySettings(flags: RelayFlags): RelaySettings | undefined {
   return { ...words, rights: flags.relayAllow, mode: relayMode(mode), group, keep: relayKeep ?? false };
 }
 
-/** A unix socket's path without links in its folder, which may not be there. */
-function realPath(path: string): string {
-  const whole = resolve(path);
-  try {
-    return join(realpathSync(dirname(whole)), basename(whole));
-  } catch {
-    return whole;
-  }
-}
-
-function isSameAddress(one: ManagementAddress, other: ManagementAddress): boolean {
-  if (one.kind === 'unix') return other.kind === 'unix' && realPath(one.path) === realPath(other.path);
-  return other.kind === 'tcp' && one.port === other.port && one.host.toLowerCase() === other.host.toLowerCase();
-}
-
 /** Over TCP one daemon at a time: a second one could be anybody. A relay has one daemon. */
 function maxDaemons(flags: PeerFlags, { address, listen }: ManagementSettings, relays: boolean): number {
   if (flags.maxDaemons !== undefined && !listen)
@@ -149,16 +136,18 @@ function maxDaemons(flags: PeerFlags, { address, listen }: ManagementSettings, r
  * The tunnel that the options describe.
  * @param words ADDRESS PORT|unix [PASSWORD-FILE]: the option's own, or an .ovpn's
  * @param listen the daemon connects to us
+ * @param key the name of its key
  * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS
  */
 export function tunnelSettings(
   flags: PeerFlags & RelayFlags & Pick<TunnelFlags, 'onTokenRemoval'>,
   words: readonly string[],
   listen: boolean,
+  key: string = KEY,
 ): TunnelSettings {
   const management = { ...parseManagementWords(words, '--management'), listen, user: flags.managementUser };
   const relay = relaySettings(flags);
-  if (relay && isSameAddress(management.address, relay.address)) {
+  if (relay && placeOf(management.address) === placeOf(relay.address)) {
     const [first, port] = flags.relay ?? [];
     throw new AgentError('ERR_USAGE', `--management and --relay name the same address twice: ${first} ${port}`, {
       hint: 'give the relay one of its own',
@@ -166,35 +155,81 @@ export function tunnelSettings(
   }
   return {
     ...management,
-    key: KEY,
+    key,
     maxDaemons: maxDaemons(flags, management, relay !== undefined),
     onTokenRemoval: flags.onTokenRemoval,
     relay,
   };
 }
 
-/** What the one key and the one tunnel that options can describe are called. */
+/**
+ * The tunnel that an .ovpn and options describe.
+ * @throws AgentError ERR_USAGE, ERR_CONFIG, ERR_CONFIG_NOT_FOUND, ERR_MANAGEMENT_ADDRESS
+ */
+export async function openVpnTunnel(
+  path: string,
+  flags: Parameters<typeof tunnelSettings>[0],
+  key: string = KEY,
+): Promise<TunnelSettings> {
+  const openvpnConfig = await readOpenVpnConfig(path);
+  const { management, managementClient } = managementDirectives(openvpnConfig);
+  return { ...tunnelSettings(flags, management, managementClient, key), openvpnConfig };
+}
+
+/** The copies of the key. @throws AgentError ERR_USAGE without any */
+export function requiredKey({ key }: Pick<TunnelFlags, 'key'>): readonly string[] {
+  if (key) return key;
+  throw new AgentError('ERR_USAGE', "required option '--key <key>' not specified", {
+    hint: 'or give run --config FILE',
+  });
+}
+
+/** What the one key that options can describe is called. */
 const KEY = 'key';
-const TUNNEL = 'tunnel';
+
+/** The tunnels of several .ovpn, called by their addresses. One that is of no use disturbs no other. */
+async function openVpnTunnels(given: readonly string[], flags: TunnelFlags): Promise<Tunnels> {
+  const tunnels = new Tunnels();
+  const found = await Promise.all(given.map(async (path) => ((await isPattern(path)) ? await filesOf(path) : [path])));
+  const paths = [...new Set(found.flat())];
+  if (paths.length === 0) throw new AgentError('ERR_CONFIG_NOT_FOUND', `no file fits ${given.join(' ')}`);
+  const isOnly = paths.length === 1;
+  if (!isOnly && flags.relay !== undefined)
+    throw new AgentError('ERR_USAGE', '--relay is for one tunnel', { hint: 'give each its own in a --config file' });
+  for (const path of paths) {
+    try {
+      const tunnel = await openVpnTunnel(path, flags);
+      tunnels.add(formatManagementAddress(tunnel.address), tunnel);
+    } catch (error) {
+      if (isOnly || !(error instanceof AgentError)) throw error;
+      tunnels.broken.push({ name: path, error });
+    }
+  }
+  return tunnels;
+}
 
 /**
  * What `run` was told by options, and by the .ovpn that they name.
  * @throws AgentError ERR_USAGE, ERR_CONFIG, ERR_CONFIG_NOT_FOUND, ERR_MANAGEMENT_ADDRESS
  */
 export async function settingsOf(flags: TunnelFlags): Promise<Settings> {
-  const { management, openvpnConfig: path } = flags;
-  if ((management === undefined) === (path === undefined)) {
+  const { management, openvpnConfig } = flags;
+  const keys = keySettings({ ...flags, key: requiredKey(flags) });
+  if ((management === undefined) === (openvpnConfig === undefined)) {
     throw new AgentError('ERR_USAGE', 'give --management ADDRESS PORT|unix or --openvpn-config FILE', {
       hint: 'one of the two',
     });
   }
-  const openvpnConfig = path === undefined ? undefined : await readOpenVpnConfig(path);
-  const directives = openvpnConfig && managementDirectives(openvpnConfig);
-  const listen = directives ? directives.managementClient : (flags.managementClient ?? false);
-  const tunnel = tunnelSettings(flags, directives?.management ?? management ?? [], listen);
+  let tunnels = new Tunnels();
+  if (openvpnConfig) tunnels = await openVpnTunnels(openvpnConfig, flags);
+  if (management) {
+    const tunnel = tunnelSettings(flags, management, flags.managementClient ?? false);
+    tunnels.add(formatManagementAddress(tunnel.address), tunnel);
+  }
   return {
-    keys: { [KEY]: keySettings(flags) },
-    tunnels: { [TUNNEL]: { ...tunnel, openvpnConfig } },
+    keys: { [KEY]: keys },
+    tunnels: tunnels.settings,
     tokens: tokenSettings(flags),
+    broken: tunnels.broken,
   };
 }

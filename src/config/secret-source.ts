@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import type { Stats } from 'node:fs';
+import { existsSync, type Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
 import { readFileLimited } from '../read-file-limited.ts';
@@ -114,6 +114,20 @@ export function parseSecretSource(text: string, kind: SecretKind = 'PIN'): Secre
     // a file: URL with a host, or with an encoded slash
   }
   return usage(`that is not a ${kind} source`, HINTS[kind]);
+}
+
+/**
+ * A source as a file in `folder` means it, with its path absolute. A bare name must be a file that is there: whoever wrote
+ * the secret itself shall hear of it at once.
+ * @throws AgentError ERR_USAGE
+ */
+export function absoluteSource(text: string, folder: string, kind: SecretKind = 'PIN'): string {
+  const source = parseSecretSource(text, kind);
+  if (source.kind !== 'file') return text;
+  const path = resolve(folder, source.path);
+  if (/^(?!file:)[^/]*$/.test(text) && !existsSync(path))
+    usage(`there is no file of this name beside this one`, HINTS[kind]);
+  return path;
 }
 
 /** Reading one secret: what for, and how its errors speak of it. */

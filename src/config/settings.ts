@@ -1,16 +1,24 @@
+import type { AgentError } from '../errors.ts';
 import type { ManagementAddress, RelayRights } from '../management/index.ts';
 import type { OpenVpnConfig } from './openvpn-config.ts';
 
 /**
- * Everything that the agent is told, as plain data: command-line options are one way to fill it (`flags.ts`). Names of users
+ * Everything that the agent is told, as plain data: command-line options fill it (`flags.ts`), or a file (`file/`). Names of users
  * and sources of secrets are as they were given; they are looked up when they are needed.
  */
 export interface Settings {
   /** By a name of our own. */
   readonly keys: Readonly<Record<string, KeySettings>>;
-  /** By a name of our own. */
+  /** By the name that the log calls them. */
   readonly tunnels: Readonly<Record<string, TunnelSettings>>;
   readonly tokens: TokenSettings;
+  /** Tunnels that can't be served, since the .ovpn that describes them is of no use: the others are. */
+  readonly broken?: readonly BrokenTunnel[];
+}
+
+export interface BrokenTunnel {
+  readonly name: string;
+  readonly error: AgentError;
 }
 
 /** What opening and using tokens takes, whichever key is in them. */
@@ -58,7 +66,8 @@ export interface KeySettings {
 }
 
 /** What to tell the daemon when its key's token goes away: nothing, SIGUSR1 or SIGTERM. */
-export type TokenRemovalAction = 'none' | 'restart' | 'disconnect';
+export const TOKEN_REMOVAL_ACTIONS = ['none', 'restart', 'disconnect'] as const;
+export type TokenRemovalAction = (typeof TOKEN_REMOVAL_ACTIONS)[number];
 
 /** A management interface and how to get in. */
 export interface ManagementSettings {

@@ -98,6 +98,10 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   }),
   'daemon-signalled': say('warn', 'token lost: the daemon gets a signal'),
   'signal-failed': say('warn', 'the daemon took no signal'),
+  'tunnel-failed': say('error', 'the tunnel is not served'),
+  'tunnel-added': say('info', 'tunnel added'),
+  'tunnel-changed': say('info', 'tunnel changed'),
+  'tunnel-removed': say('info', 'tunnel removed'),
 
   trouble: (event) => {
     const { text, hint } = TROUBLE_TEXTS[event.trouble];
@@ -147,9 +151,18 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     'warn',
     "the log gets what the module prints, and some print PINs: don't leave --module-output on",
   ),
-  'setup-checked': ({ outcome, what, detail, hint, code }) => ({
+  reloaded: ({ added, changed, removed }, fields) => ({
+    level: 'info',
+    fields,
+    text: `reloaded: ${added} added, ${changed} changed, ${removed} removed`,
+  }),
+  'reload-failed': say('error', 'not reloaded: all stays as it is'),
+  'nothing-to-serve': say('warn', 'there is no tunnel to serve: waiting for a configuration that has one'),
+  'configuration-fault': ({ text }) => ({ level: 'error', fields: {}, text }),
+  'key-kept': say('error', 'the key stays as it is: what it is to be can not be opened'),
+  'setup-checked': ({ tunnel, outcome, what, detail, hint, code }) => ({
     level: outcome === 'fail' ? 'error' : outcome === 'warn' ? 'warn' : 'debug',
-    fields: code === undefined ? {} : { code },
+    fields: { ...(tunnel !== undefined && { tunnel }), ...(code !== undefined && { code }) },
     text: `${what}: ${hint === undefined ? detail : `${detail}: ${hint}`}`,
   }),
   warning: ({ text, variable }) => ({
@@ -204,5 +217,6 @@ export function logEvents({ log, now, soon = atOnce }: EventLogOptions): (event:
     const ofTunnel = limited.get(event.tunnel) ?? new LimitedLog(log, now);
     limited.set(event.tunnel, ofTunnel);
     ofTunnel.write(line);
+    if (event.type === 'tunnel-removed') limited.delete(event.tunnel);
   };
 }

@@ -1,8 +1,6 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
+import type { LogLevel } from '../log-level.ts';
 import { printable, printableJson } from './printable.ts';
-
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface LogOptions {
   readonly level: LogLevel;

@@ -129,7 +129,16 @@ describe('tunnels of one agent', () => {
     const other = await greeted(b.listener);
     await expect(agent.key('none')).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
     await ask(other, 'other');
+    expect(events).toContainEqual(
+      expect.objectContaining({ type: 'tunnel-failed', tunnel: 'a', code: 'ERR_KEY_NOT_FOUND' }),
+    );
     stop.abort();
+    await agent.ended();
+  });
+
+  test('of which none has a key end with the reason', async () => {
+    const [a, b] = [await tunnel('none'), await tunnel('none')];
+    await using agent = await open(settings({ none: keyIn('missing.pem') }, { a: a.settings, b: b.settings }));
     await expect(agent.ended()).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
   });
 
@@ -206,20 +215,41 @@ describe('keys of one agent', () => {
 });
 
 describe('an agent that can not start', () => {
-  test('leaves nothing behind: the tunnel that listened does not listen any more', async () => {
+  const listeningAt = async (path: string): Promise<TunnelSettings> => ({
+    ...(await tunnel()).settings,
+    address: { kind: 'unix', path },
+    listen: true,
+  });
+
+  test('leaves nothing behind: no tunnel listens, no key is opened', async () => {
     const path = join(folder, 'm.sock');
-    const listening: TunnelSettings = {
-      ...(await tunnel()).settings,
-      address: { kind: 'unix', path },
-      listen: true,
-    };
-    const again = { ...listening, maxDaemons: 2 };
-    await expect(open(settings({ one: keyIn() }, { a: listening, b: again }))).rejects.toMatchObject({
+    const listening = await listeningAt(path);
+    const daemon = await FakeListener.start(path);
+    await expect(open(settings({ one: keyIn() }, { a: listening, b: listening }))).rejects.toMatchObject({
       code: 'ERR_MANAGEMENT_IN_USE',
     });
-    expect(events.some(({ type }) => type === 'key-ready')).toBe(false);
+    expect(events).toEqual([]);
+    await daemon.stop();
     await using agent = await open(settings({ one: keyIn() }, { a: listening }));
     await agent.key('one');
+  });
+
+  test('all of its tunnels starts the others, and tells which one it can not', async () => {
+    const path = join(folder, 'm.sock');
+    const other = await tunnel();
+    const broken = { name: 'c', error: new AgentError('ERR_CONFIG', 'c.ovpn is broken') };
+    const daemon = await FakeListener.start(path);
+    await using agent = await open({
+      ...settings({ one: keyIn() }, { a: await listeningAt(path), b: other.settings }),
+      broken: [broken],
+    });
+    await ask(await greeted(other.listener), 'the other');
+    expect(events.filter(({ type }) => type === 'tunnel-failed')).toEqual([
+      expect.objectContaining({ tunnel: 'c', code: 'ERR_CONFIG' }),
+      expect.objectContaining({ tunnel: 'a', code: 'ERR_MANAGEMENT_IN_USE' }),
+    ]);
+    await agent.key('one');
+    await daemon.stop();
   });
 
   test('told to stop before: ERR_ABORTED, and no key is opened', async () => {

@@ -28,7 +28,7 @@ describe('options', () => {
   test('take the management directives of an .ovpn', async () => {
     const path = join(folder, 'client.ovpn');
     writeFileSync(path, 'management m.sock unix pw\nmanagement-client\n');
-    const { tunnels } = await settingsOf({ ...FLAGS, openvpnConfig: path });
+    const { tunnels } = await settingsOf({ ...FLAGS, openvpnConfig: [path] });
     expect(Object.values(tunnels)).toEqual([
       expect.objectContaining({
         address: { kind: 'unix', path: join(folder, 'm.sock') },
@@ -42,7 +42,7 @@ describe('options', () => {
 
   test.each([
     ['neither daemon nor configuration', {}],
-    ['both', { ...TCP, openvpnConfig: 'x.ovpn' }],
+    ['both', { ...TCP, openvpnConfig: ['x.ovpn'] }],
     ['one word of an address', { management: ['127.0.0.1'] }],
     ['four words', { management: ['127.0.0.1', '7505', 'pw', 'x'] }],
     ["the relay's options without one", { ...TCP, relayKeep: true }],

@@ -1,0 +1,105 @@
+import type { KeySettings, TokenSettings } from '../config/settings.ts';
+import { AgentError, errorText } from '../errors.ts';
+import { Keyring } from './keyring.ts';
+import { RunningKey } from './running-key.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** The keys of the agent by their names, with the keyring that they are opened by. */
+export class RunningKeys implements AsyncDisposable {
+  readonly #surroundings: Surroundings;
+  readonly #keys = new Map<string, RunningKey>();
+  #keyring: Keyring;
+
+  /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
+  constructor(tokens: TokenSettings, surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    this.#keyring = new Keyring(tokens, surroundings);
+  }
+
+  get settings(): Map<string, KeySettings> {
+    return new Map([...this.#keys].map(([name, { settings }]) => [name, settings]));
+  }
+
+  /** @throws AgentError ERR_USAGE if there is none of that name */
+  get(name: string): RunningKey {
+    const key = this.#keys.get(name);
+    if (!key) throw new AgentError('ERR_USAGE', `there is no key '${name}'`);
+    return key;
+  }
+
+  /** Adds a key; it is opened when it is first asked for. @throws AgentError ERR_USAGE if there is one of that name */
+  start(name: string, settings: KeySettings): void {
+    if (this.#keys.has(name)) throw new AgentError('ERR_USAGE', `there are two keys '${name}'`);
+    this.#keys.set(name, new RunningKey(settings, this.#keyring, this.#surroundings));
+  }
+
+  /** Closes a key and forgets it. */
+  async stop(name: string): Promise<void> {
+    const key = this.#keys.get(name);
+    this.#keys.delete(name);
+    await key?.[Symbol.asyncDispose]();
+  }
+
+  /** Those that could not be opened, and those whose files have changed since they were. */
+  async stale(): Promise<Set<string>> {
+    const looks = [...this.#keys].map(async ([name, key]) =>
+      key.failure || (await key.hasNewContents()) ? [name] : [],
+    );
+    return new Set((await Promise.all(looks)).flat());
+  }
+
+  /**
+   * Opens changed keys beside those that are in use, which stay as they are if that fails.
+   * @returns what is to take their places ({@link replace})
+   */
+  async open(changed: readonly string[], settings: ReadonlyMap<string, KeySettings>): Promise<Map<string, RunningKey>> {
+    const opened = new Map<string, RunningKey>();
+    for (const name of changed) {
+      const own = settings.get(name);
+      const key = own && (await this.#open(name, own));
+      if (key) opened.set(name, key);
+    }
+    return opened;
+  }
+
+  async #open(name: string, settings: KeySettings): Promise<RunningKey | undefined> {
+    const fresh = (): RunningKey => new RunningKey(settings, this.#keyring, this.#surroundings);
+    const key = fresh();
+    // one that is of no use can't stay
+    if (!this.get(name).isOpen) return key;
+    try {
+      await key.openNow();
+      return key;
+    } catch (error) {
+      const { code, reason } = error instanceof AgentError ? error : {};
+      const waits = settings.waitForToken && code === 'ERR_TOKEN_ABSENT';
+      // of a token with a new source of its PIN the old key must let go first
+      if (waits || reason === 'two-pin-sources') return fresh();
+      this.#surroundings.emit({ type: 'key-kept', key: name, code, error: errorText(error) });
+      return undefined;
+    }
+  }
+
+  /** Puts a key in the place of the one of that name, which must not be in use any more. */
+  async replace(name: string, key: RunningKey): Promise<void> {
+    await this.stop(name);
+    this.#keys.set(name, key);
+  }
+
+  /** Closes all keys, and starts anew with other settings of tokens. */
+  async renew(tokens: TokenSettings): Promise<void> {
+    await Promise.all([...this.#keys.keys()].map((name) => this.stop(name)));
+    await this.#keyring[Symbol.asyncDispose]();
+    this.#keyring = new Keyring(tokens, this.#surroundings);
+  }
+
+  /** A stop has come: what fails from now on is not the keys' failure. */
+  giveUp(): void {
+    for (const key of this.#keys.values()) key.giveUp();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#keys.keys()].map((name) => this.stop(name)));
+    await this.#keyring[Symbol.asyncDispose]();
+  }
+}

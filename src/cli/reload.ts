@@ -1,0 +1,76 @@
+import type { Agent } from '../agent/agent.ts';
+import type { Emit } from '../agent/events.ts';
+import { readConfiguration } from '../config/file/configuration.ts';
+import type { Settings } from '../config/settings.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
+import { Listeners } from '../listeners.ts';
+import type { LogLevel } from '../log-level.ts';
+import { unlessAborted } from '../promises.ts';
+
+export interface ReloadOptions {
+  /** The configuration's file. */
+  readonly path: string;
+  readonly emit: Emit;
+  readonly setLogLevel: (level: LogLevel) => void;
+  /** Told of tunnels that were added or changed. */
+  readonly onTunnels: (agent: Agent, settings: Settings, names: readonly string[]) => void;
+}
+
+/** Reads the configuration anew and has the agent take it. A broken one changes nothing, and each of its mistakes is told. */
+async function reload(agent: Agent, { path, emit, setLogLevel, onTunnels }: ReloadOptions): Promise<void> {
+  try {
+    const { settings, logLevel } = await readConfiguration(path);
+    setLogLevel(logLevel);
+    const { added, changed } = await agent.apply(settings);
+    onTunnels(agent, settings, [...added, ...changed]);
+  } catch (error) {
+    for (const text of error instanceof AgentError ? error.details : []) emit({ type: 'configuration-fault', text });
+    emit({ type: 'reload-failed', code: errorCode(error), error: errorText(error) });
+  }
+}
+
+/** Milliseconds, the longest that a timer takes. */
+const FOREVER = 2 ** 31 - 1;
+
+/** Reloads one after the other: whatever is asked for while one is under way is one more. */
+export class Reloader {
+  readonly #options: ReloadOptions;
+  #agent: Agent | undefined;
+  #isAsked = false;
+  #isBusy = false;
+  readonly #ends = new Listeners();
+
+  constructor(options: ReloadOptions) {
+    this.#options = options;
+  }
+
+  /** From now on there is an agent, for what was asked before, too. */
+  serve(agent: Agent): void {
+    this.#agent = agent;
+    this.#go();
+  }
+
+  readonly ask = (): void => {
+    this.#isAsked = true;
+    this.#go();
+  };
+
+  /** Waits for the end of the next reload, or for the signal. */
+  async next(signal: AbortSignal): Promise<void> {
+    // signals alone keep no process alive
+    const alive = setInterval(() => undefined, FOREVER);
+    await unlessAborted(this.#ends.next(), signal).catch(() => undefined);
+    clearInterval(alive);
+  }
+
+  #go(): void {
+    if (this.#isBusy || !this.#isAsked || !this.#agent) return;
+    this.#isAsked = false;
+    this.#isBusy = true;
+    void reload(this.#agent, this.#options).then(() => {
+      this.#isBusy = false;
+      this.#ends.tell();
+      this.#go();
+    });
+  }
+}

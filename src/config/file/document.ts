@@ -1,0 +1,60 @@
+import type { LogLevel } from '../../log-level.ts';
+import type { RelayRights } from '../../management/index.ts';
+import type { TokenRemovalAction } from '../settings.ts';
+
+// What a file says, checked, with defaults and absolute paths. Keys are called as the options are.
+
+export interface LogSection {
+  readonly level: LogLevel;
+}
+
+export interface StateSection {
+  readonly directory?: string | undefined;
+}
+
+export interface TokenSection {
+  readonly 'pin-source'?: string | undefined;
+  readonly 'allow-pin-command': boolean;
+  readonly 'use-final-pin-try': boolean;
+  /** Seconds. */
+  readonly deadline: number;
+  readonly module?: string | undefined;
+  readonly 'module-hosts'?: number | undefined;
+  readonly 'module-init-args'?: string | undefined;
+  readonly 'module-env': Readonly<Record<string, string>>;
+  readonly 'module-output': boolean;
+}
+
+export interface KeySection {
+  readonly key: readonly string[];
+  readonly cert?: string | undefined;
+  readonly module?: string | undefined;
+  readonly 'allow-readable-key': boolean;
+  readonly 'wait-for-token': boolean;
+}
+
+export interface TunnelSection {
+  readonly key?: string | undefined;
+  /** A path, or a pattern. */
+  readonly 'openvpn-config'?: string | undefined;
+  readonly management?: readonly string[] | undefined;
+  readonly 'management-client'?: boolean | undefined;
+  readonly 'management-user'?: string | undefined;
+  readonly 'max-daemons'?: number | undefined;
+  readonly 'on-token-removal': TokenRemovalAction;
+  readonly relay?: readonly string[] | undefined;
+  readonly 'relay-allow': RelayRights;
+  readonly 'relay-mode'?: string | undefined;
+  readonly 'relay-group'?: string | undefined;
+  readonly 'relay-keep'?: boolean | undefined;
+}
+
+export interface Document {
+  readonly log: LogSection;
+  readonly state: StateSection;
+  readonly token: TokenSection;
+  /** By their names. */
+  readonly key: Readonly<Record<string, KeySection>>;
+  /** By their names. */
+  readonly tunnel: Readonly<Record<string, TunnelSection>>;
+}

@@ -1,0 +1,377 @@
+import * as v from 'valibot';
+import { LOG_LEVELS } from '../../log-level.ts';
+import { readWords, RELAY_RIGHTS } from '../../management/index.ts';
+import { TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
+import type { Document, KeySection, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
+
+/** A checker of the schema library, for values of one type. */
+export type Schema<Output = unknown> = v.GenericSchema<unknown, Output>;
+
+/** How a relative path counts from the folder of the file that it stands in: what of the value is a path. */
+export type PathKind =
+  | 'path'
+  /** A KEY or CERT, of which those without a scheme are paths. */
+  | 'key'
+  /** A source of a secret, of which those without a scheme, and `file:`, are paths. */
+  | 'source'
+  /** ADDRESS PORT|unix [PASSWORD-FILE]. */
+  | 'words';
+
+/** What is told of a setting: in errors, and in docs/CONFIGURATION.md, which is made of this file. */
+export interface About {
+  /** What values it takes, as in `'deadline' takes …`. */
+  readonly takes: string;
+  readonly text: string;
+  /** The option of `pksigd run` that says the same. */
+  readonly option?: string;
+  readonly path?: PathKind;
+  /** Where the default is no value of its own: what holds then. */
+  readonly without?: string;
+}
+
+function setting<const Schema extends v.GenericSchema>(about: About, schema: Schema) {
+  return v.pipe(schema, v.metadata({ ...about }));
+}
+
+const flag = v.boolean();
+const text = v.pipe(v.string(), v.nonEmpty());
+const texts = v.pipe(
+  v.union([text, v.pipe(v.array(text), v.nonEmpty())]),
+  v.transform((value) => (typeof value === 'string' ? [value] : value)),
+);
+const seconds = v.pipe(v.number(), v.gtValue(0), v.maxValue(3600));
+const words = v.pipe(
+  text,
+  v.transform((line) => readWords(line)),
+  v.check((found) => Array.isArray(found) && found.length >= 2 && found.length <= 3),
+  v.transform((found) => found as readonly string[]),
+);
+const account = v.union([text, v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.transform(String))]);
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+const WORDS = 'OpenVPN\'s words in one string: "ADDRESS PORT" or "SOCKET unix", and a password file if there is one';
+const SOURCE = 'a source: "file:PATH", "credential:NAME", "command:COMMAND" or "prompt", never the secret itself';
+const TRUE_FALSE = 'true or false';
+
+const LOG = v.pipe(
+  v.object({
+    level: v.optional(
+      setting(
+        { takes: LOG_LEVELS.join(', '), option: '--log-level', text: 'How much to log. The option goes before it.' },
+        v.picklist(LOG_LEVELS),
+      ),
+      'info',
+    ),
+  }),
+  v.metadata({ text: 'The log, on standard error.' }),
+);
+
+const STATE = v.pipe(
+  v.object({
+    directory: v.optional(
+      setting(
+        {
+          takes: 'the path of a folder',
+          option: '--state-directory',
+          path: 'path',
+          without: '`$STATE_DIRECTORY`, else `~/.local/state/pksigd`',
+          text: 'Where logins are written down before they are made ([PIN.md](PIN.md)).',
+        },
+        text,
+      ),
+    ),
+  }),
+  v.metadata({ text: 'What pksigd remembers over restarts.' }),
+);
+
+const TOKEN = v.pipe(
+  v.object({
+    'pin-source': v.optional(
+      setting(
+        {
+          takes: SOURCE,
+          option: '--pin-source',
+          path: 'source',
+          without: 'the terminal',
+          text: "Where PINs and passphrases come from, if a key's URI has no `pin-source`.",
+        },
+        text,
+      ),
+    ),
+    'allow-pin-command': v.optional(
+      setting(
+        { takes: TRUE_FALSE, option: '--allow-pin-command', text: "Run a command that a URI's `pin-source` names." },
+        flag,
+      ),
+      false,
+    ),
+    'use-final-pin-try': v.optional(
+      setting(
+        {
+          takes: TRUE_FALSE,
+          option: '--use-final-pin-try',
+          text: 'Log in even if the token has one try for its PIN left.',
+        },
+        flag,
+      ),
+      false,
+    ),
+    deadline: v.optional(
+      setting(
+        {
+          takes: 'seconds, more than 0 and at most 3600',
+          option: '--deadline',
+          text: 'How long one call into a PKCS#11 module may take before its process is replaced.',
+        },
+        seconds,
+      ),
+      30,
+    ),
+    module: v.optional(
+      setting(
+        {
+          takes: 'the path of a PKCS#11 module',
+          option: '--module',
+          path: 'path',
+          text: 'The module for URIs that name none, of keys that name none either.',
+        },
+        text,
+      ),
+    ),
+    'module-hosts': v.optional(
+      setting(
+        {
+          takes: 'a number, 1 or more',
+          option: '--module-hosts',
+          without: 'one a CPU, 4 at most',
+          text: 'How many processes may load one module, while signatures wait.',
+        },
+        count,
+      ),
+    ),
+    'module-init-args': v.optional(
+      setting(
+        { takes: 'a string', option: '--module-init-args', text: "The modules' initialisation string (NSS)." },
+        text,
+      ),
+    ),
+    'module-env': v.optional(
+      setting(
+        {
+          takes: 'a table of names and strings, such as { NAME = "value" }',
+          option: '--module-env',
+          text: "Variables for the modules' processes. No secrets: all users of the machine can read them.",
+        },
+        v.record(v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/)), v.string()),
+      ),
+      {},
+    ),
+    'module-output': v.optional(
+      setting(
+        { takes: TRUE_FALSE, option: '--module-output', text: 'Log what modules print: a PIN may be in it.' },
+        flag,
+      ),
+      false,
+    ),
+  }),
+  v.metadata({
+    text: 'Tokens and their modules, whichever key is in them. A change here starts all keys and tunnels anew.',
+  }),
+);
+
+const KEY = v.pipe(
+  v.object({
+    key: setting(
+      {
+        takes: 'a file or a pkcs11: URI, or a list of them',
+        option: '--key',
+        path: 'key',
+        text: 'The private key. Several are copies of one key, the first preferred.',
+      },
+      texts,
+    ),
+    cert: v.optional(
+      setting(
+        {
+          takes: 'a file or a pkcs11: URI',
+          option: '--cert',
+          path: 'key',
+          without: 'what comes with the key',
+          text: 'Its certificate, for `management-external-cert` and for tokens that tell no public key.',
+        },
+        text,
+      ),
+    ),
+    module: v.optional(
+      setting(
+        {
+          takes: 'the path of a PKCS#11 module',
+          option: '--module',
+          path: 'path',
+          without: 'that of `[token]`',
+          text: 'The module for URIs of this key that name none.',
+        },
+        text,
+      ),
+    ),
+    'allow-readable-key': v.optional(
+      setting(
+        { takes: TRUE_FALSE, option: '--allow-readable-key', text: 'Take a key file that others can read.' },
+        flag,
+      ),
+      false,
+    ),
+    'wait-for-token': v.optional(
+      setting(
+        { takes: TRUE_FALSE, option: '--wait-for-token', text: 'Wait for a token that is not there at the start.' },
+        flag,
+      ),
+      false,
+    ),
+  }),
+  v.metadata({ text: 'A private key. `NAME` is yours; tunnels name it. Any number.' }),
+);
+
+const TUNNEL = v.pipe(
+  v.object({
+    key: v.optional(
+      setting(
+        {
+          takes: 'the NAME of a [key.NAME]',
+          without: 'the only key, if there is one only',
+          text: 'Which key signs.',
+        },
+        text,
+      ),
+    ),
+    'openvpn-config': v.optional(
+      setting(
+        {
+          takes: 'the path of an OpenVPN configuration, or a pattern (*, ?, [a-z]) for several',
+          option: '--openvpn-config',
+          path: 'path',
+          text: 'Takes the management directives from there. With a pattern each file is a tunnel, called as the file without its ending.',
+        },
+        text,
+      ),
+    ),
+    management: v.optional(
+      setting(
+        {
+          takes: WORDS,
+          option: '--management',
+          path: 'words',
+          text: 'Where the management interface is, in place of `openvpn-config`. The password file may be any source of a secret, or `stdin`.',
+        },
+        words,
+      ),
+    ),
+    'management-client': v.optional(
+      setting(
+        {
+          takes: TRUE_FALSE,
+          option: '--management-client',
+          text: 'Listen there, for a daemon that has `management-client`.',
+        },
+        flag,
+      ),
+    ),
+    'management-user': v.optional(
+      setting(
+        {
+          takes: "a user's name or number",
+          option: '--management-user',
+          without: 'root, and the user who runs pksigd',
+          text: "Insist that OpenVPN's end of the connection belongs to this user.",
+        },
+        account,
+      ),
+    ),
+    'max-daemons': v.optional(
+      setting(
+        {
+          takes: 'a number, 1 or more',
+          option: '--max-daemons',
+          without: 'over TCP and with a relay 1, else any number',
+          text: 'How many daemons that connect to pksigd may be there at a time.',
+        },
+        count,
+      ),
+    ),
+    'on-token-removal': v.optional(
+      setting(
+        {
+          takes: TOKEN_REMOVAL_ACTIONS.join(', '),
+          option: '--on-token-removal',
+          text: 'What the daemon is told when the token goes away: nothing, SIGUSR1 or SIGTERM.',
+        },
+        v.picklist(TOKEN_REMOVAL_ACTIONS),
+      ),
+      'none',
+    ),
+    relay: v.optional(
+      setting(
+        {
+          takes: WORDS,
+          option: '--relay',
+          path: 'words',
+          text: 'Let other management clients in behind pksigd, at this address ([RELAY.md](RELAY.md)).',
+        },
+        words,
+      ),
+    ),
+    'relay-allow': v.optional(
+      setting(
+        { takes: RELAY_RIGHTS.join(', '), option: '--relay-allow', text: 'What clients of the relay may do.' },
+        v.picklist(RELAY_RIGHTS),
+      ),
+      'read',
+    ),
+    'relay-mode': v.optional(
+      setting(
+        {
+          takes: 'an octal mode in quotes, such as "0660"',
+          option: '--relay-mode',
+          without: '0600, with a group 0660',
+          text: "Mode of the relay's unix socket.",
+        },
+        v.pipe(v.string(), v.regex(/^0?[0-7]{3}$/)),
+      ),
+    ),
+    'relay-group': v.optional(
+      setting(
+        { takes: "a group's name or number", option: '--relay-group', text: "Group of the relay's unix socket." },
+        account,
+      ),
+    ),
+    'relay-keep': v.optional(
+      setting(
+        {
+          takes: TRUE_FALSE,
+          option: '--relay-keep',
+          text: "Keep the relay's clients connected while the daemon is away.",
+        },
+        flag,
+      ),
+    ),
+  }),
+  v.metadata({
+    text: 'An OpenVPN daemon to serve. `NAME` is yours, and stands in the log as `tunnel`. Any number; one that fails disturbs no other.',
+  }),
+);
+
+/** Names of keys and tunnels. */
+const NAME = v.pipe(v.string(), v.regex(/^(?!(?:constructor|prototype)$)[A-Za-z0-9][A-Za-z0-9._@-]*$/));
+export const NAME_TAKES = 'letters, digits, and . _ @ - behind the first of them';
+
+/**
+ * The sections of a file, of `[key.NAME]` and `[tunnel.NAME]` one. A further section is a row here, a field of
+ * {@link Document}, and what is made of it in `build.ts`.
+ */
+export const SECTIONS: { readonly [Name in keyof Document]: Schema } = {
+  log: LOG satisfies Schema<LogSection>,
+  state: STATE satisfies Schema<StateSection>,
+  token: TOKEN satisfies Schema<TokenSection>,
+  key: v.record(NAME, KEY satisfies Schema<KeySection>),
+  tunnel: v.record(NAME, TUNNEL satisfies Schema<TunnelSection>),
+};
