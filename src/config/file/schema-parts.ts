@@ -11,6 +11,7 @@ interface Parts {
   readonly key?: Schema;
   /** Of what may be left out. */
   readonly wrapped?: Schema;
+  readonly default?: unknown;
   /** Of a choice. */
   readonly options?: readonly unknown[];
 }
@@ -40,4 +41,14 @@ export function aboutOf(schema: Schema): About {
 /** The words that a setting can be, if they are few and known. */
 export function choicesOf(setting: Schema): readonly string[] {
   return (parts(inner(setting)).options ?? []).filter((option) => typeof option === 'string');
+}
+
+/** Whether it must be there. */
+export function isRequired(setting: Schema): boolean {
+  return parts(setting).wrapped === undefined;
+}
+
+/** What holds if it is left out. */
+export function defaultOf(setting: Schema): unknown {
+  return parts(setting).default;
 }

@@ -1,0 +1,102 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readConfiguration } from '../../../../src/config/file/configuration.ts';
+import { type Schema, SECTIONS } from '../../../../src/config/file/schema.ts';
+import { aboutOf, defaultOf, isRequired, namedOf, settingsOf } from '../../../../src/config/file/schema-parts.ts';
+
+const ROOT = join(import.meta.dirname, '../../../..');
+const PAGE = join(ROOT, 'docs/CONFIGURATION.md');
+const [BEGIN, END] = ['<!-- made by scripts/update-config-doc from src/config/file/schema.ts -->\n', '<!-- end -->\n'];
+
+/** The sections, and each with the schema of its settings. */
+const ALL = Object.entries(SECTIONS).map(([name, schema]) => {
+  const named = namedOf(schema);
+  return { title: named ? `[${name}.NAME]` : `[${name}]`, section: named?.value ?? schema };
+});
+
+function defaultText(setting: Schema): string {
+  const { without } = aboutOf(setting);
+  const value = defaultOf(setting);
+  if (isRequired(setting)) return 'must be given';
+  if (value === undefined) return without ?? '';
+  return `\`${typeof value === 'object' ? '{}' : JSON.stringify(value)}\``;
+}
+
+function tables(): string {
+  const cell = (text: string): string => text.replaceAll('|', '\\|');
+  return ALL.map(({ title, section }) => {
+    const rows = [...settingsOf(section)].map(([name, setting]) => {
+      const { takes, text, option } = aboutOf(setting);
+      const cells = [
+        `\`${name}\``,
+        cell(takes),
+        cell(defaultText(setting)),
+        option === undefined ? cell(text) : `${cell(text)} (\`${option}\`)`,
+      ];
+      return `| ${cells.join(' | ')} |`;
+    });
+    const head = ['| key | takes | default | |', '|---|---|---|---|'];
+    return [`### ${title}`, '', aboutOf(section).text, '', ...head, ...rows, ''].join('\n');
+  }).join('\n');
+}
+
+test('the page has the tables of the schema (scripts/update-config-doc writes them)', () => {
+  const page = readFileSync(PAGE, 'utf8');
+  const [before = '', rest = ''] = page.split(BEGIN);
+  const [, after = ''] = rest.split(END);
+  const made = `${before}${BEGIN}\n${tables()}\n${END}${after}`;
+  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(PAGE, made);
+  expect(readFileSync(PAGE, 'utf8')).toBe(made);
+});
+
+describe('the example', () => {
+  test.each(['docs/CONFIGURATION.md', 'README.md'])('of %s is a configuration without a mistake', async (page) => {
+    const folder = mkdtempSync(join(tmpdir(), 'pksigd-page-'));
+    const [, example = ''] = /```toml\n(.*?)```/s.exec(readFileSync(join(ROOT, page), 'utf8')) ?? [];
+    const inFolder = (name: string, text: string): string => {
+      const path = join(folder, name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+      return path;
+    };
+    for (const name of ['office', 'branch-1', 'branch-2'])
+      inFolder(`openvpn/client/${name}.conf`, `management ${name}.sock unix\n`);
+    const path = inFolder('pksigd/pksigd.toml', example.replaceAll('/etc/', `${folder}/`));
+    const { settings, faults } = await readConfiguration(path);
+    expect(faults).toEqual([]);
+    expect(Object.keys(settings.tunnels)).toEqual(expect.arrayContaining(['office', 'branch-1', 'branch-2']));
+    rmSync(folder, { recursive: true });
+  });
+});
+
+describe('options and the file', () => {
+  /** The options of run that stand in no file. */
+  const BESIDE = ['--config', '--help', '--version'];
+  const source = readFileSync(join(ROOT, 'src/cli/program.ts'), 'utf8');
+  const ofOtherCommands = ['--login', '--json', '--algorithm'];
+  const options = new Set([...source.matchAll(/'(--[a-z-]+)(?: <[^']*>)?'/g)].map(([, option = '']) => option));
+  const said = new Map(
+    ALL.flatMap(({ title, section }) =>
+      [...settingsOf(section)].flatMap(([name, setting]) => {
+        const { option } = aboutOf(setting);
+        // a tunnel's `key` names a section
+        return option === undefined ? [] : [[option, { title, name }] as const];
+      }),
+    ),
+  );
+
+  test('say the same: each option of run is a key, and each key an option', () => {
+    const missing = [...options].filter((option) => !said.has(option));
+    expect(missing.filter((option) => ![...BESIDE, ...ofOtherCommands].includes(option))).toEqual([]);
+    expect([...said.keys()].filter((option) => !options.has(option))).toEqual([]);
+  });
+
+  test('are called the same', () => {
+    for (const [option, { title, name }] of said) {
+      if (title === '[log]' || title === '[state]') expect(option).toBe(`--${title.slice(1, -1)}-${name}`);
+      else expect(option).toBe(`--${name}`);
+    }
+  });
+});
