@@ -26,3 +26,6 @@ export const commandLineHint: Explain = ({ reason, user }) => {
   const hint = reason && HINTS[reason];
   return typeof hint === 'function' ? hint(user ?? 0) : hint;
 };
+
+/** The same in the words of a configuration file, whose keys are called as the options. */
+export const configurationHint: Explain = (error) => commandLineHint(error)?.replaceAll(/--([a-z-]+)/g, "'$1'");

@@ -2,11 +2,13 @@ import { Agent } from '../agent/agent.ts';
 import type { Emit } from '../agent/events.ts';
 import { settingsOf, type TunnelFlags } from '../config/flags.ts';
 import type { Settings } from '../config/settings.ts';
-import { AgentError, errorCode } from '../errors.ts';
+import { AgentError, errorCode, explainBy } from '../errors.ts';
 import type { LogLevel } from '../log-level.ts';
 import { BoundServer } from '../management/internal.ts';
 import type { Spawn } from '../pkcs11/index.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
+import { commandLineHint, configurationHint } from './hints.ts';
+import { installedRelease } from './installed-release.ts';
 import { catchTheRest } from './last-net.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import type { Reloader } from './reload.ts';
@@ -44,11 +46,23 @@ async function startOf(flags: RunFlags, given: readonly string[]): Promise<Start
 }
 
 /** Tells of tunnels what `check` says of their set-ups. */
-function tellStartChecks(agent: Agent, { tunnels }: Settings, names: readonly string[], emit: Emit): void {
+function tellStartChecks(
+  agent: Agent,
+  { tunnels }: Settings,
+  names: readonly string[],
+  emit: Emit,
+  isFile: boolean,
+): void {
   const isOnly = Object.keys(tunnels).length === 1;
+  let release: Promise<string | undefined> | undefined;
+  const options = {
+    emit,
+    explain: isFile ? configurationHint : commandLineHint,
+    installedRelease: () => (release ??= installedRelease()),
+  };
   for (const name of names) {
     const { key, openvpnConfig } = tunnels[name] ?? {};
-    if (key !== undefined) void tellStartCheck(openvpnConfig, agent.key(key), emit, isOnly ? undefined : name);
+    if (key !== undefined) void tellStartCheck(openvpnConfig, agent.key(key), isOnly ? undefined : name, options);
   }
 }
 
@@ -63,7 +77,7 @@ async function reloaderOf(path: string, given: readonly string[], log: Logger, e
       if (!given.includes('--log-level')) log.level = level;
     },
     onTunnels: (agent, settings, names) => {
-      tellStartChecks(agent, settings, names, emit);
+      tellStartChecks(agent, settings, names, emit, true);
     },
   });
 }
@@ -78,6 +92,7 @@ export async function runCommand(flags: RunFlags, given: readonly string[], spaw
   const { emit } = surroundings;
   // what SIGHUP asks for while the file is read the first time is done after it
   const reloader = flags.config === undefined ? undefined : await reloaderOf(flags.config, given, log, emit);
+  if (reloader) explainBy(configurationHint);
   const stop = new AbortController();
   handleSignals(stop, log, reloader?.ask);
   const { settings, logLevel } = await startOf(flags, given);
@@ -89,7 +104,7 @@ export async function runCommand(flags: RunFlags, given: readonly string[], spaw
   await forbidCoreDumps();
   try {
     await using agent = await Agent.open(settings, surroundings, stop.signal);
-    tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit);
+    tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined);
     reloader?.serve(agent);
     await agent.ended();
     // a configuration without tunnels may get some

@@ -1,12 +1,18 @@
 import type { Emit } from '../agent/events.ts';
 import { checkStart } from '../check/start.ts';
 import { explained } from '../check/verdict.ts';
+import type { Explain } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import type { OpenVpnConfig } from '../config/openvpn-config.ts';
-import { commandLineHint } from './hints.ts';
 import { ownUser } from '../own-user.ts';
-import { installedRelease } from './installed-release.ts';
+
+/** How `run` speaks of set-ups. */
+export interface StartCheckOptions {
+  readonly emit: Emit;
+  readonly installedRelease: () => Promise<string | undefined>;
+  readonly explain: Explain;
+}
 
 /**
  * Tells once what `check` says of a set-up. `run` goes on whatever it is: the .ovpn may be mended and OpenVPN restarted
@@ -16,8 +22,8 @@ import { installedRelease } from './installed-release.ts';
 export async function tellStartCheck(
   config: OpenVpnConfig | undefined,
   key: Promise<OpenedKey>,
-  emit: Emit,
   tunnel: string | undefined,
+  { emit, installedRelease, explain }: StartCheckOptions,
 ): Promise<void> {
   const options = {
     directives: config?.directives,
@@ -28,6 +34,6 @@ export async function tellStartCheck(
     now: Date.now(),
   };
   await checkStart(options, (verdict) => {
-    emit({ type: 'setup-checked', ...(tunnel !== undefined && { tunnel }), ...explained(verdict, commandLineHint) });
+    emit({ type: 'setup-checked', ...(tunnel !== undefined && { tunnel }), ...explained(verdict, explain) });
   });
 }

@@ -99,6 +99,14 @@ describe('run --config', () => {
     expect(await pksigd.exited).toBe(3);
     expect(await pksigd.message('pksigd ends')).toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
   });
+
+  test('says in its hints what the key of the file is called', async ({ bench }) => {
+    await bench.write('open.pem', await readFile(bench.recipe('p256.pem')), 0o644);
+    const path = await bench.write('p.toml', `[key.office]\nkey = "open.pem"\n${tunnelSection('a')}`);
+    const pksigd = await bench.pksigd(['run', '--config', path]);
+    expect(await pksigd.exited).toBe(2);
+    expect((await pksigd.message('pksigd ends'))['error']).toMatch(/chmod 600 it, or give 'allow-readable-key'$/);
+  });
 });
 
 describe('SIGHUP', () => {
@@ -181,6 +189,23 @@ describe('SIGHUP', () => {
     const again = await greeted(daemons.a);
     await served(again);
     await pksigd.message('a signature is asked for');
+    expect(await pksigd.stop()).toBe(0);
+  });
+
+  test("logs in anew where the source of a token's PIN changed", async ({ bench }) => {
+    const daemons = await listen(bench, 'a');
+    await bench.write('pin', await bench.pin());
+    const env = { SOFTHSM2_CONF: await bench.token() };
+    const sections = (key: string): string => `[key.office]\nkey = "${key}"\n${tunnelSection('a')}`;
+    const path = await bench.write('p.toml', sections(bench.key('p256', 'SoftHSM')));
+    const pksigd = await bench.pksigd(['run', '--config', path], { env });
+    const a = await greeted(daemons.a);
+    await served(a);
+    const other = bench.key('p256', 'SoftHSM', { 'pin-source': `file:${bench.path('pin')}` });
+    await reload(bench, pksigd, sections(other), 'reloaded: 0 added, 1 changed, 0 removed');
+    await a.gone();
+    await served(await greeted(daemons.a));
+    expect(pksigd.messages('key ready')).toHaveLength(2);
     expect(await pksigd.stop()).toBe(0);
   });
 
