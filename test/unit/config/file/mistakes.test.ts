@@ -166,6 +166,15 @@ describe('mistakes of other kinds', () => {
     expect(lines.join('\n')).not.toContain('hunter2');
   });
 
+  test.each(['pin-source = hunter2', 'pin-source = "x" hunter2', "pin-source = 'hunter2", 'pin-source hunter2'])(
+    'of syntax repeat no secret either: %s',
+    async (line) => {
+      const [told = ''] = await mistakes(`[token]\n${line}\n`);
+      expect(told).toMatch(/^p\.toml:[23]:\d+: TOML: /);
+      expect(told).not.toContain('hunter2');
+    },
+  );
+
   test('a file that everybody can write is refused', async () => {
     writeFileSync(join(folder, 'p.toml'), '');
     chmodSync(join(folder, 'p.toml'), 0o666);
