@@ -62,9 +62,13 @@ export interface HostCalls {
   /**
    * C_SignInit and C_Sign; payload: the data, and in the reply the signature. For a key with CKA_ALWAYS_AUTHENTICATE the
    * payload's first `pinLength` bytes are the PIN, and C_Login as CKU_CONTEXT_SPECIFIC comes in between; once the token has
-   * accepted it, that is told ahead of the reply: what C_Sign returns says nothing of the PIN.
+   * accepted it, that is told ahead of the reply: what C_Sign returns says nothing of the PIN. With the session's `slot` the
+   * host may do C_SignInit for the next such signature ahead.
    */
-  sign: { params: { session: string; key: string; mechanism: Mechanism; pinLength?: number }; result: null };
+  sign: {
+    params: { session: string; key: string; mechanism: Mechanism; pinLength?: number; slot?: string };
+    result: null;
+  };
 }
 
 export type HostCall = keyof HostCalls;

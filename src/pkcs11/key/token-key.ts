@@ -149,7 +149,7 @@ export class TokenKey implements Signer {
       const id = wayId(way);
       if (!mechanisms.has(mechanism.type) || this.#unsuited.has(id) || refused.has(id)) continue;
       try {
-        const params = { session, key: handle, mechanism };
+        const params = { session, key: handle, mechanism, ...(!alwaysAuthenticate && { slot: token.slot }) };
         const bytes = alwaysAuthenticate
           ? await pin.sign(host, token, params, data(), signal)
           : await host.sign(params, data(), { signal });

@@ -4,6 +4,7 @@ import type * as Pkcs11js from 'pkcs11js';
 import { CKA, CKF } from '../../constants.ts';
 import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, TokenInfo } from '../protocol.ts';
 import { withoutPadding } from '../../padding.ts';
+import { SignAhead } from './sign-ahead.ts';
 
 type Handlers = {
   [Call in HostCall]: (
@@ -69,6 +70,15 @@ function describeFailure(error: unknown, functionName = ''): HostFailure {
   return { kind: 'internal', text: error instanceof Error ? error.message : String(error) };
 }
 
+/** Calls behind which no session of our own may stay open: PKCS#11 takes the user for logged in as long as there is one. */
+const ENDS_SESSIONS: ReadonlySet<HostCall> = new Set<HostCall>([
+  'finalize',
+  'reinitialize',
+  'closeSession',
+  'login',
+  'logout',
+]);
+
 export type HostAnswer = { readonly result: unknown } | { readonly failure: HostFailure };
 
 /** One loaded module. */
@@ -78,10 +88,12 @@ export class Cryptoki {
   #initArgs: string | undefined;
   /** Where each signature lies until it is sent: room for one is dear, and only one is made at a time. */
   readonly #signature = Buffer.alloc(MAX_SIGNATURE);
+  #ahead: SignAhead | undefined;
 
   /** Carries out one call; never throws. @param onLogin called when C_Login succeeded and C_Sign is yet to come */
   call(call: Exclude<HostCall, 'load'>, params: unknown, payload: Buffer, onLogin: () => void): HostAnswer {
     try {
+      if (ENDS_SESSIONS.has(call)) this.#ahead?.end();
       const handler = this.#handlers[call] as (params: unknown, payload: Buffer, onLogin: () => void) => unknown;
       return { result: handler(params, payload, onLogin) };
     } catch (error) {
@@ -179,7 +191,8 @@ export class Cryptoki {
       this.#find(fromHex(session), objectClass, attributes, atMost),
     attributes: ({ session, object, types }) =>
       Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
-    sign: ({ session, key, mechanism, pinLength }, payload, onLogin) => {
+    sign: ({ session, key, mechanism, pinLength, slot }, payload, onLogin) => {
+      if (pinLength === undefined && slot !== undefined) return this.#signAhead(slot, session, key, mechanism, payload);
       const handle = fromHex(session);
       this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
       if (pinLength !== undefined) {
@@ -189,6 +202,27 @@ export class Cryptoki {
       return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), this.#signature);
     },
   };
+
+  #signAhead(slot: string, session: string, key: string, mechanism: Mechanism, data: Buffer): Buffer {
+    const id = JSON.stringify([slot, key, mechanism]);
+    const ahead = (this.#ahead ??= new SignAhead(this.#loaded));
+    const next = { slot: fromHex(slot), key: fromHex(key), mechanism: this.#mechanism(mechanism), id };
+    const early = ahead.sign(id, data, this.#signature);
+    if (early) {
+      ahead.expect(next);
+      return early;
+    }
+    const handle = fromHex(session);
+    this.#loaded.C_SignInit(handle, next.mechanism, next.key);
+    const signature = this.#loaded.C_Sign(handle, data, this.#signature);
+    ahead.expect(next);
+    return signature;
+  }
+
+  /** For when nobody waits for an answer. Never throws. */
+  whileIdle(): void {
+    this.#ahead?.prepare();
+  }
 
   /** PKCS#11 section 5.6.8: between C_SignInit and C_Sign. */
   #loginForOperation(session: Buffer, pin: Buffer): void {

@@ -36,6 +36,7 @@ export async function serve(): Promise<void> {
           : cryptoki.call(call, params, payload, onLogin);
       const signature = 'result' in answer && Buffer.isBuffer(answer.result) ? answer.result : undefined;
       writeAll(signature ? encodeFrame({ id, result: null }, signature) : encodeFrame({ id, ...answer }));
+      cryptoki.whileIdle();
     }
   }
 }
