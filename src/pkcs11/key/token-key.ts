@@ -116,7 +116,7 @@ export class TokenKey implements Signer {
       const { handle: key, alwaysAuthenticate } = await this.#objectsAt(at);
       if (alwaysAuthenticate) throw new AgentError('ERR_PIN_REQUIRED', `${this.name} wants the PIN now`);
       return {
-        bytes: await at.host.sign({ session: at.session, key, mechanism }, data(), { signal }),
+        bytes: await at.host.sign({ session: at.session, key, mechanism, slot: at.token.slot }, data(), { signal }),
         mechanism: name,
       };
     });
