@@ -33,13 +33,23 @@ export type WatchFolder = (
 /** What a walk may end with, and all that could change that is watched. */
 const CAN_CHANGE: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP']);
 
+/** Events of one folder in a second: more are a flood, which would take all of the process's time. */
+const FLOOD = 1_000;
+/** Milliseconds for which a folder with a flood is not watched. */
+const FLOOD_PAUSE = 10_000;
+
 /** All watches of a process. */
 export class PathWatches {
   readonly #folders = new Map<string, WatchedFolder>();
+  /** Folders that had a flood, and until when they are not watched. Only ones on our own ways: few. */
+  readonly #floods = new Map<string, number>();
   readonly #watchFolder: WatchFolder;
+  readonly #now: () => number;
 
-  constructor(watchFolder: WatchFolder = watch) {
+  /** @param now milliseconds */
+  constructor(watchFolder: WatchFolder = watch, now: () => number = () => performance.now()) {
     this.#watchFolder = watchFolder;
+    this.#now = now;
   }
 
   /** Folders that are watched now. */
@@ -53,9 +63,12 @@ export class PathWatches {
   #open(path: string): WatchedFolder | undefined {
     const known = this.#folders.get(path);
     if (known) return known;
+    if (this.#now() < (this.#floods.get(path) ?? 0)) return undefined;
+    this.#floods.delete(path);
     try {
-      const folder = new WatchedFolder(path, this.#watchFolder, () => {
+      const folder = new WatchedFolder(path, this.#watchFolder, this.#now, (isFlood) => {
         if (this.#folders.get(path) === folder) this.#folders.delete(path);
+        if (isFlood) this.#floods.set(path, this.#now() + FLOOD_PAUSE);
       });
       this.#folders.set(path, folder);
       return folder;
@@ -70,11 +83,16 @@ class WatchedFolder {
   readonly path: string;
   readonly #users = new Map<string, Set<WatchedPath>>();
   readonly #watcher: FSWatcher;
-  readonly #onClosed: () => void;
+  readonly #now: () => number;
+  readonly #onClosed: (isFlood: boolean) => void;
   #isClosed = false;
+  /** When the second began in which these events came. */
+  #since = 0;
+  #events = 0;
 
-  constructor(path: string, watchFolder: WatchFolder, onClosed: () => void) {
+  constructor(path: string, watchFolder: WatchFolder, now: () => number, onClosed: (isFlood: boolean) => void) {
     this.path = path;
+    this.#now = now;
     this.#onClosed = onClosed;
     this.#watcher = watchFolder(path, { persistent: false }, (_, name) => {
       this.#hear(name);
@@ -100,19 +118,36 @@ class WatchedFolder {
     if (this.#users.size === 0) this.close();
   }
 
-  close(): void {
+  close(isFlood = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#users.clear();
     this.#watcher.close();
-    this.#onClosed();
+    this.#onClosed(isFlood);
+  }
+
+  /**
+   * Whoever may write in a folder can cause events faster than they can be read (two files in /tmp, written in turns), and the
+   * process would do nothing else.
+   */
+  #isFlooded(): boolean {
+    const now = this.#now();
+    if (now - this.#since >= 1_000) {
+      this.#since = now;
+      this.#events = 0;
+    }
+    this.#events += 1;
+    return this.#events > FLOOD;
   }
 
   #hear(name: string | null): void {
+    if (this.#isClosed) return;
+    const isFlood = this.#isFlooded();
     // about the folder itself; and what kqueue says of whatever happens in it
-    if (name === null || name === basename(this.path)) {
-      for (const user of new Set([...this.#users.values()].flatMap((users) => [...users]))) user.changed(this.path);
-      this.close();
+    if (isFlood || name === null || name === basename(this.path)) {
+      const users = new Set([...this.#users.values()].flatMap((each) => [...each]));
+      this.close(isFlood);
+      for (const user of users) user.changed(this.path);
     } else {
       const changed = join(this.path, name);
       for (const user of [...(this.#users.get(name) ?? [])]) user.changed(changed);

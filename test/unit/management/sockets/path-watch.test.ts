@@ -328,4 +328,32 @@ describe('a folder that can not be watched', () => {
     expect(open.filter((path) => path === folder)).toHaveLength(1);
     await isHeard(waiting);
   });
+
+  test('for a while, since more happens in it than can be heard', async () => {
+    let now = 0;
+    const events = new Map<string, (type: string, name: string | null) => void>();
+    const some = new PathWatches(
+      (path, options, onEvent) => {
+        events.set(path, onEvent);
+        return counted(path, options, onEvent);
+      },
+      () => now,
+    );
+    using waiting = new Waiter(join(folder, 'sock'), some);
+    await waiting.watch.renew();
+    for (let second = 0; second < 10; second += 1) {
+      now += 1_000;
+      for (let each = 0; each < 900; each += 1) events.get(folder)?.('change', `other${each}`);
+    }
+    expect(waiting.times).toBe(0);
+    for (let each = 0; each < 5_000; each += 1) events.get(folder)?.('change', each % 2 === 0 ? 'a' : 'b');
+    await waiting.hears();
+    expect(waiting.watch.isWhole).toBe(false);
+    expect(open).not.toContain(folder);
+    now += 10_000;
+    chmodSync(folder, 0o750);
+    await waiting.hears();
+    expect(waiting.watch.isWhole).toBe(true);
+    await isHeard(waiting);
+  });
 });
