@@ -88,7 +88,7 @@ export class Cryptoki {
   #initArgs: string | undefined;
   /** Where each signature lies until it is sent: room for one is dear, and only one is made at a time. */
   readonly #signature = Buffer.alloc(MAX_SIGNATURE);
-  #ahead: SignAhead | undefined;
+  #ahead: SignAhead<Pkcs11js.Mechanism> | undefined;
 
   /** Carries out one call; never throws. @param onLogin called when C_Login succeeded and C_Sign is yet to come */
   call(call: Exclude<HostCall, 'load'>, params: unknown, payload: Buffer, onLogin: () => void): HostAnswer {

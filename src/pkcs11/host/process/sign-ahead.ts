@@ -1,16 +1,19 @@
-import type * as Pkcs11js from 'pkcs11js';
-
-type Module = Pick<
-  Pkcs11js.PKCS11,
-  'C_GetSlotInfo' | 'C_GetTokenInfo' | 'C_OpenSession' | 'C_CloseSession' | 'C_SignInit' | 'C_Sign'
->;
+/** What it needs of a module, as pkcs11js has it. */
+export interface SigningModule<Mechanism> {
+  C_GetSlotInfo(slot: Buffer): { readonly flags: number };
+  C_GetTokenInfo(slot: Buffer): { readonly maxSessionCount: number };
+  C_OpenSession(slot: Buffer, flags: number): Buffer;
+  C_CloseSession(session: Buffer): void;
+  C_SignInit(session: Buffer, mechanism: Mechanism, key: Buffer): void;
+  C_Sign(session: Buffer, data: Buffer, room: Buffer): Buffer;
+}
 
 /** What is to be signed next, if it is as what was signed last. */
-export interface NextSignature {
+export interface NextSignature<Mechanism> {
   /** The slot's handle. */
   readonly slot: Buffer;
   readonly key: Buffer;
-  readonly mechanism: Pkcs11js.Mechanism;
+  readonly mechanism: Mechanism;
   /** The same text for the same slot, key and mechanism, and no other. */
   readonly id: string;
 }
@@ -25,18 +28,18 @@ const MANY_SESSIONS = 1_000;
  * longer than C_Sign (NSS). In a session of its own, so that the others stay free for all calls (PKCS#11 section 5.2: one
  * operation a session). Whatever fails here is done again in the ordinary way.
  */
-export class SignAhead {
-  readonly #module: Module;
+export class SignAhead<Mechanism> {
+  readonly #module: SigningModule<Mechanism>;
   #session: Buffer | undefined;
   /** The slot that it is of. */
   #slot = '';
   #ready: string | undefined;
-  #next: NextSignature | undefined;
+  #next: NextSignature<Mechanism> | undefined;
   #last: string | undefined;
   /** Slots whose tokens do not allow it, or did not like it. */
   readonly #off = new Set<string>();
 
-  constructor(module: Module) {
+  constructor(module: SigningModule<Mechanism>) {
     this.#module = module;
   }
 
@@ -53,7 +56,7 @@ export class SignAhead {
   }
 
   /** That was signed. Twice in a row, it may well be asked for again; keys that take turns would undo each other's. */
-  expect(next: NextSignature): void {
+  expect(next: NextSignature<Mechanism>): void {
     this.#next = next.id === this.#last ? next : undefined;
     this.#last = next.id;
   }

@@ -1,5 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type NextSignature, SignAhead } from '../../../../../src/pkcs11/host/process/sign-ahead.ts';
+import {
+  type NextSignature,
+  SignAhead,
+  type SigningModule,
+} from '../../../../../src/pkcs11/host/process/sign-ahead.ts';
 
 /** What a module was asked, and how it answers. */
 let calls: string[];
@@ -24,25 +28,25 @@ const MODULE = {
   C_CloseSession: (session: Buffer) => {
     asked(`close ${session.toString()}`);
   },
-  C_SignInit: (session: Buffer, _: unknown, key: Buffer) => {
+  C_SignInit: (session: Buffer, _: number, key: Buffer) => {
     asked(`init ${session.toString()} ${key.toString()}`);
   },
   C_Sign: (session: Buffer) => {
     asked(`sign ${session.toString()}`);
     return Buffer.from('signature');
   },
-} as unknown as ConstructorParameters<typeof SignAhead>[0];
+} satisfies SigningModule<number>;
 
-const next = (key: string, slot = 's'): NextSignature => ({
+const next = (key: string, slot = 's'): NextSignature<number> => ({
   slot: Buffer.from(slot),
   key: Buffer.from(key),
-  mechanism: { mechanism: 1 },
+  mechanism: 1,
   id: `${slot} ${key}`,
 });
 const ROOM = Buffer.alloc(64);
 
 /** Asks for a signature as the host does. @returns whether it was ready */
-function ask(ahead: SignAhead, what: NextSignature): boolean {
+function ask(ahead: SignAhead<number>, what: NextSignature<number>): boolean {
   const early = ahead.sign(what.id, Buffer.from('data'), ROOM);
   ahead.expect(what);
   ahead.prepare();
