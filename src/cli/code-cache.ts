@@ -11,10 +11,13 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Script } from 'node:vm';
+import { crc32 } from 'node:zlib';
 
 /** Milliseconds after which what was compiled is written down: whatever a first signature takes has been by then. */
 const SETTLED = 10_000;
 const OTHERS_WRITE = 0o022;
+/** Bytes of the checksum at a cache's end. */
+const CHECKSUM = 4;
 
 /** A file's bytes, if nobody can have written it who could not have written the program itself; else undefined. */
 function readTrusted(path: string, programOwner: number): Buffer | undefined {
@@ -29,6 +32,22 @@ function readTrusted(path: string, programOwner: number): Buffer | undefined {
   } finally {
     if (file !== undefined) closeSync(file);
   }
+}
+
+function withChecksum(data: Buffer): Buffer {
+  const checksum = Buffer.alloc(CHECKSUM);
+  checksum.writeUInt32BE(crc32(data));
+  return Buffer.concat([data, checksum]);
+}
+
+/**
+ * What was written, unless a disk or a power cut changed it: V8 looks at the length only, and dies of what it finds, at this
+ * start and at each that follows.
+ */
+function whole(bytes: Buffer | undefined): Buffer | undefined {
+  if (bytes === undefined || bytes.length < CHECKSUM) return undefined;
+  const data = bytes.subarray(0, -CHECKSUM);
+  return crc32(data) === bytes.readUInt32BE(data.length) ? data : undefined;
 }
 
 /** Writes a file that is there whole or not at all. It is only a matter of time: no failure is worth a word. */
@@ -60,7 +79,7 @@ export function loadProgram(path: string, mayWrite: boolean): unknown {
   const source = readFileSync(path, 'latin1');
   const { uid: owner } = statSync(path);
   const cache = `${path}.${process.version}-${process.arch}`;
-  const cachedData = readTrusted(cache, owner);
+  const cachedData = whole(readTrusted(cache, owner));
   const script = new Script(`(function (exports, require, module, __filename) {${source}\n})`, {
     filename: path,
     ...(cachedData && { cachedData }),
@@ -69,7 +88,7 @@ export function loadProgram(path: string, mayWrite: boolean): unknown {
     const write = (): void => {
       clearTimeout(timer);
       process.off('exit', writeAtExit);
-      writeWhole(cache, script.createCachedData());
+      writeWhole(cache, withChecksum(script.createCachedData()));
     };
     const writeAtExit = (status: number): void => {
       if (status === 0) write();

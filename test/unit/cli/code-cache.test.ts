@@ -1,4 +1,14 @@
-import { chmodSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -78,6 +88,21 @@ test.for([
     },
   ],
   [
+    // V8 would take it, and end the process
+    'with a byte that changed',
+    (cache: string) => {
+      const bytes = readFileSync(cache);
+      bytes.writeUInt8(bytes.readUInt8(bytes.length - 9) ^ 1, bytes.length - 9);
+      writeFileSync(cache, bytes);
+    },
+  ],
+  [
+    'that is empty',
+    (cache: string) => {
+      writeFileSync(cache, '');
+    },
+  ],
+  [
     'that is a folder',
     (cache: string) => {
       rmSync(cache);
@@ -86,5 +111,13 @@ test.for([
   ],
 ] as const)('a cache %s is not used', ([, spoil]) => {
   spoil(leaveOther());
+  expect(loadProgram(program, false)).toEqual({ answer: 2 });
+});
+
+test('a cache that is of no use is written anew', () => {
+  writeFileSync(leaveOther(), 'no cache');
+  loadProgram(program, true);
+  vi.runAllTimers();
+  writeFileSync(program, 'exports.answer = 3;');
   expect(loadProgram(program, false)).toEqual({ answer: 2 });
 });
