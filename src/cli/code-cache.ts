@@ -15,6 +15,8 @@ import { crc32 } from 'node:zlib';
 
 /** Milliseconds after which what was compiled is written down: whatever a first signature takes has been by then. */
 const SETTLED = 10_000;
+/** How much more than was kept must have been compiled to be written down anew. */
+const MORE = 1.05;
 const OTHERS_WRITE = 0o022;
 /** Bytes of the checksum at a cache's end. */
 const CHECKSUM = 4;
@@ -72,7 +74,7 @@ function writeWhole(path: string, bytes: Uint8Array): void {
  * read-only disk. V8 itself refuses what another Node or another machine wrote.
  *
  * @param path a CommonJS file. Its name is new whenever its content is, so that no old cache is taken for its own
- * @param mayWrite write down what was compiled, if there is nothing that can be used
+ * @param mayWrite write down what was compiled, if it is more than was kept before
  * @returns what it exports
  */
 export function loadProgram(path: string, mayWrite: boolean): unknown {
@@ -84,17 +86,19 @@ export function loadProgram(path: string, mayWrite: boolean): unknown {
     filename: path,
     ...(cachedData && { cachedData }),
   });
-  if (mayWrite && (!cachedData || script.cachedDataRejected === true) && process.geteuid?.() === owner) {
+  if (mayWrite && process.geteuid?.() === owner) {
+    let kept = script.cachedDataRejected === true ? 0 : (cachedData?.length ?? 0);
     const write = (): void => {
-      clearTimeout(timer);
-      process.off('exit', writeAtExit);
-      writeWhole(cache, withChecksum(script.createCachedData()));
+      const bytes = script.createCachedData();
+      // functions are compiled when they are first called: a run that signed leaves more than one that only waited
+      if (bytes.length < kept * MORE) return;
+      kept = bytes.length;
+      writeWhole(cache, withChecksum(bytes));
     };
-    const writeAtExit = (status: number): void => {
+    if (kept === 0) setTimeout(write, SETTLED).unref();
+    process.on('exit', (status) => {
       if (status === 0) write();
-    };
-    const timer = setTimeout(write, SETTLED).unref();
-    process.on('exit', writeAtExit);
+    });
   }
   const module = { exports: {} as unknown };
   const run = script.runInThisContext() as (...scope: unknown[]) => void;

@@ -55,6 +55,30 @@ test('what was compiled is written down once, and used from then on', () => {
   expect(loadProgram(program, false)).toEqual({ answer: 1 });
 });
 
+test('more that was compiled until the end is written down too; nothing after a failure', () => {
+  const body = Array.from({ length: 200 }, (_, index) => `if (x === ${index}) return 'number ${index}';`).join(' ');
+  writeFileSync(program, `exports.later = function later(x) { ${body} };`);
+  const run = (): { later: (x: number) => string } => loadProgram(program, true) as ReturnType<typeof run>;
+  const end = (status: number): void => {
+    const listener = process.listeners('exit').at(-1);
+    if (listener) process.off('exit', listener);
+    listener?.call(process, status);
+  };
+  run();
+  vi.runAllTimers();
+  const [cache = ''] = cached();
+  const size = (): number => statSync(join(folder, cache)).size;
+  const first = size();
+  end(0);
+  expect(size()).toBe(first);
+  expect(run().later(7)).toBe('number 7');
+  end(1);
+  expect(size()).toBe(first);
+  expect(run().later(7)).toBe('number 7');
+  end(0);
+  expect(size()).toBeGreaterThan(first * 1.05);
+});
+
 test('only a command that stays writes', () => {
   loadProgram(program, false);
   vi.runAllTimers();
