@@ -65,22 +65,20 @@ const stderr: LineSink = new LineSink({
   },
 });
 
-/** Milliseconds for which a line that nobody waits for may be put off. */
-const SOON = 10;
 let putOff: (() => void)[] = [];
-let soon: NodeJS.Timeout | undefined;
+let soon: NodeJS.Immediate | undefined;
 
 /**
- * Makes and writes lines a moment later, many at once, when nobody waits for a signature: but before any other line, and
- * before the end.
+ * Makes and writes lines at the end of this turn of the event loop, when all answers are on their way: but before any other
+ * line, and before the end. No later: whoever got a signature may look for its line.
  */
 export function soonOnStderr(write: () => void): void {
   putOff.push(write);
-  soon ??= setTimeout(writePutOff, SOON);
+  soon ??= setImmediate(writePutOff);
 }
 
 function writePutOff(): void {
-  clearTimeout(soon);
+  clearImmediate(soon);
   soon = undefined;
   const writes = putOff;
   putOff = [];
