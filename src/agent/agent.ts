@@ -206,6 +206,11 @@ export class Agent implements AsyncDisposable {
     }
   }
 
+  /** Resolves when all tunnels are served: their keys are open, or can't be opened, or wait for their token. */
+  async served(): Promise<void> {
+    await Promise.all([...this.#tunnels.values()].map(({ settings }) => this.#keys.get(settings.key).decided));
+  }
+
   /**
    * Resolves when all tunnels have ended, and no more are about to start.
    * @throws AgentError why a key can't be opened, if all tunnels ended for that

@@ -4,7 +4,7 @@ import type { KeySettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { isAborted } from '../promises.ts';
+import { isAborted, withResolvers } from '../promises.ts';
 import { keyContents } from './key-contents.ts';
 import type { Keyring } from './keyring.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -22,6 +22,7 @@ export class RunningKey implements AsyncDisposable {
   #opening: Promise<OpenedKey> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #isOpen = false;
+  readonly #decided = withResolvers();
   /** What its files said before it was opened. */
   #contents: Promise<string> | undefined;
 
@@ -54,6 +55,11 @@ export class RunningKey implements AsyncDisposable {
     await this.#opening;
   }
 
+  /** Resolves when it is known whether the key is open, can't be opened, or waits for its token. */
+  get decided(): Promise<void> {
+    return this.#decided.promise;
+  }
+
   get isOpen(): boolean {
     return this.#isOpen;
   }
@@ -81,6 +87,8 @@ export class RunningKey implements AsyncDisposable {
       if (this.#stop.signal.aborted) emit({ type: 'key-given-up', error: errorText(error) });
       else this.#failure = { error };
       throw error;
+    } finally {
+      this.#decided.resolve();
     }
   }
 
@@ -98,6 +106,7 @@ export class RunningKey implements AsyncDisposable {
         const mayCome = this.settings.waitForToken && errorCode(error) === 'ERR_TOKEN_ABSENT';
         if (mayCome && !isAborted(signal)) {
           absent.set({ trouble: 'token-absent', level: 'warn', details: { error: errorText(error) } });
+          this.#decided.resolve();
           await pause(clock, RETRY, signal);
         }
         if (!mayCome || isAborted(signal)) {

@@ -5,6 +5,7 @@ import type { Spawn } from '../pkcs11/index.ts';
 import { MEANINGLESS_SIGNALS } from '../signals.ts';
 import { loadProgram } from './code-cache.ts';
 import type { main } from './program.ts';
+import { takeServiceVariables } from './service-variables.ts';
 
 /** The file that program.ts and all that it imports is in, which the build names. */
 declare const PROGRAM: string;
@@ -41,6 +42,7 @@ function wantsHost([command = '', ...args]: readonly string[]): boolean {
 }
 
 async function start(): Promise<void> {
+  const service = takeServiceVariables(process.env, process.pid);
   let spawn: Spawn | undefined;
   if (wantsHost(process.argv.slice(2))) {
     const { startHostEarly } = await import('../pkcs11/early-host.ts');
@@ -48,7 +50,7 @@ async function start(): Promise<void> {
   }
   const path = fileURLToPath(new URL(`../program/${PROGRAM}`, import.meta.url));
   const program = loadProgram(path, isRun) as { readonly main: typeof main };
-  await program.main(spawn);
+  await program.main(service, spawn);
 }
 
 void start();

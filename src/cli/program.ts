@@ -4,6 +4,7 @@ import { AgentError, errorCode, errorText, explainBy, type AgentErrorCode } from
 import { RELAY_RIGHTS } from '../management/index.ts';
 import { LOG_LEVELS, type LogLevel } from '../log-level.ts';
 import type { Spawn } from '../pkcs11/index.ts';
+import type { ServiceVariables } from './service-variables.ts';
 import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { commandLineHint } from './hints.ts';
@@ -123,6 +124,7 @@ function withTunnelOptions(command: Command): Command {
 }
 
 let startsHosts: Spawn | undefined;
+let serviceVariables: ServiceVariables = {};
 
 const program = new Command('pksigd')
   .description("signing agent for OpenVPN's --management-external-key")
@@ -160,7 +162,7 @@ withKeyOptions(
   const { runCommand } = await import('./run-command.ts');
   const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli');
   const names = given.map(({ long }) => long ?? '');
-  await runCommand(flags, names, startsHosts);
+  await runCommand(flags, names, startsHosts, serviceVariables);
 });
 
 withKeyOptions(
@@ -264,9 +266,11 @@ function reportEnd(
 
 /**
  * The command: reads its arguments, does what they say, ends the process.
+ * @param service what the service manager gave
  * @param spawn starts module hosts; default: node:child_process
  */
-export async function main(spawn?: Spawn): Promise<never> {
+export async function main(service: ServiceVariables, spawn?: Spawn): Promise<never> {
+  serviceVariables = service;
   startsHosts = spawn;
   process.on('exit', leaveDeadTerminals);
   explainBy(commandLineHint);

@@ -12,6 +12,9 @@ export interface ReloadOptions {
   readonly path: string;
   readonly emit: Emit;
   readonly setLogLevel: (level: LogLevel) => void;
+  /** Told before each reload and after it. */
+  readonly onBegin: () => void;
+  readonly onEnd: () => void;
   /** Told of tunnels that were added or changed. */
   readonly onTunnels: (agent: Agent, settings: Settings, names: readonly string[]) => void;
 }
@@ -67,8 +70,10 @@ export class Reloader {
     if (this.#isBusy || !this.#isAsked || !this.#agent) return;
     this.#isAsked = false;
     this.#isBusy = true;
+    this.#options.onBegin();
     void reload(this.#agent, this.#options).then(() => {
       this.#isBusy = false;
+      this.#options.onEnd();
       this.#ends.tell();
       this.#go();
     });

@@ -1,19 +1,23 @@
 import { Agent } from '../agent/agent.ts';
 import type { Emit } from '../agent/events.ts';
+import type { Surroundings } from '../agent/surroundings.ts';
 import { settingsOf, type TunnelFlags } from '../config/flags.ts';
 import type { Settings } from '../config/settings.ts';
-import { AgentError, errorCode, explainBy } from '../errors.ts';
+import { AgentError, errorCode, errorText, explainBy } from '../errors.ts';
 import type { LogLevel } from '../log-level.ts';
 import { BoundServer } from '../management/internal.ts';
 import type { Spawn } from '../pkcs11/index.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
+import { type Notifier, notifierOf } from './notifier.ts';
 import { catchTheRest } from './last-net.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import type { Reloader } from './reload.ts';
+import type { ServiceVariables } from './service-variables.ts';
 import { handleSignals } from './signals.ts';
 import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
+import { StatusText } from '../telemetry/status-text.ts';
 import { tellStartCheck } from './start-check.ts';
 
 export interface RunFlags extends TunnelFlags {
@@ -67,7 +71,11 @@ function tellStartChecks(
 }
 
 /** What SIGHUP does with a configuration file. */
-async function reloaderOf(path: string, given: readonly string[], log: Logger, emit: Emit): Promise<Reloader> {
+async function reloaderOf(
+  path: string,
+  given: readonly string[],
+  { log, emit, notifier }: { readonly log: Logger; readonly emit: Emit; readonly notifier: Notifier | undefined },
+): Promise<Reloader> {
   const { Reloader } = await import('./reload.ts');
   return new Reloader({
     path,
@@ -76,27 +84,83 @@ async function reloaderOf(path: string, given: readonly string[], log: Logger, e
       // the option goes before the file
       if (!given.includes('--log-level')) log.level = level;
     },
+    onBegin: () => notifier?.reloading(),
+    onEnd: () => notifier?.reloaded(),
     onTunnels: (agent, settings, names) => {
       tellStartChecks(agent, settings, names, emit, true);
     },
   });
 }
 
+/** Who hears of all that happens, and the service manager. */
+interface Watched {
+  readonly surroundings: Surroundings;
+  readonly notifier: Notifier | undefined;
+  /** How many tunnels there are to be. */
+  readonly expect: (tunnels: number) => void;
+}
+
+function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariables): Watched {
+  const surroundings = processSurroundings(log, spawn);
+  const { clock, environment, emit } = surroundings;
+  const warn = (text: string): void => {
+    emit({ type: 'warning', text });
+  };
+  const notifier = notifierOf(service, { clock, environment, warn });
+  if (!notifier) return { surroundings, notifier, expect: () => undefined };
+  const status = new StatusText();
+  const both: Emit = (event) => {
+    emit(event);
+    if (status.take(event)) notifier.status(status.text);
+  };
+  const expect = (tunnels: number): void => {
+    status.tunnels = tunnels;
+    notifier.status(status.text);
+  };
+  return { surroundings: { ...surroundings, emit: both }, notifier, expect };
+}
+
 /**
  * `pksigd run`: serves daemons until a signal comes, or until all keys turn out to be of no use.
  * @param given the options that were given
+ * @param service what the service manager gave, which is told how that goes
  */
-export async function runCommand(flags: RunFlags, given: readonly string[], spawn: Spawn | undefined): Promise<void> {
+export async function runCommand(
+  flags: RunFlags,
+  given: readonly string[],
+  spawn: Spawn | undefined,
+  service: ServiceVariables,
+): Promise<void> {
   const log = stderrLog(flags.logLevel);
-  const surroundings = processSurroundings(log, spawn);
+  const around = watched(log, spawn, service);
+  const { notifier } = around;
+  try {
+    await run(flags, given, log, around);
+    notifier?.stopping();
+  } catch (error) {
+    notifier?.stopping(errorText(error));
+    throw error;
+  } finally {
+    await notifier?.told();
+  }
+}
+
+async function run(
+  flags: RunFlags,
+  given: readonly string[],
+  log: Logger,
+  { surroundings, notifier, expect }: Watched,
+): Promise<void> {
   const { emit } = surroundings;
   // what SIGHUP asks for while the file is read the first time is done after it
-  const reloader = flags.config === undefined ? undefined : await reloaderOf(flags.config, given, log, emit);
+  const reloader = flags.config === undefined ? undefined : await reloaderOf(flags.config, given, { log, emit, notifier });
   if (reloader) explainBy(configurationHint);
   const stop = new AbortController();
+  stop.signal.addEventListener('abort', () => notifier?.stopping(), { once: true });
   handleSignals(stop, log, reloader?.ask);
   const { settings, logLevel } = await startOf(flags, given);
   log.level = logLevel;
+  expect(Object.keys(settings.tunnels).length);
   catchTheRest(log, (error) => {
     BoundServer.removeFiles();
     endAtOnce(error);
@@ -105,6 +169,7 @@ export async function runCommand(flags: RunFlags, given: readonly string[], spaw
   try {
     await using agent = await Agent.open(settings, surroundings, stop.signal);
     tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined);
+    void agent.served().then(() => notifier?.ready());
     reloader?.serve(agent);
     await agent.ended();
     // a configuration without tunnels may get some
