@@ -206,9 +206,14 @@ export class Agent implements AsyncDisposable {
     }
   }
 
-  /** Resolves when all tunnels are served: their keys are open, or can't be opened, or wait for their token. */
-  async served(): Promise<void> {
-    await Promise.all([...this.#tunnels.values()].map(({ settings }) => this.#keys.get(settings.key).decided));
+  /**
+   * Resolves when of each tunnel's key it is known whether it is open, can't be opened, or waits for its token.
+   * @returns whether there is a tunnel that is served, or none at all
+   */
+  async served(): Promise<boolean> {
+    const keys = [...this.#tunnels.values()].map(({ settings }) => this.#keys.get(settings.key));
+    await Promise.all(keys.map(({ decided }) => decided));
+    return keys.length === 0 || keys.some(({ failure }) => !failure);
   }
 
   /**

@@ -39,6 +39,11 @@ const PRIVATE_KEY: Readonly<Record<KeyEntry['privateKey'], string>> = {
   absent: ' (no private key)',
 };
 
+/** A percent sign begins something of systemd's own in its units, and there is written twice. */
+function inUnit(uri: string): string[] {
+  return uri.includes('%') ? [`      in a systemd unit: '${uri.replaceAll('%', '%%')}'`] : [];
+}
+
 function keyLines(key: KeyEntry): string[] {
   const { uri, label, id, privateKey, kind, unusable, alwaysAuthenticate, certificates, signs } = key;
   const names = [kind ?? 'key', label === '' ? 'without a label' : `'${label}'`, ...(id === '' ? [] : [`id ${id}`])];
@@ -47,6 +52,7 @@ function keyLines(key: KeyEntry): string[] {
   return [
     `    ${names.join(' ')}${PRIVATE_KEY[privateKey]}`,
     `      '${uri}'`,
+    ...inUnit(uri),
     ...(unusable === undefined ? [] : [`      not usable: ${unusable}`]),
     ...(alwaysAuthenticate === true ? ['      wants the PIN with each signature'] : []),
     ...certificates.map((certificate) => `      ${certificateText(certificate)}`),

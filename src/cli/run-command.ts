@@ -153,7 +153,8 @@ async function run(
 ): Promise<void> {
   const { emit } = surroundings;
   // what SIGHUP asks for while the file is read the first time is done after it
-  const reloader = flags.config === undefined ? undefined : await reloaderOf(flags.config, given, { log, emit, notifier });
+  const reloader =
+    flags.config === undefined ? undefined : await reloaderOf(flags.config, given, { log, emit, notifier });
   if (reloader) explainBy(configurationHint);
   const stop = new AbortController();
   stop.signal.addEventListener('abort', () => notifier?.stopping(), { once: true });
@@ -169,7 +170,9 @@ async function run(
   try {
     await using agent = await Agent.open(settings, surroundings, stop.signal);
     tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined);
-    void agent.served().then(() => notifier?.ready());
+    void agent.served().then((isServed) => {
+      if (isServed) notifier?.ready();
+    });
     reloader?.serve(agent);
     await agent.ended();
     // a configuration without tunnels may get some

@@ -102,6 +102,7 @@ describe.concurrent('pksigd keys', () => {
       expect.stringMatching(/^ {2}token 'pksigd' \(SoftHSM project, SoftHSM v2, serial \w+\): login needed$/),
       "    RSA-2048 'rsa2048' id 01 (needs login to be certain: its private key is not visible without)",
       `      'pkcs11:token=pksigd;id=%01?module-path=${inject('softhsmModule')}'`,
+      `      in a systemd unit: 'pkcs11:token=pksigd;id=%%01?module-path=${inject('softhsmModule')}'`,
       expect.stringMatching(
         /^ {6}certificate CN=pksigd rsa2048, issued by CN=pksigd test CA, valid until \d{4}-\d\d-\d\d$/,
       ),

@@ -48,6 +48,12 @@ test('a key in words', () => {
   ]);
 });
 
+test('a URI with percent signs stands there a second time, for a systemd unit', () => {
+  const lines = text(entry({ uri: { object: 'v n' } })).split('\n');
+  expect(lines).toContain("      'pkcs11:token=Office;object=v%20n?module-name=card'");
+  expect(lines).toContain("      in a systemd unit: 'pkcs11:token=Office;object=v%%20n?module-name=card'");
+});
+
 test('what the token can not do is a dash, with what to change', () => {
   expect(text(entry({}))).toMatch(/^ +PSS \(TLS 1\.2 and 1\.3\) +– write 'management-external-key pkcs1'/m);
 });

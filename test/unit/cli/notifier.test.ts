@@ -1,0 +1,91 @@
+import { expect, test } from 'vitest';
+import { Notifier } from '../../../src/cli/notifier.ts';
+import { takeServiceVariables } from '../../../src/cli/service-variables.ts';
+import { FakeClock } from '../agent/fake-clock.ts';
+
+function told(send?: () => Promise<void>) {
+  const messages: string[][] = [];
+  const warnings: string[] = [];
+  const clock = new FakeClock();
+  const notifier = new Notifier({
+    clock,
+    send: async (message) => {
+      messages.push([...message]);
+      await send?.();
+    },
+    warn: (text) => warnings.push(text),
+  });
+  return { messages, warnings, clock, notifier };
+}
+
+test('tells of the start, a reload and the stop in their order', async () => {
+  const { messages, notifier, clock } = told();
+  notifier.status('1 tunnel,\n0 connected');
+  notifier.reloading();
+  notifier.reloaded();
+  notifier.ready();
+  notifier.ready();
+  notifier.reloading();
+  notifier.reloaded();
+  notifier.stopping('why');
+  notifier.stopping();
+  notifier.ready();
+  notifier.status('never');
+  clock.pass(5);
+  await notifier.told();
+  expect(messages).toEqual([
+    ['READY=1', 'STATUS=1 tunnel, 0 connected'],
+    ['RELOADING=1', expect.stringMatching(/^MONOTONIC_USEC=\d+$/)],
+    ['READY=1'],
+    ['STOPPING=1', 'STATUS=why'],
+  ]);
+});
+
+test('tells the last of many texts, a moment later', async () => {
+  const { messages, notifier, clock } = told();
+  for (let text = 0; text < 5_000; text += 1) notifier.status(`${text}`);
+  clock.pass(1);
+  notifier.status('last');
+  clock.pass(1);
+  clock.pass(9);
+  await notifier.told();
+  expect(messages).toEqual([['STATUS=4999'], ['STATUS=last']]);
+});
+
+test('pings in half of the time, and not while a ping is on its way', async () => {
+  let end = (): void => undefined;
+  const sent = new Promise<void>((resolve) => (end = resolve));
+  const { messages, notifier, clock } = told(() => sent);
+  notifier.watch(60_000_000);
+  clock.pass(90);
+  await Promise.resolve();
+  expect(messages).toEqual([['WATCHDOG=1']]);
+  end();
+  await notifier.told();
+  await new Promise(setImmediate);
+  clock.pass(29);
+  await notifier.told();
+  expect(messages).toHaveLength(1);
+  clock.pass(1);
+  await notifier.told();
+  expect(messages).toEqual([['WATCHDOG=1'], ['WATCHDOG=1']]);
+});
+
+test('warns once that nobody can be told', async () => {
+  const { warnings, notifier } = told(() => Promise.reject(new Error('ENOENT')));
+  notifier.ready();
+  notifier.stopping();
+  await notifier.told();
+  expect(warnings).toEqual(["the service manager can't be told how pksigd is: ENOENT"]);
+});
+
+test("takes a service manager's variables, and leaves none to others", () => {
+  const environment = { NOTIFY_SOCKET: '/run/notify', WATCHDOG_USEC: '60000000', WATCHDOG_PID: '7', PATH: '/bin' };
+  expect(takeServiceVariables({ ...environment }, 7)).toEqual({
+    notifySocket: '/run/notify',
+    watchdogUsec: 60_000_000,
+  });
+  expect(takeServiceVariables(environment, 8)).toEqual({ notifySocket: '/run/notify' });
+  expect(environment).toEqual({ PATH: '/bin' });
+  expect(takeServiceVariables({ NOTIFY_SOCKET: '', WATCHDOG_USEC: 'x' }, 8)).toEqual({});
+});
