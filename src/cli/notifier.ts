@@ -13,7 +13,7 @@ export type Send = (message: readonly string[]) => Promise<void>;
  * Node has no unix datagrams, systemd's own command has. It waits until systemd has read the message, and so must be let
  * finish; it belongs to our control group, not to our process: `NotifyAccess=all`.
  */
-export function systemdNotify(notifySocket: string, environment: Readonly<NodeJS.ProcessEnv>): Send {
+function systemdNotify(notifySocket: string, environment: Readonly<NodeJS.ProcessEnv>): Send {
   const { PATH } = environment;
   const env = { NOTIFY_SOCKET: notifySocket, ...(PATH !== undefined && { PATH }) };
   return async (message) => {

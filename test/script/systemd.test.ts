@@ -53,7 +53,14 @@ class Manager {
   }
 }
 
-const environ = (pid: number): string[] => readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+/** Of a process that may have ended by now. */
+function environ(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
 const names = (pid: number): string[] => environ(pid).map((variable) => variable.replace(/=.*/s, ''));
 
 async function run(bench: Bench, manager: Manager, args: string[], env: Record<string, string> = {}): Promise<Pksigd> {
