@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { BoundServer } from '../management/internal.ts';
 import { MEANINGLESS_SIGNALS } from '../signals.ts';
-import type { Logger } from './standard-streams.ts';
+import { writeLinesPutOff, type Logger } from './standard-streams.ts';
 import { terminal } from './terminal.ts';
 
 /** Milliseconds in which one signal is one line of the log, however often it comes. */
@@ -78,6 +78,7 @@ export function handleSignals(stop: AbortController, log: Logger, reload?: () =>
         return;
       }
       BoundServer.removeFiles();
+      writeLinesPutOff();
       process.removeAllListeners(name);
       process.kill(process.pid, name);
     });

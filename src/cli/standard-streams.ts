@@ -74,10 +74,11 @@ let soon: NodeJS.Immediate | undefined;
  */
 export function soonOnStderr(write: () => void): void {
   putOff.push(write);
-  soon ??= setImmediate(writePutOff);
+  soon ??= setImmediate(writeLinesPutOff);
 }
 
-function writePutOff(): void {
+/** Writes them now, as far as that is possible without waiting: for whoever is about to end the process. */
+export function writeLinesPutOff(): void {
   clearImmediate(soon);
   soon = undefined;
   const writes = putOff;
@@ -87,7 +88,7 @@ function writePutOff(): void {
 
 /** What stands on standard error, in the order in which it came about. */
 function toStderr(text: string): void {
-  writePutOff();
+  writeLinesPutOff();
   stderr.write(text);
 }
 
@@ -132,7 +133,7 @@ export function endAtOnce(error: unknown): void {
 
 /** Waits for what is still to be written on standard error, for a while. */
 export function flushStderr(): void {
-  writePutOff();
+  writeLinesPutOff();
   for (let waited = 0; stderr.isWaiting && waited < LAST_LINES; waited += PAUSE) {
     pause();
     stderr.drain();
