@@ -11,6 +11,18 @@ const FOLDER = 'dist/program';
 /** Packages that stay outside: an addon that is compiled where it runs, and what only PKCS#12 files take. */
 const EXTERNAL = ['pkcs11js', 'node-forge'];
 
+/**
+ * A file of its own in the same folder: whoever wants no metrics does not read it.
+ */
+const ownFile = {
+  name: 'own-file',
+  setup({ onResolve }) {
+    onResolve({ filter: /^prom-client$/ }, ({ importer }) =>
+      importer === '' ? undefined : { path: './prom-client.cjs', external: true },
+    );
+  },
+};
+
 /** `import.meta.url` as it would be if the file were on its own in dist. */
 const ownUrls = {
   name: 'own-urls',
@@ -65,7 +77,7 @@ async function bundle(entry, name, define = {}) {
     legalComments: 'none',
     metafile: true,
     logLevel: 'warning',
-    plugins: [ownUrls, slimPino],
+    plugins: [ownUrls, slimPino, ownFile],
     define,
   });
   return Object.keys(metafile.inputs);
@@ -75,6 +87,7 @@ const inputs = [
   ...(await bundle('src/cli/program.ts', 'program')),
   ...(await bundle('src/pkcs11/host/process/main.ts', 'module-host')),
 ];
+inputs.push(...(await bundle('prom-client', 'prom-client')));
 // the file's name says what is in it: V8 tells code that it compiled only by the length of its source
 const program = join(FOLDER, 'program.cjs');
 const digest = createHash('sha256').update(readFileSync(program)).digest('hex').slice(0, 16);

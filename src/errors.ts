@@ -12,6 +12,13 @@ export type AgentErrorCode =
   | 'ERR_CONFIG'
   | 'ERR_CONFIG_NOT_FOUND'
   | 'ERR_ABORTED'
+  /** The agent is locked: it signs nothing. */
+  | 'ERR_LOCKED'
+  // the control socket
+  | 'ERR_CONTROL_CONNECT'
+  | 'ERR_CONTROL_PROTOCOL'
+  | 'ERR_CONTROL_BUSY'
+  | 'ERR_PASSPHRASE_INCORRECT'
   | 'ERR_STATE_DIRECTORY'
   // the request
   | 'ERR_REQUEST_BASE64'

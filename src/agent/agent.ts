@@ -4,8 +4,10 @@ import { managementPassword } from '../config/secrets.ts';
 import type { KeySettings, Settings, TokenSettings, TunnelSettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import type { Relay } from '../management/index.ts';
+import { formatManagementAddress, type Relay } from '../management/index.ts';
+import type { Secret } from '../secret.ts';
 import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
+import { Lock } from './lock.ts';
 import { openRelay, place } from './open-relay.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { RunningKeys } from './running-keys.ts';
@@ -36,6 +38,7 @@ export class Agent implements AsyncDisposable {
   #tokens: TokenSettings;
   readonly #surroundings: Surroundings;
   readonly #rounds: AgentRounds;
+  readonly #lock: Lock;
   readonly #keys: RunningKeys;
   readonly #tunnels = new Map<string, RunningTunnel>();
   readonly #starting = new Set<string>();
@@ -49,6 +52,7 @@ export class Agent implements AsyncDisposable {
     this.#surroundings = surroundings;
     this.#keys = new RunningKeys(tokens, surroundings);
     this.#rounds = agentRounds(surroundings.clock);
+    this.#lock = new Lock(surroundings.clock);
   }
 
   /**
@@ -139,6 +143,31 @@ export class Agent implements AsyncDisposable {
     await this.startTunnel(name, settings);
   }
 
+  /** Lets go of all PINs and logs out of all tokens, until the next use. Keys of files stay. @returns how many tokens */
+  async forget(): Promise<number> {
+    const tokens = await this.#keys.forget();
+    this.#surroundings.emit({ type: 'pins-forgotten', tokens });
+    return tokens;
+  }
+
+  /**
+   * Refuses every request from now on, with ERR_LOCKED.
+   * @param passphrase what it takes to unlock
+   * @throws AgentError ERR_LOCKED if it is locked
+   */
+  async lock(passphrase: Secret | undefined): Promise<void> {
+    this.#lock.admit();
+    const locking = this.#lock.lock(passphrase);
+    this.#surroundings.emit({ type: 'agent-locked' });
+    await locking;
+  }
+
+  /** Answers requests again. @throws AgentError ERR_PASSPHRASE_INCORRECT */
+  async unlock(passphrase: Secret | undefined): Promise<void> {
+    await this.#lock.unlock(passphrase);
+    this.#surroundings.emit({ type: 'agent-unlocked' });
+  }
+
   /** Ends all tunnels, as {@link stopTunnel} does, and starts none any more. A prompt that stands is the terminal's to give up. */
   stop(): void {
     this.#stop.abort();
@@ -184,6 +213,12 @@ export class Agent implements AsyncDisposable {
     for (const change of ['added', 'changed', 'removed'] as const) {
       for (const tunnel of tunnels[change]) this.#surroundings.emit({ type: `tunnel-${change}`, tunnel });
     }
+    const broken = (settings.broken ?? []).map(({ name }) => name);
+    this.#surroundings.emit({
+      type: 'settings-applied',
+      tunnels: [...next.tunnels.keys(), ...broken],
+      keys: [...next.keys.keys()],
+    });
     const [added, changed, removed] = [tunnels.added.length, tunnels.changed.length, tunnels.removed.length];
     const changedKeys = isRenewed ? presentKeys.size - keys.removed.length : (opened?.size ?? 0);
     this.#surroundings.emit({
@@ -275,6 +310,7 @@ export class Agent implements AsyncDisposable {
         ...{ owner, relay, clock, network, rounds: this.#rounds },
         password: this.#passwordOf(settings),
         key: () => key.opened(),
+        admit: this.#lock.admit,
         deadline: this.#tokens.deadline + DEADLINE_MARGIN,
         signal: AbortSignal.any([this.#stop.signal, stop.signal]),
         emit: (event) => {
@@ -282,6 +318,13 @@ export class Agent implements AsyncDisposable {
         },
       });
       this.#refuseAfterStop();
+      surroundings.emit({
+        type: 'tunnel-opened',
+        tunnel: name,
+        key: settings.key,
+        listens: settings.listen,
+        relay: settings.relay && formatManagementAddress(settings.relay.address),
+      });
       return { settings, tunnel, relay, stop, serving: undefined, ending: undefined, failure: undefined };
     } catch (error) {
       await relay?.[Symbol.asyncDispose]();
@@ -300,7 +343,9 @@ export class Agent implements AsyncDisposable {
     const { tunnel, stop, settings } = running;
     const key = this.#keys.get(settings.key);
     running.serving = tunnel.run();
-    void ended(running);
+    void ended(running).then(() => {
+      this.#surroundings.emit({ type: 'tunnel-closed', tunnel: name });
+    });
     key.opened().catch(() => {
       running.failure = key.failure;
       stop.abort();

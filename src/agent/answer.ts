@@ -39,7 +39,7 @@ interface About {
 /** What became of a request. For all but `signed` and `dropped` the daemon is to get an empty block. */
 export type Outcome =
   | (About & { readonly outcome: 'signed'; readonly signature: Buffer; readonly mechanism: string })
-  /** `refused`: the request itself can't be signed; nothing was sent to the key. `failed`: the key did not sign. */
+  /** `refused`: the request itself can't be signed, or the agent is locked; nothing was sent to the key. `failed`: the key did not sign. */
   | (About & {
       readonly outcome: 'refused' | 'failed';
       readonly code: AgentErrorCode | undefined;
@@ -51,6 +51,7 @@ export type Outcome =
 /** A request on its way through the steps. */
 interface Job {
   readonly request: RawRequest;
+  readonly admit: AnswerOptions['admit'];
   readonly key: AnswerOptions['key'];
   /** Aborts when there is no use in a signature any more. */
   readonly signal: AbortSignal;
@@ -66,6 +67,10 @@ interface Job {
 
 /** One step of answering. Throws what keeps the request from being signed. */
 type Step = (job: Job) => Promise<void> | undefined;
+
+function admit(job: Job): undefined {
+  job.admit?.();
+}
 
 async function awaitKey(job: Job): Promise<void> {
   job.signer = (await job.key()).signer;
@@ -93,7 +98,7 @@ function encode(job: Job): undefined {
 }
 
 /** All that is done to a request, in order. What must come before or behind a step has its place here. */
-const STEPS: readonly Step[] = [awaitKey, parse, sign, verify, encode];
+const STEPS: readonly Step[] = [admit, awaitKey, parse, sign, verify, encode];
 
 function need<T>(value: T | undefined): T {
   if (value === undefined) throw new TypeError('a step was left out');
@@ -101,6 +106,8 @@ function need<T>(value: T | undefined): T {
 }
 
 export interface AnswerOptions {
+  /** Whether anything is signed now. @throws AgentError why not */
+  readonly admit?: (() => void) | undefined;
   /** What is to sign, as soon as it is ready. */
   readonly key: () => Promise<Pick<OpenedKey, 'signer'>>;
   /** Milliseconds until it counts as failed: a key that is not ready, a module that hangs. */
@@ -114,9 +121,9 @@ export interface AnswerOptions {
 
 /** Answers one request. Never rejects: what went wrong is the outcome. */
 export async function answer(request: RawRequest, options: AnswerOptions): Promise<Outcome> {
-  const { key, deadline, wanted, clock, onSlow } = options;
+  const { admit, key, deadline, wanted, clock, onSlow } = options;
   const started = clock.now();
-  const job: Job = { request, key, signal: wanted.signal, isLate: false };
+  const job: Job = { request, admit, key, signal: wanted.signal, isLate: false };
   const about = (): Omit<About, 'durationMs'> => ({
     ...(job.signer && { key: job.signer.name }),
     ...(job.scheme !== undefined && { scheme: job.scheme }),
@@ -145,7 +152,8 @@ export async function answer(request: RawRequest, options: AnswerOptions): Promi
     if (job.signal.aborted && !job.isLate) return { ...about(), outcome: 'dropped', durationMs: durationMs() };
     const reason = job.isLate ? tooLate(job, deadline) : error;
     const code = errorCode(reason);
-    const outcome = code?.startsWith('ERR_REQUEST_') === true ? 'refused' : 'failed';
+    const isRefused = code === 'ERR_LOCKED' || code?.startsWith('ERR_REQUEST_') === true;
+    const outcome = isRefused ? 'refused' : 'failed';
     return { ...about(), outcome, code, error: errorText(reason), durationMs: durationMs() };
   } finally {
     callOff();

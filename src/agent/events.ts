@@ -55,6 +55,16 @@ export type TroubleEvent =
 
 /** What happens to one tunnel. The agent adds the tunnel's name. */
 export type TunnelEvent =
+  /** It is served from now on, with the key that the settings call so. */
+  | {
+      readonly type: 'tunnel-opened';
+      readonly key: string;
+      /** The daemon connects to us. */
+      readonly listens: boolean;
+      /** The relay's address. */
+      readonly relay: string | undefined;
+    }
+  | { readonly type: 'tunnel-closed' }
   | { readonly type: 'tunnel-listening' }
   /** Who else than this user and root can connect to the listener. */
   | { readonly type: 'tunnel-reachable'; readonly by: 'network' | 'users' }
@@ -72,6 +82,13 @@ export type TunnelEvent =
     }
   | { readonly type: 'daemon-connected' }
   | { readonly type: 'daemon-disconnected'; readonly reason: string; readonly isFailure: boolean }
+  /** The daemon's own state, as its `>STATE` says; `since` is its time, in milliseconds since 1970. */
+  | {
+      readonly type: 'daemon-state';
+      readonly state: string;
+      readonly detail: string | undefined;
+      readonly since: number;
+    }
   /** The daemon's last words, `>FATAL`. */
   | { readonly type: 'daemon-ended'; readonly text: string }
   | { readonly type: 'daemon-held' }
@@ -109,6 +126,19 @@ export type KeyEvent =
       readonly certificate?: string;
       readonly validTo?: string;
     }
+  /** What the settings call `name` is being opened, is open as `key`, or can't be opened. */
+  | {
+      readonly type: 'key-state';
+      readonly name: string;
+      readonly state: 'opening' | 'open' | 'failed';
+      /** Of one that is open. */
+      readonly key?: string;
+      readonly certificate?: string;
+      readonly validTo?: string;
+      /** As their KEYs may be logged. */
+      readonly copies?: readonly string[];
+      readonly error?: string;
+    }
   /** The agent was told to stop before the key was open. */
   | { readonly type: 'key-given-up'; readonly error: string }
   | TokenEvent
@@ -139,6 +169,8 @@ export type ReloadEvent =
       readonly unchanged: number;
       readonly keys: number;
     }
+  /** These tunnels and keys there are now, whether they work or not. */
+  | { readonly type: 'settings-applied'; readonly tunnels: readonly string[]; readonly keys: readonly string[] }
   /** They can't be read: all stays as it is. */
   | { readonly type: 'reload-failed'; readonly code: AgentErrorCode | undefined; readonly error: string }
   /** There is no tunnel: other settings are waited for. */
@@ -164,6 +196,10 @@ export type AgentEvent =
   | { readonly type: 'module-host'; readonly event: ModuleHostEvent }
   | { readonly type: 'module-output-shown' }
   | ReloadEvent
+  /** PINs were let go of, and tokens logged out. */
+  | { readonly type: 'pins-forgotten'; readonly tokens: number }
+  /** From now on all requests are refused, or no more. */
+  | { readonly type: 'agent-locked' | 'agent-unlocked' }
   /** A verdict of the check of the set-up that is made once at the start. */
   | {
       readonly type: 'setup-checked';

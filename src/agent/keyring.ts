@@ -110,6 +110,13 @@ export class Keyring implements AsyncDisposable {
     });
   }
 
+  /** Lets go of PINs, of sessions, and of modules that have nothing to do, until the next use. @returns how many tokens */
+  async forget(): Promise<number> {
+    const count = await this.tokens.forget();
+    await this.#hosts.endIdle();
+    return count;
+  }
+
   /** Ends the module hosts, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.tokens[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { KeySettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
+import { backendOf } from '../keys/backends.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { isAborted, withResolvers } from '../promises.ts';
 import { keyContents } from './key-contents.ts';
@@ -16,6 +17,7 @@ const RETRY = 2_000;
 /** A key of the agent: opened when it is first asked for, in use until it is stopped. */
 export class RunningKey implements AsyncDisposable {
   readonly settings: KeySettings;
+  readonly #name: string;
   readonly #keyring: Keyring;
   readonly #surroundings: Surroundings;
   readonly #stop = new AbortController();
@@ -26,7 +28,8 @@ export class RunningKey implements AsyncDisposable {
   /** What its files said before it was opened. */
   #contents: Promise<string> | undefined;
 
-  constructor(settings: KeySettings, keyring: Keyring, surroundings: Surroundings) {
+  constructor(name: string, settings: KeySettings, keyring: Keyring, surroundings: Surroundings) {
+    this.#name = name;
     this.settings = settings;
     this.#keyring = keyring;
     this.#surroundings = surroundings;
@@ -72,6 +75,8 @@ export class RunningKey implements AsyncDisposable {
   async #open(open: () => Promise<OpenedKey>): Promise<OpenedKey> {
     const { emit } = this.#surroundings;
     this.#contents = keyContents(this.settings);
+    const name = this.#name;
+    emit({ type: 'key-state', name, state: 'opening' });
     try {
       const opened = await open();
       if (this.#stop.signal.aborted) {
@@ -80,12 +85,18 @@ export class RunningKey implements AsyncDisposable {
       }
       const [certificate] = opened.certificates;
       this.#isOpen = true;
-      emit({ type: 'key-ready', key: opened.signer.name, ...certificateFields(certificate) });
+      const about = { key: opened.signer.name, ...certificateFields(certificate) };
+      const copies = this.settings.copies.map((copy) => backendOf(copy).publicName(copy));
+      emit({ type: 'key-state', name, state: 'open', copies, ...about });
+      emit({ type: 'key-ready', ...about });
       return opened;
     } catch (error) {
       // told to stop before, at its prompt for one: that the key is not open is not a failure
       if (this.#stop.signal.aborted) emit({ type: 'key-given-up', error: errorText(error) });
-      else this.#failure = { error };
+      else {
+        this.#failure = { error };
+        emit({ type: 'key-state', name, state: 'failed', error: errorText(error) });
+      }
       throw error;
     } finally {
       this.#decided.resolve();

@@ -30,7 +30,7 @@ export class RunningKeys implements AsyncDisposable {
   /** Adds a key; it is opened when it is first asked for. @throws AgentError ERR_USAGE if there is one of that name */
   start(name: string, settings: KeySettings): void {
     if (this.#keys.has(name)) throw new AgentError('ERR_USAGE', `there are two keys '${name}'`);
-    this.#keys.set(name, new RunningKey(settings, this.#keyring, this.#surroundings));
+    this.#keys.set(name, new RunningKey(name, settings, this.#keyring, this.#surroundings));
   }
 
   /** Closes a key and forgets it. */
@@ -63,7 +63,7 @@ export class RunningKeys implements AsyncDisposable {
   }
 
   async #open(name: string, settings: KeySettings): Promise<RunningKey | undefined> {
-    const fresh = (): RunningKey => new RunningKey(settings, this.#keyring, this.#surroundings);
+    const fresh = (): RunningKey => new RunningKey(name, settings, this.#keyring, this.#surroundings);
     const key = fresh();
     // one that is of no use can't stay
     if (!this.get(name).isOpen) return key;
@@ -91,6 +91,11 @@ export class RunningKeys implements AsyncDisposable {
     await Promise.all([...this.#keys.keys()].map((name) => this.stop(name)));
     await this.#keyring[Symbol.asyncDispose]();
     this.#keyring = new Keyring(tokens, this.#surroundings);
+  }
+
+  /** Lets go of PINs, of sessions, and of modules that have nothing to do, until the next use. @returns how many tokens */
+  async forget(): Promise<number> {
+    return await this.#keyring.forget();
   }
 
   /** A stop has come: what fails from now on is not the keys' failure. */

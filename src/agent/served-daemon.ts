@@ -1,7 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorCode, errorText } from '../errors.ts';
 import { certificatePem } from '../keyfile/pem.ts';
-import type { CloseReason, DaemonSignal, ManagementClient, Notification, Relay } from '../management/index.ts';
+import type {
+  CloseReason,
+  DaemonSignal,
+  ManagementClient,
+  Notification,
+  Relay,
+  StateEntry,
+} from '../management/index.ts';
 import { answer, type AnswerOptions, type Outcome, type RawRequest } from './answer.ts';
 import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
 import { Latest } from './latest.ts';
@@ -12,6 +19,7 @@ import { unlessAborted } from '../promises.ts';
 
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {
+  readonly admit?: AnswerOptions['admit'];
   readonly key: () => Promise<OpenedKey>;
   readonly deadline: number;
   readonly relay?: Relay | undefined;
@@ -42,6 +50,10 @@ const ACKNOWLEDGED_WITHIN = 10_000;
 const FRUITLESS_PATIENCE = 5_000;
 /** Milliseconds in which a person at a client of the relay may answer, before a word is said. */
 const RELAY_PATIENCE = 15_000;
+/** Milliseconds after which a daemon is asked for its state that neither was held nor wanted anything signed. */
+const STATE_PATIENCE = 10_000;
+/** Milliseconds that it has for telling it: at once, if it is not busy. What is sent next waits that long. */
+const STATE_TIMEOUT = 2_000;
 /** Notifications of one connection that are taken in one turn of the event loop: then the others have theirs. */
 const NOTIFICATIONS_A_TURN = 64;
 
@@ -62,6 +74,8 @@ export class ServedDaemon {
   /** What waits for the key. */
   readonly #waitsForKey = new Set<HeldKind>();
   #releases = 0;
+  #isFollowed = false;
+  #knowsState = false;
   /** The daemon waits for an answer that we don't have. */
   readonly #question: Trouble;
   readonly #fruitless: Trouble;
@@ -92,6 +106,9 @@ export class ServedDaemon {
     relay?.attach(client, () => {
       this.#question.clear();
     });
+    const callOff = this.#options.clock.after(STATE_PATIENCE, () => {
+      this.#follow();
+    });
     try {
       let taken = 0;
       for await (const notification of client) {
@@ -102,6 +119,7 @@ export class ServedDaemon {
     } catch {
       // a daemon that broke the protocol: `closed` says how
     }
+    callOff();
     signal.removeEventListener('abort', stop);
     const reason = await client.closed;
     await this.#idle();
@@ -161,9 +179,34 @@ export class ServedDaemon {
       case 'FATAL':
         emit({ type: 'daemon-ended', text: notification.text });
         return;
+      case 'STATE':
+        this.#tellState(notification);
+        return;
       default:
     }
     emit({ type: 'notification', notification: notification.type });
+  }
+
+  /**
+   * Has the daemon tell its state from now on, and what it is. Once a connection, when the daemon has what it waited for: what
+   * comes next may wait for the reply. Behind a relay it is its clients' to ask, and what they have asked for is heard.
+   */
+  #follow(): void {
+    const { relay, signal } = this.#options;
+    if (this.#isFollowed || this.#isGone || relay !== undefined) return;
+    this.#isFollowed = true;
+    this.#client.stateHistory(1, { follow: true, signal, timeout: STATE_TIMEOUT }).then(
+      ([state]) => {
+        // the daemon's next one may have come behind the reply and be known first
+        if (state && !this.#isGone && !this.#knowsState) this.#tellState(state);
+      },
+      () => undefined, // it is only for people to see
+    );
+  }
+
+  #tellState({ name, detail, time }: StateEntry): void {
+    this.#knowsState = true;
+    this.#options.emit({ type: 'daemon-state', state: name, detail, since: time * 1000 });
   }
 
   /**
@@ -205,11 +248,11 @@ export class ServedDaemon {
   }
 
   #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
-    const { key, deadline, clock, emit } = this.#options;
+    const { admit, key, deadline, clock, emit } = this.#options;
     const onSlow: AnswerOptions['onSlow'] = (about) => {
       emit({ type: 'request-slow', ...about });
     };
-    return answer(request, { key, deadline, wanted, clock, onSlow });
+    return answer(request, { admit, key, deadline, wanted, clock, onSlow });
   }
 
   /** Writes the answer at once; settles when it is acknowledged, or when nobody cares any more. Never throws. */
@@ -223,6 +266,7 @@ export class ServedDaemon {
     try {
       if (type === 'RSA_SIGN') await this.#client.rsaSig(signature, options);
       else await this.#client.pkSig(signature, options);
+      this.#follow();
     } catch (error) {
       if (errorCode(error) !== 'ERR_MANAGEMENT_COMMAND') {
         this.#failed(type, error, signal);
@@ -262,6 +306,7 @@ export class ServedDaemon {
     this.#releases += 1;
     await this.#client.holdRelease({ signal });
     emit({ type: 'hold-released' });
+    this.#follow();
   }
 
   #tellFruitless(): void {

@@ -26,6 +26,8 @@ import { type Clock } from '../clock.ts';
 
 /** One OpenVPN daemon to serve, with all that serving it takes. */
 export interface TunnelOptions {
+  /** Whether anything is signed now. @throws AgentError why not */
+  readonly admit?: (() => void) | undefined;
   readonly address: ManagementAddress;
   /** The daemon connects to us (`--management-client`). */
   readonly listen: boolean;

@@ -18,6 +18,12 @@ const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_CONFIG_NOT_FOUND: EXIT.absent,
   ERR_STATE_DIRECTORY: EXIT.usage,
   ERR_ABORTED: EXIT.failed,
+  ERR_LOCKED: EXIT.failed,
+  // no agent that could be asked
+  ERR_CONTROL_CONNECT: EXIT.absent,
+  ERR_CONTROL_PROTOCOL: EXIT.failed,
+  ERR_CONTROL_BUSY: EXIT.failed,
+  ERR_PASSPHRASE_INCORRECT: EXIT.pin,
   ERR_REQUEST_BASE64: EXIT.failed,
   ERR_REQUEST_EMPTY: EXIT.failed,
   ERR_REQUEST_TRUNCATED: EXIT.failed,

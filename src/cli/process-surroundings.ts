@@ -1,3 +1,4 @@
+import type { AgentEvent } from '../agent/events.ts';
 import type { Surroundings } from '../agent/surroundings.ts';
 import { SYSTEM_CLOCK } from '../clock.ts';
 import { NETWORK } from '../agent/tunnel.ts';
@@ -6,12 +7,24 @@ import type { Spawn } from '../pkcs11/index.ts';
 import { complain, soonOnStderr, type Logger } from './standard-streams.ts';
 import { terminal } from './terminal.ts';
 
-/** This process, as the agent sees it. Its events become lines of `log`. @param spawn default: node:child_process */
-export function processSurroundings(log: Logger, spawn?: Spawn): Surroundings {
+/**
+ * This process, as the agent sees it. Its events become lines of `log`.
+ * @param spawn default: node:child_process
+ * @param hear told of all events, too
+ */
+export function processSurroundings(
+  log: Logger,
+  spawn?: Spawn,
+  hear: (event: AgentEvent) => void = () => undefined,
+): Surroundings {
+  const write = logEvents({ log, now: () => SYSTEM_CLOCK.now(), soon: soonOnStderr });
   return {
     clock: SYSTEM_CLOCK,
     network: NETWORK,
-    emit: logEvents({ log, now: () => SYSTEM_CLOCK.now(), soon: soonOnStderr }),
+    emit: (event) => {
+      hear(event);
+      write(event);
+    },
     pid: process.pid,
     uid: process.geteuid?.(),
     environment: process.env,

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { AgentError, errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
 import { RELAY_RIGHTS } from '../management/index.ts';
@@ -13,12 +12,10 @@ import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
+import type { ControlPlace, LockFlags, StatusFlags } from './control-commands.ts';
 import { leaveDeadTerminals } from './signals.ts';
 import { complain, flushStderr, isLogPretty, logDetail, logFatal, print, writeStderr } from './standard-streams.ts';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+import { version } from './version.ts';
 
 function seconds(text: string): number {
   const value = Number(text);
@@ -155,7 +152,14 @@ withKeyOptions(
       .option(
         '--config <file>',
         'take keys, tunnels and all else from a TOML file and the folder FILE.d; read anew on SIGHUP',
-      ),
+      )
+      .option(
+        '--control <path>',
+        'where pksigd status and its like reach this agent (default: in $RUNTIME_DIRECTORY, or XDG); none for nowhere',
+      )
+      .option('--control-group <group>', 'let this group use it too: a name or a number')
+      .option('--metrics <address...>', 'serve metrics and health over HTTP: 127.0.0.1 PORT, or PATH unix')
+      .option('--metrics-group <group>', 'let this group use their unix socket: a name or a number'),
   ),
   'info',
 ).action(async (flags: RunFlags, command: Command) => {
@@ -224,6 +228,59 @@ program
   .action(async (command: string[], flags: ManagementFlags) => {
     const { managementCommand } = await import('./management-command.ts');
     await managementCommand(command, flags);
+  });
+
+function controlCommand(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option(
+      '--control <path>',
+      "the agent's control socket, as its own --control names it (default: of the only agent)",
+    );
+}
+
+controlCommand('status', 'show tunnels, keys, tokens, modules and relay clients of an agent that runs')
+  .option('--json', 'print one JSON document')
+  .option('--watch', 'go on, every two seconds; with --json a document a line')
+  .action(async (flags: StatusFlags) => {
+    const { statusCommand } = await import('./control-commands.ts');
+    await statusCommand(flags);
+  });
+
+controlCommand('forget', 'have an agent let go of PINs and log out of tokens, until the next use').action(
+  async (flags: ControlPlace) => {
+    const { forgetCommand } = await import('./control-commands.ts');
+    await forgetCommand(flags);
+  },
+);
+
+controlCommand('reload', 'have an agent read its configuration file anew, and say what became of it').action(
+  async (flags: ControlPlace) => {
+    const { reloadCommand } = await import('./control-commands.ts');
+    await reloadCommand(flags);
+  },
+);
+
+function passphraseOption(): Option {
+  return new Option(
+    '--passphrase-source <source>',
+    'where the passphrase for unlocking comes from: a file, credential:NAME, command:COMMAND, prompt',
+  );
+}
+
+controlCommand('lock', 'have an agent refuse every request until it is unlocked')
+  .addOption(passphraseOption())
+  .action(async (flags: LockFlags) => {
+    const { lockCommand } = await import('./control-commands.ts');
+    await lockCommand(flags);
+  });
+
+controlCommand('unlock', 'have an agent answer requests again')
+  .addOption(passphraseOption())
+  .action(async (flags: LockFlags) => {
+    const { unlockCommand } = await import('./control-commands.ts');
+    await unlockCommand(flags);
   });
 
 const configuration = program.command('config').description('look at a configuration file of run');

@@ -12,6 +12,8 @@ import { commandLineHint, configurationHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
 import { type Notifier, notifierOf } from './notifier.ts';
 import { catchTheRest } from './last-net.ts';
+import type { MonitorFlags } from './monitor-flags.ts';
+import { Monitors } from './monitors.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import type { Reloader } from './reload.ts';
 import type { ServiceVariables } from './service-variables.ts';
@@ -20,7 +22,7 @@ import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
 import { StatusText } from '../telemetry/status-text.ts';
 import { tellStartCheck } from './start-check.ts';
 
-export interface RunFlags extends TunnelFlags {
+export interface RunFlags extends TunnelFlags, MonitorFlags {
   readonly config?: string;
   readonly logLevel: LogLevel;
 }
@@ -32,12 +34,13 @@ const BESIDE_CONFIG = new Set(['--config', '--log-level']);
 interface Start {
   readonly settings: Settings;
   readonly logLevel: LogLevel;
+  readonly monitor: MonitorFlags;
 }
 
 /** What `run` is to do. @param given the options that were given */
 async function startOf(flags: RunFlags, given: readonly string[]): Promise<Start> {
   const { config, logLevel } = flags;
-  if (config === undefined) return { settings: await settingsOf(flags), logLevel };
+  if (config === undefined) return { settings: await settingsOf(flags), logLevel, monitor: flags };
   const others = given.filter((option) => !BESIDE_CONFIG.has(option));
   if (others.length > 0) {
     throw new AgentError('ERR_USAGE', `--config says all that ${others.join(', ')} would`, {
@@ -45,8 +48,13 @@ async function startOf(flags: RunFlags, given: readonly string[]): Promise<Start
     });
   }
   const { readConfiguration } = await import('../config/file/configuration.ts');
-  const configuration = await readConfiguration(config);
-  return given.includes('--log-level') ? { ...configuration, logLevel } : configuration;
+  const { settings, document, ...configuration } = await readConfiguration(config);
+  const { control, 'control-group': controlGroup, metrics, 'metrics-group': metricsGroup } = document.agent;
+  return {
+    settings,
+    logLevel: given.includes('--log-level') ? logLevel : configuration.logLevel,
+    monitor: { control, controlGroup, metrics, metricsGroup },
+  };
 }
 
 /** Tells of tunnels what `check` says of their set-ups. */
@@ -96,18 +104,20 @@ async function reloaderOf(
 interface Watched {
   readonly surroundings: Surroundings;
   readonly notifier: Notifier | undefined;
+  readonly monitors: Monitors;
   /** How many tunnels there are to be. */
   readonly expect: (tunnels: number) => void;
 }
 
 function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariables): Watched {
-  const surroundings = processSurroundings(log, spawn);
+  const monitors = new Monitors(log);
+  const surroundings = processSurroundings(log, spawn, monitors.hear);
   const { clock, environment, emit } = surroundings;
   const warn = (text: string): void => {
     emit({ type: 'warning', text });
   };
   const notifier = notifierOf(service, { clock, environment, warn });
-  if (!notifier) return { surroundings, notifier, expect: () => undefined };
+  if (!notifier) return { surroundings, notifier, monitors, expect: () => undefined };
   const status = new StatusText();
   const both: Emit = (event) => {
     emit(event);
@@ -117,7 +127,7 @@ function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariable
     status.tunnels = tunnels;
     notifier.status(status.text);
   };
-  return { surroundings: { ...surroundings, emit: both }, notifier, expect };
+  return { surroundings: { ...surroundings, emit: both }, notifier, monitors, expect };
 }
 
 /**
@@ -133,7 +143,7 @@ export async function runCommand(
 ): Promise<void> {
   const log = stderrLog(flags.logLevel);
   const around = watched(log, spawn, service);
-  const { notifier } = around;
+  const { notifier, monitors } = around;
   try {
     await run(flags, given, log, around);
     notifier?.stopping();
@@ -141,6 +151,7 @@ export async function runCommand(
     notifier?.stopping(errorText(error));
     throw error;
   } finally {
+    await monitors[Symbol.asyncDispose]();
     await notifier?.told();
   }
 }
@@ -149,7 +160,7 @@ async function run(
   flags: RunFlags,
   given: readonly string[],
   log: Logger,
-  { surroundings, notifier, expect }: Watched,
+  { surroundings, notifier, monitors, expect }: Watched,
 ): Promise<void> {
   const { emit } = surroundings;
   // what SIGHUP asks for while the file is read the first time is done after it
@@ -158,8 +169,8 @@ async function run(
   if (reloader) explainBy(configurationHint);
   const stop = new AbortController();
   stop.signal.addEventListener('abort', () => notifier?.stopping(), { once: true });
-  handleSignals(stop, log, reloader?.ask);
-  const { settings, logLevel } = await startOf(flags, given);
+  handleSignals(stop, log, monitors.report, reloader?.ask);
+  const { settings, logLevel, monitor } = await startOf(flags, given);
   log.level = logLevel;
   expect(Object.keys(settings.tunnels).length);
   catchTheRest(log, (error) => {
@@ -168,12 +179,15 @@ async function run(
   });
   await forbidCoreDumps();
   try {
+    // before the agent: a port that is in use must not cost a PIN's try
+    await monitors.serveMetrics(monitor);
     await using agent = await Agent.open(settings, surroundings, stop.signal);
     tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined);
     void agent.served().then((isServed) => {
       if (isServed) notifier?.ready();
     });
     reloader?.serve(agent);
+    await monitors.listen(monitor, agent, reloader);
     await agent.ended();
     // a configuration without tunnels may get some
     while (reloader && !stop.signal.aborted) {

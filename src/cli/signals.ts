@@ -59,9 +59,9 @@ export function leaveDeadTerminals(): void {
  * What signals do to `run`: the first SIGINT or SIGTERM gives up a prompt and aborts `stop`, a second one of the two ends
  * the process as if nobody caught it, but for the sockets' files, which go. The end of the terminal that the log goes to
  * (SIGHUP) does as the first. Any other SIGHUP calls `reload`; without it, it is a line of the log, as the signals are that
- * mean nothing.
+ * mean nothing. SIGUSR1, which is caught since the process began so that it opens no debugger, calls `report`.
  */
-export function handleSignals(stop: AbortController, log: Logger, reload?: () => void): void {
+export function handleSignals(stop: AbortController, log: Logger, report: () => void, reload?: () => void): void {
   const hadTerminal = isatty(STDERR) || hasHungUp(STDERR);
   const begin = (name: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
@@ -93,5 +93,8 @@ export function handleSignals(stop: AbortController, log: Logger, reload?: () =>
   });
   // one that came before now was not heard
   lookAtTerminal();
-  for (const name of MEANINGLESS_SIGNALS) if (name !== 'SIGHUP' || !reload) logMeaningless(name, log);
+  process.on('SIGUSR1', report);
+  for (const name of MEANINGLESS_SIGNALS) {
+    if (name !== 'SIGUSR1' && (name !== 'SIGHUP' || !reload)) logMeaningless(name, log);
+  }
 }

@@ -65,6 +65,11 @@ const stderr: LineSink = new LineSink({
   },
 });
 
+/** Lines that could not be written so far. */
+export function lostLines(): number {
+  return stderr.lostSoFar;
+}
+
 let putOff: (() => void)[] = [];
 let soon: NodeJS.Immediate | undefined;
 

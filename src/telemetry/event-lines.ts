@@ -6,13 +6,16 @@ import { logAsOf } from './log.ts';
 import { TROUBLE_OVER, TROUBLE_TEXTS } from './trouble-lines.ts';
 
 type EventOf<Type extends AgentEvent['type']> = Extract<AgentEvent, { readonly type: Type }>;
-/** How an event becomes a line; `fields` are all that it has but its type. */
-type Writer<Type extends AgentEvent['type']> = (event: EventOf<Type>, fields: object) => Line;
+/** How an event becomes a line, if it does; `fields` are all that it has but its type. */
+type Writer<Type extends AgentEvent['type']> = (event: EventOf<Type>, fields: object) => Line | undefined;
 
 /** A line with all of an event's fields. */
 const say =
   (level: Level, text: string) =>
   (_: unknown, fields: object): Line => ({ level, fields, text });
+
+/** For those that only status and metrics want. */
+const silent = (): undefined => undefined;
 
 function outcomeLine(outcome: Outcome, tunnel: string): Line {
   const { key, scheme, durationMs } = outcome;
@@ -34,7 +37,8 @@ function outcomeLine(outcome: Outcome, tunnel: string): Line {
   }
 }
 
-function hostLine({ type, ...fields }: ModuleHostEvent): Line {
+function hostLine({ type, ...fields }: ModuleHostEvent): Line | undefined {
+  if (type === 'signed') return undefined; // its request has a line
   if (type === 'output') {
     if ('text' in fields) return { level: 'info', fields, text: 'module output' };
     return { level: 'debug', fields, text: 'the module prints something: --module-output logs it, a PIN too' };
@@ -45,6 +49,8 @@ function hostLine({ type, ...fields }: ModuleHostEvent): Line {
 
 /** The line of each event. Texts and fields are read by people and programs: they stay. */
 const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
+  'tunnel-opened': silent,
+  'tunnel-closed': silent,
   'tunnel-listening': say('info', 'listening for the daemon'),
   'tunnel-reachable': ({ by, tunnel }) => ({
     level: 'warn',
@@ -66,6 +72,11 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     level: isFailure ? 'error' : 'info',
     fields: { tunnel, reason },
     text: 'disconnected from the daemon',
+  }),
+  'daemon-state': ({ tunnel, state, detail }) => ({
+    level: 'debug',
+    fields: { tunnel, state, ...(detail !== undefined && { detail }) },
+    text: "the daemon's state",
   }),
   'daemon-ended': say('error', 'the daemon ended'),
   'daemon-held': say('debug', 'the daemon is held'),
@@ -120,10 +131,12 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   }),
 
   'key-ready': say('info', 'key ready'),
+  'key-state': silent,
   'key-given-up': say('debug', 'the key was given up'),
   recovering: say('warn', 'the token failed: trying to recover'),
   lost: say('error', 'the token is away'),
   found: say('info', 'the token is back'),
+  'token-state': silent,
   'pin-count-low': say('warn', 'a wrong PIN was entered since the last login: few tries are left'),
   'pin-wait': say('warn', 'waiting for another login with this PIN to end'),
   'pin-record-failed': say('error', 'what the token said of the PIN could not be written down'),
@@ -151,6 +164,7 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     'warn',
     "the log gets what the module prints, and some print PINs: don't leave --module-output on",
   ),
+  'settings-applied': silent,
   reloaded: ({ added, changed, removed }, fields) => ({
     level: 'info',
     fields,
@@ -160,6 +174,9 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'nothing-to-serve': say('warn', 'there is no tunnel to serve: waiting for a configuration that has one'),
   'configuration-fault': ({ text }) => ({ level: 'error', fields: {}, text }),
   'key-kept': say('error', 'the key stays as it is: what it is to be can not be opened'),
+  'pins-forgotten': say('warn', 'told to forget: PINs are gone, tokens are logged out until the next use'),
+  'agent-locked': say('warn', 'locked: every request is refused'),
+  'agent-unlocked': say('warn', 'unlocked: requests are signed again'),
   'setup-checked': ({ tunnel, outcome, what, detail, hint, code }) => ({
     level: outcome === 'fail' ? 'error' : outcome === 'warn' ? 'warn' : 'debug',
     fields: { ...(tunnel !== undefined && { tunnel }), ...(code !== undefined && { code }) },
@@ -172,11 +189,11 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   }),
 };
 
-/** The line of an event. */
-export function eventLine(event: AgentEvent): Line {
+/** The line of an event; undefined if it has none. */
+export function eventLine(event: AgentEvent): Line | undefined {
   const { type, ...fields } = event;
   // the table has a writer for just this type: TypeScript can't follow that through a union
-  return (LINES[type] as (event: AgentEvent, fields: object) => Line)(event, fields);
+  return (LINES[type] as (event: AgentEvent, fields: object) => Line | undefined)(event, fields);
 }
 
 function atOnce(write: () => void): void {
@@ -202,7 +219,9 @@ export function logEvents({ log, now, soon = atOnce }: EventLogOptions): (event:
     if (event.type === 'request-done' && event.outcome.outcome === 'signed') {
       const time = Date.now();
       soon(() => {
-        const { level, fields, text } = eventLine(event);
+        const line = eventLine(event);
+        if (!line) return;
+        const { level, fields, text } = line;
         logAsOf(time, () => {
           log[level](fields, text);
         });
@@ -210,6 +229,7 @@ export function logEvents({ log, now, soon = atOnce }: EventLogOptions): (event:
       return;
     }
     const line = eventLine(event);
+    if (!line) return;
     if (!('tunnel' in event)) {
       log[line.level](line.fields, line.text);
       return;

@@ -16,6 +16,8 @@ interface Entry {
   bytes: Uint8Array;
   /** What is lost with it: itself, or the lines that it tells of. */
   readonly lines: number;
+  /** It tells of lines that were lost before. */
+  readonly tells: boolean;
   isBegun: boolean;
 }
 
@@ -34,6 +36,7 @@ export class LineSink {
   #entries: Entry[] = [];
   #size = 0;
   #lost = 0;
+  #lostSoFar = 0;
   /** The last line was cut off: the next one must not be glued to it. */
   #isTorn = false;
   #timer: NodeJS.Timeout | undefined;
@@ -41,6 +44,11 @@ export class LineSink {
   constructor(options: LineSinkOptions) {
     this.#options = options;
     this.#limit = options.limit ?? LIMIT;
+  }
+
+  /** Lines that were lost since the beginning. */
+  get lostSoFar(): number {
+    return this.#lostSoFar;
   }
 
   /** Does anything still wait for room? */
@@ -53,10 +61,11 @@ export class LineSink {
     const bytes = Buffer.from(line, 'utf8');
     if (this.#size + bytes.length > this.#limit) {
       this.#lost += 1;
+      this.#lostSoFar += 1;
       return;
     }
     this.#tellOfLost();
-    this.#push(bytes, 1);
+    this.#push(bytes, 1, false);
     this.drain();
   }
 
@@ -86,7 +95,10 @@ export class LineSink {
       return;
     }
     this.#isTorn ||= this.#entries[0]?.isBegun === true;
-    for (const { lines } of this.#entries) this.#lost += lines;
+    for (const { lines, tells } of this.#entries) {
+      this.#lost += lines;
+      if (!tells) this.#lostSoFar += lines;
+    }
     this.#entries = [];
     this.#size = 0;
     this.#tryAgain(LATER);
@@ -104,13 +116,13 @@ export class LineSink {
     if (this.#lost === 0) return;
     const lost = this.#lost;
     this.#lost = 0;
-    this.#push(Buffer.from(this.#options.lostLine(lost), 'utf8'), lost);
+    this.#push(Buffer.from(this.#options.lostLine(lost), 'utf8'), lost, true);
   }
 
-  #push(bytes: Uint8Array, lines: number): void {
+  #push(bytes: Uint8Array, lines: number, tells: boolean): void {
     const whole = this.#isTorn ? Buffer.concat([Buffer.from('\n'), bytes]) : bytes;
     this.#isTorn = false;
-    this.#entries.push({ bytes: whole, lines, isBegun: false });
+    this.#entries.push({ bytes: whole, lines, tells, isBegun: false });
     this.#size += whole.length;
   }
 }

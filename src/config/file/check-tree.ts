@@ -6,7 +6,8 @@ import { absoluteSource } from '../secret-source.ts';
 import type { Fault, Place } from './fault.ts';
 import { didYouMean, nearest } from './nearest.ts';
 import type { Document } from './document.ts';
-import { NAME_TAKES, type PathKind, type Schema, SECTIONS } from './schema.ts';
+import type { PathKind, Schema } from './schema-types.ts';
+import { NAME_TAKES, SECTIONS } from './schema.ts';
 import { aboutOf, choicesOf, namedOf, settingsOf } from './schema-parts.ts';
 import { type Table, type Tree, valueOf } from './toml-tree.ts';
 
@@ -23,6 +24,7 @@ export interface Checked<Value> {
 export interface CheckedTree {
   readonly log: Checked<Document['log']>;
   readonly state: Checked<Document['state']>;
+  readonly agent: Checked<Document['agent']>;
   readonly token: Checked<Document['token']>;
   readonly key: ReadonlyMap<string, Checked<Document['key'][string]>>;
   readonly tunnel: ReadonlyMap<string, Checked<Document['tunnel'][string]>>;
@@ -170,13 +172,14 @@ export function checkTree(root: Table, faults: Fault[]): CheckedTree {
     const message = tree.kind === 'leaf' ? unknownTopKey(name) : `unknown section '${name}'${didYouMean(name, names)}`;
     faults.push({ place, message });
   }
-  const section = <Name extends 'log' | 'state' | 'token'>(name: Name): Checked<Document[Name]> => {
+  const section = <Name extends 'log' | 'state' | 'agent' | 'token'>(name: Name): Checked<Document[Name]> => {
     const table = asTable(root.entries.get(name)?.tree, root.place, name, faults);
     return checkSection(SECTIONS[name], name, table, faults);
   };
   return {
     log: section('log'),
     state: section('state'),
+    agent: section('agent'),
     token: section('token'),
     key: checkNamed('key', root.entries.get('key')?.tree, root, faults),
     tunnel: checkNamed('tunnel', root.entries.get('tunnel')?.tree, root, faults),

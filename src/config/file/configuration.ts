@@ -232,14 +232,16 @@ export async function readConfiguration(given: string): Promise<Configuration> {
   const checked = checkTree(tree, faults);
   const builder = new SettingsBuilder(checked, isWhole ? faults : []);
   const settings = await builder.build();
-  const { log, state, token } = checked;
-  if (faults.length > 0 || !log.whole || !state.whole || !token.whole) throw new ConfigurationError(path, faults);
+  const { log, state, agent, token } = checked;
+  if (faults.length > 0 || !log.whole || !state.whole || !agent.whole || !token.whole)
+    throw new ConfigurationError(path, faults);
   return {
     path,
     files,
     document: {
       log: log.whole,
       state: state.whole,
+      agent: agent.whole,
       token: token.whole,
       key: sectionsOf(checked.key),
       tunnel: sectionsOf(checked.tunnel),

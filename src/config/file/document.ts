@@ -12,6 +12,14 @@ export interface StateSection {
   readonly directory?: string | undefined;
 }
 
+export interface AgentSection {
+  /** A path, or `none`. */
+  readonly control?: string | undefined;
+  readonly 'control-group'?: string | undefined;
+  readonly metrics?: readonly string[] | undefined;
+  readonly 'metrics-group'?: string | undefined;
+}
+
 export interface TokenSection {
   readonly 'pin-source'?: string | undefined;
   readonly 'allow-pin-command': boolean;
@@ -52,6 +60,7 @@ export interface TunnelSection {
 export interface Document {
   readonly log: LogSection;
   readonly state: StateSection;
+  readonly agent: AgentSection;
   readonly token: TokenSection;
   /** By their names. */
   readonly key: Readonly<Record<string, KeySection>>;

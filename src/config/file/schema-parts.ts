@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { About, Schema } from './schema.ts';
+import type { About, Schema } from './schema-types.ts';
 
 /** What a checker is made of, as far as walking it takes. */
 interface Parts {

@@ -2,32 +2,9 @@ import * as v from 'valibot';
 import { LOG_LEVELS } from '../../log-level.ts';
 import { readWords, RELAY_RIGHTS } from '../../management/index.ts';
 import { TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
+import { AGENT } from './agent-schema.ts';
 import type { Document, KeySection, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
-
-/** A checker of the schema library, for values of one type. */
-export type Schema<Output = unknown> = v.GenericSchema<unknown, Output>;
-
-/** How a relative path counts from the folder of the file that it stands in: what of the value is a path. */
-export type PathKind =
-  | 'path'
-  /** A KEY or CERT, of which those without a scheme are paths. */
-  | 'key'
-  /** A source of a secret, of which those without a scheme, and `file:`, are paths. */
-  | 'source'
-  /** ADDRESS PORT|unix [PASSWORD-FILE]. */
-  | 'words';
-
-/** What is told of a setting: in errors, and in docs/CONFIGURATION.md, which is made of this file. */
-export interface About {
-  /** What values it takes, as in `'deadline' takes …`. */
-  readonly takes: string;
-  readonly text: string;
-  /** The option of `pksigd run` that says the same. */
-  readonly option?: string;
-  readonly path?: PathKind;
-  /** Where the default is no value of its own: what holds then. */
-  readonly without?: string;
-}
+import type { About, Schema } from './schema-types.ts';
 
 function setting<const Schema extends v.GenericSchema>(about: About, schema: Schema) {
   return v.pipe(schema, v.metadata({ ...about }));
@@ -371,6 +348,7 @@ export const NAME_TAKES = 'letters, digits, and . _ @ - behind the first of them
 export const SECTIONS: { readonly [Name in keyof Document]: Schema } = {
   log: LOG satisfies Schema<LogSection>,
   state: STATE satisfies Schema<StateSection>,
+  agent: AGENT,
   token: TOKEN satisfies Schema<TokenSection>,
   key: v.record(NAME, KEY satisfies Schema<KeySection>),
   tunnel: v.record(NAME, TUNNEL satisfies Schema<TunnelSection>),

@@ -1,6 +1,7 @@
 import { quoteWord } from '../../management/index.ts';
 import type { Document } from './document.ts';
-import { type Schema, SECTIONS } from './schema.ts';
+import type { Schema } from './schema-types.ts';
+import { SECTIONS } from './schema.ts';
 import { aboutOf, namedOf, settingsOf } from './schema-parts.ts';
 
 /** A string of TOML, in the quotes that it needs. */

@@ -20,6 +20,9 @@ interface PendingCall {
   readonly frame?: Buffer;
   /** Told when the token accepted the PIN in the middle of the call. */
   readonly onLogin?: (() => void) | undefined;
+  /** When it came, and when the module began with it. */
+  readonly since: number;
+  begun: number;
   readonly resolve: (reply: { result: unknown; payload: Buffer }) => void;
   readonly reject: (error: Error) => void;
 }
@@ -44,7 +47,15 @@ export class ModuleHost implements Module {
   readonly #decoder = new FrameDecoder();
   /** Calls that were not answered: the one under way, and those that wait behind it. The host answers its own start as call 0. */
   readonly #pending: PendingCall[] = [
-    { id: 0, call: 'start', deadline: START_DEADLINE, resolve: () => undefined, reject: () => undefined },
+    {
+      id: 0,
+      call: 'start',
+      deadline: START_DEADLINE,
+      since: 0,
+      begun: 0,
+      resolve: () => undefined,
+      reject: () => undefined,
+    },
   ];
   #nextId = 1;
   #stopTimer: () => void = () => undefined;
@@ -180,7 +191,7 @@ export class ModuleHost implements Module {
         reject(givenUp(call, signal));
       };
       const pending: PendingCall = {
-        ...{ id, call, deadline, frame, onLogin },
+        ...{ id, call, deadline, frame, onLogin, since: this.#now(), begun: 0 },
         resolve: (reply) => {
           signal?.removeEventListener('abort', onAbort);
           resolve(reply);
@@ -199,7 +210,10 @@ export class ModuleHost implements Module {
   /** Hands the oldest call to the module. The others wait here, where they can be given up. */
   #begin(): void {
     this.#watch();
-    const frame = this.#pending[0]?.frame;
+    const [oldest] = this.#pending;
+    if (!oldest) return;
+    oldest.begun = this.#now();
+    const { frame } = oldest;
     if (frame) this.#process?.requests.write(frame, () => frame.fill(0)); // it may have been a PIN
   }
 
@@ -237,6 +251,7 @@ export class ModuleHost implements Module {
           throw new AgentError('ERR_MODULE_DIED', `reply ${reply.id} from the module host was not expected`);
         }
         this.#pending.shift();
+        if (pending.call === 'sign') this.#tellTime(pending);
         if ('failure' in reply) pending.reject(hostFailure(reply.failure, this.modulePath));
         else pending.resolve({ result: reply.result, payload });
         this.#begin();
@@ -244,6 +259,16 @@ export class ModuleHost implements Module {
     } catch {
       this.#kill('sent garbage and was killed');
     }
+  }
+
+  #now(): number {
+    return (this.#options.clock ?? SYSTEM_CLOCK).now();
+  }
+
+  #tellTime({ since, begun }: PendingCall): void {
+    const { modulePath } = this;
+    const [waitedMs, durationMs] = [begun - since, this.#now() - begun];
+    this.#options.onEvent?.({ type: 'signed', modulePath, waitedMs, durationMs, queued: this.#pending.length });
   }
 
   #end(reason: string, { error, expected = false }: { error?: AgentError; expected?: boolean } = {}): void {

@@ -73,6 +73,12 @@ export class ModuleHosts implements Modules, AsyncDisposable {
     }
   }
 
+  /** Ends those that have nothing to do, with all that their modules remember: the next call starts a new one. */
+  async endIdle(): Promise<void> {
+    const idle = [...this.#entries.values()].filter(({ host }) => host.isAlive && host.pending === 0);
+    await Promise.all(idle.map(({ host }) => host.stop()));
+  }
+
   /** Ends them all, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;

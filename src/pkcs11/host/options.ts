@@ -32,5 +32,14 @@ export type ModuleHostEvent =
       /** It was told to. */
       readonly expected: boolean;
     }
+  /** It answered a call to sign: how long that waited for its turn, and how long the module took. */
+  | {
+      readonly type: 'signed';
+      readonly modulePath: string;
+      readonly waitedMs: number;
+      readonly durationMs: number;
+      /** Calls that waited behind it. */
+      readonly queued: number;
+    }
   /** The first bytes that the module prints; with `showOutput` each line, in `text`. */
   | { readonly type: 'output'; readonly modulePath: string; readonly text?: string };

@@ -15,7 +15,7 @@ import { pinState } from './pin-state.ts';
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
   /**
-   * Gets the PIN.
+   * Gets the PIN, as a {@link Secret} of its own, which is zeroed when it is forgotten.
    * @param token the token's label, for a prompt
    * @param again the token refused what came last time: get it anew without troubling a person, or reject
    */
@@ -42,6 +42,9 @@ interface TokenPin {
   isAccepted: boolean;
   /** The token accepted it for a signature: the next one need not be written down. */
   signs: boolean;
+  /** Logins under way, and what is to be zeroed behind them. */
+  users: number;
+  forgotten: Secret[];
 }
 
 /**
@@ -65,6 +68,10 @@ export class Pin {
    *   ERR_PIN_UNSETTLED: an {@link UnsettledLogin} that may be tried once more or not; ERR_STATE_DIRECTORY
    */
   async login(host: Module, session: string, token: TokenInfo): Promise<void> {
+    await this.#using(token, () => this.#login(host, session, token));
+  }
+
+  async #login(host: Module, session: string, token: TokenInfo): Promise<void> {
     const secret = await this.#ready(token);
     await this.#try(host, token, secret, 'session', sendTo(host, session, token, secret));
   }
@@ -86,8 +93,10 @@ export class Pin {
     if (!isAccepted || !secret) {
       throw new AgentError('ERR_PIN_REQUIRED', `token '${token.label}' has not accepted a PIN before`);
     }
-    const pin = await secret;
-    await this.#try(host, token, pin, 'session', sendTo(host, session, token, pin), checkNoTroubles);
+    await this.#using(token, async () => {
+      const pin = await secret;
+      await this.#try(host, token, pin, 'session', sendTo(host, session, token, pin), checkNoTroubles);
+    });
   }
 
   /**
@@ -96,6 +105,16 @@ export class Pin {
    * @throws AgentError as `login` does, and what the signature itself threw
    */
   async sign(
+    host: Module,
+    token: TokenInfo,
+    params: HostCalls['sign']['params'],
+    data: Buffer,
+    signal?: AbortSignal,
+  ): Promise<Buffer> {
+    return await this.#using(token, () => this.#sign(host, token, params, data, signal));
+  }
+
+  async #sign(
     host: Module,
     token: TokenInfo,
     params: HostCalls['sign']['params'],
@@ -118,6 +137,38 @@ export class Pin {
     const [signature] = begun;
     if (!signature) throw new TypeError('no login was made');
     return await signature;
+  }
+
+  /**
+   * Lets go of all PINs: the next login gets them from their source again. Those that a token refused stay refused. One that
+   * is about to be sent is zeroed behind that: zeroes would be a wrong PIN.
+   */
+  forget(): void {
+    for (const known of this.#tokens.values()) {
+      const { secret } = known;
+      known.secret = undefined;
+      known.signs = false;
+      known.isAccepted = false;
+      secret?.then(
+        (pin) => {
+          known.forgotten.push(pin);
+          zeroForgotten(known);
+        },
+        () => undefined,
+      );
+    }
+  }
+
+  /** Does what may send the PIN. */
+  async #using<Result>(token: TokenInfo, work: () => Promise<Result>): Promise<Result> {
+    const known = this.#of(token);
+    known.users++;
+    try {
+      return await work();
+    } finally {
+      known.users--;
+      zeroForgotten(known);
+    }
   }
 
   async #ready(token: TokenInfo): Promise<Secret> {
@@ -224,7 +275,7 @@ export class Pin {
 
   #of(token: TokenInfo): TokenPin {
     const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
-    const known = this.#tokens.get(name) ?? { isAccepted: false, signs: false };
+    const known = this.#tokens.get(name) ?? { isAccepted: false, signs: false, users: 0, forgotten: [] };
     this.#tokens.set(name, known);
     return known;
   }
@@ -285,6 +336,10 @@ export class Pin {
       stopWaiting();
     }
   }
+}
+
+function zeroForgotten({ users, forgotten }: TokenPin): void {
+  if (users === 0) for (const secret of forgotten.splice(0)) secret.destroy();
 }
 
 const hasKeypad = (token: TokenInfo): boolean => pinState(token).hasKeypad;

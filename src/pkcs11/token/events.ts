@@ -1,4 +1,5 @@
 import type { PinEvent } from '../pins/events.ts';
+import type { PinState } from '../pins/pin-state.ts';
 import type { RecoveryStep } from './recovery.ts';
 
 /** What happens to a token's session. `token` is the token's label. */
@@ -7,12 +8,20 @@ export type SessionEvent =
   | { readonly type: 'recovering'; readonly token: string; readonly step: RecoveryStep; readonly error: string }
   /** The token went away, or can't be used any more. */
   | { readonly type: 'lost'; readonly token: string; readonly error: string }
-  | { readonly type: 'found'; readonly token: string };
+  | { readonly type: 'found'; readonly token: string }
+  /** What the token says of its PIN, and whether it is logged in to, whenever that changes. */
+  | {
+      readonly type: 'token-state';
+      readonly token: string;
+      readonly pin: PinState['tries'];
+      readonly hasKeypad: boolean;
+      readonly isLoggedIn: boolean;
+    };
 
 /** What happens to a token while the agent runs: for the log, and for those that must act on it. */
 export type TokenEvent = SessionEvent | PinEvent;
 
 /** Whether an event is of the session, which all users of a token share. */
 export function isSessionEvent(event: { readonly type: string }): event is SessionEvent {
-  return event.type === 'recovering' || event.type === 'lost' || event.type === 'found';
+  return ['recovering', 'lost', 'found', 'token-state'].includes(event.type);
 }

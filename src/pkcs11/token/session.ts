@@ -1,13 +1,14 @@
 import { AgentError, errorText } from '../../errors.ts';
 import { onceMore } from '../host/login-outcome.ts';
 import type { Modules } from '../host/module.ts';
+import type { TokenInfo } from '../host/protocol.ts';
 import { pinState } from '../pins/pin-state.ts';
 import type { Pin } from '../pins/pin.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
 import type { ExtraSessions } from './extra-sessions.ts';
 import { openSession, type OpenSession } from './open-session.ts';
-import { closeSession, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
+import { BRIEF, closeSession, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
 import { findToken } from './token.ts';
 
 /** Which token to open, and how. */
@@ -38,6 +39,10 @@ export class TokenSession {
   #running = 0;
   #absence: Absence | undefined;
   #absences = 0;
+  /** What was told last of the token's state. */
+  #told = '';
+  #isResting = false;
+  #mustRest = false;
   #isClosed = false;
 
   constructor(options: TokenSessionOptions) {
@@ -83,6 +88,7 @@ export class TokenSession {
       return await this.#runRecovering(work);
     } finally {
       this.#running--;
+      if (this.#mustRest && this.#running === 0) void this.#rest();
     }
   }
 
@@ -124,6 +130,7 @@ export class TokenSession {
    * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_ABORTED (it was closed)
    */
   async open(): Promise<OpenSession> {
+    this.#isResting = false;
     if (this.#open && this.isOpen) return this.#open;
     this.#checkNotClosed();
     this.#opening ??= onceMore(
@@ -145,6 +152,7 @@ export class TokenSession {
     const host = await modules.get(modulePath);
     const { epoch } = host;
     const token = await findToken(host, identity);
+    this.see(token);
     this.#pin = undefined;
     const open = await openSession(host, token, epoch, async (session) => {
       if (pinState(token).needsLogin) {
@@ -155,8 +163,47 @@ export class TokenSession {
       this.#checkNotClosed();
     });
     this.#open = open;
+    this.see(token);
     this.#find();
     return open;
+  }
+
+  /** Tells the token's state if it is another one than before. */
+  see(token: TokenInfo): void {
+    const { onEvent, label } = this.#options;
+    const { tries, hasKeypad, needsLogin } = pinState(token);
+    const state = { pin: tries, hasKeypad, isLoggedIn: needsLogin && this.isOpen };
+    const text = JSON.stringify(state);
+    if (text === this.#told || this.#isClosed) return;
+    this.#told = text;
+    onEvent({ type: 'token-state', token: label, ...state });
+  }
+
+  /** It was told to rest, and nothing has wanted it since. */
+  get isResting(): boolean {
+    return this.#isResting;
+  }
+
+  /** Logs out and closes the session, as soon as nothing is done in it: the next use opens it anew, which takes the PIN again. */
+  async rest(): Promise<void> {
+    this.#mustRest = true;
+    if (this.#running === 0) await this.#rest();
+  }
+
+  async #rest(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
+    if (this.#running > 0 || !this.#mustRest) return;
+    this.#mustRest = false;
+    const open = this.isOpen ? this.#open : undefined;
+    this.#open = undefined;
+    this.#pin = undefined;
+    // one that is away looks for its token as before: without the PIN there is no login
+    this.#isResting = !this.isAway;
+    await this.#options.extras.end();
+    if (!open) return;
+    this.see(open.token);
+    await open.host.call('logout', { session: open.session }, BRIEF).catch(() => undefined);
+    await closeSession(open).catch(() => undefined);
   }
 
   /** Takes a recovery step: the session has to be opened anew afterwards. Never throws. */

@@ -132,11 +132,23 @@ export class Tokens implements AsyncDisposable {
       },
       onEvent: (event) => {
         onEvent?.(event);
-        for (const user of [...users]) user.tell(event);
+        // what only the owner wants to know is not the users'
+        if (event.type !== 'token-state') for (const user of [...users]) user.tell(event);
       },
     });
     const watch = new TokenWatch(session, clock, () => this.#neighboursOf(session, modulePath));
     return { modulePath, label, session, watch, users };
+  }
+
+  /**
+   * Lets go of all PINs, and logs out of all tokens as soon as nothing is done in them: until the next use.
+   * @returns how many tokens
+   */
+  async forget(): Promise<number> {
+    const tokens = [...this.#used.values()];
+    for (const { users } of tokens) for (const user of users) user.use.pin.forget();
+    await Promise.all(tokens.map(({ session }) => session.rest()));
+    return tokens.length;
   }
 
   #neighboursOf(session: TokenSession, modulePath: string): Neighbours {

@@ -4,7 +4,10 @@ import { BRIEF, MAX_HOST_BYTES, pollStep, type Neighbours } from './recovery.ts'
 import type { TokenSession } from './session.ts';
 
 /** What the watch needs of a session. */
-export type WatchedSession = Pick<TokenSession, 'isInUse' | 'isAway' | 'absences' | 'open' | 'recover' | 'lose'>;
+export type WatchedSession = Pick<
+  TokenSession,
+  'isInUse' | 'isAway' | 'isResting' | 'absences' | 'open' | 'recover' | 'lose' | 'see'
+>;
 
 /** Looks at a token time and again: is it still there, or there again? C_WaitForSlotEvent would block the module host. */
 export class TokenWatch {
@@ -43,7 +46,8 @@ export class TokenWatch {
 
   /** One look. Never rejects. */
   async look(): Promise<void> {
-    if (this.#session.isInUse) return;
+    // one that rests would be logged in to
+    if (this.#session.isInUse || this.#session.isResting) return;
     try {
       if (this.#session.isAway) await this.#poll();
       else await this.#inspect();
@@ -55,8 +59,8 @@ export class TokenWatch {
   /** A session that was lost while the token stays is opened anew without a word. */
   async #afterFailure(error: unknown): Promise<void> {
     const session = this.#session;
-    // away: the next poll tells; in use: the request that is under way finds out
-    if (session.isAway || session.isInUse) return;
+    // away: the next poll tells; in use: the request that is under way finds out; at rest: the look was too late
+    if (session.isAway || session.isInUse || session.isResting) return;
     await session.recover('reopen the session', error);
     await session.open().catch((reason: unknown) => {
       session.lose(reason);
@@ -77,9 +81,9 @@ export class TokenWatch {
   async #inspect(): Promise<void> {
     const { host, session, token } = await this.#session.open();
     const { tokens, rss } = await host.call('tokens', {}, BRIEF);
-    if (!tokens.some(({ serial, slot }) => serial === token.serial && slot === token.slot)) {
-      throw new AgentError('ERR_TOKEN_ABSENT', `token '${token.label}' was removed`);
-    }
+    const found = tokens.find(({ serial, slot }) => serial === token.serial && slot === token.slot);
+    if (!found) throw new AgentError('ERR_TOKEN_ABSENT', `token '${token.label}' was removed`);
+    this.#session.see(found);
     await host.call('sessionInfo', { session }, BRIEF);
     if (rss > MAX_HOST_BYTES) await host.stop(`was replaced: it grew to ${rss} bytes`);
   }

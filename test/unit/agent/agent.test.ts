@@ -186,7 +186,7 @@ describe('a stop', () => {
     await agent.stopKey('one');
     goOn();
     await expect(key).rejects.toMatchObject({ code: 'ERR_ABORTED' });
-    expect(events.map(({ type }) => type)).toEqual(['key-given-up']);
+    expect(events.map(({ type }) => type)).toEqual(['key-state', 'key-given-up']);
   });
 });
 

@@ -15,7 +15,8 @@ function bed(): { clock: FakeClock; lines: Line[]; trouble: Trouble; seconds: ()
   const clock = new FakeClock();
   const lines: Line[] = [];
   const emit = (event: TroubleEvent): void => {
-    lines.push({ second: clock.now() / 1000, ...eventLine({ tunnel: 't', ...event }) });
+    const line = eventLine({ tunnel: 't', ...event });
+    if (line) lines.push({ second: clock.now() / 1000, ...line });
   };
   const trouble = new Trouble(emit, 'connection', clock);
   return { clock, lines, trouble, seconds: () => lines.map(({ second }) => second) };

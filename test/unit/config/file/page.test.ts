@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfiguration } from '../../../../src/config/file/configuration.ts';
-import { type Schema, SECTIONS } from '../../../../src/config/file/schema.ts';
+import type { Schema } from '../../../../src/config/file/schema-types.ts';
+import { SECTIONS } from '../../../../src/config/file/schema.ts';
 import { aboutOf, defaultOf, isRequired, namedOf, settingsOf } from '../../../../src/config/file/schema-parts.ts';
 
 const ROOT = join(import.meta.dirname, '../../../..');
@@ -75,7 +76,7 @@ describe('options and the file', () => {
   /** The options of run that stand in no file. */
   const BESIDE = ['--config', '--help', '--version'];
   const source = readFileSync(join(ROOT, 'src/cli/program.ts'), 'utf8');
-  const ofOtherCommands = ['--login', '--json', '--algorithm'];
+  const ofOtherCommands = ['--login', '--json', '--algorithm', '--watch', '--passphrase-source'];
   const options = new Set([...source.matchAll(/'(--[a-z-]+)(?: <[^']*>)?'/g)].map(([, option = '']) => option));
   const said = new Map(
     ALL.flatMap(({ title, section }) =>

@@ -52,6 +52,54 @@ async function sign(pin: Pin): Promise<string> {
   return (await pin.sign(host, CARD, params, Buffer.from('data'))).toString();
 }
 
+describe('forgetting', () => {
+  test('has the PIN asked for again, and zeroes it', async () => {
+    const secrets: Secret[] = [];
+    const pin = makePin({
+      ask: () => {
+        const secret = new Secret('1234');
+        secrets.push(secret);
+        return Promise.resolve(secret);
+      },
+    });
+    await login(pin);
+    pin.forget();
+    await login(pin);
+    expect(modules.pins).toEqual(['1234', '1234']);
+    expect(secrets.map(({ bytes }) => bytes[0])).toEqual([0, '1'.charCodeAt(0)]);
+  });
+
+  test('zeroes none that is about to be sent: zeroes would be a wrong PIN', async () => {
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const secret = new Secret('1234');
+    const memory = processMemory();
+    const guard = memory.guard.bind(memory);
+    memory.guard = async (...args) => {
+      await held;
+      return await guard(...args);
+    };
+    const pin = makePin({ ask: () => Promise.resolve(secret), refused: memory });
+    const logging = login(pin);
+    await new Promise((resolve) => setImmediate(resolve));
+    pin.forget();
+    await new Promise((resolve) => setImmediate(resolve));
+    release();
+    await logging;
+    expect(modules.pins).toEqual(['1234']);
+    expect(secret.bytes.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('keeps what the token refused: it is not tried again', async () => {
+    const pin = makePin();
+    modules.fail('login', REFUSED, 1);
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    pin.forget();
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(modules.pins).toEqual([]);
+  });
+});
+
 describe('a login that could be done without', () => {
   const again = async (pin: Pin, token: TokenInfo = CARD): Promise<void> => {
     await pin.loginAgain(host, await host.call('openSession', { slot: CARD.slot }), token);

@@ -33,7 +33,9 @@ function plugIn(flags = 0): void {
     label: 'card',
     pin: () => new Pin({ ask: () => Promise.resolve(new Secret('1234')) }),
     extras: new ExtraSessions({ modules, modulePath: PATH, identity: identityOf(token), clock: SYSTEM_CLOCK }),
-    onEvent: (event) => events.push(event.type === 'recovering' ? event.step : event.type),
+    onEvent: (event) => {
+      if (event.type !== 'token-state') events.push(event.type === 'recovering' ? event.step : event.type);
+    },
   });
 }
 

@@ -21,7 +21,9 @@ function make(options: Partial<TokensOptions> = {}): void {
   tokens = new Tokens({
     hosts: modules,
     clock,
-    onEvent: ({ type, token }) => events.push(`${token} ${type}`),
+    onEvent: ({ type, token }) => {
+      if (type !== 'token-state') events.push(`${token} ${type}`);
+    },
     ...options,
   });
 }
@@ -43,6 +45,60 @@ async function pass(seconds: number): Promise<void> {
   clock.pass(seconds);
   await settle();
 }
+
+describe('forgetting', () => {
+  test('logs out, asks for the PIN at the next use, and does not look at the token until then', async () => {
+    let asked = 0;
+    const secrets: Secret[] = [];
+    const ask = (): Promise<Secret> => {
+      asked++;
+      const secret = new Secret('1234');
+      secrets.push(secret);
+      return Promise.resolve(secret);
+    };
+    make({ watchInterval: 1000 });
+    const user = await open(CARD, { pin: new Pin({ ask }) });
+    modules.take();
+    expect(await tokens.forget()).toBe(1);
+    await settle();
+    expect(modules.take()).toEqual(['1 logout', '1 closeSession']);
+    expect(secrets.map(({ bytes }) => bytes.every((byte) => byte === 0))).toEqual([true]);
+    for (let second = 0; second < 5; second++) await pass(1);
+    expect(modules.take()).toEqual([]);
+    expect(asked).toBe(1);
+    await user.run(sign);
+    expect(asked).toBe(2);
+    expect(modules.pins).toEqual(['1234', '1234']);
+    expect(events).toEqual([]);
+    await pass(1);
+    expect(modules.take()).toContain('1 sessionInfo');
+  });
+
+  test('waits for what is done with the token', async () => {
+    const user = await open(CARD);
+    const stop = keepInUse(user);
+    await settle();
+    modules.take();
+    await tokens.forget();
+    expect(modules.take()).toEqual([]);
+    await stop();
+    await settle();
+    expect(modules.take()).toEqual(['1 logout', '1 closeSession']);
+  });
+
+  test('tells when a token is logged in to, and when no more', async () => {
+    const states: boolean[] = [];
+    make({
+      onEvent: (event) => {
+        if (event.type === 'token-state') states.push(event.isLoggedIn);
+      },
+    });
+    const user = await open(CARD);
+    await tokens.forget();
+    await user.run(sign);
+    expect(states).toEqual([false, true, false, true]);
+  });
+});
 
 const sign = (at: OpenSession): Promise<Buffer> =>
   at.host.sign({ session: at.session, key: '', mechanism: { type: 0x1041 } }, Buffer.from('data'));

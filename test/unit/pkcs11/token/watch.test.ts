@@ -11,6 +11,7 @@ const TOKEN = fakeToken('card');
 class FakeSession implements WatchedSession {
   isInUse = false;
   isAway = false;
+  isResting = false;
   absences = 0;
   readonly notes: string[] = [];
   readonly modules = new FakeModules(TOKEN);
@@ -31,6 +32,10 @@ class FakeSession implements WatchedSession {
   recover(step: string): Promise<void> {
     this.notes.push(step);
     return Promise.resolve();
+  }
+
+  see(): void {
+    // it tells of no state
   }
 
   lose(): void {

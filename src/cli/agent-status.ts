@@ -1,0 +1,64 @@
+import type { AgentEvent } from '../agent/events.ts';
+import { AgentState } from '../status/agent-state.ts';
+import { statusReport, type StatusReport } from '../status/report.ts';
+import { AgentError } from '../errors.ts';
+import { withResolvers, type Resolvers } from '../promises.ts';
+import type { Logger } from './standard-streams.ts';
+import { version } from './version.ts';
+
+/** Tunnels that get a line of their own in the log: thousands would fill it. */
+const MOST_LINES = 100;
+/** Milliseconds between two reports in the log, however often they are asked for. */
+const QUIET = 1_000;
+
+/** What this process's agent is doing, for those who ask. */
+export class AgentStatus {
+  readonly state: AgentState = new AgentState(Date.now());
+  #reload: Resolvers<unknown> | undefined;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+
+  readonly take = (event: AgentEvent): void => {
+    this.state.take(event, Date.now());
+    if (event.type === 'reloaded') this.#endReload()?.resolve(event);
+    if (event.type === 'reload-failed')
+      this.#endReload()?.reject(new AgentError(event.code ?? 'ERR_CONFIG', event.error));
+  };
+
+  #endReload(): Resolvers<unknown> | undefined {
+    const reload = this.#reload;
+    this.#reload = undefined;
+    return reload;
+  }
+
+  /** What becomes of the next reload. @throws AgentError why it failed */
+  nextReload(): Promise<unknown> {
+    this.#reload ??= withResolvers<unknown>();
+    return this.#reload.promise;
+  }
+
+  report(): StatusReport {
+    return statusReport(this.state, { release: version, pid: process.pid, now: Date.now() });
+  }
+
+  /** Writes a report to the log: a line for the whole, and one each for tunnels, keys, tokens, modules and relays. */
+  log(log: Logger): void {
+    const now = performance.now();
+    if (now - this.#reportedAt < QUIET) return;
+    this.#reportedAt = now;
+    const { tunnels, keys, tokens, hosts, relays, ...rest } = this.report();
+    const connected = tunnels.filter((tunnel) => tunnel.connected).length;
+    log.info({ ...rest, tunnels: tunnels.length, connected }, 'status');
+    // those that something is wrong with are worth their lines most
+    const byWorth = [...tunnels].sort((one, other) => Number(one.connected) - Number(other.connected));
+    for (const { name, ...tunnel } of byWorth.slice(0, MOST_LINES))
+      log.info({ tunnel: name, ...tunnel }, 'status of a tunnel');
+    if (tunnels.length > MOST_LINES)
+      log.info({ tunnels: tunnels.length - MOST_LINES }, 'status of further tunnels is left out');
+    for (const { name, key, ...about } of keys)
+      log.info({ name, ...(key !== null && { key }), ...about }, 'status of a key');
+    for (const { label, pin, ...token } of tokens)
+      log.info({ token: label, tries: pin, ...token }, 'status of a token');
+    for (const host of hosts) log.info(host, 'status of a module');
+    for (const { address, ...relay } of relays) log.info({ relay: address, ...relay }, 'status of a relay');
+  }
+}

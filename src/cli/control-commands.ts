@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isatty } from 'node:tty';
+import { parseSecretSource, readSecret } from '../config/secret-source.ts';
+import { ControlClient, controlSocketsIn } from '../control/client.ts';
+import { foldersToLookIn } from '../control/place.ts';
+import { AgentError, errorCode } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import type { StatusReport } from '../status/report.ts';
+import { printableJson } from '../telemetry/printable.ts';
+import { complain, print } from './standard-streams.ts';
+import { statusText } from './status-text.ts';
+import { terminal } from './terminal.ts';
+
+export interface ControlPlace {
+  readonly control?: string;
+}
+
+export interface StatusFlags extends ControlPlace {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+export interface LockFlags extends ControlPlace {
+  readonly passphraseSource?: string;
+}
+
+/** Milliseconds between looks of `--watch`. */
+const INTERVAL = 2_000;
+const STDOUT = 1;
+/** Puts the cursor home; erases what is left of a line, and what is below. */
+const HOME = '\u001B[H';
+const ERASE_LINE = '\u001B[K';
+const ERASE_BELOW = '\u001B[J';
+
+/** A connection to the agent that was named, or to the only one that runs. @throws AgentError ERR_CONTROL_CONNECT, ERR_USAGE */
+async function connect({ control }: ControlPlace): Promise<ControlClient> {
+  const self = process.geteuid?.() ?? 0;
+  if (control !== undefined) return await ControlClient.open(control, self);
+  const found: { readonly path: string; readonly client: ControlClient }[] = [];
+  let denied: unknown;
+  for (const path of foldersToLookIn(process.env).flatMap(controlSocketsIn)) {
+    try {
+      found.push({ path, client: await ControlClient.open(path, self) });
+    } catch (error) {
+      denied ??= error; // one that a killed agent left behind, or another user's
+    }
+  }
+  const [first, ...others] = found;
+  if (!first) {
+    if (denied !== undefined) throw denied as Error;
+    const hint = 'is one running? give --control PATH, the socket that its own --control names';
+    throw new AgentError('ERR_CONTROL_CONNECT', 'no control socket of an agent was found', { hint });
+  }
+  if (others.length === 0) return first.client;
+  for (const { client } of found) client[Symbol.dispose]();
+  const paths = found.map(({ path }) => path).join(', ');
+  throw new AgentError('ERR_USAGE', 'several agents run', { hint: `give --control with one of ${paths}` });
+}
+
+/** `pksigd status`. */
+export async function statusCommand(flags: StatusFlags): Promise<void> {
+  using client = await connect(flags);
+  const isWatched = flags.watch === true;
+  const refreshes = isWatched && flags.json !== true && isatty(STDOUT);
+  for (;;) {
+    const report = (await client.request({ command: 'status' })) as StatusReport;
+    const json = printableJson(isWatched ? JSON.stringify(report) : JSON.stringify(report, null, 2));
+    const text = flags.json === true ? `${json}\n` : statusText(report);
+    if (refreshes) print(`${HOME}${text.replaceAll('\n', `${ERASE_LINE}\n`)}${ERASE_BELOW}`);
+    else print(text);
+    if (!isWatched) return;
+    await sleep(INTERVAL);
+    if (!refreshes && flags.json !== true) print('\n');
+  }
+}
+
+/** `pksigd forget`. */
+export async function forgetCommand(flags: ControlPlace): Promise<void> {
+  using client = await connect(flags);
+  await client.request({ command: 'forget' });
+}
+
+/** `pksigd reload`. */
+export async function reloadCommand(flags: ControlPlace): Promise<void> {
+  using client = await connect(flags);
+  await client.request({ command: 'reload' });
+}
+
+async function passphrase(source: string, what: string): Promise<Secret> {
+  return await readSecret(parseSecretSource(source), what, {
+    credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
+    prompt: (text) => terminal.ask(text),
+    warn: complain,
+  });
+}
+
+/** `pksigd lock`: without a passphrase whoever may use the control socket can unlock. */
+export async function lockCommand({ passphraseSource, ...place }: LockFlags): Promise<void> {
+  using client = await connect(place);
+  if (passphraseSource === undefined) {
+    await client.request({ command: 'lock' });
+    return;
+  }
+  const first = await passphrase(passphraseSource, 'passphrase to lock the agent with');
+  if (parseSecretSource(passphraseSource).kind === 'prompt') {
+    const again = await passphrase(passphraseSource, 'the same again');
+    if (!first.bytes.equals(again.bytes))
+      throw new AgentError('ERR_PASSPHRASE_INCORRECT', 'the two are not the same: not locked');
+  }
+  await client.request({ command: 'lock', passphrase: first.reveal() });
+}
+
+/** `pksigd unlock`: asks for the passphrase if there is one. */
+export async function unlockCommand({ passphraseSource, ...place }: LockFlags): Promise<void> {
+  using client = await connect(place);
+  if (passphraseSource === undefined) {
+    try {
+      await client.request({ command: 'unlock' });
+      return;
+    } catch (error) {
+      if (errorCode(error) !== 'ERR_PASSPHRASE_INCORRECT') throw error;
+    }
+  }
+  const secret = await passphrase(passphraseSource ?? 'prompt', 'passphrase that the agent was locked with');
+  await client.request({ command: 'unlock', passphrase: secret.reveal() });
+}

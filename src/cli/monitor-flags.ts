@@ -1,0 +1,19 @@
+import { AgentError } from '../errors.ts';
+
+/** Who may ask what the agent is doing. */
+export interface MonitorFlags {
+  /** Of the control socket: a path, or `none`. */
+  readonly control?: string | undefined;
+  readonly controlGroup?: string | undefined;
+  /** ADDRESS PORT, or PATH unix. */
+  readonly metrics?: readonly string[] | undefined;
+  readonly metricsGroup?: string | undefined;
+}
+
+/** @throws AgentError ERR_USAGE */
+export function checkMonitorFlags({ control, controlGroup, metrics, metricsGroup }: MonitorFlags): void {
+  if (controlGroup !== undefined && control === 'none')
+    throw new AgentError('ERR_USAGE', '--control-group is for a control socket: --control none has none');
+  if (metricsGroup !== undefined && metrics?.[1] !== 'unix')
+    throw new AgentError('ERR_USAGE', '--metrics-group is for metrics on a unix socket', { hint: 'see --metrics' });
+}

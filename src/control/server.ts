@@ -1,0 +1,164 @@
+import type { Socket } from 'node:net';
+import { errorCode, errorText } from '../errors.ts';
+import { BoundServer } from '../management/internal.ts';
+import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
+import { Secret } from '../secret.ts';
+import { LineReader } from './line-reader.ts';
+import { CONTROL_VERSION, MAX_REQUEST, readRequest, type ControlReply, type ControlRequest } from './protocol.ts';
+
+/** What the commands do. @throws AgentError what the reply is to tell */
+export interface ControlActions {
+  readonly status: () => unknown;
+  readonly forget: () => Promise<unknown>;
+  readonly lock: (passphrase: Secret | undefined) => Promise<void>;
+  readonly unlock: (passphrase: Secret | undefined) => Promise<void>;
+  readonly reload: () => Promise<unknown>;
+}
+
+export interface ControlOptions {
+  readonly path: string;
+  /** Group ID that may use it too. */
+  readonly group?: number | undefined;
+  readonly actions: ControlActions;
+  readonly clock?: Clock | undefined;
+}
+
+/** Of its socket: this user's own, with a group the group's too. The kernel lets nobody else connect, but root. */
+const OWN_MODE = 0o600;
+const GROUP_MODE = 0o660;
+/** At a time; whoever comes then is turned away. */
+const MAX_CLIENTS = 16;
+/** Milliseconds for which a client may be silent, or take nothing of a reply. */
+const PATIENCE = 60_000;
+
+/** Listens for those who want to know or change something of the agent, over a unix socket. */
+export class ControlServer implements AsyncDisposable {
+  readonly path: string;
+  readonly #options: ControlOptions;
+  readonly #clients = new Set<Socket>();
+  #server: BoundServer | undefined;
+
+  private constructor(options: ControlOptions) {
+    this.path = options.path;
+    this.#options = options;
+  }
+
+  /** @throws AgentError ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN */
+  static async listen(options: ControlOptions): Promise<ControlServer> {
+    const control = new ControlServer(options);
+    const { path, group } = options;
+    const mode = group === undefined ? OWN_MODE : GROUP_MODE;
+    const onClient = (socket: Socket): void => {
+      control.#accept(socket);
+    };
+    const sockets = { allowHalfOpen: true };
+    control.#server = await BoundServer.listen(
+      { kind: 'unix', path },
+      { mode, group },
+      sockets,
+      onClient,
+      'its commands',
+    );
+    // the agent's own work keeps it alive
+    control.#server.unref();
+    return control;
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', () => {
+      socket.destroy();
+    });
+    if (this.#clients.size >= MAX_CLIENTS) {
+      socket.end(replyLine(failure('ERR_CONTROL_BUSY', 'too many clients: try again')));
+      socket.resume();
+      return;
+    }
+    this.#clients.add(socket);
+    socket.once('close', () => this.#clients.delete(socket));
+    socket.unref();
+    void this.#serve(socket).catch(() => undefined);
+  }
+
+  /** One request after the other: nothing more is read of a client that has not taken its reply. */
+  async #serve(socket: Socket): Promise<void> {
+    const reader = new LineReader(MAX_REQUEST);
+    const { clock = SYSTEM_CLOCK } = this.#options;
+    const end = (): void => {
+      socket.destroy();
+    };
+    let callOff = clock.after(PATIENCE, end);
+    try {
+      for await (const chunk of socket) {
+        const lines = reader.push(chunk as Buffer);
+        (chunk as Buffer).fill(0);
+        if (!lines) {
+          socket.end(
+            replyLine(failure('ERR_CONTROL_PROTOCOL', `not a request: it has more than ${MAX_REQUEST} bytes`)),
+          );
+          return;
+        }
+        for (const line of lines) {
+          const reply = await this.#answer(line);
+          callOff();
+          callOff = clock.after(PATIENCE, end);
+          await written(socket, replyLine(reply));
+        }
+      }
+      socket.end();
+    } finally {
+      callOff();
+      reader.clear();
+    }
+  }
+
+  async #answer(line: string): Promise<ControlReply> {
+    try {
+      return { version: CONTROL_VERSION, ok: true, result: (await this.#do(readRequest(line))) ?? null };
+    } catch (error) {
+      return failure(errorCode(error) ?? null, errorText(error));
+    }
+  }
+
+  async #do({ command, passphrase }: ControlRequest): Promise<unknown> {
+    const { actions } = this.#options;
+    if (command === 'status') return actions.status();
+    if (command === 'forget' || command === 'reload') return await actions[command]();
+    const secret = passphrase === undefined ? undefined : new Secret(passphrase);
+    try {
+      await actions[command](secret);
+    } finally {
+      secret?.destroy();
+    }
+    return undefined;
+  }
+
+  /** Stops listening, and ends all connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#clients) socket.destroy();
+    const server = this.#server;
+    if (server)
+      await new Promise<void>((resolve) =>
+        server.close(() => {
+          resolve();
+        }),
+      );
+  }
+}
+
+function failure(code: Extract<ControlReply, { ok: false }>['code'], error: string): ControlReply {
+  return { version: CONTROL_VERSION, ok: false, code, error };
+}
+
+function replyLine(reply: ControlReply): string {
+  return `${JSON.stringify(reply)}\n`;
+}
+
+/** Resolves when the system has taken it. */
+async function written(socket: Socket, text: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    socket.write(text, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
