@@ -19,7 +19,7 @@ test('a daemon that comes after the agent is connected to at once, each time, an
   await pksigd.message('waiting for the daemon');
   await mkdir(bench.path('run/openvpn'), { recursive: true });
   for (let times = 1; times <= 2; times += 1) {
-    const listener = await FakeListener.start(path);
+    const listener = await FakeListener.appear(path);
     (await listener.next()).say(GREETING);
     await pksigd.message('connected to the daemon', times);
     if (times === 1) expect(pksigd.messages('waiting for the daemon')).toHaveLength(1);

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { ManagementAddress } from '../../src/management/index.ts';
 import { escaped, ManagementEnd } from './management-end.ts';
@@ -43,6 +44,8 @@ export class FakeListener {
   readonly address: ManagementAddress;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Where the socket stands, if it was moved there. */
+  #path: string | undefined;
   readonly #ready: FakeDaemon[] = [];
   readonly #waiting: ((daemon: FakeDaemon) => void)[] = [];
 
@@ -71,6 +74,14 @@ export class FakeListener {
     return new FakeListener(server);
   }
 
+  /** A unix socket that nobody finds before it listens: for tests in which no time passes, and so nobody tries again. */
+  static async appear(path: string): Promise<FakeListener> {
+    const listener = await FakeListener.start(`${path}.new`);
+    await rename(`${path}.new`, path);
+    listener.#path = path;
+    return listener;
+  }
+
   next(): Promise<FakeDaemon> {
     const daemon = this.#ready.shift();
     return daemon === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(daemon);
@@ -79,5 +90,6 @@ export class FakeListener {
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
+    if (this.#path !== undefined) await rm(this.#path, { force: true });
   }
 }

@@ -33,8 +33,11 @@ export type WatchFolder = (
 /** What a walk may end with, and all that could change that is watched. */
 const CAN_CHANGE: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP']);
 
-/** Events of one folder in a second: more are a flood, which would take all of the process's time. */
-const FLOOD = 1_000;
+/**
+ * Events of one folder in a second: more are a flood, which takes the process's time, all of it in the end. A machine that
+ * builds and tests has some thousands in /tmp.
+ */
+const FLOOD = 10_000;
 /** Milliseconds for which a folder with a flood is not watched. */
 const FLOOD_PAUSE = 10_000;
 

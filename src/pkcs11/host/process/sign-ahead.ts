@@ -50,6 +50,8 @@ export class SignAhead<Mechanism> {
     try {
       return this.#module.C_Sign(this.#session, data, room);
     } catch {
+      // once is enough: a module that dislikes it would else sign twice each time
+      this.#off.add(this.#slot);
       this.end();
       return undefined;
     }

@@ -343,10 +343,10 @@ describe('a folder that can not be watched', () => {
     await waiting.watch.renew();
     for (let second = 0; second < 10; second += 1) {
       now += 1_000;
-      for (let each = 0; each < 900; each += 1) events.get(folder)?.('change', `other${each}`);
+      for (let each = 0; each < 9_000; each += 1) events.get(folder)?.('change', `other${each}`);
     }
     expect(waiting.times).toBe(0);
-    for (let each = 0; each < 5_000; each += 1) events.get(folder)?.('change', each % 2 === 0 ? 'a' : 'b');
+    for (let each = 0; each < 15_000; each += 1) events.get(folder)?.('change', each % 2 === 0 ? 'a' : 'b');
     await waiting.hears();
     expect(waiting.watch.isWhole).toBe(false);
     expect(open).not.toContain(folder);
