@@ -200,6 +200,12 @@ function atOnce(write: () => void): void {
   write();
 }
 
+/** What can cause such lines without end: a daemon; a token that fails while many wait for it. */
+function causeOf(event: AgentEvent): string | undefined {
+  if ('tunnel' in event) return `tunnel ${event.tunnel}`;
+  return event.type === 'recovering' ? `token ${event.token}` : undefined;
+}
+
 /** Where lines come from, and when. */
 export interface EventLogOptions {
   readonly log: Log;
@@ -230,13 +236,14 @@ export function logEvents({ log, now, soon = atOnce }: EventLogOptions): (event:
     }
     const line = eventLine(event);
     if (!line) return;
-    if (!('tunnel' in event)) {
+    const cause = causeOf(event);
+    if (cause === undefined) {
       log[line.level](line.fields, line.text);
       return;
     }
-    const ofTunnel = limited.get(event.tunnel) ?? new LimitedLog(log, now);
-    limited.set(event.tunnel, ofTunnel);
-    ofTunnel.write(line);
-    if (event.type === 'tunnel-removed') limited.delete(event.tunnel);
+    const ofCause = limited.get(cause) ?? new LimitedLog(log, now);
+    limited.set(cause, ofCause);
+    ofCause.write(line);
+    if (event.type === 'tunnel-removed') limited.delete(cause);
   };
 }

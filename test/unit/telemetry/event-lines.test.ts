@@ -29,3 +29,12 @@ it('puts off the lines of signatures, with the time of the signature', async () 
   expect(signed).toBeLessThanOrEqual(after);
   expect(connected).toBeGreaterThan(after);
 });
+
+it('leaves out what a failing token causes hundreds of times', () => {
+  let lines = 0;
+  const log = createLog({ level: 'info', pretty: false, write: () => (lines += 1) });
+  const emit = logEvents({ log, now: () => 0 });
+  for (let times = 0; times < 5_000; times += 1)
+    emit({ type: 'recovering', token: 't', step: 'reopen the session', error: 'CKR_DEVICE_ERROR' });
+  expect(lines).toBe(100);
+});
