@@ -161,7 +161,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
       const slow = await bed.bench.write('slow-start', `#!/bin/sh\nsleep 3\nexec '${bed.launcher}' "$@"\n`, 0o700);
       await using agent = await open('p256', { deadline: 2_000, launcher: slow });
       await agent.sign('ECDSA', DIGEST);
-      expect(agent.hostEvents.map(({ type }) => type)).toEqual(['started']);
+      expect(agent.hostEvents.map(({ type }) => type)).toEqual(['started', 'signed']);
     });
 
     test('a host that ends before it takes calls fails the start', async () => {
