@@ -8,8 +8,9 @@
 // A whole run writes docs/PERFORMANCE.md, and beside it performance.json and performance.svg; --out says another folder, and
 // writes what --only chose too. --against is another checkout, built: its pksigd takes turns with ours. --node is another Node
 // for pksigd. --quick is for seeing that all works. --realtime is for a busy machine: what is measured goes ahead of all else
-// on its CPU (root may). --tunnels is how many daemons the agent at rest has, beside 1 and 1,000; --wait how long an agent
-// waits for its daemon before a handshake.
+// on its CPU (root may); but what an agent does behind its answer then counts too, since its daemon does not interrupt it.
+// --tunnels is how many daemons the agent at rest has, beside 1 and 1,000; --wait how long an agent waits for its daemon before
+// a handshake.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { burst, throughput } from './lib/throughput.mjs';
