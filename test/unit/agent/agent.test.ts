@@ -7,11 +7,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Agent } from '../../../src/agent/agent.ts';
 import type { AgentEvent } from '../../../src/agent/events.ts';
 import type { Surroundings } from '../../../src/agent/surroundings.ts';
-import { NETWORK } from '../../../src/agent/tunnel.ts';
-import { SYSTEM_CLOCK } from '../../../src/clock.ts';
 import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/settings.ts';
 import { AgentError } from '../../../src/errors.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
+import { processSurroundings } from './process-surroundings.ts';
 
 const PAIR = generateKeyPairSync('ed25519');
 
@@ -34,26 +33,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function surroundings(): Surroundings {
-  // what an earlier test's agent says late is not of this one
-  const own = events;
-  return {
-    clock: SYSTEM_CLOCK,
-    network: NETWORK,
-    emit: (event) => {
-      own.push(event);
-    },
-    pid: process.pid,
-    uid: process.geteuid?.(),
-    environment: { STATE_DIRECTORY: folder },
-    execPath: process.execPath,
-    terminal: {
-      ask: () => Promise.reject(new AgentError('ERR_PIN_REQUIRED', 'there is no terminal')),
-      during: (_, __, work) => work(),
-      person: { isWaiting: false, complain: () => undefined },
-    },
-  };
-}
+const surroundings = (): Surroundings => processSurroundings(folder, events);
 
 const keyIn = (name = 'key.pem'): KeySettings => ({
   copies: [join(folder, name)],

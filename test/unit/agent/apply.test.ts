@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Agent } from '../../../src/agent/agent.ts';
 import type { AgentEvent } from '../../../src/agent/events.ts';
-import { NETWORK } from '../../../src/agent/tunnel.ts';
-import { SYSTEM_CLOCK } from '../../../src/clock.ts';
 import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/settings.ts';
 import { AgentError } from '../../../src/errors.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
+import { processSurroundings } from './process-surroundings.ts';
 
 let folder: string;
 let events: AgentEvent[];
@@ -55,26 +54,7 @@ function settings(keys: Settings['keys'], tunnels: Settings['tunnels'], deadline
 }
 
 async function open(what: Settings): Promise<void> {
-  agent = await Agent.open(
-    what,
-    {
-      clock: SYSTEM_CLOCK,
-      network: NETWORK,
-      emit: (event) => {
-        events.push(event);
-      },
-      pid: process.pid,
-      uid: process.geteuid?.(),
-      environment: { STATE_DIRECTORY: folder },
-      execPath: process.execPath,
-      terminal: {
-        ask: () => Promise.reject(new AgentError('ERR_PIN_REQUIRED', 'there is no terminal')),
-        during: (_, __, work) => work(),
-        person: { isWaiting: false, complain: () => undefined },
-      },
-    },
-    stop.signal,
-  );
+  agent = await Agent.open(what, processSurroundings(folder, events), stop.signal);
 }
 
 async function greeted(listener: FakeListener): Promise<FakeDaemon> {
