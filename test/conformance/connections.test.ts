@@ -62,7 +62,7 @@ describe.concurrent('pksigd connects to the daemon', () => {
     await first.stop();
     const second = bench.client(server, { management, certificate });
     await second.connected();
-    expect(pksigd.messages('signed')).toHaveLength(2);
+    expect(await pksigd.signed(2)).toHaveLength(2);
     expect(pksigd.ended).toBe(false);
   });
 });
@@ -86,7 +86,7 @@ describe.concurrent('the daemon connects to pksigd (--management-client)', () =>
     await first.connected();
     await first.stop();
     await bench.client(server, options).connected();
-    expect(pksigd.messages('signed')).toHaveLength(2);
+    expect(await pksigd.signed(2)).toHaveLength(2);
   });
 });
 
@@ -121,7 +121,7 @@ describe.concurrent('a tunnel that lives on', () => {
       client.kill('SIGUSR1');
     }
     await client.connected(4);
-    expect(pksigd.messages('signed')).toHaveLength(4);
+    expect(await pksigd.signed(4)).toHaveLength(4);
   });
 
   test('asks again for its certificate after SIGUSR1', async ({ bench }) => {
@@ -141,7 +141,7 @@ describe.concurrent('a tunnel that lives on', () => {
     const pksigd = await run(bench, management);
     await client.connected();
     await server.handshakes(21);
-    expect(pksigd.messages('signed').length).toBeGreaterThanOrEqual(21);
+    await pksigd.signed(21);
     expect(pksigd.messages('failed')).toEqual([]);
     expect(client.count(/TLS Error/)).toBe(0);
   });
@@ -161,7 +161,7 @@ describe.concurrent('a tunnel that lives on', () => {
     await first.exited;
     const second = await run(bench, management);
     await client.connected(2);
-    expect(second.messages('signed')).toHaveLength(1);
+    expect(await second.signed(1)).toHaveLength(1);
     expect(client.count(/TLS Error|SIGUSR1\[soft,tls-error\]/)).toBe(0);
   });
 });

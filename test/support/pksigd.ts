@@ -44,6 +44,15 @@ export class Pksigd extends Child {
     return this.until(`"${msg}"${times > 1 ? ` (${times} times)` : ''}`, () => this.messages(msg)[times - 1]);
   }
 
+  /**
+   * The lines of signatures, once there are `times` of them. The daemon has its answer before the line is written, so
+   * what a connection shows comes first: never count these lines without waiting for them.
+   */
+  async signed(times: number): Promise<LogLine[]> {
+    await this.message('signed', times);
+    return this.messages('signed');
+  }
+
   /** Waits until it listens for a daemon that has `--management-client`. */
   async listening(): Promise<void> {
     await this.message('listening for the daemon');

@@ -130,7 +130,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a modul
     await pksigd.listening();
     const client = bench.adopt(new Child('openvpn client', OPENVPN, ['--config', config]));
     await client.logged(/Initialization Sequence Completed/);
-    expect(pksigd.messages('signed')[0]?.['mechanism']).toBe('CKM_SHA256_RSA_PKCS_PSS');
+    expect((await pksigd.message('signed'))['mechanism']).toBe('CKM_SHA256_RSA_PKCS_PSS');
   });
 
   test('a module that dies is a verdict too', async () => {
