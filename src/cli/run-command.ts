@@ -5,7 +5,7 @@ import { settingsOf, type TunnelFlags } from '../config/flags.ts';
 import type { Settings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText, explainBy } from '../errors.ts';
 import type { LogLevel } from '../log-level.ts';
-import { BoundServer } from '../management/internal.ts';
+import { BoundServer, INHERITED } from '../management/internal.ts';
 import type { Spawn } from '../pkcs11/index.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
@@ -78,6 +78,15 @@ function tellStartChecks(
   }
 }
 
+/** Tells of sockets that this process was given, and that nobody serves. */
+function settleSockets(emit: Emit): void {
+  for (const label of INHERITED.settle())
+    emit({
+      type: 'warning',
+      text: `${label}, which pksigd was started with, belongs to nothing that is served: who connects there is turned away`,
+    });
+}
+
 /** What SIGHUP does with a configuration file. */
 async function reloaderOf(
   path: string,
@@ -92,8 +101,14 @@ async function reloaderOf(
       // the option goes before the file
       if (!given.includes('--log-level')) log.level = level;
     },
-    onBegin: () => notifier?.reloading(),
-    onEnd: () => notifier?.reloaded(),
+    onBegin: () => {
+      notifier?.reloading();
+      INHERITED.hold();
+    },
+    onEnd: () => {
+      settleSockets(emit);
+      notifier?.reloaded();
+    },
     onTunnels: (agent, settings, names) => {
       tellStartChecks(agent, settings, names, emit, true);
     },
@@ -105,19 +120,21 @@ interface Watched {
   readonly surroundings: Surroundings;
   readonly notifier: Notifier | undefined;
   readonly monitors: Monitors;
+  readonly sockets: ServiceVariables['sockets'];
   /** How many tunnels there are to be. */
   readonly expect: (tunnels: number) => void;
 }
 
 function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariables): Watched {
   const monitors = new Monitors(log);
+  const { sockets } = service;
   const surroundings = processSurroundings(log, spawn, monitors.hear);
   const { clock, environment, emit } = surroundings;
   const warn = (text: string): void => {
     emit({ type: 'warning', text });
   };
   const notifier = notifierOf(service, { clock, environment, warn });
-  if (!notifier) return { surroundings, notifier, monitors, expect: () => undefined };
+  if (!notifier) return { surroundings, notifier, monitors, sockets, expect: () => undefined };
   const status = new StatusText();
   const both: Emit = (event) => {
     emit(event);
@@ -127,7 +144,7 @@ function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariable
     status.tunnels = tunnels;
     notifier.status(status.text);
   };
-  return { surroundings: { ...surroundings, emit: both }, notifier, monitors, expect };
+  return { surroundings: { ...surroundings, emit: both }, notifier, monitors, sockets, expect };
 }
 
 /**
@@ -160,7 +177,7 @@ async function run(
   flags: RunFlags,
   given: readonly string[],
   log: Logger,
-  { surroundings, notifier, monitors, expect }: Watched,
+  { surroundings, notifier, monitors, sockets = [], expect }: Watched,
 ): Promise<void> {
   const { emit } = surroundings;
   // what SIGHUP asks for while the file is read the first time is done after it
@@ -178,6 +195,12 @@ async function run(
     endAtOnce(error);
   });
   await forbidCoreDumps();
+  await INHERITED.adopt(sockets);
+  // who comes from now on is the next process's
+  const closeSockets = (): void => {
+    INHERITED.close();
+  };
+  stop.signal.addEventListener('abort', closeSockets, { once: true });
   try {
     // before the agent: a port that is in use must not cost a PIN's try
     await monitors.serveMetrics(monitor);
@@ -188,6 +211,7 @@ async function run(
     });
     reloader?.serve(agent);
     await monitors.listen(monitor, agent, reloader);
+    settleSockets(emit);
     await agent.ended();
     // a configuration without tunnels may get some
     while (reloader && !stop.signal.aborted) {

@@ -1,18 +1,7 @@
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from '../management/index.ts';
+import { realPath } from '../management/internal.ts';
 import type { BrokenTunnel, TunnelSettings } from './settings.ts';
-
-/** A unix socket's path without links in its folder, which may not be there. */
-function realPath(path: string): string {
-  const whole = resolve(path);
-  try {
-    return join(realpathSync(dirname(whole)), basename(whole));
-  } catch {
-    return whole;
-  }
-}
 
 /** One text for one address, however it is written. */
 export function placeOf(address: ManagementAddress): string {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { errorCode, errorText } from '../errors.ts';
-import { BoundServer } from '../management/internal.ts';
+import { type Listening, listenAt } from '../management/internal.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { Secret } from '../secret.ts';
 import { LineReader } from './line-reader.ts';
@@ -36,7 +36,7 @@ export class ControlServer implements AsyncDisposable {
   readonly path: string;
   readonly #options: ControlOptions;
   readonly #clients = new Set<Socket>();
-  #server: BoundServer | undefined;
+  #server: Listening | undefined;
 
   private constructor(options: ControlOptions) {
     this.path = options.path;
@@ -52,13 +52,7 @@ export class ControlServer implements AsyncDisposable {
       control.#accept(socket);
     };
     const sockets = { allowHalfOpen: true };
-    control.#server = await BoundServer.listen(
-      { kind: 'unix', path },
-      { mode, group },
-      sockets,
-      onClient,
-      'its commands',
-    );
+    control.#server = await listenAt({ kind: 'unix', path }, { mode, group }, sockets, onClient, 'its commands');
     // the agent's own work keeps it alive
     control.#server.unref();
     return control;
@@ -136,12 +130,12 @@ export class ControlServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#clients) socket.destroy();
     const server = this.#server;
-    if (server)
-      await new Promise<void>((resolve) =>
-        server.close(() => {
-          resolve();
-        }),
-      );
+    if (!server) return;
+    await new Promise<void>((resolve) => {
+      server.close(() => {
+        resolve();
+      });
+    });
   }
 }
 

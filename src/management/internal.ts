@@ -5,6 +5,9 @@
  * @module
  */
 export { BoundServer } from './sockets/bound-server.ts';
+export { INHERITED } from './sockets/inherited-sockets.ts';
+export { type Listening, listenAt } from './sockets/listen.ts';
+export { realPath } from './sockets/real-path.ts';
 export { approach, checkOwnerIsKnowable } from './sockets/daemon-owner.ts';
 export { PathWatches, type PathWatch, type WatchPath } from './sockets/path-watch.ts';
 export { isLocal, whoReaches, whoReplaces } from './sockets/reach.ts';

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type ManagementAddress } from '../management/index.ts';
-import { BoundServer, isLocal } from '../management/internal.ts';
+import { isLocal, type Listening, listenAt } from '../management/internal.ts';
 import { AgentError } from '../errors.ts';
 import type { AgentState } from '../status/agent-state.ts';
 import type { AgentMetrics } from './metrics.ts';
@@ -47,7 +47,7 @@ export class MetricsServer implements AsyncDisposable {
   readonly #options: MetricsServerOptions;
   readonly #sockets = new Set<Socket>();
   readonly #http: Server;
-  #server: BoundServer | undefined;
+  #server: Listening | undefined;
 
   private constructor(options: MetricsServerOptions) {
     this.#options = options;
@@ -72,7 +72,7 @@ export class MetricsServer implements AsyncDisposable {
       served.#accept(socket);
     };
     // as node:http takes it: it has no listener of its own
-    served.#server = await BoundServer.listen(address, { mode, group }, { allowHalfOpen: true }, onClient, 'monitors');
+    served.#server = await listenAt(address, { mode, group }, { allowHalfOpen: true }, onClient, 'monitors');
     served.#server.unref();
     return served;
   }

@@ -174,6 +174,7 @@ function copyOf(bench: Bench, change = (text: string): string => text): string {
     writeFileSync(join(folder, name), change(text.replace('ExecStart=pksigd ', `ExecStart=${MAIN} `)));
   }
   cpSync(join(folder, 'pksigd@.service'), join(folder, 'pksigd@office.service'));
+  cpSync(join(folder, 'pksigd-management@.socket'), join(folder, 'pksigd-management@office.socket'));
   return folder;
 }
 
@@ -182,6 +183,16 @@ describe.skipIf(!hasAnalyze)('the units', () => {
     const folder = copyOf(bench);
     expect(verify(folder, [], [join(folder, 'pksigd.service'), join(folder, 'pksigd@office.service')])).toBe('');
     expect(verify(join(folder, 'user'), ['--user'], [join(folder, 'user/pksigd.service')])).toBe('');
+  });
+
+  test('nor with the sockets', ({ bench }) => {
+    const folder = copyOf(bench);
+    for (const name of ['pksigd-metrics.socket', 'pksigd-management@office.socket']) {
+      const unit = join(folder, name);
+      expect(verify(folder, [], [unit])).toBe('');
+      writeFileSync(unit, readFileSync(unit, 'utf8').replace('SocketMode=', 'Socketmode='));
+      expect(verify(folder, [], [unit])).toContain('Socketmode');
+    }
   });
 
   test('and it would find some', ({ bench }) => {
@@ -237,5 +248,12 @@ describe.skipIf(!hasAnalyze)('the units', () => {
 plain('the package has all units', () => {
   const { files } = JSON.parse(readFileSync(join(UNITS, '../../package.json'), 'utf8')) as { files: string[] };
   expect(files).toContain('docs');
-  expect(readdirSync(UNITS).sort()).toEqual(['openvpn-client@.service.d', 'pksigd.service', 'pksigd@.service', 'user']);
+  expect(readdirSync(UNITS).sort()).toEqual([
+    'openvpn-client@.service.d',
+    'pksigd-management@.socket',
+    'pksigd-metrics.socket',
+    'pksigd.service',
+    'pksigd@.service',
+    'user',
+  ]);
 });

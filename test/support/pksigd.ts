@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { activated, type Activation } from './activation.ts';
 import { Child } from './child.ts';
 
 /** The command's file, which loads what was built. */
@@ -11,6 +12,8 @@ export interface PksigdOptions {
   env?: Record<string, string>;
   /** What is written to stdin, which ends after it. */
   input?: string;
+  /** Starts it with sockets, as systemd does. */
+  activation?: Activation;
 }
 
 /** One line of pksigd's log. */
@@ -26,7 +29,10 @@ export class Pksigd extends Child {
       ...(softhsm2Conf === undefined ? {} : { SOFTHSM2_CONF: softhsm2Conf }),
       ...options.env,
     };
-    super('pksigd', process.execPath, [MAIN, ...args], { env, cwd: folder, input: options.input });
+    const command = [process.execPath, MAIN, ...args];
+    const [program = '', words] =
+      options.activation === undefined ? [command[0], command.slice(1)] : activated(options.activation, command);
+    super('pksigd', program, words, { env, cwd: folder, input: options.input });
   }
 
   /** The log so far: stderr's lines that are JSON. */

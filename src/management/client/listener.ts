@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
-import { BoundServer } from '../sockets/bound-server.ts';
 import { acceptManagement, type ManagementClient } from './client.ts';
-import { gone, judgePeer } from '../sockets/daemon-owner.ts';
+import { gone, judgePeer, judgeUsers } from '../sockets/daemon-owner.ts';
+import { type Listening, listenAt } from '../sockets/listen.ts';
 import type { ManagementOptions } from '../connection/options.ts';
 import { type OnRejected, Rejections } from '../sockets/rejections.ts';
 
@@ -32,7 +32,7 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
   /** The address in use: with the port that the system picked, if 0 was asked for. */
   readonly address: ManagementAddress;
   readonly #options: ListenOptions;
-  readonly #server: BoundServer;
+  readonly #server: Listening;
   readonly #ready: ManagementClient[] = [];
   readonly #readers: ((result: IteratorResult<ManagementClient>) => void)[] = [];
   readonly #silent = new Set<AbortController>();
@@ -43,7 +43,7 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
   #closing: Promise<void> | undefined;
 
   /** @internal `server` listens; connections that it accepts must come to {@link ManagementListener.accept}. */
-  constructor(server: BoundServer, address: ManagementAddress, options: ListenOptions) {
+  constructor(server: Listening, address: ManagementAddress, options: ListenOptions) {
     this.#server = server;
     this.#options = options;
     this.address = server.addressOf(address);
@@ -179,7 +179,7 @@ export async function listenManagement(
   refuseAborted();
   const early: Socket[] = [];
   let accept = (socket: Socket): unknown => early.push(socket);
-  const server = await BoundServer.listen(
+  const server = await listenAt(
     address,
     { mode, user: socketUser(owner) },
     { allowHalfOpen: false },
@@ -187,6 +187,7 @@ export async function listenManagement(
     'OpenVPN',
   );
   try {
+    if (server.isInherited && address.kind === 'unix' && owner) await judgeUsers(address.path, owner);
     refuseAborted();
   } catch (error) {
     server.close();

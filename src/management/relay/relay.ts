@@ -14,7 +14,7 @@ import { LINE_CUT_BEFORE_2_6 } from '../wire/line-decoder.ts';
 import { hasEnvironment, notificationWord } from '../notifications/notification.ts';
 import type { Notification } from '../notifications/types.ts';
 import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
-import { BoundServer } from '../sockets/bound-server.ts';
+import { type Listening, listenAt } from '../sockets/listen.ts';
 import { isLocal } from '../sockets/reach.ts';
 import { PasswordGate } from './password-gate.ts';
 import { Places } from './places.ts';
@@ -71,7 +71,7 @@ export class Relay implements AsyncDisposable {
   readonly #places = new Places();
   /** Clients that wait for a daemon to greet them. */
   #waiting: (() => void)[] = [];
-  #server: BoundServer | undefined;
+  #server: Listening | undefined;
   #greeting: string | undefined;
   #withheld: readonly string[] = [];
   #count = 0;
@@ -113,7 +113,7 @@ export class Relay implements AsyncDisposable {
     const onClient = (socket: Socket): void => {
       relay.#accept(socket);
     };
-    relay.#server = await BoundServer.listen(address, { mode, group }, sockets, onClient, "the relay's clients");
+    relay.#server = await listenAt(address, { mode, group }, sockets, onClient, "the relay's clients");
     return relay;
   }
 

@@ -39,6 +39,7 @@ type Identity = Pick<Stats, 'dev' | 'ino'>;
 export class BoundServer extends Server {
   /** Those that have a socket's file. */
   static readonly #withFile = new Set<BoundServer>();
+  readonly isInherited = false;
   #socketFile: (Identity & { readonly path: string }) | undefined;
 
   private constructor(options: ServerOpts, onClient: (socket: Socket) => void) {

@@ -1,10 +1,14 @@
 import { readFileSync, type Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { AgentError, type Explained } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
+import { INHERITED } from './inherited-sockets.ts';
 import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
 import { type Connection, readTcpTable, type ReadTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
 import { isUnmapped } from './user-namespace.ts';
+
+const GROUP_WRITES = 0o020;
 
 /** Which user the daemon's end of a management connection must belong to, wherever the kernel tells. */
 export interface DaemonOwner {
@@ -31,7 +35,8 @@ export function checkOwnerIsKnowable(
   const name = formatManagementAddress(address);
   const { user, self } = owner;
   if (address.kind === 'unix') {
-    if (listens && user !== undefined && user !== self && self !== 0 && user !== 0)
+    // a socket that was given is that user's already, or not
+    if (listens && user !== undefined && user !== self && self !== 0 && user !== 0 && !INHERITED.hasPath(address.path))
       throw new AgentError('ERR_USAGE', `${name} can't be given to user ${user}`, {
         hint: 'only root can give a socket to another user',
       });
@@ -120,6 +125,26 @@ export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner
   return unknown(name, owner);
 }
 
+/**
+ * Whether only whom the daemon may belong to, and root, can connect to a unix socket that somebody else made. The owner of a
+ * socket has chosen its group; but who insists on one user wants no other.
+ *
+ * @throws AgentError ERR_MANAGEMENT_PEER
+ */
+export async function judgeUsers(path: string, owner: DaemonOwner): Promise<void> {
+  const status = await stat(path).catch(() => undefined);
+  // none can connect
+  if (status === undefined) return;
+  const { uid, gid, mode } = status;
+  const isGroups = owner.user !== undefined && gid !== 0 && (mode & GROUP_WRITES) !== 0;
+  if ((uid === 0 || isAllowed(uid, owner)) && !isGroups) return;
+  const who = isGroups ? `group ${gid}` : `user ${uid}`;
+  throw new AgentError('ERR_MANAGEMENT_PEER', `${who} can connect to ${path}, a socket that pksigd was given`, {
+    hint: 'its unit says who can by SocketUser= and SocketMode=',
+    ...(!isGroups && { reason: 'foreign-daemon', user: uid }),
+  });
+}
+
 function isSameFile(one: Stats, other: Stats): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }
@@ -168,10 +193,14 @@ function judge(name: string, row: TcpRow, owner: DaemonOwner): OwnerVerdict {
   return judgeUser(name, row.user, owner);
 }
 
+function isAllowed(uid: number, { user, self }: DaemonOwner): boolean {
+  return user === undefined ? uid === 0 || uid === self : uid === user && !isUnmapped(uid);
+}
+
 function judgeUser(name: string, uid: number, owner: DaemonOwner): OwnerVerdict {
-  const { user, self } = owner;
+  const { user } = owner;
   if (user === undefined && isUnmapped(uid)) return 'unknown';
-  if (user === undefined ? uid === 0 || uid === self : uid === user && !isUnmapped(uid)) return 'known';
+  if (isAllowed(uid, owner)) return 'known';
   const wanted = user === undefined ? 'neither root nor the user of this process' : `not user ${user}`;
   throw new AgentError('ERR_MANAGEMENT_PEER', `the daemon's end of ${name} belongs to user ${uid}, ${wanted}`, {
     hint: 'if OpenVPN runs as that user, insist on it',

@@ -89,3 +89,16 @@ test("takes a service manager's variables, and leaves none to others", () => {
   expect(environment).toEqual({ PATH: '/bin' });
   expect(takeServiceVariables({ NOTIFY_SOCKET: '', WATCHDOG_USEC: 'x' }, 8)).toEqual({});
 });
+
+test('sockets are those of this process', () => {
+  const environment = { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'office', PATH: '/bin' };
+  const sockets = [
+    { fd: 3, name: 'office' },
+    { fd: 4, name: '' },
+  ];
+  expect(takeServiceVariables({ ...environment }, 7)).toEqual({ sockets });
+  expect(takeServiceVariables(environment, 8)).toEqual({});
+  expect(environment).toEqual({ PATH: '/bin' });
+  for (const count of ['0', '-1', 'x', ''])
+    expect(takeServiceVariables({ LISTEN_PID: '7', LISTEN_FDS: count }, 7)).toEqual({});
+});

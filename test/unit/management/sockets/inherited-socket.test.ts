@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { InheritedSocket, type Taker } from '../../../../src/management/sockets/inherited-socket.ts';
+import { unixRow } from '../../../../src/management/sockets/unix-table.ts';
+
+let path: string;
+let server: Server;
+let socket: InheritedSocket;
+
+beforeEach(async () => {
+  path = join(mkdtempSync(join(tmpdir(), 'pksigd-inherited-')), 's.sock');
+  server = new Server({ allowHalfOpen: true }).listen(path);
+  await once(server, 'listening');
+  socket = new InheritedSocket(server, { kind: 'unix', path }, { fd: 3, name: 'office' });
+});
+afterEach(() => {
+  socket.close();
+  rmSync(dirname(path), { recursive: true });
+});
+
+/** Serves one line, and says it back. */
+function echo(name: string): Taker {
+  const onClient = (client: Socket): void => {
+    client.once('data', (data: Buffer) => client.end(`${name}: ${data.toString()}`));
+  };
+  return { options: { allowHalfOpen: true }, onClient };
+}
+
+/** A connection that has been accepted. */
+async function client(words: string): Promise<Socket> {
+  const accepted = once(server, 'connection');
+  const made = connect(path);
+  if (words !== '') made.write(words);
+  await accepted;
+  return made;
+}
+
+test('who comes between two takers waits for the second, with all that it has said', async () => {
+  const first = echo('first');
+  socket.take(first);
+  expect(await text(await client('a'))).toBe('first: a');
+  socket.release(first);
+  const waiting = await client('b');
+  expect(socket.isTaken).toBe(false);
+  socket.take(echo('second'));
+  expect(await text(waiting)).toBe('second: b');
+  // an end that comes late
+  socket.release(first);
+  expect(await text(await client('c'))).toBe('second: c');
+});
+
+test('who waits in vain is turned away, and so is who comes then, until there is a taker', async () => {
+  const waiting = await client('');
+  socket.untaken = 'go';
+  expect(await text(waiting)).toBe('');
+  expect(await text(await client(''))).toBe('');
+  socket.take(echo('taker'));
+  expect(await text(await client('a'))).toBe('taker: a');
+});
+
+test('one that went away meanwhile comes to nobody', async () => {
+  const waiting = await client('');
+  const ended = once(waiting, 'close');
+  waiting.end();
+  await ended;
+  let count = 0;
+  socket.take({ options: {}, onClient: () => (count += 1) });
+  expect(count).toBe(0);
+});
+
+test('of too many that wait the oldest goes', async () => {
+  const first = await client('first');
+  const gone = once(first, 'close');
+  first.resume();
+  const others: Socket[] = [];
+  for (let number = 0; number < 64; number++) others.push(await client(`${number}`));
+  await gone;
+  socket.take(echo('taker'));
+  expect(await text(others[0] ?? first)).toBe('taker: 0');
+  for (const other of others) other.destroy();
+});
+
+test('is called by its descriptor, name and place', () => {
+  expect(socket.label).toBe(`descriptor 3 'office' (${path})`);
+});
+
+test('what /proc/net/unix says of a socket', () => {
+  const table = [
+    'Num       RefCount Protocol Flags    Type St Inode Path',
+    '0000000000000000: 00000002 00000000 00010000 0001 01 100 /run/a b.sock',
+    '0000000000000000: 00000003 00000000 00000000 0001 03 101',
+    '0000000000000000: 00000002 00000000 00000000 0002 01 102 /run/log',
+    '0000000000000000: 00000002 00000000 00010000 0005 01 103 @abstract',
+    '',
+  ].join('\n');
+  expect(unixRow(table, 100)).toEqual({ isListeningStream: true, path: '/run/a b.sock' });
+  expect(unixRow(table, 101)).toEqual({ isListeningStream: false, path: undefined });
+  expect(unixRow(table, 102)).toEqual({ isListeningStream: false, path: '/run/log' });
+  expect(unixRow(table, 103)).toEqual({ isListeningStream: false, path: '@abstract' });
+  expect(unixRow(table, 104)).toBeUndefined();
+  expect(unixRow('', 0)).toBeUndefined();
+});
