@@ -6,6 +6,7 @@ const COMMON = '^src/(clock|errors|listeners|log-level|own-user|promises|read-fi
 /** A room, the rooms that it may import (a room's name stands for its files, not for its sub-rooms), and its doors. */
 const ROOMS = {
   signing: [],
+  'signing/tls': ['signing'],
 
   'management/wire': [],
   'management/notifications': ['management/wire'],
@@ -58,7 +59,7 @@ const ROOMS = {
   keys: ['pkcs11', 'keyfile', 'signing'],
   config: ['management', 'keys', 'keyfile'],
   'config/file': ['config', 'management', 'keys'],
-  agent: ['config', 'management', 'keys', 'pkcs11', 'keyfile', 'signing'],
+  agent: ['config', 'management', 'keys', 'pkcs11', 'keyfile', 'signing', 'signing/tls'],
   telemetry: ['agent', 'pkcs11'],
   status: ['agent'],
   control: ['management'],

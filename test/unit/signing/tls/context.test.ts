@@ -1,0 +1,55 @@
+import { X509Certificate } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
+import { keyKind } from '../../../../src/signing/public-key.ts';
+import { contextOf } from '../../../../src/signing/tls/context.ts';
+import { contextIn, HANDSHAKES, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
+
+describe("what real daemons want signed is seen to be a TLS client's", () => {
+  test.for(HANDSHAKES)('$name', (handshake) => {
+    expect(contextIn(handshake)).toMatchObject({ kind: 'client-certificate-verify', tls: handshake.tls });
+  });
+});
+
+test('the recordings hold each version of TLS and each type of key', () => {
+  expect(new Set(HANDSHAKES.map(({ tls }) => tls))).toEqual(new Set(['1.0', '1.1', '1.2', '1.3']));
+  for (const some of [TLS13, TRANSCRIPTS]) {
+    const types = new Set(some.map(({ publicKey }) => publicKey.asymmetricKeyType));
+    expect(types).toEqual(new Set(['rsa', 'ec', 'ed25519', 'ed448']));
+  }
+});
+
+test('a transcript tells the certificates of both ends', () => {
+  for (const handshake of TRANSCRIPTS) {
+    const context = contextIn(handshake);
+    if (!('transcript' in context)) throw new Error(handshake.name);
+    const [server, client] = [context.transcript.serverCertificates, context.transcript.clientCertificates].map(
+      ([first]) => new X509Certificate(first ?? Buffer.alloc(0)),
+    );
+    expect(server?.subject).toMatch(/CN=server /);
+    expect(client?.publicKey.equals(handshake.publicKey)).toBe(true);
+  }
+});
+
+test('of a hash nothing is seen', () => {
+  for (const handshake of HANDSHAKES) {
+    if (handshake.publicKey.asymmetricKeyType !== 'ec') continue;
+    const request = parseSignatureRequest(
+      Buffer.alloc(32, 1).toString('base64'),
+      'ECDSA',
+      keyKind(handshake.publicKey),
+    );
+    expect(contextOf(request, handshake.publicKey)).toEqual({ kind: 'bare-digest' });
+  }
+});
+
+test('another key of the same kind is not the one in the certificate', () => {
+  for (const handshake of TRANSCRIPTS) {
+    const other = TRANSCRIPTS.find(
+      ({ publicKey }) =>
+        !publicKey.equals(handshake.publicKey) && publicKey.asymmetricKeyType === handshake.publicKey.asymmetricKeyType,
+    );
+    if (!other) continue;
+    expect(contextIn({ ...handshake, publicKey: other.publicKey })).toMatchObject({ kind: 'other-message' });
+  }
+});
