@@ -1,5 +1,6 @@
 import type { Agent } from '../agent/agent.ts';
 import type { AgentEvent } from '../agent/events.ts';
+import { summary } from '../status/summary.ts';
 import { AgentStatus } from './agent-status.ts';
 import type { ServedMetrics } from './metrics-server.ts';
 import { checkMonitorFlags, type MonitorFlags } from './monitor-flags.ts';
@@ -22,6 +23,11 @@ export class Monitors implements AsyncDisposable {
     this.#status.take(event);
     this.#metrics?.take(event);
   };
+
+  /** How the agent is, in one line for people. */
+  get summary(): string {
+    return summary(this.#status.state);
+  }
 
   /** Writes a report to the log. */
   readonly report = (): void => {

@@ -31,6 +31,8 @@ function systemdNotify(notifySocket: string, environment: Readonly<NodeJS.Proces
 export interface NotifierOptions {
   readonly send: Send;
   readonly clock: Clock;
+  /** A line for people: how we are now. */
+  readonly status: () => string;
   /** Told once that the service manager can't be told anything. */
   readonly warn: (text: string) => void;
 }
@@ -39,6 +41,7 @@ export interface NotifierOptions {
 export class Notifier {
   readonly #options: NotifierOptions;
   #sending: Promise<void> = Promise.resolve();
+  /** The text that was told last. */
   #status: string | undefined;
   #isStatusDue = false;
   #isPinging = false;
@@ -55,7 +58,7 @@ export class Notifier {
   ready(): void {
     if (this.#isReady || this.#isStopping) return;
     this.#isReady = true;
-    this.#tell('READY=1', ...this.#takeStatus());
+    this.#tell('READY=1', ...this.#newStatus());
   }
 
   /** Settings are read anew, from now until {@link reloaded}. At the start there is nothing to reload yet. */
@@ -78,15 +81,13 @@ export class Notifier {
     this.#tell('STOPPING=1', ...(status === undefined ? [] : [statusOf(status)]));
   }
 
-  /** A line for people. The last one counts, and goes a moment later. */
-  status(text: string): void {
-    if (this.#isStopping) return;
-    this.#status = text;
-    if (this.#isStatusDue) return;
+  /** Something has happened: the status is told a moment later, if it is another then. */
+  changed(): void {
+    if (this.#isStopping || this.#isStatusDue) return;
     this.#isStatusDue = true;
     this.#options.clock.after(STATUS_PAUSE, () => {
       this.#isStatusDue = false;
-      const status = this.#isStopping ? [] : this.#takeStatus();
+      const status = this.#isStopping ? [] : this.#newStatus();
       if (status.length > 0) this.#tell(...status);
     });
   }
@@ -110,10 +111,11 @@ export class Notifier {
     await this.#sending;
   }
 
-  #takeStatus(): string[] {
-    const status = this.#status;
-    this.#status = undefined;
-    return status === undefined ? [] : [statusOf(status)];
+  #newStatus(): string[] {
+    const status = this.#options.status();
+    if (status === this.#status) return [];
+    this.#status = status;
+    return [statusOf(status)];
   }
 
   #tell(...message: string[]): void {

@@ -19,7 +19,6 @@ import type { Reloader } from './reload.ts';
 import type { ServiceVariables } from './service-variables.ts';
 import { handleSignals } from './signals.ts';
 import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
-import { StatusText } from '../telemetry/status-text.ts';
 import { tellStartCheck } from './start-check.ts';
 
 export interface RunFlags extends TunnelFlags, MonitorFlags {
@@ -121,8 +120,6 @@ interface Watched {
   readonly notifier: Notifier | undefined;
   readonly monitors: Monitors;
   readonly sockets: ServiceVariables['sockets'];
-  /** How many tunnels there are to be. */
-  readonly expect: (tunnels: number) => void;
 }
 
 function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariables): Watched {
@@ -133,18 +130,14 @@ function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariable
   const warn = (text: string): void => {
     emit({ type: 'warning', text });
   };
-  const notifier = notifierOf(service, { clock, environment, warn });
-  if (!notifier) return { surroundings, notifier, monitors, sockets, expect: () => undefined };
-  const status = new StatusText();
+  const status = (): string => monitors.summary;
+  const notifier = notifierOf(service, { clock, environment, status, warn });
+  if (!notifier) return { surroundings, notifier, monitors, sockets };
   const both: Emit = (event) => {
     emit(event);
-    if (status.take(event)) notifier.status(status.text);
+    notifier.changed();
   };
-  const expect = (tunnels: number): void => {
-    status.tunnels = tunnels;
-    notifier.status(status.text);
-  };
-  return { surroundings: { ...surroundings, emit: both }, notifier, monitors, sockets, expect };
+  return { surroundings: { ...surroundings, emit: both }, notifier, monitors, sockets };
 }
 
 /**
@@ -177,7 +170,7 @@ async function run(
   flags: RunFlags,
   given: readonly string[],
   log: Logger,
-  { surroundings, notifier, monitors, sockets = [], expect }: Watched,
+  { surroundings, notifier, monitors, sockets = [] }: Watched,
 ): Promise<void> {
   const { emit } = surroundings;
   // what SIGHUP asks for while the file is read the first time is done after it
@@ -189,7 +182,6 @@ async function run(
   handleSignals(stop, log, monitors.report, reloader?.ask);
   const { settings, logLevel, monitor } = await startOf(flags, given);
   log.level = logLevel;
-  expect(Object.keys(settings.tunnels).length);
   catchTheRest(log, (error) => {
     BoundServer.removeFiles();
     endAtOnce(error);

@@ -148,6 +148,7 @@ export class AgentState {
   readonly hosts: Map<string, HostState> = new Map<string, HostState>();
   readonly relays: Map<string, RelayState> = new Map<string, RelayState>();
   #isLocked = false;
+  #awaited: string | undefined;
 
   /** @param startedAt milliseconds since 1970 */
   constructor(startedAt: number) {
@@ -156,6 +157,11 @@ export class AgentState {
 
   get isLocked(): boolean {
     return this.#isLocked;
+  }
+
+  /** What was said last of a key that waits for its token; undefined where none does. */
+  get awaited(): string | undefined {
+    return this.#awaited;
   }
 
   /** Takes an event that happened at a time, in milliseconds since 1970. */
@@ -221,6 +227,14 @@ export class AgentState {
           this.copies,
           [...this.keys.values()].flatMap(({ copies }) => copies),
         );
+        break;
+      }
+      case 'trouble': {
+        if (event.trouble === 'token-absent') this.#awaited = clipped(event.details.error ?? 'it is not there');
+        break;
+      }
+      case 'trouble-over': {
+        if (event.subject === 'token') this.#awaited = undefined;
         break;
       }
       case 'agent-locked':

@@ -7,20 +7,23 @@ function told(send?: () => Promise<void>) {
   const messages: string[][] = [];
   const warnings: string[] = [];
   const clock = new FakeClock();
+  const is = { status: '1 tunnel' };
   const notifier = new Notifier({
     clock,
+    status: () => is.status,
     send: async (message) => {
       messages.push([...message]);
       await send?.();
     },
     warn: (text) => warnings.push(text),
   });
-  return { messages, warnings, clock, notifier };
+  return { messages, warnings, clock, notifier, is };
 }
 
 test('tells of the start, a reload and the stop in their order', async () => {
-  const { messages, notifier, clock } = told();
-  notifier.status('1 tunnel,\n0 connected');
+  const { messages, notifier, clock, is } = told();
+  is.status = '1 tunnel,\n0 connected';
+  notifier.changed();
   notifier.reloading();
   notifier.reloaded();
   notifier.ready();
@@ -30,7 +33,8 @@ test('tells of the start, a reload and the stop in their order', async () => {
   notifier.stopping('why');
   notifier.stopping();
   notifier.ready();
-  notifier.status('never');
+  is.status = 'never';
+  notifier.changed();
   clock.pass(5);
   await notifier.told();
   expect(messages).toEqual([
@@ -42,11 +46,17 @@ test('tells of the start, a reload and the stop in their order', async () => {
 });
 
 test('tells the last of many texts, a moment later', async () => {
-  const { messages, notifier, clock } = told();
-  for (let text = 0; text < 5_000; text += 1) notifier.status(`${text}`);
+  const { messages, notifier, clock, is } = told();
+  for (let text = 0; text < 5_000; text += 1) {
+    is.status = `${text}`;
+    notifier.changed();
+  }
   clock.pass(1);
-  notifier.status('last');
+  is.status = 'last';
+  notifier.changed();
   clock.pass(1);
+  // another event that changes nothing of it
+  notifier.changed();
   clock.pass(9);
   await notifier.told();
   expect(messages).toEqual([['STATUS=4999'], ['STATUS=last']]);
