@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -6,6 +7,7 @@ import { readConfiguration } from '../../../../src/config/file/configuration.ts'
 import type { Schema } from '../../../../src/config/file/schema-types.ts';
 import { SECTIONS } from '../../../../src/config/file/schema.ts';
 import { aboutOf, defaultOf, isRequired, namedOf, settingsOf } from '../../../../src/config/file/schema-parts.ts';
+import { inline, manualPage, settingLines } from '../../../support/manual-page.ts';
 
 const ROOT = join(import.meta.dirname, '../../../..');
 const PAGE = join(ROOT, 'docs/CONFIGURATION.md');
@@ -50,6 +52,63 @@ test('the page has the tables of the schema (scripts/update-config-doc writes th
   const made = `${before}${BEGIN}\n${tables()}\n${END}${after}`;
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(PAGE, made);
   expect(readFileSync(PAGE, 'utf8')).toBe(made);
+});
+
+const MANUAL = join(ROOT, 'docs/pksigd.toml.5');
+
+function settingsForManual(): string[] {
+  return ALL.flatMap(({ title, section }) => [
+    `.Ss ${title}`,
+    inline(aboutOf(section).text),
+    '.Bl -tag -width Ds',
+    ...[...settingsOf(section)].flatMap(([name, setting]) => {
+      const { takes, text, option } = aboutOf(setting);
+      const rest = defaultText(setting);
+      const holds = isRequired(setting) ? 'It must be given.' : rest === '' ? '' : `Without it: ${rest}.`;
+      const sentences = [text, `It takes ${takes}.`, holds, option === undefined ? '' : `Option: \`${option}\`.`];
+      return settingLines(
+        name,
+        sentences.filter((sentence) => sentence !== ''),
+      );
+    }),
+    '.El',
+  ]);
+}
+
+/** The page, with its settings by the schema. */
+function manual(): string {
+  const [markdown = ''] = readFileSync(PAGE, 'utf8').split(BEGIN);
+  const [, date = ''] = /^\.Dd (.*)$/m.exec(readFileSync(join(ROOT, 'docs/pksigd.1'), 'utf8')) ?? [];
+  const about = "configuration file of pksigd, the signing agent for OpenVPN's --management-external-key";
+  const file = '/etc/pksigd/pksigd.toml';
+  return manualPage({
+    title: 'pksigd.toml',
+    section: 5,
+    ...{ about, file, date, markdown, settings: settingsForManual() },
+  });
+}
+
+describe('the manual page', () => {
+  test('says what the page says (scripts/update-config-doc writes it)', () => {
+    if (process.env['UPDATE_DOCS'] === '1') writeFileSync(MANUAL, manual());
+    expect(readFileSync(MANUAL, 'utf8')).toBe(manual());
+  });
+
+  test.skipIf(spawnSync('man', ['--version']).status !== 0)('is one to man', () => {
+    const env = { ...process.env, MANWIDTH: '80', MAN_KEEP_FORMATTING: '', LC_ALL: 'C.UTF-8' };
+    const { status, stdout, stderr } = spawnSync('man', ['--warnings', '-l', MANUAL], { encoding: 'utf8', env });
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    for (const { section } of ALL)
+      for (const name of settingsOf(section).keys()) expect(stdout).toMatch(new RegExp(`^ +${name}(?: |$)`, 'm'));
+    expect(stdout).toContain('[tunnel.office]');
+    expect(stdout).not.toMatch(/\]\(|`/);
+  });
+
+  test('comes with the package', () => {
+    const { man } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { man: string[] };
+    expect(man).toEqual(['docs/pksigd.1', 'docs/pksigd.toml.5']);
+  });
 });
 
 describe('the example', () => {
