@@ -8,6 +8,7 @@ import type { LogLevel } from '../log-level.ts';
 import { BoundServer, INHERITED } from '../management/internal.ts';
 import type { Spawn } from '../pkcs11/index.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
+import { descriptorShortage } from './descriptor-limit.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
 import { type Notifier, notifierOf } from './notifier.ts';
@@ -86,6 +87,11 @@ function settleSockets(emit: Emit): void {
     });
 }
 
+function tellShortage(settings: Settings, emit: Emit): void {
+  const text = descriptorShortage(settings);
+  if (text !== undefined) emit({ type: 'warning', text });
+}
+
 /** What SIGHUP does with a configuration file. */
 async function reloaderOf(
   path: string,
@@ -109,6 +115,7 @@ async function reloaderOf(
       notifier?.reloaded();
     },
     onTunnels: (agent, settings, names) => {
+      tellShortage(settings, emit);
       tellStartChecks(agent, settings, names, emit, true);
     },
   });
@@ -193,6 +200,7 @@ async function run(
     INHERITED.close();
   };
   stop.signal.addEventListener('abort', closeSockets, { once: true });
+  tellShortage(settings, emit);
   try {
     // before the agent: a port that is in use must not cost a PIN's try
     await monitors.serveMetrics(monitor);

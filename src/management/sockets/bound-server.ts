@@ -253,6 +253,7 @@ const HINTS: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'not allowed for this user'],
   ['ENOENT', 'there is no such folder'],
   ['EPERM', 'this user may not give a socket to that user or group'],
+  ['EMFILE', 'this process may have no more file descriptors: raise the limit'],
 ]);
 
 function listenHint(error: unknown): string {

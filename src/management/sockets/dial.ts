@@ -89,6 +89,7 @@ const HINTS: ReadonlyMap<string, string> = new Map([
   ['EAGAIN', 'too many management clients wait there already: OpenVPN serves one at a time'],
   ['ENOTSOCK', 'the path is not a socket'],
   ['ENOTFOUND', 'no such host'],
+  ['EMFILE', 'this process may have no more file descriptors: raise the limit'],
 ]);
 
 function refused(name: string, error: NodeJS.ErrnoException): AgentError {
