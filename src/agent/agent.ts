@@ -201,14 +201,20 @@ export class Agent implements AsyncDisposable {
       (name, { key }) => isRenewed || opened?.has(key) === true || this.#tunnels.get(name)?.failure !== undefined,
     );
 
-    await Promise.all([...tunnels.removed, ...tunnels.changed].map((name) => this.stopTunnel(name)));
+    const stopped = new Map([...tunnels.removed, ...tunnels.changed].map((name) => [name, this.stopTunnel(name)]));
+    // a key is closed behind the last request for it; where none is, each tunnel waits for itself alone
+    if (isRenewed || keys.removed.length > 0 || (opened?.size ?? 0) > 0) await Promise.all(stopped.values());
     if (isRenewed) await this.#keys.renew((this.#tokens = settings.tokens));
     await Promise.all(keys.removed.map((name) => this.stopKey(name)));
     await Promise.all([...(opened ?? [])].map(([name, key]) => this.#keys.replace(name, key)));
     for (const [name, key] of next.keys) {
       if (isRenewed || !presentKeys.has(name)) this.startKey(name, key);
     }
-    await Promise.all([...tunnels.added, ...tunnels.changed].map((name) => this.#startOf(name, next.tunnels)));
+    const started = [...tunnels.added, ...tunnels.changed].map(async (name) => {
+      await stopped.get(name);
+      await this.#startOf(name, next.tunnels);
+    });
+    await Promise.all([...stopped.values(), ...started]);
 
     for (const change of ['added', 'changed', 'removed'] as const) {
       for (const tunnel of tunnels[change]) this.#surroundings.emit({ type: `tunnel-${change}`, tunnel });

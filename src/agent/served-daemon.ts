@@ -217,6 +217,11 @@ export class ServedDaemon {
     const since = this.#options.clock.now();
     if (this.#current !== undefined && since - this.#current.since < RESTART_PAUSE) await this.#current.done;
     if (this.#isGone) return;
+    if (this.#options.signal.aborted) {
+      // who asks during a stop asks whoever comes next: one that never ceases to ask must not keep us from ending
+      this.#request.stop();
+      return;
+    }
     this.#question.clear();
     this.#fruitless.clear();
     this.#releases = 0;

@@ -238,6 +238,25 @@ describe('what failed', () => {
   });
 });
 
+test('a tunnel whose request is under way keeps no other from changing', async () => {
+  writeKey('one.pem');
+  const [slow, quick] = [await tunnel(), await tunnel()];
+  const keys = { one: keyIn('one.pem') };
+  await open(settings(keys, { slow: slow.settings, quick: quick.settings }));
+  const waiting = await greeted(slow.listener);
+  await served(await greeted(quick.listener));
+  // answered, but not acknowledged: the stop waits for that
+  waiting.say(`>PK_SIGN:${Buffer.from('text').toString('base64')},ED25519,data=message\r\n`);
+  await waiting.hearsBlock('pk-sig');
+  const changed = (one: TunnelSettings): TunnelSettings => ({ ...one, onTokenRemoval: 'restart' });
+  const applied = agent.apply(settings(keys, { slow: changed(slow.settings), quick: changed(quick.settings) }));
+  await served(await greeted(quick.listener));
+  expect(reloads()).toEqual([]);
+  waiting.say('SUCCESS: pk-sign command succeeded\r\n');
+  await applied;
+  await served(await greeted(slow.listener));
+});
+
 test('a stop while settings are applied leaves nothing running', async () => {
   writeKey('one.pem');
   const [a, b] = [await tunnel(), await tunnel()];

@@ -68,6 +68,33 @@ describe('requests of one connection', () => {
     expect((await served).by).toBe('client');
   });
 
+  test('a daemon that goes on asking when the agent is to stop gets no more answers', async () => {
+    const { daemon, signer, openKey, stop, served } = await bed();
+    openKey();
+    daemon.say(request('last') + request('one more'));
+    const last = await signer.call(0);
+    stop.abort();
+    daemon.say(request('two more'));
+    last.finish();
+    await daemon.hear(block('last'));
+    daemon.say(ACKNOWLEDGED + request('three more'));
+    expect((await served).by).toBe('client');
+    expect(signer.calls).toHaveLength(1);
+  });
+
+  test('a daemon that is restarted during a stop gets no answer to what it asked before', async () => {
+    const { daemon, signer, openKey, stop, served, clock } = await bed();
+    openKey();
+    daemon.say(request('old'));
+    const old = await signer.call(0);
+    stop.abort();
+    clock.pass(1);
+    daemon.say(request('new'));
+    expect((await served).by).toBe('client');
+    expect(old.signal?.aborted).toBe(true);
+    expect(signer.calls).toHaveLength(1);
+  });
+
   test('a line that was cut and is no request gets no answer', async () => {
     const { daemon, signer, openKey } = await bed();
     openKey();
