@@ -22,7 +22,10 @@ function openFilesLimit(): number | undefined {
 }
 
 /** A warning if these tunnels need more file descriptors than this process may have. */
-export function descriptorShortage({ tunnels }: Pick<Settings, 'tunnels'>, limit: number | undefined = openFilesLimit()): string | undefined {
+export function descriptorShortage(
+  { tunnels }: Pick<Settings, 'tunnels'>,
+  limit: number | undefined = openFilesLimit(),
+): string | undefined {
   const all = Object.values(tunnels);
   const needed = all.reduce((sum, tunnel) => sum + ofTunnel(tunnel), SPARE);
   if (limit === undefined || needed <= limit) return undefined;
