@@ -33,6 +33,12 @@ export function nextStep(tried: RecoveryStep | undefined, error: unknown): Recov
   return tried === undefined ? RECOVERY_STEPS[0] : RECOVERY_STEPS[RECOVERY_STEPS.indexOf(tried) + 1];
 }
 
+/** Which of two steps comes later: it forgets more. */
+export function laterStep(one: RecoveryStep | undefined, other: RecoveryStep | undefined): RecoveryStep | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return RECOVERY_STEPS.indexOf(one) < RECOVERY_STEPS.indexOf(other) ? other : one;
+}
+
 /**
  * What other tokens of a module would lose by `finalize and initialize the module` or a new host, which end their sessions:
  * - `alone`: none is open;

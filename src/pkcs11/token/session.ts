@@ -8,7 +8,7 @@ import type { Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
 import type { ExtraSessions } from './extra-sessions.ts';
 import { openSession, type OpenSession } from './open-session.ts';
-import { BRIEF, closeSession, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
+import { BRIEF, closeSession, laterStep, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
 import { findToken } from './token.ts';
 
 /** Which token to open, and how. */
@@ -36,6 +36,8 @@ export class TokenSession {
   /** What logged it in. */
   #pin: Pin | undefined;
   #opening: Promise<OpenSession> | undefined;
+  /** What was tried last against an opening that failed, until one does not. */
+  #climb: Climb | undefined;
   #running = 0;
   #absence: Absence | undefined;
   #absences = 0;
@@ -106,23 +108,35 @@ export class TokenSession {
 
   async #runRecovering<Result>(work: (at: OpenSession) => Promise<Result>): Promise<Result> {
     for (let step: RecoveryStep | undefined; ; ) {
-      const before = this.#open;
+      const opened = this.open();
+      const opening = this.#opening;
       let at: OpenSession | undefined;
       try {
-        at = await this.open();
+        at = await opened;
         return await work(at);
       } catch (error) {
-        step = nextStep(step, error);
-        if (step === undefined) {
+        if (at) {
           // what happens in a session that could be opened says nothing of the token
-          if (!at) this.lose(error);
-          throw error;
+          step = nextStep(step, error);
+          if (step === undefined) throw error;
+          // unless another request has recovered in the meantime
+          if (this.#open === at) await this.#recoverAloud(step, error);
+        } else {
+          if (!this.#climb || this.#climb.opening !== opening) this.#climb = this.#climbOn(opening, step, error);
+          const { done } = this.#climb;
+          step = this.#climb.step;
+          if (step === undefined) throw error;
+          await done;
         }
-        const failed = at ?? before;
-        if (failed !== undefined && this.#open !== failed) continue; // another request has recovered in the meantime
-        await this.#recoverAloud(step, error);
       }
     }
+  }
+
+  /** After an opening that failed: the next step, or none and the token is lost. One for all who wait, however many. */
+  #climbOn(opening: Climb['opening'], tried: RecoveryStep | undefined, error: unknown): Climb {
+    const step = nextStep(laterStep(tried, this.#climb?.step), error);
+    if (step === undefined) this.lose(error);
+    return { opening, step, done: step && this.#recoverAloud(step, error) };
   }
 
   /**
@@ -163,6 +177,7 @@ export class TokenSession {
       this.#checkNotClosed();
     });
     this.#open = open;
+    this.#climb = undefined;
     this.see(token);
     this.#find();
     return open;
@@ -251,6 +266,14 @@ export class TokenSession {
     this.#open = undefined;
     await Promise.all([open && closeSession(open).catch(() => undefined), this.#options.extras.end()]);
   }
+}
+
+/** What is done about an opening that failed. */
+interface Climb {
+  readonly opening: Promise<OpenSession> | undefined;
+  /** Undefined if nothing is left to try. */
+  readonly step: RecoveryStep | undefined;
+  readonly done: Promise<void> | undefined;
 }
 
 /** The time in which a token is away. */

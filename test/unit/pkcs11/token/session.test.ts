@@ -125,6 +125,37 @@ describe('what fails in it', () => {
     expect(events).toEqual(['reopen the session']);
   });
 
+  test('for many at once, who can not open it any more, takes each step once', async () => {
+    modules.fail('openSession', FAILED);
+    const many = Array.from({ length: 50 }, () => session.run(sign));
+    for (const outcome of await Promise.allSettled(many)) expect(outcome).toMatchObject({ reason: FAILED });
+    expect(events).toEqual([...STEPS, 'lost']);
+    await expect(session.run(sign)).rejects.toBe(FAILED);
+    expect(events).toEqual([...STEPS, 'lost', ...STEPS]);
+    modules.heal();
+    expect((await session.run(sign)).toString()).toBe('signed data');
+  });
+
+  test.each([1, 2, 3, 4])(
+    'for many at once, who can open it after %i tries, is recovered by so many steps',
+    async (times) => {
+      modules.fail('openSession', FAILED, times);
+      await Promise.all(Array.from({ length: 50 }, () => session.run(sign)));
+      expect(events).toEqual(STEPS.slice(0, times));
+    },
+  );
+
+  test('for those who come while others recover goes on where they are', async () => {
+    modules.fail('openSession', FAILED);
+    const many: Promise<unknown>[] = [];
+    for (let count = 0; count < 300; count += 1) {
+      many.push(session.run(sign));
+      await Promise.resolve();
+    }
+    for (const outcome of await Promise.allSettled(many)) expect(outcome).toMatchObject({ reason: FAILED });
+    expect(events.slice(0, 5)).toEqual([...STEPS, 'lost']);
+  });
+
   test('in a session that replaced a void one is recovered all the same', async () => {
     await (await session.open()).host.call('reinitialize', {});
     modules.fail('sign', FAILED, 1);
