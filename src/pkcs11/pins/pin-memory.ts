@@ -2,7 +2,7 @@ import { AgentError, errorText } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import { UnsettledLogin, type LoginOutcome } from '../host/login-outcome.ts';
 import { pinState } from './pin-state.ts';
-import { newSalt, recordsOf, slowHash, type PinRecord, type PinUse } from './pin-record.ts';
+import { HashedPin, type PinRecord, type PinUse } from './pin-record.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 
 /** The PIN that a token is to be sent. */
@@ -49,7 +49,9 @@ const MAX_UNSETTLED = 2;
 /**
  * The memory of PINs that tokens refused, and of logins whose outcome they never told. All that logs in asks it first: an
  * agent under `Restart=always`, ten that start together, copies, recovery and watchers must use up one try, not all three.
- * A login is written down before it is made; the token's word settles it.
+ * A login is written down before it is made; the token's word settles it. Where nothing is remembered, it is written down
+ * without the PIN's hash: most PINs are right, and a hash that is not there tells nothing. Only a process that ends within that
+ * login leaves such a record, which then counts for every PIN.
  */
 export class PinMemory {
   readonly #store: RecordStore;
@@ -73,14 +75,23 @@ export class PinMemory {
     return await this.#store.exclusively(trial.token, trial.onWaiting, async (access) => {
       await beforehand(access.waited);
       const before = await access.load();
-      const mine = await recordsOf(trial.pin, before);
+      const pin = new HashedPin(trial.pin);
+      const mine = await pin.among(before);
       this.#mayTry(trial.token, mine);
-      const attempted = await this.#attempted(trial, before, mine);
-      await access.save(attempted);
+      const at = new Date();
+      const isFirst = before.length === 0;
+      await access.save(isFirst ? [untold(trial, at)] : await attempted(trial, at, pin, before, mine));
       const { outcome, error } = await login();
-      const after = await this.#after(outcome, trial, before, mine);
-      // what is on the disk says `attempted`: that is less than the token said, but no more than one login too many
-      if (after) await access.save(after).catch((reason: unknown) => trial.onRecordFailed?.(errorText(reason)));
+      try {
+        const after =
+          outcome === 'unknown' && isFirst
+            ? await attempted(trial, at, pin, before, mine)
+            : await settled(outcome, trial, pin, before, mine);
+        if (after) await access.save(after);
+      } catch (reason) {
+        // what is on the disk says `attempted`: that is less than the token said, but no more than one login too many
+        trial.onRecordFailed?.(errorText(reason));
+      }
       return outcome === 'unknown' ? { outcome, error: this.#unsettled(trial, mine, error) } : { outcome, error };
     });
   }
@@ -93,9 +104,10 @@ export class PinMemory {
     return await this.#store
       .exclusively(trial.token, trial.onWaiting, async (access) => {
         const before = await access.load();
-        const mine = await recordsOf(trial.pin, before);
-        const attempted = await this.#attempted(trial, before, mine);
-        await access.save((await this.#after(outcome, trial, before, mine)) ?? attempted);
+        const pin = new HashedPin(trial.pin);
+        const mine = await pin.among(before);
+        const after = await settled(outcome, trial, pin, before, mine);
+        await access.save(after ?? (await attempted(trial, new Date(), pin, before, mine)));
         return outcome === 'unknown' ? this.#unsettled(trial, mine, error) : error;
       })
       .catch((reason: unknown) => {
@@ -109,7 +121,7 @@ export class PinMemory {
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY
    */
   async check(token: TokenInfo, pin: Secret): Promise<void> {
-    this.#mayTry(token, await recordsOf(pin, await this.#store.peek(token)));
+    this.#mayTry(token, await new HashedPin(pin).among(await this.#store.peek(token)));
   }
 
   #mayTry(token: TokenInfo, mine: ReadonlySet<PinRecord>): void {
@@ -150,47 +162,48 @@ export class PinMemory {
       },
     );
   }
+}
 
-  /** The records with one login more. */
-  async #attempted(trial: PinTrial, before: readonly PinRecord[], mine: ReadonlySet<PinRecord>): Promise<PinRecord[]> {
-    const old = [...mine].find((record) => useOf(record) === trial.use);
-    const attemptedAt = [...(old?.attemptedAt ?? []), new Date().toISOString()];
-    const { salt, hash } = old ?? (await this.#hashed(trial, before, mine));
-    return [...before.filter((record) => record !== old), { salt, hash, attemptedAt, ...ofUse(trial.use) }];
-  }
+/** A login with a PIN that is not told. */
+function untold({ use }: PinTrial, at: Date): PinRecord {
+  return { attemptedAt: [at.toISOString()], ...ofUse(use) };
+}
 
-  /** The records when the outcome is known; undefined if they stay as they are. */
-  async #after(
-    outcome: LoginOutcome,
-    trial: PinTrial,
-    before: readonly PinRecord[],
-    mine: ReadonlySet<PinRecord>,
-  ): Promise<readonly PinRecord[] | undefined> {
-    switch (outcome) {
-      case 'unknown':
-        return undefined;
-      case 'untried':
-        return before;
-      case 'accepted':
-        // of its own use only: a card may have another PIN for signatures
-        return before.filter((record) => !mine.has(record) || useOf(record) !== trial.use);
-      case 'refused': {
-        const { salt, hash } = await this.#hashed(trial, before, mine);
-        const refusedAt = new Date().toISOString();
-        return [...before.filter((record) => !mine.has(record)), { salt, hash, refusedAt, ...ofUse(trial.use) }];
-      }
+/** The records with one login more. */
+async function attempted(
+  { use }: PinTrial,
+  at: Date,
+  pin: HashedPin,
+  before: readonly PinRecord[],
+  mine: ReadonlySet<PinRecord>,
+): Promise<PinRecord[]> {
+  const old = [...mine].find((record) => record.hash !== undefined && useOf(record) === use);
+  const attemptedAt = [...(old?.attemptedAt ?? []), at.toISOString()];
+  const others = before.filter((record) => record !== old);
+  return [...others, { ...(await pin.beside(before)), attemptedAt, ...ofUse(use) }];
+}
+
+/** The records when the outcome is known; undefined if they stay as they are. */
+async function settled(
+  outcome: LoginOutcome,
+  { use }: PinTrial,
+  pin: HashedPin,
+  before: readonly PinRecord[],
+  mine: ReadonlySet<PinRecord>,
+): Promise<readonly PinRecord[] | undefined> {
+  switch (outcome) {
+    case 'unknown':
+      return undefined;
+    case 'untried':
+      return before;
+    case 'accepted':
+      // of its own use only: a card may have another PIN for signatures
+      return before.filter((record) => !mine.has(record) || useOf(record) !== use);
+    case 'refused': {
+      const refusedAt = new Date().toISOString();
+      const others = before.filter((record) => !mine.has(record));
+      return [...others, { ...(await pin.beside(before)), refusedAt, ...ofUse(use) }];
     }
-  }
-
-  async #hashed(
-    { pin }: PinTrial,
-    before: readonly PinRecord[],
-    mine: ReadonlySet<PinRecord>,
-  ): Promise<Pick<PinRecord, 'salt' | 'hash'>> {
-    const [known] = mine;
-    if (known) return known;
-    const salt = newSalt(before);
-    return { salt, hash: await slowHash(pin, salt) };
   }
 }
 

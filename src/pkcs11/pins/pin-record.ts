@@ -8,9 +8,9 @@ export type PinUse = 'session' | 'signature';
 
 /** One PIN that a token refused, or never said what it makes of it. The times are ISO 8601. */
 export interface PinRecord {
-  /** hex; the hash is scrypt's. */
-  readonly salt: string;
-  readonly hash: string;
+  /** hex; the hash is scrypt's. Without both it is a login with a PIN that is not told: it may have been any. */
+  readonly salt?: string;
+  readonly hash?: string;
   readonly refusedAt?: string;
   /** Logins without an outcome. */
   readonly attemptedAt?: readonly string[];
@@ -22,7 +22,7 @@ export interface PinRecord {
 const MAX_RECORDS = 8;
 const HASH_LENGTH = 32;
 
-export async function slowHash(pin: Secret, salt: string): Promise<string> {
+async function slowHash(pin: Secret, salt: string): Promise<string> {
   return await new Promise((resolve, reject) => {
     scrypt(pin.bytes, Buffer.from(salt, 'hex'), HASH_LENGTH, (error, hash) => {
       if (error) reject(error);
@@ -31,20 +31,41 @@ export async function slowHash(pin: Secret, salt: string): Promise<string> {
   });
 }
 
-/** The records of one PIN among others. Records of one file share a salt where they can: each salt costs a hash. */
-export async function recordsOf(pin: Secret, records: readonly PinRecord[]): Promise<Set<PinRecord>> {
-  const mine = new Set<PinRecord>();
-  for (const salt of new Set(records.map((record) => record.salt))) {
-    const given = Buffer.from(await slowHash(pin, salt), 'hex');
-    for (const record of records) {
-      if (record.salt === salt && timingSafeEqual(Buffer.from(record.hash, 'hex'), given)) mine.add(record);
-    }
-  }
-  return mine;
-}
+/** A PIN's hash, which is made only where it is wanted, and once for each salt. */
+export class HashedPin {
+  readonly #pin: Secret;
+  readonly #hashes = new Map<string, Promise<string>>();
 
-export function newSalt(records: readonly PinRecord[]): string {
-  return records.at(-1)?.salt ?? randomBytes(16).toString('hex');
+  constructor(pin: Secret) {
+    this.#pin = pin;
+  }
+
+  /** The records of this PIN among others, and those of a PIN that is not told. */
+  async among(records: readonly PinRecord[]): Promise<Set<PinRecord>> {
+    const mine = new Set<PinRecord>();
+    for (const record of records) {
+      const { salt, hash } = record;
+      const isMine =
+        salt === undefined ||
+        hash === undefined ||
+        timingSafeEqual(Buffer.from(hash, 'hex'), Buffer.from(await this.#hash(salt), 'hex'));
+      if (isMine) mine.add(record);
+    }
+    return mine;
+  }
+
+  /** For a record beside others. Records of one file share a salt where they can: each salt costs a hash. */
+  async beside(records: readonly PinRecord[]): Promise<Required<Pick<PinRecord, 'salt' | 'hash'>>> {
+    const known = records.findLast((record) => record.salt !== undefined);
+    const salt = known?.salt ?? randomBytes(16).toString('hex');
+    return { salt, hash: await this.#hash(salt) };
+  }
+
+  async #hash(salt: string): Promise<string> {
+    const hash = this.#hashes.get(salt) ?? slowHash(this.#pin, salt);
+    this.#hashes.set(salt, hash);
+    return await hash;
+  }
 }
 
 const isHex = (value: unknown, bytes: number): value is string =>
@@ -54,9 +75,9 @@ const isTime = (value: unknown): value is string => typeof value === 'string' &&
 function isRecord(value: unknown): value is PinRecord {
   if (typeof value !== 'object' || value === null) return false;
   const { salt, hash, refusedAt, attemptedAt, use } = value as Record<string, unknown>;
+  const isUntold = salt === undefined && hash === undefined && refusedAt === undefined;
   return (
-    isHex(salt, 16) &&
-    isHex(hash, HASH_LENGTH) &&
+    (isUntold || (isHex(salt, 16) && isHex(hash, HASH_LENGTH))) &&
     (use === undefined || use === 'session' || use === 'signature') &&
     (isTime(refusedAt) || (refusedAt === undefined && attemptedAt !== undefined)) &&
     (attemptedAt === undefined || (Array.isArray(attemptedAt) && attemptedAt.length > 0 && attemptedAt.every(isTime)))

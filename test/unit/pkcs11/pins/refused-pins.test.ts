@@ -154,12 +154,62 @@ describe('the record', () => {
       const { mode } = await stat(await recordPath());
       expect(mode & 0o777).toBe(0o600);
       const text = await readFile(await recordPath(), 'utf8');
-      expect(JSON.parse(text)).toEqual([expect.objectContaining({ attemptedAt: [expect.any(String)] })]);
-      expect(text).not.toContain('1234');
+      // a right PIN leaves nothing by which it could be found
+      expect(JSON.parse(text)).toEqual([{ attemptedAt: [expect.any(String)] }]);
       return { outcome: 'accepted' };
     });
     expect(((await stat(state())).mode & 0o777).toString(8)).toBe('700');
     expect((await readdir(state())).filter((name) => !name.endsWith('.lock'))).toEqual([]);
+  });
+
+  test('has the PIN’s hash once the token gave no answer, and while others are remembered', async () => {
+    const hashed = { salt: expect.any(String), hash: expect.any(String), attemptedAt: [expect.any(String)] };
+    await login(memory(), 'unknown');
+    expect(JSON.parse(await readFile(await recordPath(), 'utf8'))).toEqual([hashed]);
+    const trial = { token: TOKEN, use: 'session', pin: new Secret('5678') } as const;
+    await memory().guard(trial, async () => {
+      expect(JSON.parse(await readFile(await recordPath(), 'utf8'))).toEqual([hashed, hashed]);
+      return { outcome: 'accepted' };
+    });
+    expect(JSON.parse(await readFile(await recordPath(), 'utf8'))).toEqual([hashed]);
+  });
+
+  /** What an agent leaves that is killed while it logs in. */
+  async function killedWithin(): Promise<void> {
+    let text = '';
+    const trial = { token: TOKEN, use: 'session', pin: new Secret('1234') } as const;
+    await memory().guard(trial, async () => {
+      text = await readFile(await recordPath(), 'utf8');
+      return { outcome: 'untried' };
+    });
+    const [lock = ''] = (await readdir(state())).filter((name) => name.endsWith('.lock'));
+    await writeFile(join(state(), lock.replace(/\.lock$/, '')), text, { mode: 0o600 });
+  }
+
+  test('of a killed agent: each PIN has one try, as that one may have been it', async () => {
+    await killedWithin();
+    for (const pin of ['1234', '5678']) {
+      expect(await login(memory(), 'unknown', { pin })).toBe('unknown');
+      expect(await login(memory(), 'accepted', { pin })).toBe('ERR_PIN_UNSETTLED');
+    }
+    expect(logins).toBe(2);
+  });
+
+  test('of a killed agent: goes when a PIN is accepted, is no way around a refusal', async () => {
+    await killedWithin();
+    expect(await login(memory(), 'refused')).toBe('refused');
+    expect(await login(memory(), 'accepted')).toBe('ERR_PIN_INCORRECT');
+    expect(await login(memory(), 'accepted', { pin: '5678' })).toBe('accepted');
+    await rm(await recordPath());
+    await killedWithin();
+    expect(await login(memory(), 'accepted')).toBe('accepted');
+    expect((await readdir(state())).filter((name) => !name.endsWith('.lock'))).toEqual([]);
+  });
+
+  test('of a killed agent: no other try where few are left', async () => {
+    await killedWithin();
+    expect(await login(memory(), 'accepted', { token: { ...TOKEN, flags: COUNT_LOW } })).toBe('ERR_PIN_UNSETTLED');
+    expect(logins).toBe(0);
   });
 
   test.each([
@@ -170,6 +220,8 @@ describe('the record', () => {
     ['cut', '[{"salt":"00'],
     ['empty', ''],
     ['no hash', '[{"salt":"00000000000000000000000000000000","refusedAt":"2026-01-01T00:00:00.000Z"}]'],
+    ['a refusal of no PIN', '[{"refusedAt":"2026-01-01T00:00:00.000Z"}]'],
+    ['no time', '[{}]'],
     ['another type', '[{"salt":1,"hash":{},"refusedAt":[]}]'],
   ])('damaged (%s): no login', async (_what, text) => {
     await login(memory(), 'refused');
