@@ -69,13 +69,56 @@ export function mod(value: bigint, modulus: bigint): bigint {
   return residue < 0n ? residue + modulus : residue;
 }
 
-/** The inverse of a value from 1 to modulus − 1, modulo a prime, by Euclid. Its time depends on the value: for public ones. */
+/** Bits of two numbers that Euclid's steps are worked out with: so many that factors fit into the rest of a double. */
+const WINDOW = 50;
+
+/** The length in bits of an integer that is no larger than a double holds exactly. */
+function bitLength(value: number): number {
+  const high = Math.floor(value / 2 ** 32);
+  return high > 0 ? 64 - Math.clz32(high) : 32 - Math.clz32(value);
+}
+
+/** Several steps of Euclid at once: a′ = p·a + q·b, b′ = r·a + s·b. */
+interface Steps {
+  readonly factors: readonly [p: number, q: number, r: number, s: number];
+  /** The leading bits of a′, more or less. */
+  readonly leading: number;
+}
+
+/** The steps that the leading bits of a and b tell for sure (Lehmer; D. Knuth, TAOCP volume 2, algorithm 4.5.2 L). */
+function sureSteps(a: number, b: number): Steps {
+  let [x, y, p, q, r, s] = [a, b, 1, 0, 0, 1];
+  while (y + r > 0 && y + s > 0) {
+    const quotient = Math.floor((x + p) / (y + r));
+    // what was cut off may make it another one
+    if (quotient !== Math.floor((x + q) / (y + s))) break;
+    [x, y, p, q, r, s] = [y, x - quotient * y, r, s, p - quotient * r, q - quotient * s];
+  }
+  return { factors: [p, q, r, s], leading: x };
+}
+
+/**
+ * The inverse by Euclid. Its time depends on the value: for public ones.
+ * @param value from 1 to modulus − 1
+ * @param modulus a prime of at most 521 bits
+ */
 export function inverse(value: bigint, modulus: bigint): bigint {
   // at each step: a ≡ u · value, b ≡ v · value
   let [a, b, u, v] = [modulus, value, 0n, 1n];
+  let shift = modulus >> 384n > 0n ? 521 - WINDOW : modulus >> 256n > 0n ? 384 - WINDOW : 256 - WINDOW;
   while (b !== 0n) {
-    const quotient = a / b;
-    [a, b, u, v] = [b, a - quotient * b, v, u - quotient * v];
+    const cut = BigInt(Math.max(0, shift));
+    const { factors, leading } = sureSteps(Number(a >> cut), Number(b >> cut));
+    const isStuck = factors[1] === 0;
+    if (isStuck) {
+      const quotient = a / b;
+      [a, b, u, v] = [b, a - quotient * b, v, u - quotient * v];
+    } else {
+      const [p, q, r, s] = [BigInt(factors[0]), BigInt(factors[1]), BigInt(factors[2]), BigInt(factors[3])];
+      [a, b, u, v] = [p * a + q * b, r * a + s * b, p * u + q * v, r * u + s * v];
+    }
+    const top = isStuck ? Number(a >> cut) : leading;
+    shift = Math.max(0, shift) - (WINDOW - bitLength(top));
   }
   return mod(u, modulus);
 }

@@ -72,11 +72,18 @@ describe.each(NAMES)('%s', (name) => {
   });
 
   it('inverses', () => {
+    const lengths = fc.integer({ min: 1, max: curve.orderBits - 1 });
     fc.assert(
-      fc.property(scalars, (value) => {
-        expect((inverse(value, n) * value) % n).toBe(1n);
-      }),
-      { numRuns: 10 * numRuns },
+      fc.property(
+        fc.oneof(
+          scalars,
+          lengths.map((bits) => 2n ** BigInt(bits) - 1n),
+        ),
+        (value) => {
+          for (const modulus of [n, p]) expect((inverse(value, modulus) * value) % modulus).toBe(1n);
+        },
+      ),
+      { numRuns: 50 * numRuns },
     );
   });
 
