@@ -203,8 +203,9 @@ export type AgentEvent =
   /** A verdict of the check of the set-up that is made once at the start. */
   | {
       readonly type: 'setup-checked';
-      /** If there are several. */
+      /** If there are several: which, or whose key it is of. */
       readonly tunnel?: string;
+      readonly key?: string;
       readonly outcome: 'ok' | 'warn' | 'fail' | 'skip';
       readonly what: string;
       readonly detail: string;

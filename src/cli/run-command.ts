@@ -72,9 +72,15 @@ function tellStartChecks(
     explain: isFile ? configurationHint : commandLineHint,
     installedRelease: () => (release ??= installedRelease()),
   };
+  const bare = new Set<string>();
   for (const name of names) {
     const { key, openvpnConfig } = tunnels[name] ?? {};
-    if (key !== undefined) void tellStartCheck(openvpnConfig, agent.key(key), isOnly ? undefined : name, options);
+    if (key === undefined) continue;
+    const about = isOnly ? {} : openvpnConfig ? { tunnel: name } : { key };
+    // without an .ovpn all that can be said is of the key
+    if (!openvpnConfig && bare.has(key)) continue;
+    if (!openvpnConfig) bare.add(key);
+    void tellStartCheck(openvpnConfig, agent.key(key), about, options);
   }
 }
 

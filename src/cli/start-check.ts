@@ -17,12 +17,12 @@ export interface StartCheckOptions {
 /**
  * Tells once what `check` says of a set-up. `run` goes on whatever it is: the .ovpn may be mended and OpenVPN restarted
  * meanwhile, and the openvpn that is installed here may not be the one that is served.
- * @param tunnel its name, if there are several
+ * @param about the name of the tunnel, or of the key that several have, if there are several
  */
 export async function tellStartCheck(
   config: OpenVpnConfig | undefined,
   key: Promise<OpenedKey>,
-  tunnel: string | undefined,
+  about: { readonly tunnel?: string; readonly key?: string },
   { emit, installedRelease, explain }: StartCheckOptions,
 ): Promise<void> {
   const options = {
@@ -34,6 +34,6 @@ export async function tellStartCheck(
     now: Date.now(),
   };
   await checkStart(options, (verdict) => {
-    emit({ type: 'setup-checked', ...(tunnel !== undefined && { tunnel }), ...explained(verdict, explain) });
+    emit({ type: 'setup-checked', ...about, ...explained(verdict, explain) });
   });
 }

@@ -177,9 +177,13 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'pins-forgotten': say('warn', 'told to forget: PINs are gone, tokens are logged out until the next use'),
   'agent-locked': say('warn', 'locked: every request is refused'),
   'agent-unlocked': say('warn', 'unlocked: requests are signed again'),
-  'setup-checked': ({ tunnel, outcome, what, detail, hint, code }) => ({
+  'setup-checked': ({ tunnel, key, outcome, what, detail, hint, code }) => ({
     level: outcome === 'fail' ? 'error' : outcome === 'warn' ? 'warn' : 'debug',
-    fields: { ...(tunnel !== undefined && { tunnel }), ...(code !== undefined && { code }) },
+    fields: {
+      ...(tunnel !== undefined && { tunnel }),
+      ...(key !== undefined && { key }),
+      ...(code !== undefined && { code }),
+    },
     text: `${what}: ${hint === undefined ? detail : `${detail}: ${hint}`}`,
   }),
   warning: ({ text, variable }) => ({

@@ -53,6 +53,22 @@ describe('run --config', () => {
     expect(await pksigd.stop()).toBe(0);
   });
 
+  test("says once of a key's certificate what there is to say, however many tunnels have the key", async ({
+    bench,
+  }) => {
+    const key = `${keySection(bench)}cert = "${bench.recipe('p256.crt')}"\n`;
+    await bench.write('p.toml', key + ['a', 'b', 'c'].map((name) => tunnelSection(name)).join(''));
+    const daemons = await listen(bench, 'a');
+    const pksigd = await bench.pksigd(['run', '--log-level', 'debug', '--config', bench.path('p.toml')]);
+    await served(await greeted(daemons.a));
+    await pksigd.signed(1);
+    const verdicts = pksigd.log.filter(({ msg }) => String(msg).startsWith('certificate: '));
+    expect(verdicts.length).toBeGreaterThan(0);
+    expect(new Set(verdicts.map(({ msg }) => msg)).size).toBe(verdicts.length);
+    for (const verdict of verdicts) expect(verdict).toMatchObject({ key: 'office' });
+    expect(await pksigd.stop()).toBe(0);
+  });
+
   test('says each mistake in a line with its place, and exits with 2', async ({ bench }) => {
     const path = await bench.write('p.toml', '[log]\nlevel = "inf"\n[token]\nmodul = "x"\n');
     const pksigd = await bench.pksigd(['run', '--config', path]);
