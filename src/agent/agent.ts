@@ -192,6 +192,9 @@ export class Agent implements AsyncDisposable {
     const presentKeys = this.#keys.settings;
     const next = wanted(settings, present, presentKeys);
 
+    const { deadline } = settings.tokens;
+    this.#tokens = { ...this.#tokens, deadline };
+    this.#keys.deadline = deadline;
     const isRenewed = !isDeepStrictEqual(this.#tokens, settings.tokens);
     const keys = compareKeys(presentKeys, next.keys, await this.#keys.stale());
     const opened = isRenewed ? undefined : await this.#keys.open(keys.changed, next.keys);
@@ -309,6 +312,7 @@ export class Agent implements AsyncDisposable {
     const { clock, network } = surroundings;
     const owner = await daemonOwner(settings, surroundings.uid ?? 0);
     const stop = new AbortController();
+    const deadline = (): number => this.#tokens.deadline + DEADLINE_MARGIN;
     const relay = settings.relay && (await openRelay(settings.relay, surroundings));
     try {
       const tunnel = await Tunnel.open({
@@ -317,7 +321,9 @@ export class Agent implements AsyncDisposable {
         password: this.#passwordOf(settings),
         key: () => key.opened(),
         admit: this.#lock.admit,
-        deadline: this.#tokens.deadline + DEADLINE_MARGIN,
+        get deadline() {
+          return deadline();
+        },
         signal: AbortSignal.any([this.#stop.signal, stop.signal]),
         emit: (event) => {
           surroundings.emit({ tunnel: name, ...event });

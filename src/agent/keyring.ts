@@ -17,14 +17,14 @@ const SECRET_NAME = /PIN|PASS|PWD|SECRET|KEY$|AUTH/i;
 export class Keyring implements AsyncDisposable {
   readonly tokens: Tokens;
   readonly secrets: KeySecrets;
-  readonly #settings: TokenSettings;
+  #settings: TokenSettings;
   readonly #surroundings: Surroundings;
   readonly #hosts: ModuleHosts;
   readonly #refusedPins: RefusedPins;
 
   /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
   constructor(settings: TokenSettings, surroundings: Surroundings) {
-    const { modules, pins, deadline } = settings;
+    const { modules, pins } = settings;
     const { environment, execPath, emit, pid, uid, clock, spawn } = surroundings;
     this.#settings = settings;
     this.#surroundings = surroundings;
@@ -35,11 +35,14 @@ export class Keyring implements AsyncDisposable {
       emit({ type: 'warning', variable, text });
     }
     if (modules.showOutput) emit({ type: 'module-output-shown' });
+    const deadline = (): number => this.#settings.deadline;
     this.#hosts = new ModuleHosts({
       clock,
       spawn,
       execPath,
-      deadline,
+      get deadline() {
+        return deadline();
+      },
       initArgs: modules.initArgs,
       most: modules.most,
       showOutput: modules.showOutput,
@@ -52,14 +55,20 @@ export class Keyring implements AsyncDisposable {
     this.#refusedPins = new RefusedPins(() => pins.stateDirectory ?? defaultStateDirectory(environment), pid, uid);
   }
 
+  /** Milliseconds that a call may take from now on. */
+  set deadline(deadline: number) {
+    this.#settings = { ...this.#settings, deadline };
+  }
+
   readonly #emit = (event: KeyEvent): void => {
     this.#surroundings.emit(event);
   };
 
   /** How the library is to open a key. @param watchInterval milliseconds between looks at its token */
   options(key: KeySettings, watchInterval?: number): KeyOptions {
-    const { pins, deadline } = this.#settings;
+    const { pins } = this.#settings;
     const { secrets } = this;
+    const deadline = (): number => this.#settings.deadline;
     return {
       keys: key.copies,
       certificate: key.certificate,
@@ -74,7 +83,9 @@ export class Keyring implements AsyncDisposable {
       askSecret: (what, uriSource, manner) => secrets.get(what, uriSource, manner),
       nameSource: (uriSource) => secrets.nameSource(uriSource),
       mayAskAgain: (error, uriSource) => secrets.mayAskAgain(error, uriSource),
-      deadline,
+      get deadline() {
+        return deadline();
+      },
       onEvent: (event) => {
         // told once by the tokens themselves, however many keys use one
         if (!isSessionEvent(event)) this.#emit(event);

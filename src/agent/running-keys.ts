@@ -93,6 +93,11 @@ export class RunningKeys implements AsyncDisposable {
     this.#keyring = new Keyring(tokens, this.#surroundings);
   }
 
+  /** Milliseconds that a call into a module may take from now on. */
+  set deadline(deadline: number) {
+    this.#keyring.deadline = deadline;
+  }
+
   /** Lets go of PINs, of sessions, and of modules that have nothing to do, until the next use. @returns how many tokens */
   async forget(): Promise<number> {
     return await this.#keyring.forget();

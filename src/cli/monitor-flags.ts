@@ -1,3 +1,4 @@
+import type { AgentSection } from '../config/file/document.ts';
 import { AgentError } from '../errors.ts';
 
 /** Who may ask what the agent is doing. */
@@ -8,6 +9,12 @@ export interface MonitorFlags {
   /** ADDRESS PORT, or PATH unix. */
   readonly metrics?: readonly string[] | undefined;
   readonly metricsGroup?: string | undefined;
+}
+
+/** What the file says of it. */
+export function monitorFlags(section: AgentSection): MonitorFlags {
+  const { control, 'control-group': controlGroup, metrics, 'metrics-group': metricsGroup } = section;
+  return { control, controlGroup, metrics, metricsGroup };
 }
 
 /** @throws AgentError ERR_USAGE */

@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Agent } from '../agent/agent.ts';
 import type { AgentEvent } from '../agent/events.ts';
+import type { ControlServer } from '../control/server.ts';
+import { errorCode, errorText } from '../errors.ts';
 import { summary } from '../status/summary.ts';
 import { AgentStatus } from './agent-status.ts';
 import type { ServedMetrics } from './metrics-server.ts';
@@ -7,12 +10,22 @@ import { checkMonitorFlags, type MonitorFlags } from './monitor-flags.ts';
 import type { Reloader } from './reload.ts';
 import type { Logger } from './standard-streams.ts';
 
+type MetricsFlags = Pick<MonitorFlags, 'metrics' | 'metricsGroup'>;
+type ControlFlags = Pick<MonitorFlags, 'control' | 'controlGroup'>;
+
+const metricsOf = ({ metrics, metricsGroup }: MonitorFlags): MetricsFlags => ({ metrics, metricsGroup });
+const controlOf = ({ control, controlGroup }: MonitorFlags): ControlFlags => ({ control, controlGroup });
+
 /** Those who ask what the agent of this process is doing: by metrics, by the control socket, by SIGUSR1. */
 export class Monitors implements AsyncDisposable {
   readonly #log: Logger;
   readonly #status = new AgentStatus();
   #metrics: ServedMetrics | undefined;
-  #control: AsyncDisposable | undefined;
+  #control: ControlServer | undefined;
+  /** What holds; undefined where it could not be made to. */
+  #metricsFlags: MetricsFlags | undefined;
+  #controlFlags: ControlFlags | undefined;
+  #served: { readonly agent: Agent; readonly reloader: Reloader | undefined } | undefined;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -38,9 +51,15 @@ export class Monitors implements AsyncDisposable {
   async serveMetrics(flags: MonitorFlags): Promise<void> {
     checkMonitorFlags(flags);
     const { metrics, metricsGroup } = flags;
-    if (metrics === undefined) return;
-    const { serveMetrics } = await import('./metrics-server.ts');
-    this.#metrics = await serveMetrics(metrics, metricsGroup, this.#status.state, this.#log);
+    this.#metricsFlags = undefined;
+    if (metrics === undefined) {
+      await this.#metrics?.stop();
+    } else {
+      const { ServedMetrics } = await import('./metrics-server.ts');
+      this.#metrics ??= new ServedMetrics(this.#status.state, this.#log);
+      await this.#metrics.serve(metrics, metricsGroup);
+    }
+    this.#metricsFlags = metricsOf(flags);
   }
 
   /**
@@ -48,20 +67,52 @@ export class Monitors implements AsyncDisposable {
    * @throws AgentError if the socket that was asked for can't be made
    */
   async listen(flags: MonitorFlags, agent: Agent, reloader: Reloader | undefined): Promise<void> {
+    this.#served = { agent, reloader };
+    await this.#listen(flags);
+  }
+
+  async #listen(flags: MonitorFlags): Promise<void> {
+    const before = this.#control;
+    const isSamePlace = this.#controlFlags?.control === flags.control;
+    this.#controlFlags = undefined;
+    if (isSamePlace) before?.retire();
+    this.#control = (await this.#open(flags)) ?? undefined;
+    // whoever asked for this has the answer first
+    if (!isSamePlace) before?.retire();
+    this.#controlFlags = controlOf(flags);
+  }
+
+  async #open(flags: MonitorFlags): Promise<ControlServer | undefined> {
     const { control, controlGroup } = flags;
     const { RUNTIME_DIRECTORY, XDG_RUNTIME_DIR } = process.env;
     const places = [control, controlGroup, RUNTIME_DIRECTORY, XDG_RUNTIME_DIR];
-    if (control === 'none' || places.every((each) => each === undefined)) return;
+    if (!this.#served || control === 'none' || places.every((each) => each === undefined)) return undefined;
+    const { agent, reloader } = this.#served;
     const { openControl } = await import('./control-socket.ts');
     const reload = async (): Promise<unknown> => {
       const reloaded = this.#status.nextReload();
       reloader?.ask();
       return await reloaded;
     };
-    this.#control = await openControl({
+    return await openControl({
       ...{ flags, agent, status: this.#status, log: this.#log },
       reload: reloader && reload,
     });
+  }
+
+  /** Takes other settings. What can't be made so is told, and tried again by the next change. */
+  async apply(flags: MonitorFlags): Promise<void> {
+    try {
+      if (!isDeepStrictEqual(metricsOf(flags), this.#metricsFlags)) await this.serveMetrics(flags);
+    } catch (error) {
+      this.#log.error({ code: errorCode(error), error: errorText(error) }, "can't serve metrics as the settings say");
+    }
+    try {
+      if (!isDeepStrictEqual(controlOf(flags), this.#controlFlags)) await this.#listen(flags);
+    } catch (error) {
+      const text = "can't listen for pksigd status as the settings say";
+      this.#log.error({ code: errorCode(error), error: errorText(error) }, text);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

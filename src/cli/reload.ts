@@ -6,12 +6,15 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { Listeners } from '../listeners.ts';
 import type { LogLevel } from '../log-level.ts';
 import { unlessAborted } from '../promises.ts';
+import { checkMonitorFlags, monitorFlags, type MonitorFlags } from './monitor-flags.ts';
 
 export interface ReloadOptions {
   /** The configuration's file. */
   readonly path: string;
   readonly emit: Emit;
   readonly setLogLevel: (level: LogLevel) => void;
+  /** Takes who may ask what the agent is doing. */
+  readonly onMonitors: (flags: MonitorFlags) => Promise<void>;
   /** Told before each reload and after it. */
   readonly onBegin: () => void;
   readonly onEnd: () => void;
@@ -20,10 +23,13 @@ export interface ReloadOptions {
 }
 
 /** Reads the configuration anew and has the agent take it. A broken one changes nothing, and each of its mistakes is told. */
-async function reload(agent: Agent, { path, emit, setLogLevel, onTunnels }: ReloadOptions): Promise<void> {
+async function reload(agent: Agent, { path, emit, setLogLevel, onMonitors, onTunnels }: ReloadOptions): Promise<void> {
   try {
-    const { settings, logLevel } = await readConfiguration(path);
+    const { settings, logLevel, document } = await readConfiguration(path);
+    const monitor = monitorFlags(document.agent);
+    checkMonitorFlags(monitor);
     setLogLevel(logLevel);
+    await onMonitors(monitor);
     const { added, changed } = await agent.apply(settings);
     onTunnels(agent, settings, [...added, ...changed]);
   } catch (error) {

@@ -13,7 +13,7 @@ import { commandLineHint, configurationHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
 import { type Notifier, notifierOf } from './notifier.ts';
 import { catchTheRest } from './last-net.ts';
-import type { MonitorFlags } from './monitor-flags.ts';
+import { monitorFlags, type MonitorFlags } from './monitor-flags.ts';
 import { Monitors } from './monitors.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import type { Reloader } from './reload.ts';
@@ -49,11 +49,10 @@ async function startOf(flags: RunFlags, given: readonly string[]): Promise<Start
   }
   const { readConfiguration } = await import('../config/file/configuration.ts');
   const { settings, document, ...configuration } = await readConfiguration(config);
-  const { control, 'control-group': controlGroup, metrics, 'metrics-group': metricsGroup } = document.agent;
   return {
     settings,
     logLevel: given.includes('--log-level') ? logLevel : configuration.logLevel,
-    monitor: { control, controlGroup, metrics, metricsGroup },
+    monitor: monitorFlags(document.agent),
   };
 }
 
@@ -102,8 +101,9 @@ function tellShortage(settings: Settings, emit: Emit): void {
 async function reloaderOf(
   path: string,
   given: readonly string[],
-  { log, emit, notifier }: { readonly log: Logger; readonly emit: Emit; readonly notifier: Notifier | undefined },
+  { log, emit, around }: { readonly log: Logger; readonly emit: Emit; readonly around: Watched },
 ): Promise<Reloader> {
+  const { notifier, monitors } = around;
   const { Reloader } = await import('./reload.ts');
   return new Reloader({
     path,
@@ -112,6 +112,7 @@ async function reloaderOf(
       // the option goes before the file
       if (!given.includes('--log-level')) log.level = level;
     },
+    onMonitors: (monitor) => monitors.apply(monitor),
     onBegin: () => {
       notifier?.reloading();
       INHERITED.hold();
@@ -179,16 +180,12 @@ export async function runCommand(
   }
 }
 
-async function run(
-  flags: RunFlags,
-  given: readonly string[],
-  log: Logger,
-  { surroundings, notifier, monitors, sockets = [] }: Watched,
-): Promise<void> {
+async function run(flags: RunFlags, given: readonly string[], log: Logger, around: Watched): Promise<void> {
+  const { surroundings, notifier, monitors, sockets = [] } = around;
   const { emit } = surroundings;
   // what SIGHUP asks for while the file is read the first time is done after it
   const reloader =
-    flags.config === undefined ? undefined : await reloaderOf(flags.config, given, { log, emit, notifier });
+    flags.config === undefined ? undefined : await reloaderOf(flags.config, given, { log, emit, around });
   if (reloader) explainBy(configurationHint);
   const stop = new AbortController();
   stop.signal.addEventListener('abort', () => notifier?.stopping(), { once: true });
@@ -215,9 +212,9 @@ async function run(
     void agent.served().then((isServed) => {
       if (isServed) notifier?.ready();
     });
-    reloader?.serve(agent);
     await monitors.listen(monitor, agent, reloader);
     settleSockets(emit);
+    reloader?.serve(agent);
     await agent.ended();
     // a configuration without tunnels may get some
     while (reloader && !stop.signal.aborted) {

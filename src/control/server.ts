@@ -36,6 +36,9 @@ export class ControlServer implements AsyncDisposable {
   readonly path: string;
   readonly #options: ControlOptions;
   readonly #clients = new Set<Socket>();
+  /** Of them, those whose request is being answered. */
+  readonly #busy = new Set<Socket>();
+  #isRetired = false;
   #server: Listening | undefined;
 
   private constructor(options: ControlOptions) {
@@ -92,16 +95,21 @@ export class ControlServer implements AsyncDisposable {
           return;
         }
         for (const line of lines) {
+          this.#busy.add(socket);
           const reply = await this.#answer(line);
           callOff();
           callOff = clock.after(PATIENCE, end);
           await written(socket, replyLine(reply));
+          this.#busy.delete(socket);
+          if (this.#isRetired) return;
         }
       }
       socket.end();
     } finally {
       callOff();
       reader.clear();
+      this.#busy.delete(socket);
+      if (this.#isRetired) socket.end();
     }
   }
 
@@ -124,6 +132,13 @@ export class ControlServer implements AsyncDisposable {
       secret?.destroy();
     }
     return undefined;
+  }
+
+  /** Stops listening, and ends each connection as soon as its request is answered. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#server?.close();
+    for (const socket of this.#clients) if (!this.#busy.has(socket)) socket.destroy();
   }
 
   /** Stops listening, and ends all connections. */

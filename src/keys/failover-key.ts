@@ -8,7 +8,7 @@ import type { Availability, Signer, VerifiedSignature } from '../signing/signer.
 import { isRequestsFault, KeyCopy, tooLong, type FailoverEvent, type KeySource } from './key-copy.ts';
 
 export interface FailoverOptions {
-  /** Milliseconds until the next copy is asked as well. */
+  /** Milliseconds until the next copy is asked as well: looked at anew at each signature. */
   readonly patience: number;
   readonly onEvent?: ((event: FailoverEvent) => void) | undefined;
 }
@@ -37,16 +37,17 @@ export class FailoverKey implements Signer {
   /** Ready while any copy is; lost when the last one is. */
   readonly availability: Availability = { ready: () => this.#ready(), onLost: (listener) => this.#lost.add(listener) };
   readonly #copies: readonly KeyCopy[];
-  readonly #patience: number;
+  readonly #options: FailoverOptions;
   readonly #lost = new Listeners();
   readonly #there = new Listeners();
   #isClosed = false;
 
-  private constructor(first: Signer, sources: readonly KeySource[], { patience, onEvent }: FailoverOptions) {
+  private constructor(first: Signer, sources: readonly KeySource[], options: FailoverOptions) {
+    const { onEvent } = options;
     this.name = first.name;
     this.publicKey = first.publicKey;
     this.certificates = first.certificates;
-    this.#patience = patience;
+    this.#options = options;
     const owner = {
       onEvent,
       check: (signer: Signer) => {
@@ -110,10 +111,11 @@ export class FailoverKey implements Signer {
     let failure: unknown;
     for (const copy of this.#byTurn()) {
       if (signal?.aborted === true) break;
-      const latest = copy.sign(request, signal, this.#patience);
+      const { patience } = this.#options;
+      const latest = copy.sign(request, signal, patience);
       latest.catch(() => undefined); // it may fail when another one has signed
       try {
-        return await this.#inTime(latest, earlier);
+        return await this.#inTime(latest, earlier, patience);
       } catch (error) {
         if (isRequestsFault(error)) throw error;
         failure ??= error;
@@ -146,10 +148,11 @@ export class FailoverKey implements Signer {
   async #inTime(
     latest: Promise<VerifiedSignature>,
     earlier: readonly Promise<VerifiedSignature>[],
+    patience: number,
   ): Promise<VerifiedSignature> {
     const done = new AbortController();
-    const impatience = sleep(this.#patience, undefined, { signal: done.signal }).then(() => {
-      throw tooLong(this.#patience);
+    const impatience = sleep(patience, undefined, { signal: done.signal }).then(() => {
+      throw tooLong(patience);
     });
     try {
       return await Promise.race([latest, firstSignature(earlier), impatience]);

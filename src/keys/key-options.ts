@@ -45,7 +45,7 @@ export interface KeyOptions {
    * @throws AgentError ERR_USAGE if it is not a source
    */
   readonly nameSource?: ((uriSource: string | undefined) => string) | undefined;
-  /** Milliseconds that a signature may take. */
+  /** Milliseconds that a signature may take: looked at anew at each. */
   readonly deadline: number;
   readonly onEvent?: ((event: TokenEvent | FailoverEvent) => void) | undefined;
 }

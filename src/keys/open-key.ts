@@ -15,7 +15,8 @@ export interface OpenedKey extends AsyncDisposable {
 const LONGEST_PATIENCE = 5_000;
 
 /** Opens the one key that was named, or all its copies. */
-async function openCopies({ keys, deadline, onEvent }: KeyOptions, opening: Opening): Promise<Signer> {
+async function openCopies(options: KeyOptions, opening: Opening): Promise<Signer> {
+  const { keys, onEvent } = options;
   const sources = keys.map((key) => {
     const backend = backendOf(key);
     backend.validate(key);
@@ -24,8 +25,13 @@ async function openCopies({ keys, deadline, onEvent }: KeyOptions, opening: Open
   const [first, ...copies] = sources;
   if (!first) throw new AgentError('ERR_USAGE', 'no key was named');
   if (copies.length === 0) return await first.open();
-  const patience = Math.min(LONGEST_PATIENCE, deadline / keys.length);
-  return await FailoverKey.open(sources, { patience, onEvent });
+  const patience = (): number => Math.min(LONGEST_PATIENCE, options.deadline / keys.length);
+  return await FailoverKey.open(sources, {
+    get patience() {
+      return patience();
+    },
+    onEvent,
+  });
 }
 
 /**

@@ -56,5 +56,5 @@ export const AGENT: Schema<AgentSection> = v.pipe(
       ),
     ),
   }),
-  v.metadata({ text: 'Who may ask what the agent is doing. A change here takes a restart.' }),
+  v.metadata({ text: 'Who may ask what the agent is doing.' }),
 );

@@ -152,7 +152,7 @@ const TOKEN = v.pipe(
     ),
   }),
   v.metadata({
-    text: 'Tokens and their modules, whichever key is in them. A change here starts all keys and tunnels anew.',
+    text: 'Tokens and their modules, whichever key is in them. A change here, but of `deadline`, starts all keys and tunnels anew.',
   }),
 );
 

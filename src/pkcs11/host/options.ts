@@ -9,7 +9,7 @@ export interface ModuleHostOptions {
   readonly initArgs?: string | undefined;
   /** The module's environment; NODE_OPTIONS are left out of it. */
   readonly environment: Readonly<NodeJS.ProcessEnv>;
-  /** Milliseconds that one call into the module may take before its host is killed. */
+  /** Milliseconds that one call into the module may take before its host is killed: looked at anew at each call. */
   readonly deadline: number;
   /** How many processes may load one module at a time. Default: as many as this process has CPUs, at most 4. */
   readonly most?: number | undefined;

@@ -48,9 +48,13 @@ async function tunnel(key = 'one'): Promise<{ listener: FakeListener; settings: 
   return { listener, settings: { address, listen: false, key, maxDaemons: 1, onTokenRemoval: 'none' } };
 }
 
-function settings(keys: Settings['keys'], tunnels: Settings['tunnels'], deadline = 10_000): Settings {
+function settings(
+  keys: Settings['keys'],
+  tunnels: Settings['tunnels'],
+  { deadline = 10_000, useFinalTry = false } = {},
+): Settings {
   const modules = { environment: {}, showOutput: false };
-  return { keys, tunnels, tokens: { modules, pins: { allowCommand: false, useFinalTry: false }, deadline } };
+  return { keys, tunnels, tokens: { modules, pins: { allowCommand: false, useFinalTry }, deadline } };
 }
 
 async function open(what: Settings): Promise<void> {
@@ -136,13 +140,24 @@ describe('other settings', () => {
     await served(second);
   });
 
+  test('of the deadline change nothing that runs', async () => {
+    writeKey('one.pem');
+    const one = await tunnel();
+    const [keys, tunnels] = [{ one: keyIn('one.pem') }, { one: one.settings }];
+    await open(settings(keys, tunnels));
+    const daemon = await greeted(one.listener);
+    await agent.apply(settings(keys, tunnels, { deadline: 20_000 }));
+    expect(reloads()).toEqual([{ added: 0, changed: 0, removed: 0, unchanged: 1, keys: 0 }]);
+    await served(daemon);
+  });
+
   test('of tokens change all', async () => {
     writeKey('one.pem');
     const [a, b] = [await tunnel(), await tunnel()];
     const [keys, tunnels] = [{ one: keyIn('one.pem') }, { a: a.settings, b: b.settings }];
     await open(settings(keys, tunnels));
     const daemons = [await greeted(a.listener), await greeted(b.listener)];
-    await agent.apply(settings(keys, tunnels, 20_000));
+    await agent.apply(settings(keys, tunnels, { useFinalTry: true }));
     expect(reloads()).toEqual([{ added: 0, changed: 2, removed: 0, unchanged: 0, keys: 1 }]);
     await Promise.all(daemons.map((daemon) => daemon.gone()));
     await served(await greeted(a.listener));

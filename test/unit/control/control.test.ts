@@ -56,6 +56,37 @@ async function raw(path: string): Promise<{ socket: Socket; all: Promise<string>
   return { socket, all: once(socket, 'close').then(() => text) };
 }
 
+test('a server that retires answers what it was asked, and no more', async () => {
+  let finish = (): void => undefined;
+  const forgetting = new Promise<{ tokens: number }>((resolve) => {
+    finish = () => {
+      resolve({ tokens: 7 });
+    };
+  });
+  let isAsked = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (isAsked = resolve));
+  const control = await ControlServer.listen({
+    path: join(folder, 'r.sock'),
+    actions: {
+      ...actions,
+      forget: () => {
+        isAsked();
+        return forgetting;
+      },
+    },
+  });
+  open.push(control);
+  const [idle, busy] = [await raw(control.path), await raw(control.path)];
+  const request = '{"version":1,"command":"forget"}\n';
+  busy.socket.write(`${request}${request}`);
+  await asked;
+  control.retire();
+  expect(await idle.all).toBe('');
+  expect(readdirSync(folder)).toEqual([]);
+  finish();
+  expect(await busy.all).toBe('{"version":1,"ok":true,"result":{"tokens":7}}\n');
+});
+
 describe('a request', () => {
   test('gets its result', async () => {
     using one = await client(await server());

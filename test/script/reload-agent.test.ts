@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
+import { expect } from 'vitest';
+import { test, type Bench } from '../support/bench.ts';
+import { FakeDaemon, GREETING } from '../support/fake-daemon.ts';
+import type { Pksigd } from '../support/pksigd.ts';
+
+const REQUEST = `>PK_SIGN:${Buffer.alloc(32, 7).toString('base64')},ECDSA\r\n`;
+
+function configuration(bench: Bench, agent: string): string {
+  const tunnel = '[tunnel.a]\nmanagement = "a.sock unix"\nmanagement-client = true\n';
+  return `[key.k]\nkey = "${bench.recipe('p256.pem')}"\n${tunnel}[agent]\n${agent}`;
+}
+
+async function run(bench: Bench, agent: string): Promise<Pksigd> {
+  const config = await bench.write('p.toml', configuration(bench, agent));
+  const pksigd = await bench.pksigd(['run', '--config', config]);
+  await pksigd.listening();
+  await pksigd.message('key ready');
+  return pksigd;
+}
+
+async function command(bench: Bench, name: string, control: string): Promise<Pksigd> {
+  const child = await bench.pksigd([name, '--control', bench.path(control)]);
+  await child.exited;
+  return child;
+}
+
+async function metrics(bench: Bench, place: string): Promise<string> {
+  const socket = connect({ path: bench.path(place) });
+  socket.write('GET /metrics HTTP/1.0\r\n\r\n');
+  return await textOf(socket);
+}
+
+test('a reload moves metrics, which go on counting, and the control socket, which answers first', async ({ bench }) => {
+  const at = (name: string): string => `control = "${bench.path(`${name}.sock`)}"\nmetrics = "${name}-m.sock unix"\n`;
+  const pksigd = await run(bench, at('one'));
+  await expect.poll(() => existsSync(bench.path('one.sock'))).toBe(true);
+  const daemon = await FakeDaemon.open(bench.path('a.sock'));
+  daemon.say(GREETING);
+  daemon.say(REQUEST);
+  expect(await daemon.hearsBlock('pk-sig')).not.toEqual([]);
+  daemon.say('SUCCESS: pk-sig command succeeded\r\n');
+  await pksigd.signed(1);
+  const signed = /pksigd_requests_total\{.*outcome="signed".*\} 1/;
+  expect(await metrics(bench, 'one-m.sock')).toMatch(signed);
+
+  await bench.write('p.toml', configuration(bench, at('two')));
+  const reload = await command(bench, 'reload', 'one.sock');
+  expect(await reload.exited).toBe(0);
+  expect(existsSync(bench.path('one.sock'))).toBe(false);
+  expect(existsSync(bench.path('one-m.sock'))).toBe(false);
+  expect(await metrics(bench, 'two-m.sock')).toMatch(signed);
+  const status = await command(bench, 'status', 'two.sock');
+  expect(status.stdout.join('\n')).toContain('1 of 1 tunnel connected');
+
+  await bench.write('p.toml', configuration(bench, 'control = "none"\n'));
+  pksigd.kill('SIGHUP');
+  await pksigd.message('reloaded: 0 added, 0 changed, 0 removed', 2);
+  expect(existsSync(bench.path('two.sock'))).toBe(false);
+  expect(existsSync(bench.path('two-m.sock'))).toBe(false);
+  daemon.close();
+});
+
+test('what can not be made is an error, and the rest is reloaded; it is tried again', async ({ bench }) => {
+  const good = `control = "${bench.path('c.sock')}"\nmetrics = "m.sock unix"\n`;
+  const pksigd = await run(bench, good);
+  await expect.poll(() => existsSync(bench.path('c.sock'))).toBe(true);
+  const bad = `control = "${bench.path('none/c.sock')}"\nmetrics = "none/m.sock unix"\n`;
+  await bench.write('p.toml', `${configuration(bench, bad)}[log]\nlevel = "debug"\n`);
+  const reload = await command(bench, 'reload', 'c.sock');
+  expect(await reload.exited).toBe(0);
+  for (const text of ["can't serve metrics as the settings say", "can't listen for pksigd status as the settings say"])
+    expect(await pksigd.message(text)).toMatchObject({ level: 'error', code: 'ERR_MANAGEMENT_LISTEN' });
+  expect(await metrics(bench, 'm.sock')).toContain('pksigd_');
+  await mkdir(bench.path('none'));
+  const again = await command(bench, 'reload', 'c.sock');
+  expect(await again.exited).toBe(0);
+  expect(existsSync(bench.path('none/c.sock'))).toBe(true);
+  expect(await metrics(bench, 'none/m.sock')).toContain('pksigd_');
+  expect(pksigd.messages('reloaded: 0 added, 0 changed, 0 removed')).toHaveLength(2);
+});
+
+test('what contradicts itself changes nothing', async ({ bench }) => {
+  const pksigd = await run(bench, `control = "${bench.path('c.sock')}"\n`);
+  await expect.poll(() => existsSync(bench.path('c.sock'))).toBe(true);
+  await bench.write('p.toml', configuration(bench, 'control = "none"\ncontrol-group = 0\n'));
+  pksigd.kill('SIGHUP');
+  await pksigd.message('not reloaded: all stays as it is');
+  expect(existsSync(bench.path('c.sock'))).toBe(true);
+});
