@@ -16,10 +16,18 @@ import { checkManagement, type ManagementCheck } from './daemon.ts';
 import { checkSignatures } from './signatures.ts';
 import { failure, type Report } from './verdict.ts';
 
-/** A set-up to check: what `run` would be given. */
-export interface SetupOptions extends KeyOptions {
+/** A key to check. */
+export interface KeySetup extends KeyOptions {
+  /** Gets what was opened, to close it later: until then its token stays logged in for other keys. */
+  readonly keep?: ((opened: AsyncDisposable) => void) | undefined;
   /** Log in to tokens that want it: a wrong PIN uses one of its tries. */
   readonly login: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** A daemon to check. */
+export interface TunnelSetup extends Pick<KeySetup, 'certificate' | 'login' | 'now'> {
   readonly management: ManagementCheck | undefined;
   /** The management directive's words, for the lines. */
   readonly managementWords: readonly string[] | undefined;
@@ -30,9 +38,10 @@ export interface SetupOptions extends KeyOptions {
   /** The release of the openvpn of this machine, where the daemon itself does not tell. */
   readonly installedRelease: () => Promise<string | undefined>;
   readonly user: string;
-  /** Milliseconds since 1970. */
-  readonly now: number;
 }
+
+/** A set-up to check: what `run` would be given. */
+export type SetupOptions = KeySetup & TunnelSetup;
 
 /** The release to write lines for where nothing tells one. */
 export const USUAL_RELEASE: Release = { major: 2, minor: 6 };
@@ -49,8 +58,10 @@ interface NamedCertificates {
   readonly given: NamedCertificate | undefined;
 }
 
-async function namedCertificates(options: SetupOptions, check: KeyCheck): Promise<NamedCertificates> {
-  const { certificate: given, configCertificate } = options;
+async function namedCertificates(
+  { certificate: given, configCertificate }: Pick<SetupOptions, 'certificate'> & Partial<SetupOptions>,
+  check: KeyCheck,
+): Promise<NamedCertificates> {
   const read = async (
     what: string,
     work: () => Promise<X509Certificate | undefined>,
@@ -71,7 +82,7 @@ async function namedCertificates(options: SetupOptions, check: KeyCheck): Promis
 }
 
 /** The checks' findings on the key and its certificate. */
-interface KeyFindings {
+export interface KeyFindings {
   /** Of the first copy that tells one. */
   readonly publicKey: KeyObject | undefined;
   /** The one to present. */
@@ -80,10 +91,19 @@ interface KeyFindings {
   readonly canSign: CanSign | undefined;
   /** All copies have signed. */
   readonly wasTried: boolean;
+  /** A copy was opened. */
+  readonly hasSigner: boolean;
+  /** A copy was found at all. */
+  readonly isThere: boolean;
 }
 
-async function checkKey(options: SetupOptions, report: Report): Promise<KeyFindings> {
-  const { login, directives, now } = options;
+/** Checks a key and the certificate that was given for it. @param configCertificate that of an .ovpn */
+export async function checkKey(
+  options: KeySetup & Partial<Pick<SetupOptions, 'configCertificate'>>,
+  report: Report,
+  onNoCertificate: (hasSigner: boolean) => void = () => undefined,
+): Promise<KeyFindings> {
+  const { login, now } = options;
   const check = { opening: openingOf(options), login, report };
   const { ofConfig, given } = await namedCertificates(options, check);
   // as run does: the .ovpn's does not stand in for what a token does not tell
@@ -95,20 +115,27 @@ async function checkKey(options: SetupOptions, report: Report): Promise<KeyFindi
   const publicKey = keys.find((key) => key.publicKey)?.publicKey;
   for (const { what, certificate } of certificates) checkCertificate(what, certificate, publicKey, now, report);
   const hasSigner = keys.some(({ signer }) => signer);
-  if (certificates.length === 0 && keys.length > 0) reportNoCertificate({ hasSigner, login, directives }, report);
+  if (certificates.length === 0 && keys.length > 0) onNoCertificate(hasSigner);
   return {
     publicKey,
     certificate: certificates[0]?.certificate,
-    canSign: await signaturesOf(keys, check),
+    canSign: await signaturesOf(keys, check, options.keep),
     wasTried: keys.every(({ signer }) => signer),
+    hasSigner,
+    isThere: keys.length > 0,
   };
 }
 
-async function signaturesOf(keys: readonly CheckedKey[], check: KeyCheck): Promise<CanSign | undefined> {
+async function signaturesOf(
+  keys: readonly CheckedKey[],
+  check: KeyCheck,
+  keep: KeySetup['keep'],
+): Promise<CanSign | undefined> {
   const all: (CanSign | undefined)[] = [];
   for (const key of keys) {
     all.push(await checkSignatures(key, check));
-    await key.signer?.[Symbol.asyncDispose]();
+    if (key.signer && keep) keep(key.signer);
+    else await key.signer?.[Symbol.asyncDispose]();
   }
   const known = all.filter((one) => one !== undefined);
   if (known.length === 0 || known.length < all.length) return undefined;
@@ -127,7 +154,7 @@ function kindOf(publicKey: KeyObject | undefined, report: Report): KeyKind | und
 
 /** The release to write lines for, and where it was learnt. */
 async function learnRelease(
-  { management, installedRelease }: SetupOptions,
+  { management, installedRelease }: TunnelSetup,
   report: Report,
 ): Promise<{ readonly release: Release; readonly source: string }> {
   const daemon = parseRelease(management && (await checkManagement(management, report)));
@@ -154,8 +181,32 @@ function certificateLine(
 
 /** Checks all of a set-up, and says which lines it takes in the .ovpn. What fails keeps nothing else from being checked. */
 export async function checkSetup(options: SetupOptions, report: Report): Promise<void> {
+  const { directives, login } = options;
+  const findings = await checkKey(options, report, (hasSigner) => {
+    reportNoCertificate({ hasSigner, login, directives }, report);
+  });
+  await checkDaemonOf(options, findings, report);
+}
+
+/** Checks one of the daemons of a key, with the certificate that its .ovpn has. */
+export async function checkTunnel(options: TunnelSetup, findings: KeyFindings, report: Report): Promise<void> {
+  const { configCertificate, directives, login, now } = options;
+  const { publicKey, hasSigner, isThere } = findings;
+  const what = 'cert of the .ovpn';
+  let certificate = findings.certificate;
+  try {
+    const own = configCertificate && (await configCertificate())[0];
+    if (own) checkCertificate(what, (certificate = own), publicKey, now, report);
+    else if (!certificate && isThere) reportNoCertificate({ hasSigner, login, directives }, report);
+  } catch (error) {
+    report(failure(what, error));
+  }
+  await checkDaemonOf(options, { ...findings, certificate }, report);
+}
+
+async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report: Report): Promise<void> {
   const { directives, user, management, managementWords } = options;
-  const { publicKey, certificate, canSign, wasTried } = await checkKey(options, report);
+  const { publicKey, certificate, canSign, wasTried } = findings;
   const { release, source } = await learnRelease(options, report);
   const kind = kindOf(publicKey ?? certificate?.publicKey, report);
   const advice = kind && canSign && advise(kind, release, canSign);

@@ -10,6 +10,8 @@ export interface Verdict extends Explained {
   /** The thing that was looked at: `module`, `token`, `PIN`, `key`… */
   readonly what: string;
   readonly detail: string;
+  /** The key or tunnel of the settings that it is about, where there may be several. */
+  readonly of?: { readonly key: string } | { readonly tunnel: string };
   /** Of a `fail`. */
   readonly code?: AgentErrorCode;
   /** The lines for the .ovpn, of the verdict that has them. */
@@ -33,7 +35,9 @@ export function explained({ reason, user, ...verdict }: Verdict, explain: Explai
 }
 
 /** A verdict as one line, and the lines for the .ovpn behind it. */
-export function formatVerdict({ outcome, what, detail, hint, lines = [] }: Verdict): string[] {
-  const text = `${outcome.padEnd(4)}  ${what}: ${detail}${hint === undefined ? '' : `: ${hint}`}`;
+export function formatVerdict({ outcome, of, what, detail, hint, lines = [] }: Verdict): string[] {
+  const [owner] = Object.entries(of ?? {});
+  const whose = owner === undefined ? '' : `${owner.join(' ')}: `;
+  const text = `${outcome.padEnd(4)}  ${whose}${what}: ${detail}${hint === undefined ? '' : `: ${hint}`}`;
   return [text, ...lines].map(printable);
 }

@@ -28,4 +28,5 @@ export const commandLineHint: Explain = ({ reason, user }) => {
 };
 
 /** The same in the words of a configuration file, whose keys are called as the options. */
-export const configurationHint: Explain = (error) => commandLineHint(error)?.replaceAll(/--([a-z-]+)/g, "'$1'");
+export const configurationHint: Explain = (error) =>
+  commandLineHint(error)?.replaceAll(/--(?!login\b)([a-z-]+)/g, "'$1'");

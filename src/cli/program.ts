@@ -120,6 +120,12 @@ function withTunnelOptions(command: Command): Command {
     .option('--relay-keep', "keep the relay's clients connected while the daemon is away");
 }
 
+/** The options that stand on the command line. */
+function givenOptions(command: Command): string[] {
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli');
+  return given.map(({ long }) => long ?? '');
+}
+
 let startsHosts: Spawn | undefined;
 let serviceVariables: ServiceVariables = {};
 
@@ -164,9 +170,7 @@ withKeyOptions(
   'info',
 ).action(async (flags: RunFlags, command: Command) => {
   const { runCommand } = await import('./run-command.ts');
-  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli');
-  const names = given.map(({ long }) => long ?? '');
-  await runCommand(flags, names, startsHosts, serviceVariables);
+  await runCommand(flags, givenOptions(command), startsHosts, serviceVariables);
 });
 
 withKeyOptions(
@@ -187,13 +191,14 @@ withKeyOptions(
     program
       .command('check')
       .description('check a set-up (the options of run) and print the directives that the .ovpn needs')
+      .option('--config <file>', 'check all keys and tunnels of a TOML file, as run takes it')
       .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
       .option('--json', 'print one JSON object a verdict'),
   ),
   'warn',
-).action(async (flags: CheckFlags) => {
+).action(async (flags: CheckFlags, command: Command) => {
   const { checkCommand } = await import('./check-command.ts');
-  await checkCommand(flags);
+  await checkCommand(flags, givenOptions(command));
 });
 
 withTokenOptions(

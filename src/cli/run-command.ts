@@ -3,10 +3,11 @@ import type { Emit } from '../agent/events.ts';
 import type { Surroundings } from '../agent/surroundings.ts';
 import { settingsOf, type TunnelFlags } from '../config/flags.ts';
 import type { Settings } from '../config/settings.ts';
-import { AgentError, errorCode, errorText, explainBy } from '../errors.ts';
+import { errorCode, errorText, explainBy } from '../errors.ts';
 import type { LogLevel } from '../log-level.ts';
 import { BoundServer, INHERITED } from '../management/internal.ts';
 import type { Spawn } from '../pkcs11/index.ts';
+import { refuseBesideConfig } from './beside-config.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { descriptorShortage } from './descriptor-limit.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
@@ -27,9 +28,6 @@ export interface RunFlags extends TunnelFlags, MonitorFlags {
   readonly logLevel: LogLevel;
 }
 
-/** What stands beside a configuration file; all else is said in it. */
-const BESIDE_CONFIG = new Set(['--config', '--log-level']);
-
 /** By options, or by a file. */
 interface Start {
   readonly settings: Settings;
@@ -41,12 +39,7 @@ interface Start {
 async function startOf(flags: RunFlags, given: readonly string[]): Promise<Start> {
   const { config, logLevel } = flags;
   if (config === undefined) return { settings: await settingsOf(flags), logLevel, monitor: flags };
-  const others = given.filter((option) => !BESIDE_CONFIG.has(option));
-  if (others.length > 0) {
-    throw new AgentError('ERR_USAGE', `--config says all that ${others.join(', ')} would`, {
-      hint: `leave ${others.length === 1 ? 'it' : 'them'} out, and write it into ${config}`,
-    });
-  }
+  refuseBesideConfig(config, given);
   const { readConfiguration } = await import('../config/file/configuration.ts');
   const { settings, document, ...configuration } = await readConfiguration(config);
   return {

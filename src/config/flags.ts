@@ -180,7 +180,7 @@ export async function openVpnTunnel(
 export function requiredKey({ key }: Pick<TunnelFlags, 'key'>): readonly string[] {
   if (key) return key;
   throw new AgentError('ERR_USAGE', "required option '--key <key>' not specified", {
-    hint: 'or give run --config FILE',
+    hint: 'or give --config FILE',
   });
 }
 

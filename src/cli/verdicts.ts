@@ -1,0 +1,29 @@
+import { explained, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
+import type { Explain } from '../errors.ts';
+import { printableJson } from '../telemetry/printable.ts';
+import { EXIT, exitCode } from './exit-codes.ts';
+import { print } from './standard-streams.ts';
+
+/** Prints verdicts on standard output, for people or as a JSON object a line. */
+export class Verdicts {
+  readonly #isJson: boolean;
+  readonly #explain: Explain;
+  #failed: Verdict | undefined;
+
+  constructor(isJson: boolean, explain: Explain) {
+    this.#isJson = isJson;
+    this.#explain = explain;
+  }
+
+  readonly report: Report = (found) => {
+    const verdict = explained(found, this.#explain);
+    if (verdict.outcome === 'fail') this.#failed ??= verdict;
+    const lines = this.#isJson ? [printableJson(JSON.stringify(verdict))] : formatVerdict(verdict);
+    print(`${lines.join('\n')}\n`);
+  };
+
+  /** The exit code of the first failure, if there is one. */
+  get exitCode(): number {
+    return this.#failed ? exitCode(this.#failed.code) : EXIT.done;
+  }
+}

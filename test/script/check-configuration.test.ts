@@ -1,0 +1,92 @@
+import { describe, expect } from 'vitest';
+import { test, type Bench } from '../support/bench.ts';
+import { check } from '../support/check.ts';
+import { clientConfig } from '../support/openvpn.ts';
+
+interface Owned {
+  outcome: string;
+  what: string;
+  detail: string;
+  code?: string;
+  of?: { key?: string; tunnel?: string };
+}
+
+const keySection = (bench: Bench, name: string, more = ''): string =>
+  `[key.${name}]\nkey = "${bench.recipe('p256.pem')}"\n${more}`;
+
+/** What its verdicts on one key or tunnel are about, in order; with an exclamation mark where something fails. */
+function ofOwner(verdicts: readonly Owned[], of: Owned['of']): string[] {
+  const own = verdicts.filter((verdict) => JSON.stringify(verdict.of) === JSON.stringify(of));
+  return [...new Set(own.map(({ outcome, what }) => (outcome === 'fail' ? `${what}!` : what)))];
+}
+
+async function config(bench: Bench, text: string): Promise<string[]> {
+  return ['--config', await bench.write('p.toml', text)];
+}
+
+describe('check --config', () => {
+  test('looks at each key once, and at each tunnel with it', async ({ bench }) => {
+    const ovpn = await clientConfig(bench, [
+      ...[`management ${bench.path('m.sock')} unix`, 'management-hold', 'management-external-key nopadding'],
+      `cert ${bench.recipe('p256.crt')}`,
+    ]);
+    const text = [
+      keySection(bench, 'k', `cert = "${bench.recipe('p256.crt')}"\n`),
+      `[tunnel.file]\nopenvpn-config = "${ovpn}"\n`,
+      '[tunnel.listens]\nmanagement = "l.sock unix"\nmanagement-client = true\n',
+      '[tunnel.gone]\nopenvpn-config = "gone.ovpn"\n',
+    ].join('');
+    const { code, verdicts } = await check(bench, ...(await config(bench, text)));
+    expect(code).toBe(3);
+    expect(verdicts.every((verdict) => 'of' in verdict)).toBe(true);
+    expect(ofOwner(verdicts, { key: 'k' })).toEqual(['key', 'certificate', 'signature']);
+    expect(ofOwner(verdicts, { tunnel: 'gone' })).toEqual(['config!']);
+    expect(ofOwner(verdicts, { tunnel: 'file' })).toEqual(['cert of the .ovpn', 'socket!', 'config', 'lines']);
+    expect(ofOwner(verdicts, { tunnel: 'listens' })).toEqual(['listen', 'lines']);
+  });
+
+  test('says for people whose each line is, and lines only where some are wanted', async ({ bench }) => {
+    const server = await bench.server();
+    const management = { address: bench.path('m.sock'), port: 'unix' };
+    const client = bench.client(server, { management, certificate: { file: 'p256' } });
+    await client.logged(/MANAGEMENT: unix domain socket listening/);
+    const ovpn = await clientConfig(bench, [
+      ...[`management ${bench.path('m.sock')} unix`, 'management-hold', 'management-external-key nopadding'],
+      `cert ${bench.recipe('p256.crt')}`,
+    ]);
+    const text = `${keySection(bench, 'k')}[tunnel.t]\nopenvpn-config = "${ovpn}"\n`;
+    const child = await bench.pksigd(['check', ...(await config(bench, text))]);
+    expect(await child.exited).toBe(0);
+    expect(child.stdout).toContain(`ok    key k: key: ${bench.recipe('p256.pem')}: P-256`);
+    expect(child.stdout.join('\n')).toMatch(/^ok {4}tunnel t: daemon: OpenVPN 2\./m);
+    expect(child.stdout.join('\n')).not.toMatch(/lines|none lies with the key/);
+  });
+
+  test('a certificate that no tunnel has is missing to each', async ({ bench }) => {
+    const text = `${keySection(bench, 'k')}[tunnel.a]\nmanagement = "a.sock unix"\nmanagement-client = true\n`;
+    const { code, verdicts } = await check(bench, ...(await config(bench, text)));
+    expect(code).toBe(0);
+    expect(ofOwner(verdicts, { tunnel: 'a' })).toEqual(['certificate', 'listen', 'lines']);
+  });
+
+  test('a file with mistakes is not looked into further', async ({ bench }) => {
+    const child = await bench.pksigd(['check', ...(await config(bench, '[key.k]\nkye = "x"\n'))]);
+    expect(await child.exited).toBe(2);
+    expect(child.stdout).toEqual([]);
+    expect(child.stderr.join('\n')).toMatch(/p\.toml:2:1: unknown key 'kye'/);
+  });
+
+  test('says all itself', async ({ bench }) => {
+    const child = await bench.pksigd(['check', ...(await config(bench, '')), '--key', 'x', '--login']);
+    expect(await child.exited).toBe(2);
+    expect(child.stderr.at(-1)).toContain('--config says all that --key would');
+  });
+
+  test('names --login as the option that it is', async ({ bench }) => {
+    const text = `[key.k]\nkey = "${bench.key('p256', 'SoftHSM')}"\n[tunnel.a]\nmanagement = "a.sock unix"\n`;
+    const env = { SOFTHSM2_CONF: await bench.token() };
+    const child = await bench.pksigd(['check', ...(await config(bench, text))], { env });
+    await child.exited;
+    expect(child.stdout.join('\n')).toContain('give --login');
+  });
+});
