@@ -6,9 +6,11 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { formatManagementAddress, type Relay } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
+import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
 import { Lock } from './lock.ts';
 import { openRelay, place } from './open-relay.ts';
+import { rehearse } from './rehearsal.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { RunningKeys } from './running-keys.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
@@ -43,6 +45,8 @@ export class Agent implements AsyncDisposable {
   readonly #tunnels = new Map<string, RunningTunnel>();
   readonly #starting = new Set<string>();
   readonly #stop = new AbortController();
+  /** Aborted when there is something to do. */
+  readonly #idle = new AbortController();
   /** The last {@link apply}: it settles when nothing is changed any more. */
   #applying: Promise<unknown> = Promise.resolve();
   #unlink: () => void = () => undefined;
@@ -168,8 +172,24 @@ export class Agent implements AsyncDisposable {
     this.#surroundings.emit({ type: 'agent-unlocked' });
   }
 
+  /**
+   * Runs what serving a daemon runs, unless a daemon was or is there: its first signature is then not slower than those that
+   * follow. No key signs, no token is asked. Never rejects.
+   */
+  async rehearse(): Promise<void> {
+    const kinds = new Set<string>();
+    for (const { key } of [...this.#tunnels.values()].map(({ settings }) => settings)) {
+      if (this.#idle.signal.aborted) return;
+      const publicKey = this.#keys.get(key).publicKey;
+      if (!publicKey || kinds.has(keyKindName(keyKind(publicKey)))) continue;
+      kinds.add(keyKindName(keyKind(publicKey)));
+      await rehearse(publicKey, this.#surroundings.clock, this.#idle.signal).catch(() => undefined);
+    }
+  }
+
   /** Ends all tunnels, as {@link stopTunnel} does, and starts none any more. A prompt that stands is the terminal's to give up. */
   stop(): void {
+    this.#idle.abort();
     this.#stop.abort();
     this.#keys.giveUp();
   }
@@ -326,6 +346,7 @@ export class Agent implements AsyncDisposable {
         },
         signal: AbortSignal.any([this.#stop.signal, stop.signal]),
         emit: (event) => {
+          if (event.type === 'daemon-connected') this.#idle.abort();
           surroundings.emit({ tunnel: name, ...event });
         },
       });

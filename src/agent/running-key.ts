@@ -1,5 +1,5 @@
 import { pause } from '../clock.ts';
-import type { X509Certificate } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import type { KeySettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
@@ -23,7 +23,7 @@ export class RunningKey implements AsyncDisposable {
   readonly #stop = new AbortController();
   #opening: Promise<OpenedKey> | undefined;
   #failure: { readonly error: unknown } | undefined;
-  #isOpen = false;
+  #publicKey: KeyObject | undefined;
   readonly #decided = withResolvers();
   /** What its files said before it was opened. */
   #contents: Promise<string> | undefined;
@@ -64,7 +64,12 @@ export class RunningKey implements AsyncDisposable {
   }
 
   get isOpen(): boolean {
-    return this.#isOpen;
+    return this.#publicKey !== undefined;
+  }
+
+  /** Undefined until it is open. */
+  get publicKey(): KeyObject | undefined {
+    return this.#publicKey;
   }
 
   /** Whether its files say something else than when it was opened. */
@@ -84,7 +89,7 @@ export class RunningKey implements AsyncDisposable {
         throw new AgentError('ERR_ABORTED', `${opened.signer.name} is not wanted any more`);
       }
       const [certificate] = opened.certificates;
-      this.#isOpen = true;
+      this.#publicKey = opened.signer.publicKey;
       const about = { key: opened.signer.name, ...certificateFields(certificate) };
       const copies = this.settings.copies.map((copy) => backendOf(copy).publicName(copy));
       emit({ type: 'key-state', name, state: 'open', copies, ...about });

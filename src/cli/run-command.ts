@@ -28,6 +28,9 @@ export interface RunFlags extends TunnelFlags, MonitorFlags {
   readonly logLevel: LogLevel;
 }
 
+/** Milliseconds without a daemon after which it is rehearsed what one will want. */
+const REHEARSED_AFTER = 200;
+
 /** By options, or by a file. */
 interface Start {
   readonly settings: Settings;
@@ -203,7 +206,9 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
     await using agent = await Agent.open(settings, surroundings, stop.signal);
     tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined);
     void agent.served().then((isServed) => {
-      if (isServed) notifier?.ready();
+      if (!isServed) return;
+      notifier?.ready();
+      surroundings.clock.after(REHEARSED_AFTER, () => void agent.rehearse());
     });
     await monitors.listen(monitor, agent, reloader);
     settleSockets(emit);
