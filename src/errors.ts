@@ -20,6 +20,11 @@ export type AgentErrorCode =
   | 'ERR_CONTROL_BUSY'
   | 'ERR_PASSPHRASE_INCORRECT'
   | 'ERR_STATE_DIRECTORY'
+  // answers to a daemon's questions
+  /** What it is to be answered can't be had: a source that can't be read, a command that failed. */
+  | 'ERR_ANSWER'
+  /** The answer was refused before: it is not sent again. */
+  | 'ERR_ANSWER_REFUSED'
   // the request
   | 'ERR_REQUEST_BASE64'
   | 'ERR_REQUEST_EMPTY'
@@ -107,6 +112,10 @@ export type Reason =
   /** Every user of this host can connect where a daemon is to. */
   | 'open-listener'
   | 'no-certificate'
+  /** Username and password that were refused. */
+  | 'refused-login'
+  /** A challenge, and nothing that gives the response. */
+  | 'no-challenge-command'
   /** A login would tell. */
   | 'no-login'
   /** A login would tell, or else the certificate. */

@@ -11,6 +11,7 @@ import { compareKeys, compareTunnels, type Difference, wanted } from './differen
 import { Lock } from './lock.ts';
 import { openRelay, place } from './open-relay.ts';
 import { rehearse } from './rehearsal.ts';
+import { TunnelAnswers } from './questions/tunnel-answers.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { RunningKeys } from './running-keys.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
@@ -24,6 +25,7 @@ interface RunningTunnel {
   readonly settings: TunnelSettings;
   readonly tunnel: Tunnel;
   readonly relay: Relay | undefined;
+  readonly answers: TunnelAnswers | undefined;
   readonly stop: AbortController;
   /** Settles when the last request is answered; undefined until it is served. */
   serving: Promise<void> | undefined;
@@ -238,6 +240,7 @@ export class Agent implements AsyncDisposable {
       await this.#startOf(name, next.tunnels);
     });
     await Promise.all([...stopped.values(), ...started]);
+    for (const { answers } of this.#tunnels.values()) answers?.retry();
 
     for (const change of ['added', 'changed', 'removed'] as const) {
       for (const tunnel of tunnels[change]) this.#surroundings.emit({ type: `tunnel-${change}`, tunnel });
@@ -333,11 +336,14 @@ export class Agent implements AsyncDisposable {
     const owner = await daemonOwner(settings, surroundings.uid ?? 0);
     const stop = new AbortController();
     const deadline = (): number => this.#tokens.deadline + DEADLINE_MARGIN;
+    const answers =
+      settings.answers &&
+      new TunnelAnswers(settings.answers, name, { commands: surroundings, secrets: secretsSurroundings(surroundings) });
     const relay = settings.relay && (await openRelay(settings.relay, surroundings));
     try {
       const tunnel = await Tunnel.open({
         ...settings,
-        ...{ owner, relay, clock, network, rounds: this.#rounds },
+        ...{ owner, relay, answers, clock, network, rounds: this.#rounds },
         password: this.#passwordOf(settings),
         key: () => key.opened(),
         admit: this.#lock.admit,
@@ -358,7 +364,7 @@ export class Agent implements AsyncDisposable {
         listens: settings.listen,
         relay: settings.relay && formatManagementAddress(settings.relay.address),
       });
-      return { settings, tunnel, relay, stop, serving: undefined, ending: undefined, failure: undefined };
+      return { settings, tunnel, relay, answers, stop, serving: undefined, ending: undefined, failure: undefined };
     } catch (error) {
       await relay?.[Symbol.asyncDispose]();
       throw error;

@@ -21,6 +21,10 @@ export type TroubleKind =
   | 'no-certificate'
   | 'password-asked'
   | 'question-asked'
+  /** The settings say how a question is answered, and the answer can't be had. */
+  | 'answer-missing'
+  /** It can be had, and was refused before. */
+  | 'answer-refused'
   /** As above, and there is a relay, of whose clients none answers. */
   | 'certificate-unanswered'
   | 'password-unanswered'
@@ -99,6 +103,10 @@ export type TunnelEvent =
   | { readonly type: 'request-received'; readonly notification: 'PK_SIGN' | 'RSA_SIGN' }
   | { readonly type: 'request-slow'; readonly key?: string; readonly scheme?: string; readonly waitedMs: number }
   | { readonly type: 'request-done'; readonly outcome: Outcome }
+  /** By what the settings say; `name` is what the question was about, if it says so. */
+  | { readonly type: 'question-answered'; readonly notification: Notification['type']; readonly name?: string }
+  /** The server, or whoever it was for, refused username and password. */
+  | { readonly type: 'login-refused'; readonly name: string; readonly reason?: string }
   /** The daemon refused the answer to its own request. */
   | { readonly type: 'answer-refused'; readonly notification: Notification['type']; readonly error: string }
   | {

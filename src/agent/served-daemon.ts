@@ -13,6 +13,8 @@ import { answer, type AnswerOptions, type Outcome, type RawRequest } from './ans
 import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
 import { Latest } from './latest.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
+import { Answerer } from './questions/answerer.ts';
+import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 import { Trouble } from './trouble.ts';
 import { type Clock, pause } from '../clock.ts';
 import { unlessAborted } from '../promises.ts';
@@ -23,6 +25,7 @@ export interface ServiceOptions {
   readonly key: () => Promise<OpenedKey>;
   readonly deadline: number;
   readonly relay?: Relay | undefined;
+  readonly answers?: TunnelAnswers | undefined;
   readonly signal: AbortSignal;
   readonly emit: Emit<TunnelEvent>;
   readonly clock: Clock;
@@ -79,12 +82,20 @@ export class ServedDaemon {
   /** The daemon waits for an answer that we don't have. */
   readonly #question: Trouble;
   readonly #fruitless: Trouble;
+  /** Undefined if the settings answer nothing. */
+  readonly #answerer: Answerer | undefined;
 
   constructor(client: ManagementClient, options: ServiceOptions) {
     this.#client = client;
     this.#options = options;
     this.#question = this.#trouble('answer');
     this.#fruitless = this.#trouble('release');
+    const { answers, relay, emit, clock } = options;
+    const onAnswered = (): void => {
+      this.#follow();
+    };
+    this.#answerer =
+      answers && new Answerer(answers, { client, relay, emit, clock, onAnswered, trouble: this.#question });
   }
 
   /** Serves until the connection ends; never throws. */
@@ -94,6 +105,7 @@ export class ServedDaemon {
     const stop = (): void => {
       this.#hold.stop();
       this.#certificate.stop();
+      this.#answerer?.stop();
       // a stop waits for signatures, not for a key that may never be ready
       void this.#idle().then(() => client.close());
     };
@@ -104,7 +116,9 @@ export class ServedDaemon {
       this.#leave();
     });
     relay?.attach(client, () => {
+      // a client has answered
       this.#question.clear();
+      this.#answerer?.over();
     });
     const callOff = this.#options.clock.after(STATE_PATIENCE, () => {
       this.#follow();
@@ -138,13 +152,14 @@ export class ServedDaemon {
   #leave(): void {
     this.#isGone = true;
     for (const work of [this.#request, this.#hold, this.#certificate]) work.stop();
+    this.#answerer?.stop();
     this.#question.stop();
     this.#fruitless.stop();
   }
 
   /** Begins with what a notification wants. Settles when the next one may be taken. */
   async #take(notification: Notification): Promise<void> {
-    const { relay, emit } = this.#options;
+    const { emit } = this.#options;
     // what is still to be read of a connection that has gone is not acted on: no one would take it back
     if (this.#isGone && notification.type !== 'FATAL') return;
     switch (notification.type) {
@@ -166,21 +181,24 @@ export class ServedDaemon {
         return;
       case 'PASSWORD':
         // only the questions: other texts may hold an Auth-Token
-        if (notification.form === 'need') this.#tellQuestion(notification);
+        if (notification.form === 'need') this.#ask(notification);
+        else this.#answerer?.note(notification);
         return;
       case 'NEED-OK':
       case 'NEED-STR':
-        this.#tellQuestion(notification);
-        return;
       case 'PROXY':
       case 'REMOTE':
-        if (relay === undefined) this.#tellQuestion(notification);
+        this.#ask(notification);
         return;
+      case 'INFOMSG':
+        if (this.#answerer?.take(notification) === true) return;
+        break;
       case 'FATAL':
         emit({ type: 'daemon-ended', text: notification.text });
         return;
       case 'STATE':
         this.#tellState(notification);
+        this.#answerer?.note(notification);
         return;
       default:
     }
@@ -223,6 +241,7 @@ export class ServedDaemon {
       return;
     }
     this.#question.clear();
+    this.#answerer?.over();
     this.#fruitless.clear();
     this.#releases = 0;
     this.#options.emit({ type: 'request-received', notification: type });
@@ -286,6 +305,7 @@ export class ServedDaemon {
   #beginHold(waitSeconds: number | undefined): void {
     const { emit, clock } = this.#options;
     this.#question.clear();
+    this.#answerer?.stop();
     emit({ type: 'daemon-held' });
     if (this.#releases > 0) this.#tellFruitless();
     const pause = Math.min((waitSeconds ?? 0) * 1000, LONGEST_HOLD);
@@ -333,6 +353,11 @@ export class ServedDaemon {
   }
 
   /** Of a question that is not for us. */
+  /** Answers a question, or tells that nobody does. */
+  #ask(question: Question): void {
+    if (this.#answerer?.take(question) !== true) this.#tellQuestion(question);
+  }
+
   #tellQuestion(question: Question): void {
     const { relay } = this.#options;
     // one of the relay's clients may have been faster

@@ -20,6 +20,8 @@ export interface Surroundings {
   readonly execPath: string;
   /** Starts module hosts. Default: node:child_process. */
   readonly spawn?: Spawn | undefined;
+  /** Kills a command and all that it started, by the process ID of their group. Default: the command alone. */
+  readonly killGroup?: ((leader: number) => void) | undefined;
   /** The terminal, as far as there is one. */
   readonly terminal: Terminal;
 }

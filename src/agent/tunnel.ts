@@ -19,6 +19,7 @@ import { connectLoop } from './connect-loop.ts';
 import { NO_DAEMON } from './connect-complaint.ts';
 import type { Emit, TunnelEvent } from './events.ts';
 import { NextTry } from './next-try.ts';
+import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 import type { AgentRounds } from './retry-rounds.ts';
 import { ServedDaemon } from './served-daemon.ts';
 import { Trouble } from './trouble.ts';
@@ -44,6 +45,8 @@ export interface TunnelOptions {
   readonly deadline: number;
   /** Other management clients, who get what is not for us. */
   readonly relay?: Relay | undefined;
+  /** What its questions are answered with. */
+  readonly answers?: TunnelAnswers | undefined;
   /** Ends the tunnel: requests under way are still answered. */
   readonly signal: AbortSignal;
   readonly emit: Emit<TunnelEvent>;

@@ -79,13 +79,13 @@ export function checkKeyDirectives(directives: Directives, advice: Advice, relea
 /**
  * Does the .ovpn say what this key needs, and nothing that contradicts?
  * @param advice undefined where nothing is known of the key: {@link checkKeyDirectives} says the rest
- * @param user who runs this, for management-client-user
+ * @param around who runs this, for management-client-user; whether passwords are given to the daemon
  */
 export function checkDirectives(
   directives: Directives,
   advice: Advice | undefined,
   release: Release,
-  user: string,
+  { user, answersPasswords }: { readonly user: string; readonly answersPasswords: boolean },
   report: Report,
 ): void {
   if (!directives.has('management')) refuse(report, 'no management directive', SEE_CHECK);
@@ -107,8 +107,16 @@ export function checkDirectives(
     const detail = `only group ${group} may connect (management-client-group)`;
     report({ outcome: 'ok', what: WHAT, detail });
   }
-  if (directives.has('management-query-passwords')) {
-    const hint = 'remove it, unless another management client gives them';
+  checkPasswords(directives, answersPasswords, report);
+}
+
+function checkPasswords(directives: Directives, areGiven: boolean, report: Report): void {
+  const areAsked = directives.has('management-query-passwords');
+  if (areAsked && !areGiven) {
+    const hint = 'say where they come from, or remove it, unless another management client gives them';
     report({ outcome: 'warn', what: WHAT, detail: 'management-query-passwords: pksigd has no passwords', hint });
+  } else if (areGiven && !areAsked) {
+    const hint = 'add it, so that the daemon asks pksigd for its passwords';
+    report({ outcome: 'warn', what: WHAT, detail: 'no management-query-passwords', hint });
   }
 }

@@ -38,6 +38,8 @@ export interface TunnelSetup extends Pick<KeySetup, 'certificate' | 'login' | 'n
   /** The release of the openvpn of this machine, where the daemon itself does not tell. */
   readonly installedRelease: () => Promise<string | undefined>;
   readonly user: string;
+  /** Passwords are given to the daemon that asks for them. */
+  readonly answersPasswords: boolean;
 }
 
 /** A set-up to check: what `run` would be given. */
@@ -205,12 +207,12 @@ export async function checkTunnel(options: TunnelSetup, findings: KeyFindings, r
 }
 
 async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report: Report): Promise<void> {
-  const { directives, user, management, managementWords } = options;
+  const { directives, user, answersPasswords, management, managementWords } = options;
   const { publicKey, certificate, canSign, wasTried } = findings;
   const { release, source } = await learnRelease(options, report);
   const kind = kindOf(publicKey ?? certificate?.publicKey, report);
   const advice = kind && canSign && advise(kind, release, canSign);
-  if (directives) checkDirectives(directives, advice, release, user, report);
+  if (directives) checkDirectives(directives, advice, release, { user, answersPasswords }, report);
   if (!kind || !advice) {
     report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });
     return;

@@ -20,6 +20,8 @@ export interface StartOptions {
   /** The release of the openvpn of this machine. */
   readonly installedRelease: () => Promise<string | undefined>;
   readonly user: string;
+  /** Passwords are given to the daemon that asks for them. */
+  readonly answersPasswords: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
@@ -47,8 +49,8 @@ async function checkCertificates(opened: OpenedKey, options: StartOptions, repor
  * the key is open. Does nothing more if the key can't be opened.
  */
 export async function checkStart(options: StartOptions, report: Report): Promise<void> {
-  const { directives, user } = options;
-  if (directives) checkDirectives(directives, undefined, USUAL_RELEASE, user, report);
+  const { directives, user, answersPasswords } = options;
+  if (directives) checkDirectives(directives, undefined, USUAL_RELEASE, { user, answersPasswords }, report);
   const opened = await options.key.catch(() => undefined);
   if (!opened) return;
   await checkCertificates(opened, options, report);

@@ -1,4 +1,5 @@
 import { Keyring } from '../agent/keyring.ts';
+import { answerSettings, givesPasswords } from '../config/answers.ts';
 import type { ManagementCheck } from '../check/daemon.ts';
 import { checkSetup } from '../check/setup.ts';
 import { failure, type Report } from '../check/verdict.ts';
@@ -85,6 +86,7 @@ async function checkOptions(flags: CheckFlags, login: boolean, log: Logger, verd
     configCertificate: config && configCertificate(config),
     installedRelease,
     user: ownUser().name,
+    answersPasswords: givesPasswords(answerSettings(flags)),
     now: Date.now(),
   };
   await (login ? keyring.waiting(key, '', () => checkSetup(setup, report)) : checkSetup(setup, report));

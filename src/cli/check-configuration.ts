@@ -1,3 +1,4 @@
+import { givesPasswords } from '../config/answers.ts';
 import { Keyring } from '../agent/keyring.ts';
 import type { Surroundings } from '../agent/surroundings.ts';
 import { checkKey, checkTunnel, type KeyFindings } from '../check/setup.ts';
@@ -43,6 +44,7 @@ async function verdictsOnTunnel(
       directives: openvpnConfig?.directives,
       configCertificate: openvpnConfig && configCertificate(openvpnConfig),
       user: ownUser().name,
+      answersPasswords: givesPasswords(tunnel.answers),
       ...{ login, now, ...checks },
     };
     if (findings) await checkTunnel(setup, findings, report);

@@ -18,6 +18,8 @@ const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_CONFIG_NOT_FOUND: EXIT.absent,
   ERR_STATE_DIRECTORY: EXIT.usage,
   ERR_ABORTED: EXIT.failed,
+  ERR_ANSWER: EXIT.failed,
+  ERR_ANSWER_REFUSED: EXIT.failed,
   ERR_LOCKED: EXIT.failed,
   // no agent that could be asked
   ERR_CONTROL_CONNECT: EXIT.absent,

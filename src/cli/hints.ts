@@ -17,6 +17,8 @@ const HINTS: Readonly<Record<Reason, string | ((user: number) => string)>> = {
   'unknown-daemon': (user) => `--management-user insists on user ${user}`,
   'open-listener': 'give --management-user, or use a unix socket',
   'no-certificate': 'give --cert, or have the .ovpn name it by cert',
+  'refused-login': 'change it at its source, or have a configuration file read anew (SIGHUP)',
+  'no-challenge-command': 'give --challenge-command',
   'no-login': 'give --login',
   'no-login-nor-certificate': 'give --login, or --cert',
 };

@@ -30,6 +30,13 @@ export function processSurroundings(
     environment: process.env,
     execPath: process.execPath,
     spawn,
+    killGroup: (leader) => {
+      try {
+        process.kill(-leader, 'SIGKILL');
+      } catch {
+        // it has gone
+      }
+    },
     terminal: {
       ask: (what) => terminal.ask(what),
       during: (asks, notice, work) => terminal.during(asks, notice, work),

@@ -70,7 +70,30 @@ function withKeyOptions(command: Command, logLevel: LogLevel): Command {
   return withTokenOptions(command, logLevel);
 }
 
+function withAnswerOptions(command: Command): Command {
+  const source = 'a file, credential:NAME or command:COMMAND';
+  return command
+    .option('--auth-user <name>', 'the username for OpenVPN, where --auth-user-pass gives the password alone')
+    .option('--auth-user-pass <source>', `where username and password for OpenVPN come from, in two lines: ${source}`)
+    .option('--askpass <source>', "where the password of OpenVPN's own private key comes from")
+    .option('--http-proxy-user-pass <source>', 'where username and password for its HTTP proxy come from')
+    .option('--socks-proxy-user-pass <source>', 'where username and password for its SOCKS proxy come from')
+    .option('--challenge-command <command>', 'reads a challenge of the server and prints the response: a one-time code')
+    .option('--open-url-command <command>', 'reads a link by which a person logs in, and opens it')
+    .option('--answer-needok <name=answer...>', 'what OpenVPN gets that wants something confirmed: ok or cancel')
+    .option('--answer-needstr <name=text...>', 'what OpenVPN gets that wants to know something')
+    .option('--answer-remote <words...>', 'what it gets by management-query-remote: ACCEPT, SKIP, MOD HOST PORT')
+    .option(
+      '--answer-proxy <words...>',
+      'what it gets by management-query-proxy: NONE, HTTP HOST PORT, SOCKS HOST PORT',
+    );
+}
+
 function withTunnelOptions(command: Command): Command {
+  return withAnswerOptions(withServingOptions(command));
+}
+
+function withServingOptions(command: Command): Command {
   return command
     .option(
       '--management <address...>',

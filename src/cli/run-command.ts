@@ -69,13 +69,14 @@ function tellStartChecks(
   };
   const bare = new Set<string>();
   for (const name of names) {
-    const { key, openvpnConfig } = tunnels[name] ?? {};
-    if (key === undefined) continue;
+    const tunnel = tunnels[name];
+    if (!tunnel) continue;
+    const { key, openvpnConfig } = tunnel;
     const about = isOnly ? {} : openvpnConfig ? { tunnel: name } : { key };
     // without an .ovpn all that can be said is of the key
     if (!openvpnConfig && bare.has(key)) continue;
     if (!openvpnConfig) bare.add(key);
-    void tellStartCheck(openvpnConfig, agent.key(key), about, options);
+    void tellStartCheck(tunnel, agent.key(key), about, options);
   }
 }
 

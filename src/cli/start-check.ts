@@ -4,7 +4,8 @@ import { explained } from '../check/verdict.ts';
 import type { Explain } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
-import type { OpenVpnConfig } from '../config/openvpn-config.ts';
+import { givesPasswords } from '../config/answers.ts';
+import type { TunnelSettings } from '../config/settings.ts';
 import { ownUser } from '../own-user.ts';
 
 /** How `run` speaks of set-ups. */
@@ -20,7 +21,7 @@ export interface StartCheckOptions {
  * @param about the name of the tunnel, or of the key that several have, if there are several
  */
 export async function tellStartCheck(
-  config: OpenVpnConfig | undefined,
+  { openvpnConfig: config, answers }: Pick<TunnelSettings, 'openvpnConfig' | 'answers'>,
   key: Promise<OpenedKey>,
   about: { readonly tunnel?: string; readonly key?: string },
   { emit, installedRelease, explain }: StartCheckOptions,
@@ -31,6 +32,7 @@ export async function tellStartCheck(
     key,
     installedRelease,
     user: ownUser().name,
+    answersPasswords: givesPasswords(answers),
     now: Date.now(),
   };
   await checkStart(options, (verdict) => {

@@ -1,5 +1,6 @@
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type RelayRights } from '../management/index.ts';
+import { type AnswerFlags, answerSettings } from './answers.ts';
 import { filesOf, isPattern } from './file-pattern.ts';
 import { managementDirectives, readOpenVpnConfig } from './openvpn-config.ts';
 import { parseManagementWords } from './management-words.ts';
@@ -54,7 +55,7 @@ export interface RelayFlags {
 }
 
 /** The options of `run`, which `check` takes too. */
-export interface TunnelFlags extends Omit<KeyFlags, 'key'>, PeerFlags, RelayFlags {
+export interface TunnelFlags extends Omit<KeyFlags, 'key'>, PeerFlags, RelayFlags, AnswerFlags {
   readonly key?: readonly string[] | undefined;
   readonly management?: readonly string[] | undefined;
   readonly managementClient?: boolean | undefined;
@@ -140,7 +141,7 @@ function maxDaemons(flags: PeerFlags, { address, listen }: ManagementSettings, r
  * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS
  */
 export function tunnelSettings(
-  flags: PeerFlags & RelayFlags & Pick<TunnelFlags, 'onTokenRemoval'>,
+  flags: PeerFlags & RelayFlags & AnswerFlags & Pick<TunnelFlags, 'onTokenRemoval'>,
   words: readonly string[],
   listen: boolean,
   key: string = KEY,
@@ -159,6 +160,7 @@ export function tunnelSettings(
     maxDaemons: maxDaemons(flags, management, relay !== undefined),
     onTokenRemoval: flags.onTokenRemoval,
     relay,
+    answers: answerSettings(flags),
   };
 }
 

@@ -22,7 +22,7 @@ export type SecretSource =
   | { readonly kind: 'prompt' };
 
 /** What a secret is for: decides the words and the code of errors. */
-export type SecretKind = 'PIN' | 'password';
+export type SecretKind = 'PIN' | 'password' | 'login';
 
 /** What reading a secret needs of its surroundings. */
 export interface SecretSurroundings {
@@ -31,6 +31,8 @@ export interface SecretSurroundings {
   readonly prompt: (question: string) => Promise<Secret>;
   /** Told what is unsafe but works. */
   readonly warn: (text: string) => void;
+  /** Runs a command for its output, which whoever gets it zeroes. Default: as a child that ends alone. */
+  readonly run?: (command: string) => Promise<Buffer>;
 }
 
 const MAX_FILE_BYTES = 65_536;
@@ -44,11 +46,13 @@ const TAKES = 'a file, credential:NAME, command:COMMAND or prompt';
 const HINTS: Readonly<Record<SecretKind, string>> = {
   PIN: `a PIN source says where the PIN or passphrase is, not the PIN itself: give ${TAKES}`,
   password: `name the file that the password is in, not the password itself: give ${TAKES}`,
+  login: `say where the password is, not the password itself: give ${TAKES}`,
 };
-const CODES = { PIN: 'ERR_PIN_SOURCE', password: 'ERR_MANAGEMENT_PASSWORD' } satisfies Record<
-  SecretKind,
-  AgentErrorCode
->;
+const CODES = {
+  PIN: 'ERR_PIN_SOURCE',
+  password: 'ERR_MANAGEMENT_PASSWORD',
+  login: 'ERR_ANSWER',
+} satisfies Record<SecretKind, AgentErrorCode>;
 
 /** What the system says of a file, in words that repeat nothing of its name. */
 const FILE_ERRORS: Readonly<Record<string, string>> = {
@@ -130,15 +134,19 @@ export function absoluteSource(text: string, folder: string, kind: SecretKind = 
   return path;
 }
 
-/** Reading one secret: what for, and how its errors speak of it. */
+const ORDINALS = ['first', 'second'];
+
+/** Reading one secret: what for, how its errors speak of it, and in how many lines it stands. */
 class SecretReader {
   readonly #what: string;
   readonly #kind: SecretKind;
+  readonly #lines: 1 | 2;
 
   /** @param what what the secret opens, as in `PIN of token 'x'` */
-  constructor(what: string, kind: SecretKind) {
+  constructor(what: string, kind: SecretKind, lines: 1 | 2 = 1) {
     this.#what = what;
     this.#kind = kind;
+    this.#lines = lines;
   }
 
   /** @param from is shown: nothing that may be the secret */
@@ -147,30 +155,46 @@ class SecretReader {
     throw new AgentError(CODES[this.#kind], `can't read the ${this.#what}${where}: ${why}`, { hint });
   }
 
-  async fromTerminal(prompt: SecretSurroundings['prompt']): Promise<Secret> {
+  async fromTerminal(prompt: SecretSurroundings['prompt']): Promise<Secret[]> {
     try {
-      return await prompt(this.#what);
+      return [await prompt(this.#what)];
     } catch (error) {
       if (this.#kind === 'PIN' || errorCode(error) !== 'ERR_PIN_REQUIRED') throw error;
-      return this.#refuse((error as AgentError).message, undefined, 'name its file behind the address');
+      const hint = this.#kind === 'login' ? HINTS.login : 'name its file behind the address';
+      return this.#refuse((error as AgentError).message, undefined, hint);
     }
   }
 
   /** Zeroes the bytes, whatever comes of them: a line that is refused may hold the PIN all the same. */
-  #firstLine(bytes: Buffer, path?: string): Secret {
+  #firstLines(bytes: Buffer, path?: string): Secret[] {
+    const taken: Secret[] = [];
     try {
-      const end = bytes.findIndex((byte) => byte === 0x0a);
-      let line = end < 0 ? bytes : bytes.subarray(0, end);
-      if (line.at(-1) === 0x0d) line = line.subarray(0, -1);
-      if (line.includes(0)) this.#refuse('its first line has a NUL in it', path);
-      if (line.length === 0) this.#refuse('its first line is empty', path, 'write it there, alone on the first line');
-      return new Secret(line);
+      let rest = bytes;
+      for (const which of ORDINALS.slice(0, this.#lines)) {
+        const end = rest.indexOf(0x0a);
+        let line = end < 0 ? rest : rest.subarray(0, end);
+        rest = end < 0 ? rest.subarray(rest.length) : rest.subarray(end + 1);
+        if (line.at(-1) === 0x0d) line = line.subarray(0, -1);
+        if (line.includes(0)) this.#refuse(`its ${which} line has a NUL in it`, path);
+        if (line.length === 0) {
+          const hint =
+            this.#lines === 1
+              ? 'write it there, alone on the first line'
+              : 'write the username there, and below it the password';
+          this.#refuse(`its ${which} line is empty`, path, hint);
+        }
+        taken.push(new Secret(line));
+      }
+      return taken;
+    } catch (error) {
+      for (const secret of taken) secret.destroy();
+      throw error;
     } finally {
       bytes.fill(0);
     }
   }
 
-  async fromFile(path: string, warn: (text: string) => void, folder?: string): Promise<Secret> {
+  async fromFile(path: string, warn: (text: string) => void, folder?: string): Promise<Secret[]> {
     let code = '';
     const limits = {
       what: this.#what,
@@ -186,29 +210,21 @@ class SecretReader {
       code = systemCode(cause);
       return code === 'unknown' ? this.#refuse((cause as Error).message.replace(path, 'it'), path) : undefined;
     });
-    if (bytes) return this.#firstLine(bytes, path);
+    if (bytes) return this.#firstLines(bytes, path);
     const shown = (await publicPath(path, folder)) ?? (folder === undefined ? undefined : `a file in ${folder}`);
     return this.#refuse(FILE_ERRORS[code] ?? code, shown);
   }
 
-  async fromCommand(command: string): Promise<Secret> {
-    const output = await new Promise<Buffer>((resolve, reject) => {
-      const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_OUTPUT_BYTES } as const;
-      execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
-        if (!error) {
-          resolve(stdout);
-          return;
-        }
-        stdout.fill(0);
-        // execFile's own message repeats the command and its output
-        if (error.code === TOO_MUCH_OUTPUT) reject(new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`));
-        else reject(new Error(`the command failed (${String(error.code ?? error.signal)})`));
-      });
-    }).catch((error: unknown) => this.#refuse((error as Error).message, undefined, 'run it by hand'));
-    return this.#firstLine(output, 'the output of the command');
+  async fromCommand(command: string, run: (command: string) => Promise<Buffer> = runAlone): Promise<Secret[]> {
+    const output = await run(command).catch((error: unknown) => {
+      // given up from outside: nothing is wrong with it
+      if (errorCode(error) === 'ERR_ABORTED') throw error;
+      return this.#refuse((error as Error).message, undefined, 'run it by hand');
+    });
+    return this.#firstLines(output, 'the output of the command');
   }
 
-  async fromCredential(name: string, directory: string | undefined): Promise<Secret> {
+  async fromCredential(name: string, directory: string | undefined): Promise<Secret[]> {
     const hint = 'set it up with LoadCredential= or LoadCredentialEncrypted= in the unit';
     if (directory === undefined) return this.#refuse('$CREDENTIALS_DIRECTORY is not set', undefined, hint);
     const known = await readdir(directory).catch((): string[] => []);
@@ -218,30 +234,36 @@ class SecretReader {
   }
 }
 
+/** Runs a command, and zeroes what it said if that is of no use. */
+async function runAlone(command: string): Promise<Buffer> {
+  return await new Promise<Buffer>((resolve, reject) => {
+    const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_OUTPUT_BYTES } as const;
+    execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
+      if (!error) {
+        resolve(stdout);
+        return;
+      }
+      stdout.fill(0);
+      // execFile's own message repeats the command and its output
+      if (error.code === TOO_MUCH_OUTPUT) reject(new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`));
+      else reject(new Error(`the command failed (${String(error.code ?? error.signal)})`));
+    });
+  });
+}
+
 /** A bare name means a credential where systemd handed one over, a file otherwise. */
 async function isCredential({ path }: { path: string }, directory: string | undefined): Promise<boolean> {
   if (directory === undefined || isAbsolute(path) || path.includes('/')) return false;
   return (await stat(join(directory, path)).catch(() => undefined)) !== undefined;
 }
 
-/**
- * Gets the secret: the first line of what the source gives, without its line end.
- * @param what for a prompt and for errors: what the secret opens, as in `PIN of token 'x'`
- * @throws AgentError ERR_PIN_SOURCE (for passwords ERR_MANAGEMENT_PASSWORD), ERR_PIN_REQUIRED
- */
-export async function readSecret(
-  source: SecretSource,
-  what: string,
-  around: SecretSurroundings,
-  kind: SecretKind = 'PIN',
-): Promise<Secret> {
-  const reader = new SecretReader(what, kind);
+async function read(reader: SecretReader, source: SecretSource, around: SecretSurroundings): Promise<Secret[]> {
   const { credentialsDirectory } = around;
   switch (source.kind) {
     case 'prompt':
       return await reader.fromTerminal(around.prompt);
     case 'command':
-      return await reader.fromCommand(source.command);
+      return await reader.fromCommand(source.command, around.run);
     case 'credential':
       return await reader.fromCredential(source.name, credentialsDirectory);
     case 'file':
@@ -250,4 +272,32 @@ export async function readSecret(
         ? await reader.fromCredential(source.path, credentialsDirectory)
         : await reader.fromFile(source.path, around.warn, source.folder);
   }
+}
+
+/**
+ * Gets the secret: the first line of what the source gives, without its line end.
+ * @param what for a prompt and for errors: what the secret opens, as in `PIN of token 'x'`
+ * @throws AgentError ERR_PIN_SOURCE (for passwords ERR_MANAGEMENT_PASSWORD, ERR_ANSWER), ERR_PIN_REQUIRED
+ */
+export async function readSecret(
+  source: SecretSource,
+  what: string,
+  around: SecretSurroundings,
+  kind: SecretKind = 'PIN',
+): Promise<Secret> {
+  const [secret] = await read(new SecretReader(what, kind), source, around);
+  return secret ?? new Secret('');
+}
+
+/**
+ * Gets a username and a password: the first two lines of what the source gives, as in the file of OpenVPN's auth-user-pass.
+ * @throws AgentError ERR_ANSWER
+ */
+export async function readUserPass(
+  source: SecretSource,
+  what: string,
+  around: SecretSurroundings,
+): Promise<{ readonly username: Secret; readonly password: Secret }> {
+  const [username, password] = await read(new SecretReader(what, 'login', 2), source, around);
+  return { username: username ?? new Secret(''), password: password ?? new Secret('') };
 }

@@ -1,12 +1,14 @@
 import { dirname, resolve } from 'node:path';
 import { AgentError, errorCode } from '../errors.ts';
 import type { AskManner } from '../keys/key-options.ts';
-import type { Secret } from '../secret.ts';
+import { Secret } from '../secret.ts';
+import type { LoginSettings } from './answers.ts';
 import type { PinSettings } from './settings.ts';
 import {
   parseSecretSource,
   publicPath,
   readSecret,
+  readUserPass,
   type SecretSource,
   type SecretSurroundings,
 } from './secret-source.ts';
@@ -40,6 +42,39 @@ export async function managementPassword(
   configuration?: string,
 ): Promise<Secret> {
   return await readSecret(passwordSource(word, configuration), what, around, 'password');
+}
+
+/** What a daemon is logged in with. */
+export interface Login {
+  /** Undefined where a password alone is asked for. */
+  readonly username: Secret | undefined;
+  readonly password: Secret;
+}
+
+/**
+ * Gets username and password, or the password alone.
+ * @throws AgentError ERR_ANSWER; ERR_ABORTED
+ */
+export async function readLogin(
+  { source, lines, username }: LoginSettings,
+  what: string,
+  around: SecretSurroundings,
+): Promise<Login> {
+  const parsed = parseSecretSource(source, 'login');
+  if (lines === 2) return await readUserPass(parsed, what, around);
+  const password = await readSecret(parsed, what, around, 'login');
+  return { username: username === undefined ? undefined : new Secret(username), password };
+}
+
+/** Whether reading it anew, unasked, disturbs nobody: no person, and no command that may have a window. */
+export function mayReadUnasked({ source }: LoginSettings): boolean {
+  const { kind } = parseSecretSource(source, 'login');
+  return kind === 'file' || kind === 'credential';
+}
+
+/** Whether a person gives it each time. */
+export function isTyped({ source }: LoginSettings): boolean {
+  return parseSecretSource(source, 'login').kind === 'prompt';
 }
 
 /** A password's word as it may be printed, in lines for the .ovpn: a path if it is one, else what to put there. */

@@ -1,5 +1,6 @@
 import type { AgentError } from '../errors.ts';
 import type { ManagementAddress, RelayRights } from '../management/index.ts';
+import type { AnswerSettings } from './answers.ts';
 import type { OpenVpnConfig } from './openvpn-config.ts';
 
 /**
@@ -88,6 +89,8 @@ export interface TunnelSettings extends ManagementSettings {
   readonly maxDaemons: number;
   readonly onTokenRemoval: TokenRemovalAction;
   readonly relay?: RelaySettings | undefined;
+  /** What its questions are answered with, where no other management client does it. */
+  readonly answers?: AnswerSettings | undefined;
   /** The daemon's configuration, if its management directives were read from there. */
   readonly openvpnConfig?: OpenVpnConfig | undefined;
 }

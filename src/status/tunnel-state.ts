@@ -90,6 +90,8 @@ const SUBJECTS: Readonly<Record<TroubleKind, TroubleSubject>> = {
   'no-certificate': 'answer',
   'password-asked': 'answer',
   'question-asked': 'answer',
+  'answer-missing': 'answer',
+  'answer-refused': 'answer',
   'certificate-unanswered': 'answer',
   'password-unanswered': 'answer',
   'question-unanswered': 'answer',

@@ -94,6 +94,8 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'request-received': say('debug', 'a signature is asked for'),
   'request-slow': say('warn', 'still signing: touch your token if it wants that'),
   'request-done': ({ tunnel, outcome }) => outcomeLine(outcome, tunnel),
+  'question-answered': say('info', "answered the daemon's question"),
+  'login-refused': say('warn', 'a password was refused'),
   'answer-refused': (_, fields) => ({
     level: 'error',
     fields: {

@@ -43,12 +43,14 @@ export const TROUBLE_TEXTS: Readonly<Record<TroubleKind, TroubleText>> = {
   'no-certificate': { text: 'the daemon wants a certificate and there is none: give --cert' },
   'password-asked': {
     text: 'the daemon asks for a password, which pksigd does not have',
-    hint: 'give the daemon a file (auth-user-pass FILE), or let another management client in by --relay',
+    hint: 'name its source (--auth-user-pass, --askpass), or let another management client in by --relay',
   },
   'question-asked': {
     text: 'the daemon asks a question that pksigd does not answer',
-    hint: 'let another management client in by --relay, or take the option out that makes the daemon ask',
+    hint: 'say the answer (docs/QUESTIONS.md), or let another management client in by --relay',
   },
+  'answer-missing': { text: 'the daemon asks, and the answer can not be had' },
+  'answer-refused': { text: 'the daemon asks, and the answer was refused before: it is not sent again by itself' },
   'certificate-unanswered': {
     text: 'the daemon wants a certificate, and no client of the relay gives one',
     hint: RELAY_HINT,

@@ -11,7 +11,7 @@ const OWN = /^src\/(cli|config)\//;
 const FOREIGN = /^--(management(-client(-user)?|-external-key)?|unblock-pin|init-pin|inspect-port)$/;
 /** Texts for the operator of `run`: of the log, of users and groups that options name, of the relay to its clients. */
 const OF_RUN: readonly (readonly [RegExp, RegExp])[] = [
-  [/^src\/telemetry\//, /^--(relay(-allow)?|cert|management-user|module-output)$/],
+  [/^src\/telemetry\//, /^--(relay(-allow)?|cert|management-user|module-output|auth-user-pass|askpass)$/],
   [/^src\/agent\//, /^--(relay-group|module-env)$/],
   [/^src\/management\/relay\//, /^--relay-allow$/],
 ];

@@ -59,7 +59,7 @@ function titleOf(section: string, schema: Schema): string {
   return namedOf(schema) ? `${section}.NAME` : section;
 }
 
-function absolute(kind: Exclude<PathKind, 'words'>, folder: string, text: string): string {
+function absolute(kind: Exclude<PathKind, 'words' | 'plain words'>, folder: string, text: string): string {
   switch (kind) {
     case 'path':
       return resolve(folder, text);
@@ -67,6 +67,8 @@ function absolute(kind: Exclude<PathKind, 'words'>, folder: string, text: string
       return backendOf(text).certificatePath(text) === undefined ? text : resolve(folder, text);
     case 'source':
       return absoluteSource(text, folder);
+    case 'login':
+      return absoluteSource(text, folder, 'login');
   }
 }
 
@@ -81,6 +83,7 @@ function absoluteWords(folder: string, [address = '', port = '', password]: read
  * @throws AgentError ERR_USAGE for what is no source
  */
 function withPaths(kind: PathKind, folder: string, value: unknown): unknown {
+  if (kind === 'plain words') return value;
   if (kind === 'words') return absoluteWords(folder, value as readonly string[]);
   if (typeof value === 'string') return absolute(kind, folder, value);
   return (value as readonly string[]).map((each) => absolute(kind, folder, each));

@@ -37,6 +37,11 @@ function asFlags<Section extends object>(section: Section): Flags<Section> {
   return Object.fromEntries(Object.entries(section).map(([name, value]) => [camel(name), value])) as Flags<Section>;
 }
 
+/** A table as an option takes it: NAME=VALUE each. */
+function pairs(table: Readonly<Record<string, string>>): string[] {
+  return Object.entries(table).map((pair) => pair.join('='));
+}
+
 /** An error of an option, told of the key that is called so. */
 function inFile(error: unknown): string {
   return errorText(error).replaceAll(/--(?=[a-z])/g, '');
@@ -90,7 +95,7 @@ class SettingsBuilder {
     const given = token.value;
     return tokenSettings({
       ...asFlags(given),
-      moduleEnv: Object.entries(given['module-env'] ?? {}).map((pair) => pair.join('=')),
+      moduleEnv: pairs(given['module-env'] ?? {}),
       stateDirectory: state.value.directory,
       deadline: (given.deadline ?? 0) * 1000,
     });
@@ -148,7 +153,11 @@ class SettingsBuilder {
     const key = this.#keyOf(checked, name);
     this.#checkTunnel(checked, name);
     if (!whole) return [];
-    const flags = asFlags(whole);
+    const flags = {
+      ...asFlags(whole),
+      answerNeedok: pairs(whole['answer-needok']),
+      answerNeedstr: pairs(whole['answer-needstr']),
+    };
     const { management, openvpnConfig, managementClient } = flags;
     if (openvpnConfig === undefined) {
       if (management === undefined) return [];

@@ -41,7 +41,22 @@ export interface KeySection {
   readonly 'wait-for-token': boolean;
 }
 
-export interface TunnelSection {
+/** What a tunnel's section says of answers to its daemon's questions. */
+export interface AnswerSection {
+  readonly 'auth-user'?: string | undefined;
+  readonly 'auth-user-pass'?: string | undefined;
+  readonly askpass?: string | undefined;
+  readonly 'http-proxy-user-pass'?: string | undefined;
+  readonly 'socks-proxy-user-pass'?: string | undefined;
+  readonly 'challenge-command'?: string | undefined;
+  readonly 'open-url-command'?: string | undefined;
+  readonly 'answer-needok': Readonly<Record<string, string>>;
+  readonly 'answer-needstr': Readonly<Record<string, string>>;
+  readonly 'answer-remote'?: readonly string[] | undefined;
+  readonly 'answer-proxy'?: readonly string[] | undefined;
+}
+
+export interface TunnelSection extends AnswerSection {
   readonly key?: string | undefined;
   /** A path, or a pattern. */
   readonly 'openvpn-config'?: string | undefined;

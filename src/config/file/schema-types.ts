@@ -10,8 +10,12 @@ export type PathKind =
   | 'key'
   /** A source of a secret, of which those without a scheme, and `file:`, are paths. */
   | 'source'
+  /** The same, of a password. */
+  | 'login'
   /** ADDRESS PORT|unix [PASSWORD-FILE]. */
-  | 'words';
+  | 'words'
+  /** OpenVPN's words, none of which is a path. */
+  | 'plain words';
 
 /** What is told of a setting: in errors, and in docs/CONFIGURATION.md, which is made of this file. */
 export interface About {

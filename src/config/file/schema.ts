@@ -3,6 +3,7 @@ import { LOG_LEVELS } from '../../log-level.ts';
 import { readWords, RELAY_RIGHTS } from '../../management/index.ts';
 import { TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
 import { AGENT } from './agent-schema.ts';
+import { ANSWERS } from './answer-schema.ts';
 import type { Document, KeySection, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
 import type { About, Schema } from './schema-types.ts';
 
@@ -331,6 +332,7 @@ const TUNNEL = v.pipe(
         flag,
       ),
     ),
+    ...ANSWERS,
   }),
   v.metadata({
     text: 'An OpenVPN daemon to serve. `NAME` is yours, and stands in the log as `tunnel`. Any number; one that fails disturbs no other.',

@@ -13,7 +13,8 @@ function quoted(text: string): string {
 const bareOrQuoted = (name: string): string => (/^[A-Za-z0-9_-]+$/.test(name) ? name : quoted(name));
 
 function valueText(value: unknown, setting: Schema): string {
-  if (aboutOf(setting).path === 'words') return quoted((value as readonly string[]).map(quoteWord).join(' '));
+  const { path } = aboutOf(setting);
+  if (path === 'words' || path === 'plain words') return quoted((value as readonly string[]).map(quoteWord).join(' '));
   if (typeof value === 'string') return quoted(value);
   if (Array.isArray(value)) return `[${value.map((each) => quoted(String(each))).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return String(value);

@@ -22,7 +22,7 @@ import { Questions } from './questions.ts';
 import { RelayClient } from './relay-client.ts';
 import { adjust, carryOut } from './relay-commands.ts';
 import type { RelayContext } from './relay-exchange.ts';
-import { visible } from './rights.ts';
+import { includes, visible } from './rights.ts';
 import type { Topic } from './subscriptions.ts';
 
 /** How a relay is set up. */
@@ -151,16 +151,23 @@ export class Relay implements AsyncDisposable {
    * could count for the next hold.
    */
   takeHold(upstream: ManagementClient): boolean {
-    if (this.#context.upstream !== upstream) return true;
-    const { questions } = this.#context;
-    if (questions.type !== 'HOLD') return false;
-    questions.clear();
-    return true;
+    return this.takeQuestion(upstream, 'HOLD');
   }
 
   /** Whether the daemon waits for a client's answer to a notification of this type. */
   isAsking(upstream: ManagementClient, type: Notification['type']): boolean {
-    return this.#context.upstream === upstream && this.#context.questions.type === type;
+    return this.#context.upstream === upstream && this.#context.questions.isOpen(type);
+  }
+
+  /** Whether a client is connected that has this right, and so may answer. */
+  hasClient(right: RelayRights): boolean {
+    if (!includes(this.#context.rights, right)) return false;
+    return [...this.#places.clients].some(({ greeted }) => greeted);
+  }
+
+  /** The agent is about to answer the daemon's question itself. False if one of the clients was faster. */
+  takeQuestion(upstream: ManagementClient, type: Notification['type']): boolean {
+    return this.#context.upstream !== upstream || this.#context.questions.take(type);
   }
 
   /** The agent has no certificate: the daemon's question for one goes to the clients after all. False if there are none. */
@@ -190,7 +197,7 @@ export class Relay implements AsyncDisposable {
     this.#context.asked.clear();
     this.#context.interval = 0;
     this.#context.repeatTo = undefined;
-    this.#context.questions.clear();
+    this.#context.questions.forget();
     this.#greeting = undefined;
     this.#withheld = [];
     if (this.#options.keep === true) return;

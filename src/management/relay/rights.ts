@@ -14,7 +14,8 @@ export function judge(name: string, words: readonly string[], rights: RelayRight
   return includes(rights, command.right(words)) ? 'allowed' : 'denied';
 }
 
-function includes(rights: RelayRights, needed: RelayRights): boolean {
+/** Whether whoever has these rights has that one. */
+export function includes(rights: RelayRights, needed: RelayRights): boolean {
   return RELAY_RIGHTS.indexOf(needed) <= RELAY_RIGHTS.indexOf(rights);
 }
 

@@ -3,6 +3,7 @@ import type { TunnelEvent } from '../../../src/agent/events.ts';
 import type { OpenedKey } from '../../../src/keys/open-key.ts';
 import { eventLine } from '../../../src/telemetry/event-lines.ts';
 import type { Line } from '../../../src/telemetry/limited-log.ts';
+import type { TunnelAnswers } from '../../../src/agent/questions/tunnel-answers.ts';
 import { ServedDaemon } from '../../../src/agent/served-daemon.ts';
 import type { Relay } from '../../../src/management/index.ts';
 import { type CloseReason, type ManagementClient } from '../../../src/management/index.ts';
@@ -90,7 +91,11 @@ export interface Bed {
 }
 
 /** A daemon that is served with a key that is not ready. */
-export async function bed(relay?: Relay, admit?: () => void): Promise<Bed> {
+export async function bed(
+  relay?: Relay,
+  admit?: () => void,
+  answersOf?: (clock: FakeClock) => TunnelAnswers,
+): Promise<Bed> {
   const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
   const signer = new SlowSigner();
   const clock = new FakeClock();
@@ -109,7 +114,8 @@ export async function bed(relay?: Relay, admit?: () => void): Promise<Bed> {
       resolve({ signer, certificates, [Symbol.asyncDispose]: () => Promise.resolve() });
     };
   });
-  const options = { admit, key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay };
+  const answers = answersOf?.(clock);
+  const options = { admit, key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay, answers };
   const served = new ServedDaemon(client, options).serve();
   return { client, daemon, signer, clock, served, logged, events, openKey, stop };
 }

@@ -11,10 +11,16 @@ async function directivesOf(text: string): Promise<Directives> {
   return (await readOpenVpnConfig('x.ovpn', () => Promise.resolve(Buffer.from(text)))).directives;
 }
 
-async function check(text: string, advice: Advice | undefined = PSS, minor = 6): Promise<string[]> {
+async function check(
+  text: string,
+  advice: Advice | undefined = PSS,
+  minor = 6,
+  answersPasswords = false,
+): Promise<string[]> {
   const verdicts: Verdict[] = [];
   const directives = await directivesOf(text);
-  checkDirectives(directives, advice, { major: 2, minor }, 'vpn', (verdict) => verdicts.push(verdict));
+  const around = { user: 'vpn', answersPasswords };
+  checkDirectives(directives, advice, { major: 2, minor }, around, (verdict) => verdicts.push(verdict));
   return verdicts.map(({ outcome, detail, code }) =>
     [outcome, detail, ...(code === undefined ? [] : [code])].join(' '),
   );
@@ -74,6 +80,12 @@ describe('checkDirectives', () => {
     expect(first).toContain(detail);
     expect(first?.startsWith(outcome)).toBe(true);
     expect(more).toEqual([]);
+  });
+
+  it('wants the daemon to ask for passwords that there are', async () => {
+    const asks = `${KEY}${GOOD}management-query-passwords`;
+    expect(await check(asks, PSS, 6, true)).toHaveLength(1);
+    expect(await check(`${KEY}${GOOD}`, PSS, 6, true)).toContainEqual('warn no management-query-passwords');
   });
 
   it('takes the user that it is', async () => {

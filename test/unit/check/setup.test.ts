@@ -36,6 +36,7 @@ async function linesOf(options: Partial<SetupOptions>): Promise<string[]> {
     configCertificate: undefined,
     installedRelease: () => Promise.resolve(undefined),
     user: 'root',
+    answersPasswords: false,
     now: NOW,
     ...options,
   };

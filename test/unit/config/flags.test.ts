@@ -52,8 +52,45 @@ describe('options', () => {
     ['several daemons that do not connect', { ...TCP, maxDaemons: 2 }],
     ['several daemons with a relay', { ...TCP, managementClient: true, maxDaemons: 2, relay: ['/run/r', 'unix'] }],
     ['a variable without a value', { ...TCP, moduleEnv: ['PIN'] }],
+    ['a username without a password', { ...TCP, authUser: 'al' }],
+    ['a password that is typed, and no username', { ...TCP, authUserPass: 'prompt' }],
+    ['a source without a command', { ...TCP, askpass: 'command:' }],
+    ['a confirmation that is none', { ...TCP, answerNeedok: ['card=yes'] }],
+    ['an answer without a name', { ...TCP, answerNeedstr: ['John'] }],
+    ['a port that is none', { ...TCP, answerRemote: ['MOD', 'a', '65536'] }],
+    ['a remote without a port', { ...TCP, answerRemote: ['MOD', 'a'] }],
+    ['a proxy of another kind', { ...TCP, answerProxy: ['FTP', 'a', '1'] }],
+    ['nct for SOCKS', { ...TCP, answerProxy: ['SOCKS', 'a', '1', 'nct'] }],
   ])('that make no sense are refused: %s', async (_, more) => {
     await expect(settingsOf({ ...FLAGS, ...more })).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  });
+
+  test('about answers become answers, and none where there are none', async () => {
+    const one = async (more: Partial<TunnelFlags>) =>
+      Object.values((await settingsOf({ ...FLAGS, ...TCP, ...more })).tunnels)[0]?.answers;
+    expect(await one({})).toBeUndefined();
+    expect(
+      await one({
+        authUserPass: 'login',
+        askpass: 'prompt',
+        answerNeedok: ['card=ok'],
+        answerNeedstr: ['name=a=b'],
+        answerRemote: ['SKIP', '3'],
+        answerProxy: ['HTTP', 'p', '8080', 'nct'],
+        challengeCommand: 'totp',
+      }),
+    ).toEqual({
+      logins: { Auth: { source: 'login', lines: 2 }, 'Private Key': { source: 'prompt', lines: 1 } },
+      challengeCommand: 'totp',
+      openUrlCommand: undefined,
+      needOk: { card: 'ok' },
+      needStr: { name: 'a=b' },
+      remote: { action: 'SKIP', count: 3 },
+      proxy: { type: 'HTTP', host: 'p', port: 8080, nonCleartextAuth: true },
+    });
+    expect(await one({ authUser: 'al', authUserPass: 'credential:pw' })).toMatchObject({
+      logins: { Auth: { source: 'credential:pw', lines: 1, username: 'al' } },
+    });
   });
 
   test('one unix socket by two names is one address', async () => {

@@ -49,9 +49,17 @@ describe('a configuration', () => {
       on-token-removal = "restart"
       relay = "127.0.0.1 7000 file:pw"
       relay-allow = "operate"
+      auth-user-pass = "file:login"
+      challenge-command = "totp < seed"
+      answer-needok = { card = "ok" }
+      answer-remote = 'MOD "vpn.example.com" 443'
     `);
     const flags = await settingsOf({
       stateDirectory: join(folder, 'state'),
+      authUserPass: join(folder, 'login'),
+      challengeCommand: 'totp < seed',
+      answerNeedok: ['card=ok'],
+      answerRemote: ['MOD', 'vpn.example.com', '443'],
       pinSource: 'command:ask',
       deadline: 7_500,
       module: join(folder, 'm.so'),

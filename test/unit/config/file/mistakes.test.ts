@@ -114,6 +114,26 @@ openvpn-config = "office.conf"
 management-client = true                  #! 1: 'management-client' stands in the .ovpn: leave it out, or 'openvpn-config'
 management-user = true                    #! 19: 'management-user' takes a user's name or number
 
+[tunnel.j]
+key = "office"
+management = "/run/j.sock unix"
+answer-needok = { card = "yes" }          #! 17: 'answer-needok' takes a table of names and "ok" or "cancel", such as { token-insertion-request = "ok" }
+
+[tunnel.j2]
+key = "office"
+management = "/run/j2.sock unix"
+auth-user = "al"                          #! 13: auth-user goes with auth-user-pass, which gives the password
+
+[tunnel.k]
+key = "office"
+management = "/run/k.sock unix"
+auth-user-pass = "s3cret"                 #! 18: 'auth-user-pass': there is no file of this name beside this one: say where the password is, not the password itself: give a file, credential:NAME, command:COMMAND or prompt
+
+[tunnel.l]
+key = "office"
+management = "/run/l.sock unix"
+answer-remote = "MOD vpn"                 #! 17: answer-remote takes ACCEPT, SKIP [NUMBER], or MOD HOST PORT
+
 [[tunnels]]                               #! 3: unknown section 'tunnels': did you mean 'tunnel'?
 `;
 
