@@ -30,7 +30,7 @@ describe('a rehearsal', () => {
     ['Ed25519', generateKeyPairSync('ed25519').publicKey],
     ['Ed448', generateKeyPairSync('ed448').publicKey],
   ])('for %s has its requests answered', async (_, publicKey) => {
-    expect(await rehearse(publicKey, SYSTEM_CLOCK, never())).toBeGreaterThanOrEqual(6);
+    expect(await rehearse(publicKey, SYSTEM_CLOCK, never())).toBeGreaterThanOrEqual(2);
   });
 
   test('breaks off when there is something to do', async () => {
