@@ -7,6 +7,7 @@ const COMMON = '^src/(clock|errors|listeners|log-level|own-user|promises|read-fi
 const ROOMS = {
   signing: [],
   'signing/tls': ['signing'],
+  audit: [],
 
   'management/wire': [],
   'management/notifications': ['management/wire'],

@@ -1,0 +1,69 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { Entry, Head } from '../../../src/audit/entry.ts';
+import { NO_HEAD } from '../../../src/audit/entry.ts';
+import { formatLine } from '../../../src/audit/line.ts';
+import { Verifier, type Verdict, type VerifierOptions } from '../../../src/audit/verifier.ts';
+
+/** A log that a test writes, line by line. */
+export class WrittenLog {
+  readonly pair: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } = generateKeyPairSync('ed25519');
+  readonly lines: string[] = [];
+  head: Head = NO_HEAD;
+
+  add(entry: Entry): this {
+    const time = new Date(Date.UTC(2026, 0, 1) + this.lines.length * 1000);
+    const { text, head } = formatLine(entry, this.head, time, this.pair.privateKey);
+    this.lines.push(text);
+    this.head = head;
+    return this;
+  }
+
+  start(): this {
+    const publicKey = this.pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+    return this.add({ type: 'start', release: '1.0.0', pid: 1, user: 0, publicKey, file: 1 }).checkpoint('start');
+  }
+
+  checkpoint(reason: 'start' | 'interval' | 'rotate' | 'end'): this {
+    return this.add({ type: 'checkpoint', reason });
+  }
+
+  /** A request that was signed. */
+  signed(tunnel = 'office'): this {
+    const about = {
+      ...{ tunnel, daemon: { pid: 4711, user: 0 }, key: 'ab'.repeat(32), scheme: 'ECDSA,hashalg=SHA256' },
+      ...{ data: 'cd'.repeat(32), context: null },
+    };
+    this.add({ type: 'request', ...about, verdict: 'accepted', code: null, duration: null });
+    const of = this.head.seq;
+    return this.add({
+      type: 'outcome',
+      of,
+      ...about,
+      outcome: 'signed',
+      code: null,
+      signature: 'ef'.repeat(32),
+      duration: 3.5,
+    });
+  }
+
+  get text(): string {
+    return this.lines.join('');
+  }
+
+  verify(files: readonly (string | Buffer)[] = [this.text], options: VerifierOptions = {}): Verdict {
+    const { head, pair } = this;
+    return verdictOf(files, { head, keys: [pair.publicKey], ...options });
+  }
+}
+
+/** Files are called 1, 2, … @param size of the chunks */
+export function verdictOf(files: readonly (string | Buffer)[], options: VerifierOptions, size = 1000): Verdict {
+  const verifier = new Verifier(options);
+  for (const [index, file] of files.entries()) {
+    const bytes = Buffer.from(file);
+    verifier.beginFile(String(index + 1));
+    for (let at = 0; at < bytes.length; at += size) verifier.push(bytes.subarray(at, at + size));
+    verifier.endFile();
+  }
+  return verifier.finish();
+}
