@@ -1,7 +1,7 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../../secret.ts';
 import { DAMAGED } from './record-file.ts';
-import { stateError } from './state-error.ts';
+import { stateError } from '../../disk/state-error.ts';
 
 /** What the PIN is used for: C_Login as CKU_USER, or as CKU_CONTEXT_SPECIFIC, for which some cards have a PIN of its own. */
 export type PinUse = 'session' | 'signature';

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { ownUser } from '../../own-user.ts';
-import { lockFile } from './file-lock.ts';
+import { lockFile } from '../../disk/file-lock.ts';
 import { PinMemory, type PinTrial, type RecordAccess, type RecordStore } from './pin-memory.ts';
 import { formatRecords, parseRecords, type PinRecord } from './pin-record.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { readRecord, writeRecord } from './record-file.ts';
-import { safeStateFolder } from './state-folder.ts';
+import { safeStateFolder } from '../../disk/safe-folder.ts';
 
 /** The file name for a token: what identifies it, and nothing that can't be in a name. */
 function tokenName({ manufacturer, model, serial, label }: TokenInfo): string {

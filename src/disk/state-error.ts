@@ -1,6 +1,9 @@
-import { AgentError, errorText, type Explained } from '../../errors.ts';
+import { AgentError, errorText, type Explained } from '../errors.ts';
 
 const ANOTHER_FOLDER: Explained = { hint: 'use a folder of your own', reason: 'state-directory' };
+
+/** Makes the error for what can't be used. A cause that is an AgentError is the error itself. */
+export type Fail = (what: string, cause?: unknown, hint?: string) => AgentError;
 
 /** Why the state directory, or a file in it, can't be used. */
 export function stateError(what: string, cause?: unknown, hint?: string): AgentError {
