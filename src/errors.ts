@@ -5,6 +5,7 @@
  * - `ERR_KEY_*`, `ERR_CERTIFICATE_*`: the key or certificate that was named.
  * - `ERR_PIN_*`: the PIN or passphrase.
  * - `ERR_TOKEN_*`, `ERR_MODULE_*`: the PKCS#11 token, and the module (shared library) that drives it.
+ * - `ERR_AUDIT_*`: the log of requests and signatures.
  * - `ERR_MANAGEMENT_*`: OpenVPN's management interface.
  */
 export type AgentErrorCode =
@@ -14,6 +15,15 @@ export type AgentErrorCode =
   | 'ERR_ABORTED'
   /** The agent is locked: it signs nothing. */
   | 'ERR_LOCKED'
+  // the audit log
+  /** It can't be used at all. */
+  | 'ERR_AUDIT_FILE'
+  /** Another agent writes it. */
+  | 'ERR_AUDIT_IN_USE'
+  /** An entry could not be written: what it was to tell of does not happen. */
+  | 'ERR_AUDIT_WRITE'
+  /** It is not as it was written. */
+  | 'ERR_AUDIT_CHAIN'
   // the control socket
   | 'ERR_CONTROL_CONNECT'
   | 'ERR_CONTROL_PROTOCOL'

@@ -39,6 +39,8 @@ export interface ContinueEntry {
   readonly file: number;
   /** What the file before is called now, as far as that is known. */
   readonly after: string | null;
+  /** As in {@link StartEntry}. */
+  readonly publicKey: string;
 }
 
 export interface RecoveredEntry {

@@ -180,7 +180,7 @@ export class Verifier {
     this.#gap = undefined;
     const isTold = entry.type === 'recovered' && this.#checkRecovered(entry, gap);
     if (gap && !isTold) this.#tellGap(gap);
-    this.#checkPlace(entry, isTold ? 0 : (gap?.lines ?? 0));
+    this.#checkPlace(entry, isTold, isTold ? 0 : (gap?.lines ?? 0));
     const { seq, hash } = entry;
     const isMoved = this.#last !== undefined && seq <= this.#last.seq && !(this.#before && isNext(entry, this.#before));
     if (!isMoved) this.#last = { seq, hash };
@@ -216,13 +216,15 @@ export class Verifier {
     for (const { line, fault } of faults) this.#fault(FAULTS[fault], line);
   }
 
-  /** Whether an entry stands where it must. @param bad lines before it that have been told of */
-  #checkPlace(entry: WrittenEntry, bad: number): void {
+  /** Whether an entry stands where it must. @param isTold it tells of what stands before it. @param bad lines before it that have been told of */
+  #checkPlace(entry: WrittenEntry, isTold: boolean, bad: number): void {
     const { type, seq, prev } = entry;
     const last = this.#last;
-    const isHead = type === 'continue' || (type === 'start' && seq === 1 && prev === NO_HEAD.hash);
+    const isBeginning = seq === 1 && prev === NO_HEAD.hash;
+    // an agent that was cut off in its first line has left what must be told of first
+    const isHead = type === 'continue' || isTold || (isBeginning && type === 'start');
     if (!last) {
-      if (isHead && type === 'continue') this.#note(`begins with entry ${seq}: those before stand in another file`);
+      if (isHead && !isBeginning) this.#note(`begins with entry ${seq}: those before stand in another file`);
       else if (!isHead) this.#fault(`the log begins with entry ${seq}: those before were cut off, or copied elsewhere`);
       return;
     }
@@ -242,6 +244,7 @@ export class Verifier {
   #read(entry: WrittenEntry, line: Buffer): void {
     switch (entry.type) {
       case 'start':
+      case 'continue':
         this.#addKey(entry.publicKey);
         return;
       case 'lost': {

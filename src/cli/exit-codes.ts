@@ -21,6 +21,11 @@ const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_ANSWER: EXIT.failed,
   ERR_ANSWER_REFUSED: EXIT.failed,
   ERR_LOCKED: EXIT.failed,
+  ERR_AUDIT_FILE: EXIT.usage,
+  // the other agent may end
+  ERR_AUDIT_IN_USE: EXIT.failed,
+  ERR_AUDIT_WRITE: EXIT.failed,
+  ERR_AUDIT_CHAIN: EXIT.failed,
   // no agent that could be asked
   ERR_CONTROL_CONNECT: EXIT.absent,
   ERR_CONTROL_PROTOCOL: EXIT.failed,

@@ -13,6 +13,8 @@ export interface Settings {
   /** By the name that the log calls them. */
   readonly tunnels: Readonly<Record<string, TunnelSettings>>;
   readonly tokens: TokenSettings;
+  /** Undefined: nothing is written down. */
+  readonly audit?: AuditSettings | undefined;
   /** Tunnels that can't be served, since the .ovpn that describes them is of no use: the others are. */
   readonly broken?: readonly BrokenTunnel[];
 }
@@ -20,6 +22,25 @@ export interface Settings {
 export interface BrokenTunnel {
   readonly name: string;
   readonly error: AgentError;
+}
+
+/** When an entry of the audit log must be on the disk: before its signature leaves, or a second later. */
+export const AUDIT_SYNCS = ['each', 'interval'] as const;
+export type AuditSync = (typeof AUDIT_SYNCS)[number];
+
+/** What becomes of signatures while the audit log can't be written. */
+export const AUDIT_FAILURE_ACTIONS = ['refuse', 'continue'] as const;
+export type AuditFailureAction = (typeof AUDIT_FAILURE_ACTIONS)[number];
+
+/** A log of all requests and signatures. */
+export interface AuditSettings {
+  readonly file: string;
+  readonly sync: AuditSync;
+  readonly onFailure: AuditFailureAction;
+  /** Bytes after which a further file is begun. Default: never. */
+  readonly rotateSize?: number | undefined;
+  /** Milliseconds after which it is. Default: never. */
+  readonly rotateAge?: number | undefined;
 }
 
 /** What opening and using tokens takes, whichever key is in them. */

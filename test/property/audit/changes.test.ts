@@ -8,7 +8,7 @@ const numRuns = Number(process.env['PROPERTY_RUNS'] ?? 500);
 /** Two files, with all that an agent writes. */
 const log = new WrittenLog().start().signed().signed('home').checkpoint('interval').signed().checkpoint('rotate');
 const first = Buffer.from(log.text);
-log.add({ type: 'continue', file: 2, after: 'audit.000001' }).signed().checkpoint('interval');
+log.continue(2).signed().checkpoint('interval');
 log.add({ type: 'lost', entries: 2, signatures: 0, code: 'ENOSPC', since: '2026-01-01T00:00:00.000Z' });
 log.signed('home').checkpoint('end');
 const second = Buffer.from(log.text).subarray(first.length);

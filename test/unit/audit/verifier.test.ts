@@ -130,9 +130,9 @@ describe('a log is verified', () => {
   test('over several files; one that is left out, or begins in the middle, is told of', () => {
     const chained = new WrittenLog().start().signed().checkpoint('rotate');
     const first = chained.text;
-    chained.add({ type: 'continue', file: 2, after: 'a.000001' }).signed().checkpoint('rotate');
+    chained.continue(2).signed().checkpoint('rotate');
     const second = chained.text.slice(first.length);
-    chained.add({ type: 'continue', file: 3, after: 'a.000002' }).checkpoint('end');
+    chained.continue(3).checkpoint('end');
     const third = chained.text.slice(first.length + second.length);
     expect(chained.verify([first, second, third])).toMatchObject({ faults: [], notes: [], entries: 11 });
     expect(chained.verify([second, third])).toMatchObject({

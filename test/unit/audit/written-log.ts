@@ -18,9 +18,18 @@ export class WrittenLog {
     return this;
   }
 
+  get #publicKey(): string {
+    return this.pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+  }
+
   start(): this {
-    const publicKey = this.pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+    const publicKey = this.#publicKey;
     return this.add({ type: 'start', release: '1.0.0', pid: 1, user: 0, publicKey, file: 1 }).checkpoint('start');
+  }
+
+  /** A further file. */
+  continue(file: number): this {
+    return this.add({ type: 'continue', file, after: `audit.00000${file - 1}`, publicKey: this.#publicKey });
   }
 
   checkpoint(reason: 'start' | 'interval' | 'rotate' | 'end'): this {

@@ -1,0 +1,278 @@
+import type { CheckpointEntry, Entry, Head, StartEntry } from '../../audit/entry.ts';
+import type { Clock } from '../../clock.ts';
+import type { AuditSettings } from '../../config/settings.ts';
+import { AgentError, errorText } from '../../errors.ts';
+import { withResolvers } from '../../promises.ts';
+import type { AuditEvent } from './events.ts';
+import type { HeadRecord } from './head-record.ts';
+import type { Item, LogFiles } from './log-files.ts';
+import { Losses } from './losses.ts';
+
+/** Milliseconds after which entries that no checkpoint covers get one. */
+const CHECKPOINT_AFTER = 60_000;
+/** Milliseconds after which what nobody waits for is synced. */
+const SYNC_AFTER = 1_000;
+/** Milliseconds within which the state directory hears of what is on the disk. */
+const RECORD_AFTER = 1_000;
+/** Milliseconds between two words on a log that can't be written. */
+const COMPLAINT_INTERVAL = 60_000;
+/** Entries that may wait: more do only where the disk hangs. */
+const MOST_WAITING = 10_000;
+
+/** What writing a log takes. */
+export interface LogOptions {
+  readonly path: string;
+  readonly files: LogFiles;
+  readonly record: HeadRecord;
+  readonly clock: Clock;
+  readonly emit: (event: AuditEvent) => void;
+}
+
+export interface WriteOptions {
+  /** Settles when it is on the disk, as far as the settings ask for that; else when the system has it. */
+  readonly isDurable?: boolean;
+  /** A signature that waits for it. */
+  readonly isSignature?: boolean;
+}
+
+/** An entry that is to be written. */
+export interface Written {
+  /** Its place: known when the next entry is made, or it can't be written. */
+  readonly seq?: number | undefined;
+  /** @throws AgentError ERR_AUDIT_WRITE, unless it is to go on then. Nobody needs to wait for it. */
+  readonly done: Promise<void>;
+}
+
+/** An entry that is to be written, and who waits for that. */
+interface Waiting extends Item, Required<WriteOptions> {
+  readonly resolve: () => void;
+  readonly reject: (error: AgentError) => void;
+}
+
+type Task = 'sync' | 'record' | 'checkpoint';
+
+/**
+ * Writes an audit log: one after the other, each turn all that waits by then, with one sync for all. What can't be written is
+ * counted, and an entry tells of it as soon as there is room.
+ */
+export class AuditLog {
+  readonly #options: LogOptions;
+  #settings: AuditSettings;
+  #waiting: Waiting[] = [];
+  #isSyncDue = false;
+  #working: Promise<void> | undefined;
+  /** While the log can't be written, and until an entry tells of what that cost. */
+  #losses: Losses | undefined;
+  #isTellDue = false;
+  #complainedAt: number | undefined;
+  /** The last entry that is on the disk, and the last that the state directory knows of. */
+  #synced: Head | undefined;
+  #recorded: Head | undefined;
+  #recording: Promise<void> = Promise.resolve();
+  #toldCheckpoint: Head;
+  readonly #timers = new Map<Task, () => void>();
+  #isClosed = false;
+
+  constructor(settings: AuditSettings, options: LogOptions) {
+    this.#settings = settings;
+    this.#options = options;
+    this.#toldCheckpoint = options.files.checkpoint;
+  }
+
+  get path(): string {
+    return this.#options.path;
+  }
+
+  get head(): Head {
+    return this.#options.files.head;
+  }
+
+  /** The last entries could not be written. */
+  get isFailing(): boolean {
+    return this.#losses !== undefined;
+  }
+
+  get settings(): AuditSettings {
+    return this.#settings;
+  }
+
+  /** For the same file. */
+  set settings(settings: AuditSettings) {
+    this.#settings = settings;
+  }
+
+  /** Writes an entry behind all others. @param make called when its turn comes */
+  write(make: () => Entry, { isDurable = false, isSignature = false }: WriteOptions = {}): Written {
+    const { promise: done, resolve, reject } = withResolvers<void>();
+    done.catch(() => undefined);
+    const waiting: Waiting & Written = { make, isDurable, isSignature, done, resolve, reject };
+    if (this.#isClosed || this.#waiting.length >= MOST_WAITING) {
+      this.#lose([waiting], new Error(this.#isClosed ? 'it is closed' : 'the disk does not answer'));
+      return waiting;
+    }
+    this.#waiting.push(waiting);
+    this.#go();
+    return waiting;
+  }
+
+  /** Writes that an agent begins. Where that fails, the log is told of as any that can't be written. Never throws. */
+  async begin(start: StartEntry): Promise<void> {
+    const { files, emit, path } = this.#options;
+    this.write(() => start);
+    await this.checkpoint('start');
+    emit({ type: 'audit-opened', file: path, sequence: files.head.seq });
+  }
+
+  /** Signs all that was written so far; it is on the disk then, or told of as failed. */
+  async checkpoint(reason: CheckpointEntry['reason']): Promise<void> {
+    await this.write(() => ({ type: 'checkpoint', reason }), { isDurable: true }).done.catch(() => undefined);
+  }
+
+  /** Writes all that waits, and that this is the end unless that was said, and closes the file. Never throws. */
+  async close(isEnded = false): Promise<void> {
+    const { files, record, emit, path } = this.#options;
+    const end = isEnded ? undefined : this.checkpoint('end');
+    this.#isClosed = true;
+    await end;
+    await this.#working;
+    for (const callOff of this.#timers.values()) callOff();
+    await files.sync().catch(() => undefined);
+    await this.#remember();
+    await files.close().catch(() => undefined);
+    await record.close().catch(() => undefined);
+    emit({ type: 'audit-closed', file: path, sequence: files.head.seq });
+  }
+
+  /** Once, unless it is to be done already. */
+  #later(task: Task, milliseconds: number, work: () => void): void {
+    if (this.#timers.has(task) || this.#isClosed) return;
+    const callOff = this.#options.clock.after(milliseconds, () => {
+      this.#timers.delete(task);
+      work();
+    });
+    this.#timers.set(task, callOff);
+  }
+
+  #go(): void {
+    this.#working ??= this.#work();
+  }
+
+  /** Turn by turn, until nothing is to be done. Never throws. */
+  async #work(): Promise<void> {
+    while (this.#waiting.length > 0 || this.#isSyncDue || this.#isTellDue) {
+      const turn = this.#waiting;
+      const isSyncDue = this.#isSyncDue;
+      const told = this.#losses?.item();
+      this.#waiting = [];
+      this.#isSyncDue = false;
+      this.#isTellDue = false;
+      try {
+        await this.#take([...(told ? [told] : []), ...turn], turn.some(waitsForSync), isSyncDue);
+        if (told) this.#losses?.told(told);
+        for (const { resolve } of turn) resolve();
+        this.#works();
+      } catch (error) {
+        await this.#options.files.settle().catch(() => undefined);
+        if (told && this.#isPlaced(told)) this.#losses?.told(told);
+        this.#lose(turn, error);
+      }
+      this.#tellProgress();
+    }
+    // in the same turn in which nothing was left: what comes now begins anew
+    this.#working = undefined;
+  }
+
+  async #take(items: readonly Item[], isAwaited: boolean, isSyncDue: boolean): Promise<void> {
+    const { files } = this.#options;
+    if (items.length > 0) await files.append(items);
+    if (isSyncDue || (isAwaited && this.#settings.sync === 'each')) await this.#sync();
+    else this.#syncLater();
+    if (files.uncovered > 0) this.#later('checkpoint', CHECKPOINT_AFTER, () => void this.checkpoint('interval'));
+  }
+
+  #syncLater(): void {
+    if (this.#options.files.isUnsynced) this.#later('sync', SYNC_AFTER, this.#askForSync);
+  }
+
+  readonly #askForSync = (): void => {
+    this.#isSyncDue = true;
+    this.#go();
+  };
+
+  async #sync(): Promise<void> {
+    const { files } = this.#options;
+    const { head } = files;
+    await files.sync();
+    this.#synced = head;
+    this.#later('record', RECORD_AFTER, () => void this.#remember());
+  }
+
+  /** One after the other: the last one stays. */
+  async #remember(): Promise<void> {
+    this.#recording = this.#recording.then(() => this.#record());
+    await this.#recording;
+  }
+
+  /** Has the state directory remember what is on the disk. Never throws. */
+  async #record(): Promise<void> {
+    const synced = this.#synced;
+    if (synced === undefined || synced.seq === this.#recorded?.seq) return;
+    const { record, files, emit, path } = this.#options;
+    try {
+      await record.write({ ...synced, number: files.number });
+      this.#recorded = synced;
+    } catch (error) {
+      emit({ type: 'audit-not-recorded', file: path, error: errorText(error) });
+    }
+  }
+
+  #tellProgress(): void {
+    const { files, emit, path } = this.#options;
+    const { checkpoint } = files;
+    emit({ type: 'audit-written', sequence: files.head.seq });
+    if (checkpoint.seq <= this.#toldCheckpoint.seq || checkpoint.seq > (this.#synced?.seq ?? 0)) return;
+    this.#toldCheckpoint = checkpoint;
+    emit({ type: 'audit-checkpoint', file: path, sequence: checkpoint.seq, hash: checkpoint.hash });
+  }
+
+  #works(): void {
+    const losses = this.#losses;
+    if (!losses) return;
+    this.#isTellDue = losses.areUntold;
+    if (this.#isTellDue) return;
+    this.#losses = undefined;
+    this.#complainedAt = undefined;
+    this.#options.emit({ type: 'audit-works', file: this.path, ...losses.all });
+  }
+
+  /** What was to be written and is not in the file, or need not be on the disk. */
+  #lose(turn: readonly Waiting[], error: unknown): void {
+    const leaves = this.#settings.onFailure === 'continue';
+    const losses = (this.#losses ??= new Losses());
+    losses.error = error;
+    const isLost = turn.filter((waiting) => !this.#isPlaced(waiting));
+    const signatures = leaves ? isLost.filter(({ isSignature }) => isSignature).length : 0;
+    losses.add({ entries: isLost.length, signatures });
+    for (const waiting of isLost) waiting.seq = undefined;
+    for (const { resolve, reject } of turn) {
+      if (leaves) resolve();
+      else reject(new AgentError('ERR_AUDIT_WRITE', `the audit log can't be written: ${errorText(error)}`));
+    }
+    this.#syncLater();
+    this.#complain(losses);
+  }
+
+  #isPlaced({ seq }: Item): boolean {
+    return seq !== undefined && seq <= this.head.seq;
+  }
+
+  #complain({ all, error }: Losses): void {
+    const now = this.#options.clock.now();
+    if (this.#complainedAt !== undefined && now - this.#complainedAt < COMPLAINT_INTERVAL) return;
+    this.#complainedAt = now;
+    const refuses = this.#settings.onFailure === 'refuse';
+    this.#options.emit({ type: 'audit-failed', file: this.path, error: errorText(error), ...all, refuses });
+  }
+}
+
+const waitsForSync = ({ isDurable }: Waiting): boolean => isDurable;

@@ -1,0 +1,181 @@
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Entry, Head } from '../../audit/entry.ts';
+import type { Clock } from '../../clock.ts';
+import type { AuditSettings } from '../../config/settings.ts';
+import { type FileLock, tryLockFile } from '../../disk/file-lock.ts';
+import { safeFolder, safeStateFolder } from '../../disk/safe-folder.ts';
+import { AgentError, errorText } from '../../errors.ts';
+import { auditError } from './audit-error.ts';
+import { AuditLog, type WriteOptions, type Written } from './audit-log.ts';
+import type { AuditEvent } from './events.ts';
+import { HeadRecord } from './head-record.ts';
+import { LogFiles } from './log-files.ts';
+import { type Asking, type EntryWriter, RequestRecord } from './request-record.ts';
+import { signingKey } from './signing-key.ts';
+
+/** What keeping a log takes of the process. */
+export interface AuditSurroundings {
+  readonly clock: Clock;
+  readonly emit: (event: AuditEvent) => void;
+  readonly pid: number;
+  readonly uid: number | undefined;
+  readonly release: string;
+}
+
+/** A log that this process has to itself. */
+interface OpenLog {
+  readonly log: AuditLog;
+  readonly lock: FileLock;
+}
+
+/** Where a log lies, without links. @throws AgentError ERR_AUDIT_FILE */
+export async function logPath(file: string, uid: number | undefined): Promise<string> {
+  const given = resolve(file);
+  const options = { uid, create: false, name: 'the folder of the audit log', fail: auditError };
+  const folder = await safeFolder(dirname(given), options);
+  if (folder === undefined)
+    throw auditError(`there is no folder ${dirname(given)} for the audit log`, undefined, 'make it');
+  return join(folder, basename(given));
+}
+
+/** Without the hint, which is about the state directory. */
+function messageOf(error: unknown): string {
+  return error instanceof AgentError ? error.message : errorText(error);
+}
+
+/** The kernel lets go of it when this process ends, however that comes about. @throws AgentError ERR_AUDIT_* */
+async function lockLog(path: string, { pid, uid }: AuditSurroundings): Promise<FileLock> {
+  const place = join(dirname(path), `.${basename(path)}.lock`);
+  const taken = await tryLockFile(place, { pid, uid }).catch((error: unknown) => {
+    throw new AgentError('ERR_AUDIT_FILE', `can't lock the audit log: ${messageOf(error)}`, { cause: error });
+  });
+  if ('release' in taken) return taken;
+  const who = taken.holder === undefined ? 'another process' : `process ${taken.holder}`;
+  throw new AgentError('ERR_AUDIT_IN_USE', `${who} writes the audit log ${path}`, { hint: 'give each agent its own' });
+}
+
+async function openLog(
+  settings: AuditSettings,
+  stateDirectory: string,
+  around: AuditSurroundings,
+  after: { readonly path: string; readonly head: Head } | undefined,
+): Promise<OpenLog> {
+  const { clock, emit, pid, uid, release } = around;
+  const path = await logPath(settings.file, uid);
+  const folder = (await safeStateFolder(stateDirectory, uid, true)) ?? stateDirectory;
+  const lock = await lockLog(path, around);
+  let record: HeadRecord | undefined;
+  try {
+    const key = await signingKey(folder, uid);
+    record = await HeadRecord.open(folder, path, uid);
+    const rotation = (): { size: number | undefined; age: number | undefined } => {
+      const { rotateSize: size, rotateAge: age } = log.settings;
+      return { size, age };
+    };
+    const recorded = record.found;
+    const files = await LogFiles.open({ path, uid, key, recorded, after, rotation, now: () => clock.now(), emit });
+    const log = new AuditLog(settings, { path, files, record, clock, emit });
+    const { publicKey, number: file } = files;
+    await log.begin({ type: 'start', release, pid, user: uid ?? null, publicKey, file });
+    return { log, lock };
+  } catch (error) {
+    await record?.close();
+    await lock.release();
+    throw error;
+  }
+}
+
+async function closeLog({ log, lock }: OpenLog, isEnded = false): Promise<void> {
+  await log.close(isEnded);
+  await lock.release();
+}
+
+/** The agent's audit log, if it keeps one: which one that is may change while it runs. */
+export class Audit implements EntryWriter {
+  readonly #around: AuditSurroundings;
+  #settings: AuditSettings | undefined;
+  #open: OpenLog | undefined;
+  /** Another log is about to take its place: what is to be written waits for it. */
+  #changing: Promise<void> | undefined;
+
+  private constructor(around: AuditSurroundings) {
+    this.#around = around;
+  }
+
+  /** @throws AgentError ERR_AUDIT_FILE, ERR_AUDIT_IN_USE, ERR_STATE_DIRECTORY */
+  static async open(
+    settings: AuditSettings | undefined,
+    stateDirectory: string,
+    around: AuditSurroundings,
+  ): Promise<Audit> {
+    const audit = new Audit(around);
+    if (settings) audit.#open = await openLog(settings, stateDirectory, around, undefined);
+    audit.#settings = settings;
+    return audit;
+  }
+
+  get isFailing(): boolean {
+    return this.#open?.log.isFailing === true;
+  }
+
+  /** What is to be written of a request; undefined if nothing is. */
+  record(asking: Asking): RequestRecord | undefined {
+    return this.#open || this.#changing ? new RequestRecord(asking, this) : undefined;
+  }
+
+  write(make: () => Entry, options?: WriteOptions): Written {
+    if (!this.#changing) return this.#open?.log.write(make, options) ?? { done: Promise.resolve() };
+    let written: Written | undefined;
+    const done = this.#changing.then(() => {
+      written = this.write(make, options);
+      return written.done;
+    });
+    done.catch(() => undefined);
+    return {
+      get seq() {
+        return written?.seq;
+      },
+      done,
+    };
+  }
+
+  /** Takes other settings. A log that can't be used is told of, and all stays as it is. Never throws. */
+  async apply(settings: AuditSettings | undefined, stateDirectory: string): Promise<void> {
+    if (this.#settings?.file === settings?.file) {
+      if (this.#open && settings) this.#open.log.settings = settings;
+      this.#settings = settings;
+      return;
+    }
+    this.#changing = this.#change(settings, stateDirectory).finally(() => {
+      this.#changing = undefined;
+    });
+    await this.#changing;
+  }
+
+  async #change(settings: AuditSettings | undefined, stateDirectory: string): Promise<void> {
+    const present = this.#open;
+    try {
+      let next: OpenLog | undefined;
+      if (settings) {
+        // a log that is new goes on from there
+        await present?.log.checkpoint('end');
+        const after = present && { path: present.log.path, head: present.log.head };
+        next = await openLog(settings, stateDirectory, this.#around, after);
+      }
+      this.#open = next;
+      this.#settings = settings;
+    } catch (error) {
+      this.#around.emit({ type: 'audit-kept', file: this.#settings?.file, error: errorText(error) });
+      return;
+    }
+    if (present) await closeLog(present, settings !== undefined);
+  }
+
+  /** Writes that this is the end. Never throws. */
+  async close(): Promise<void> {
+    await this.#changing;
+    const present = this.#open;
+    this.#open = undefined;
+    if (present) await closeLog(present);
+  }
+}

@@ -1,0 +1,127 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { afterEach } from 'vitest';
+import type { Entry } from '../../../../src/audit/entry.ts';
+import type { WrittenEntry } from '../../../../src/audit/line.ts';
+import { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
+import type { AuditEvent } from '../../../../src/agent/audit/events.ts';
+import { HeadRecord, readHead } from '../../../../src/agent/audit/head-record.ts';
+import { type LogHandle, openLogFile } from '../../../../src/agent/audit/log-file.ts';
+import { LogFiles } from '../../../../src/agent/audit/log-files.ts';
+import type { AuditSettings } from '../../../../src/config/settings.ts';
+import type { Verdict } from '../../../../src/audit/verifier.ts';
+import { verdictOf } from '../../audit/written-log.ts';
+import { FakeClock } from '../fake-clock.ts';
+
+export const UID: number | undefined = process.geteuid?.();
+const PAIR = generateKeyPairSync('ed25519');
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A disk that works until the test says otherwise. */
+export class Disk {
+  /** Bytes that there is room for. */
+  room: number = Number.POSITIVE_INFINITY;
+  writes = 0;
+  syncs = 0;
+  /** What a sync waits for, or fails with. */
+  onSync: () => Promise<void> = () => Promise.resolve();
+
+  readonly open = async (path: string, uid: number | undefined): Promise<LogHandle> => {
+    const file = await openLogFile(path, uid);
+    return {
+      stat: file.stat.bind(file),
+      read: file.read.bind(file),
+      close: file.close.bind(file),
+      datasync: async () => {
+        this.syncs += 1;
+        await this.onSync();
+        await file.datasync();
+      },
+      write: (async (bytes: Buffer, offset: number, length: number) => {
+        this.writes += 1;
+        const fits = Math.min(length, this.room);
+        if (fits <= 0) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+        this.room -= fits;
+        return await file.write(bytes, offset, fits);
+      }) as LogHandle['write'],
+    } as LogHandle;
+  };
+}
+
+export class LogBed {
+  readonly folder: string = mkdtempSync(join(tmpdir(), 'pksigd-audit-'));
+  readonly state: string = join(this.folder, 'state');
+  readonly path: string = join(this.folder, 'audit.jsonl');
+  readonly clock: FakeClock = new FakeClock();
+  readonly disk: Disk = new Disk();
+  readonly events: AuditEvent[] = [];
+  settings: AuditSettings = { file: this.path, sync: 'each', onFailure: 'refuse' };
+
+  constructor() {
+    folders.push(this.folder);
+    mkdirSync(this.state, { mode: 0o700 });
+  }
+
+  async open(): Promise<AuditLog> {
+    const { path, clock, settings } = this;
+    const emit = (event: AuditEvent): void => void this.events.push(event);
+    const record = await HeadRecord.open(this.state, path, UID);
+    const recorded = record.found;
+    const rotation = () => ({ size: log.settings.rotateSize, age: log.settings.rotateAge });
+    const files = await LogFiles.open({
+      ...{ path, uid: UID, key: PAIR.privateKey, recorded, after: undefined, rotation },
+      ...{ now: () => clock.now(), emit, open: this.disk.open },
+    });
+    const log = new AuditLog(settings, { path, files, record, clock, emit });
+    const { publicKey, number: file } = files;
+    await log.begin({ type: 'start', release: '1.0.0', pid: 1, user: 0, publicKey, file });
+    return log;
+  }
+
+  /** As if it had never been there. */
+  forget(): void {
+    for (const path of [this.path, this.state]) rmSync(path, { recursive: true });
+    mkdirSync(this.state, { mode: 0o700 });
+  }
+
+  /** The log's files, from the oldest on. */
+  get files(): string[] {
+    const names = readdirSync(this.folder).filter((name) => name.startsWith('audit.jsonl'));
+    const [current, ...others] = names.sort();
+    return [...others, ...(current === undefined ? [] : [current])].map((name) => join(this.folder, name));
+  }
+
+  texts(paths: readonly string[] = this.files): string[] {
+    return paths.map((path) => readFileSync(path, 'utf8'));
+  }
+
+  entries(paths: readonly string[] = this.files): WrittenEntry[] {
+    const lines = this.texts(paths).flatMap((text) => text.split('\n'));
+    return lines.flatMap((line) => (line.endsWith('"}') ? [JSON.parse(line) as WrittenEntry] : []));
+  }
+
+  types(paths: readonly string[] = this.files): string[] {
+    return this.entries(paths).map((entry) => (entry.type === 'checkpoint' ? entry.reason : entry.type));
+  }
+
+  /** With what the state directory knows. */
+  async verify(paths: readonly string[] = this.files): Promise<Verdict> {
+    const bytes = paths.map((path) => readFileSync(path));
+    return verdictOf(bytes, { keys: [PAIR.publicKey], head: await readHead(this.state, this.path, UID) });
+  }
+}
+
+export function signed(tunnel: string): () => Entry {
+  return () => ({
+    ...{ type: 'outcome', of: null, tunnel, daemon: { pid: null, user: null }, key: null, scheme: null, data: null },
+    ...{ context: null, outcome: 'signed', code: null, signature: 'ab'.repeat(32), duration: 1 },
+  });
+}
+
+export const DURABLE = { isDurable: true, isSignature: true };
