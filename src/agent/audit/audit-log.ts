@@ -103,7 +103,7 @@ export class AuditLog {
 
   /** Writes an entry behind all others. @param make called when its turn comes */
   write(make: () => Entry, { isDurable = false, isSignature = false }: WriteOptions = {}): Written {
-    const { promise: done, resolve, reject } = withResolvers<void>();
+    const { promise: done, resolve, reject } = withResolvers();
     done.catch(() => undefined);
     const waiting: Waiting & Written = { make, isDurable, isSignature, done, resolve, reject };
     if (this.#isClosed || this.#waiting.length >= MOST_WAITING) {

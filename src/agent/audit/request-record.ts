@@ -91,7 +91,7 @@ export class RequestRecord {
   }
 
   /** No signature leaves. Nobody waits for that to be written. */
-  ended(known: Known, { outcome, code = undefined, durationMs }: Ended): void {
+  ended(known: Known, { outcome, code, durationMs }: Ended): void {
     const about = this.#about(known);
     const came = { code: code ?? null, duration: durationMs ?? null };
     const accepted = this.#accepted;

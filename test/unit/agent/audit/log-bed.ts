@@ -50,7 +50,7 @@ export class Disk {
         this.room -= fits;
         return await file.write(bytes, offset, fits);
       }) as LogHandle['write'],
-    } as LogHandle;
+    };
   };
 }
 
