@@ -1,12 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { daemonOwner } from '../config/daemon-owner.ts';
 import { managementPassword } from '../config/secrets.ts';
+import { defaultStateDirectory } from '../config/state-directory.ts';
 import type { KeySettings, Settings, TokenSettings, TunnelSettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { formatManagementAddress, type Relay } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
+import { Audit } from './audit/audit.ts';
 import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
 import { Lock } from './lock.ts';
 import { openRelay, place } from './open-relay.ts';
@@ -44,6 +46,7 @@ export class Agent implements AsyncDisposable {
   readonly #rounds: AgentRounds;
   readonly #lock: Lock;
   readonly #keys: RunningKeys;
+  readonly #audit: Audit;
   readonly #tunnels = new Map<string, RunningTunnel>();
   readonly #starting = new Set<string>();
   readonly #stop = new AbortController();
@@ -59,14 +62,16 @@ export class Agent implements AsyncDisposable {
     this.#keys = new RunningKeys(tokens, surroundings);
     this.#rounds = agentRounds(surroundings.clock);
     this.#lock = new Lock(surroundings.clock);
+    const { clock, emit, pid, uid, release = 'unknown' } = surroundings;
+    this.#audit = new Audit({ clock, emit, pid, uid, release });
   }
 
   /**
-   * Starts the agent: listens wherever daemons or other clients are to connect, then opens the keys, since a port that is in
+   * Starts the agent: opens its audit log, listens wherever daemons or other clients are to connect, then opens the keys, since a port that is in
    * use must not cost a PIN's try. A tunnel that can't start is told of, and keeps no other from starting; if none can, that
    * is an error.
    * @param signal ends the agent, as {@link stop} does
-   * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_*; ERR_ABORTED at the signal. Keys that can't be opened are told by {@link ended}
+   * @throws AgentError ERR_USAGE, ERR_AUDIT_*, ERR_MANAGEMENT_*; ERR_ABORTED at the signal. Keys that can't be opened are told by {@link ended}
    */
   static async open(settings: Settings, surroundings: Surroundings, signal: AbortSignal): Promise<Agent> {
     const agent = new Agent(settings, surroundings);
@@ -79,6 +84,7 @@ export class Agent implements AsyncDisposable {
       signal.removeEventListener('abort', stop);
     };
     try {
+      await agent.#audit.open(settings.audit, agent.#stateDirectory(settings));
       for (const [name, key] of Object.entries(settings.keys)) agent.startKey(name, key);
       await agent.#listenAll(settings);
       agent.#refuseAfterStop();
@@ -88,6 +94,11 @@ export class Agent implements AsyncDisposable {
     }
     for (const [name, running] of agent.#tunnels) agent.#run(name, running);
     return agent;
+  }
+
+  /** Where it is, worked out when it is needed: there may be none. */
+  #stateDirectory({ tokens }: Settings): () => string {
+    return () => tokens.pins.stateDirectory ?? defaultStateDirectory(this.#surroundings.environment);
   }
 
   async #listenAll({ tunnels, broken = [] }: Settings): Promise<void> {
@@ -209,6 +220,7 @@ export class Agent implements AsyncDisposable {
   }
 
   async #apply(settings: Settings): Promise<Difference> {
+    await this.#audit.apply(settings.audit, this.#stateDirectory(settings));
     for (const { name, error } of settings.broken ?? []) this.#tellFailure(name, error);
     const present = new Map([...this.#tunnels].map(([name, running]) => [name, running.settings]));
     const presentKeys = this.#keys.settings;
@@ -308,6 +320,8 @@ export class Agent implements AsyncDisposable {
     await this.#applying;
     await Promise.all([...this.#tunnels.keys()].map((name) => this.stopTunnel(name)));
     await this.#keys[Symbol.asyncDispose]();
+    // what tunnels had to have written down is
+    await this.#audit.close();
   }
 
   #refuseAfterStop(): void {
@@ -347,6 +361,8 @@ export class Agent implements AsyncDisposable {
         password: this.#passwordOf(settings),
         key: () => key.opened(),
         admit: this.#lock.admit,
+        record: (asking) => this.#audit.record({ tunnel: name, ...asking }),
+        isRecorded: () => this.#audit.isKept,
         get deadline() {
           return deadline();
         },

@@ -12,6 +12,7 @@ import {
 } from '../signing/signer.ts';
 import type { Clock } from '../clock.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
+import type { Known, RequestRecord } from './audit/request-record.ts';
 import { unlessAborted } from '../promises.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
@@ -53,6 +54,8 @@ interface Job {
   readonly request: RawRequest;
   readonly admit: AnswerOptions['admit'];
   readonly key: AnswerOptions['key'];
+  readonly record: AnswerOptions['record'];
+  readonly durationMs: () => number;
   /** Aborts when there is no use in a signature any more. */
   readonly signal: AbortSignal;
   /** The deadline has passed. */
@@ -84,6 +87,16 @@ function parse(job: Job): undefined {
   job.scheme = job.parsed.algorithmText;
 }
 
+/** What is known of it, for the audit log. */
+function known({ signer, scheme }: Job): Known {
+  return { publicKey: signer?.publicKey, scheme };
+}
+
+/** That the key is asked is written down. */
+function recordRequest(job: Job): Promise<void> | undefined {
+  return job.record?.accepted(known(job));
+}
+
 async function sign(job: Job): Promise<void> {
   job.raw = await need(job.signer).sign(need(job.parsed), job.signal);
 }
@@ -97,8 +110,13 @@ function encode(job: Job): undefined {
   job.signature = encodeSignature(need(job.parsed), need(job.verified));
 }
 
+/** No signature leaves before it is written down. */
+function recordSignature(job: Job): Promise<void> | undefined {
+  return job.record?.signed(known(job), need(job.signature).bytes, job.durationMs());
+}
+
 /** All that is done to a request, in order. What must come before or behind a step has its place here. */
-const STEPS: readonly Step[] = [admit, awaitKey, parse, sign, verify, encode];
+const STEPS: readonly Step[] = [admit, awaitKey, parse, recordRequest, sign, verify, encode, recordSignature];
 
 function need<T>(value: T | undefined): T {
   if (value === undefined) throw new TypeError('a step was left out');
@@ -110,6 +128,8 @@ export interface AnswerOptions {
   readonly admit?: (() => void) | undefined;
   /** What is to sign, as soon as it is ready. */
   readonly key: () => Promise<Pick<OpenedKey, 'signer'>>;
+  /** Has it written down, if that is asked for. */
+  readonly record?: RequestRecord | undefined;
   /** Milliseconds until it counts as failed: a key that is not ready, a module that hangs. */
   readonly deadline: number;
   /** Aborted when nobody waits for the answer any more, or, by {@link answer}, at the deadline. */
@@ -121,15 +141,15 @@ export interface AnswerOptions {
 
 /** Answers one request. Never rejects: what went wrong is the outcome. */
 export async function answer(request: RawRequest, options: AnswerOptions): Promise<Outcome> {
-  const { admit, key, deadline, wanted, clock, onSlow } = options;
+  const { admit, key, record, deadline, wanted, clock, onSlow } = options;
   const started = clock.now();
-  const job: Job = { request, admit, key, signal: wanted.signal, isLate: false };
+  // two decimals: a software key signs in less than a millisecond
+  const durationMs = (): number => Math.round((clock.now() - started) * 100) / 100;
+  const job: Job = { request, admit, key, record, durationMs, signal: wanted.signal, isLate: false };
   const about = (): Omit<About, 'durationMs'> => ({
     ...(job.signer && { key: job.signer.name }),
     ...(job.scheme !== undefined && { scheme: job.scheme }),
   });
-  // two decimals: a software key signs in less than a millisecond
-  const durationMs = (): number => Math.round((clock.now() - started) * 100) / 100;
 
   const expire = (): void => {
     job.isLate = !wanted.signal.aborted;
@@ -149,15 +169,21 @@ export async function answer(request: RawRequest, options: AnswerOptions): Promi
     const { bytes, mechanism } = need(job.signature);
     return { ...about(), mechanism, outcome: 'signed', signature: bytes, durationMs: durationMs() };
   } catch (error) {
-    if (job.signal.aborted && !job.isLate) return { ...about(), outcome: 'dropped', durationMs: durationMs() };
-    const reason = job.isLate ? tooLate(job, deadline) : error;
-    const code = errorCode(reason);
-    const isRefused = code === 'ERR_LOCKED' || code?.startsWith('ERR_REQUEST_') === true;
-    const outcome = isRefused ? 'refused' : 'failed';
-    return { ...about(), outcome, code, error: errorText(reason), durationMs: durationMs() };
+    const outcome = noSignature(job, error, deadline);
+    record?.ended(known(job), outcome);
+    return { ...about(), ...outcome };
   } finally {
     callOff();
   }
+}
+
+function noSignature(job: Job, error: unknown, deadline: number): Exclude<Outcome, { outcome: 'signed' }> {
+  const durationMs = job.durationMs();
+  if (job.signal.aborted && !job.isLate) return { outcome: 'dropped', durationMs };
+  const reason = job.isLate ? tooLate(job, deadline) : error;
+  const code = errorCode(reason);
+  const isRefused = code === 'ERR_LOCKED' || code?.startsWith('ERR_REQUEST_') === true;
+  return { outcome: isRefused ? 'refused' : 'failed', code, error: errorText(reason), durationMs };
 }
 
 /** A reason of its own: the signal would else make one with a stack. */

@@ -3,6 +3,7 @@ import type { FailoverEvent } from '../keys/key-copy.ts';
 import type { DaemonSignal, Notification, RelayEvent, RelayRights } from '../management/index.ts';
 import type { ModuleHostEvent, TokenEvent } from '../pkcs11/index.ts';
 import type { Outcome } from './answer.ts';
+import type { AuditEvent } from './audit/events.ts';
 
 /** Why a tunnel does not work, while that lasts. `hint` and text for each stand in `telemetry/trouble-lines.ts`. */
 export type TroubleKind =
@@ -201,6 +202,7 @@ export type AgentEvent =
   | (TunnelEvent & { readonly tunnel: string })
   | KeyEvent
   | RelayEvents
+  | AuditEvent
   | { readonly type: 'module-host'; readonly event: ModuleHostEvent }
   | { readonly type: 'module-output-shown' }
   | ReloadEvent

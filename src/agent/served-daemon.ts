@@ -9,6 +9,7 @@ import type {
   Relay,
   StateEntry,
 } from '../management/index.ts';
+import type { Asking, RequestRecord } from './audit/request-record.ts';
 import { answer, type AnswerOptions, type Outcome, type RawRequest } from './answer.ts';
 import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
 import { Latest } from './latest.ts';
@@ -22,6 +23,10 @@ import { unlessAborted } from '../promises.ts';
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {
   readonly admit?: AnswerOptions['admit'];
+  /** What is written down of a request; undefined where nothing is. */
+  readonly record?: ((asking: Omit<Asking, 'tunnel'>) => RequestRecord | undefined) | undefined;
+  /** Requests are written down: whose they are is asked for. */
+  readonly isRecorded?: (() => boolean) | undefined;
   readonly key: () => Promise<OpenedKey>;
   readonly deadline: number;
   readonly relay?: Relay | undefined;
@@ -78,6 +83,7 @@ export class ServedDaemon {
   readonly #waitsForKey = new Set<HeldKind>();
   #releases = 0;
   #isFollowed = false;
+  #pid: number | undefined;
   #knowsState = false;
   /** The daemon waits for an answer that we don't have. */
   readonly #question: Trouble;
@@ -123,6 +129,7 @@ export class ServedDaemon {
     const callOff = this.#options.clock.after(STATE_PATIENCE, () => {
       this.#follow();
     });
+    void this.#askWho();
     try {
       let taken = 0;
       for await (const notification of client) {
@@ -171,7 +178,7 @@ export class ServedDaemon {
       }
       case 'TRUNCATED':
         if (notification.of !== 'PK_SIGN' && notification.of !== 'RSA_SIGN') break;
-        await this.#takeRequest(notification.of, () => Promise.resolve(cutOff(notification.line.length)));
+        await this.#takeRequest(notification.of, () => Promise.resolve(this.#cutOff(notification.line.length)));
         return;
       case 'HOLD':
         this.#beginHold(notification.waitSeconds);
@@ -273,10 +280,35 @@ export class ServedDaemon {
 
   #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
     const { admit, key, deadline, clock, emit } = this.#options;
+    const record = this.#record(request.data);
     const onSlow: AnswerOptions['onSlow'] = (about) => {
       emit({ type: 'request-slow', ...about });
     };
-    return answer(request, { admit, key, deadline, wanted, clock, onSlow });
+    return answer(request, { admit, key, record, deadline, wanted, clock, onSlow });
+  }
+
+  #record(data: string | undefined): RequestRecord | undefined {
+    const daemon = () => ({ pid: this.#pid ?? null, user: this.#client.daemonUser ?? null });
+    return this.#options.record?.({ daemon, data });
+  }
+
+  /** The outcome of a request that the daemon cut off at the end of its own buffer. */
+  #cutOff(length: number): Outcome {
+    const error = `the daemon cut its request off at ${length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`;
+    const outcome = { outcome: 'refused', code: 'ERR_REQUEST_TRUNCATED', error, durationMs: undefined } as const;
+    this.#record(undefined)?.ended({}, outcome);
+    return outcome;
+  }
+
+  /** The daemon's process, as it says itself: for the audit log. */
+  async #askWho(): Promise<void> {
+    const { signal, isRecorded } = this.#options;
+    if (isRecorded?.() !== true) return;
+    try {
+      this.#pid = await this.#client.pid({ signal, timeout: STATE_TIMEOUT });
+    } catch {
+      // it is not known then
+    }
   }
 
   /** Writes the answer at once; settles when it is acknowledged, or when nobody cares any more. Never throws. */
@@ -417,10 +449,4 @@ export class ServedDaemon {
     const isExpected = signal.aborted || this.#isGone || this.#options.signal.aborted;
     this.#options.emit({ type: 'answer-failed', notification, error: errorText(error), isExpected });
   }
-}
-
-/** The outcome of a request that the daemon cut off at the end of its own buffer. */
-function cutOff(length: number): Outcome {
-  const error = `the daemon cut its request off at ${length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`;
-  return { outcome: 'refused', code: 'ERR_REQUEST_TRUNCATED', error, durationMs: undefined };
 }

@@ -13,6 +13,8 @@ export interface Surroundings {
   readonly network: Network;
   readonly emit: Emit;
   readonly pid: number;
+  /** Of this program, for the audit log. */
+  readonly release?: string | undefined;
   /** Our own user ID; undefined where the system has none. */
   readonly uid: number | undefined;
   readonly environment: NodeJS.ProcessEnv;

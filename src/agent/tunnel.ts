@@ -21,7 +21,7 @@ import type { Emit, TunnelEvent } from './events.ts';
 import { NextTry } from './next-try.ts';
 import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 import type { AgentRounds } from './retry-rounds.ts';
-import { ServedDaemon } from './served-daemon.ts';
+import { ServedDaemon, type ServiceOptions } from './served-daemon.ts';
 import { Trouble } from './trouble.ts';
 import { type Clock } from '../clock.ts';
 
@@ -29,6 +29,8 @@ import { type Clock } from '../clock.ts';
 export interface TunnelOptions {
   /** Whether anything is signed now. @throws AgentError why not */
   readonly admit?: (() => void) | undefined;
+  readonly record?: ServiceOptions['record'];
+  readonly isRecorded?: ServiceOptions['isRecorded'];
   readonly address: ManagementAddress;
   /** The daemon connects to us (`--management-client`). */
   readonly listen: boolean;

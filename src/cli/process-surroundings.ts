@@ -6,6 +6,7 @@ import { logEvents } from '../telemetry/event-lines.ts';
 import type { Spawn } from '../pkcs11/index.ts';
 import { complain, soonOnStderr, type Logger } from './standard-streams.ts';
 import { terminal } from './terminal.ts';
+import { version } from './version.ts';
 
 /**
  * This process, as the agent sees it. Its events become lines of `log`.
@@ -26,6 +27,7 @@ export function processSurroundings(
       write(event);
     },
     pid: process.pid,
+    release: version,
     uid: process.geteuid?.(),
     environment: process.env,
     execPath: process.execPath,

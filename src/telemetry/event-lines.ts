@@ -161,6 +161,29 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     text: `management client ${change}`,
   }),
 
+  'audit-opened': say('info', 'requests and signatures are written into the audit log'),
+  'audit-closed': say('info', 'the audit log is closed'),
+  'audit-written': silent,
+  'audit-checkpoint': say('info', 'the audit log was signed'),
+  'audit-recovered': say('warn', 'the audit log ended in what is no entry: an agent was cut off while it wrote'),
+  'audit-missing': say('error', 'entries of the audit log are gone: somebody took them away'),
+  'audit-disturbed': ({ file, change }) => ({
+    level: 'warn',
+    fields: { file },
+    text: `another program ${change} the audit log: a further file is begun`,
+  }),
+  'audit-rotated': say('info', 'the audit log goes on in a further file'),
+  'audit-not-rotated': say('error', 'the audit log can not go on in a further file: it stays in this one'),
+  'audit-not-recorded': say('warn', 'the state directory can not be told how far the audit log is'),
+  'audit-failed': ({ refuses }, fields) => ({
+    level: 'error',
+    fields,
+    text: refuses
+      ? 'the audit log can not be written: no request is signed'
+      : 'the audit log can not be written: requests are signed without an entry',
+  }),
+  'audit-works': say('warn', 'the audit log can be written again'),
+  'audit-kept': say('error', 'the audit log stays as it is: what it is to be can not be used'),
   'module-host': ({ event }) => hostLine(event),
   'module-output-shown': say(
     'warn',

@@ -98,20 +98,22 @@ export class Audit implements EntryWriter {
   /** Another log is about to take its place: what is to be written waits for it. */
   #changing: Promise<void> | undefined;
 
-  private constructor(around: AuditSurroundings) {
+  constructor(around: AuditSurroundings) {
     this.#around = around;
   }
 
-  /** @throws AgentError ERR_AUDIT_FILE, ERR_AUDIT_IN_USE, ERR_STATE_DIRECTORY */
-  static async open(
-    settings: AuditSettings | undefined,
-    stateDirectory: string,
-    around: AuditSurroundings,
-  ): Promise<Audit> {
-    const audit = new Audit(around);
-    if (settings) audit.#open = await openLog(settings, stateDirectory, around, undefined);
-    audit.#settings = settings;
-    return audit;
+  /**
+   * Opens the first one, if there is to be one.
+   * @throws AgentError ERR_AUDIT_FILE, ERR_AUDIT_IN_USE, ERR_STATE_DIRECTORY
+   */
+  async open(settings: AuditSettings | undefined, stateDirectory: () => string): Promise<void> {
+    if (settings) this.#open = await openLog(settings, stateDirectory(), this.#around, undefined);
+    this.#settings = settings;
+  }
+
+  /** There is one. */
+  get isKept(): boolean {
+    return this.#open !== undefined;
   }
 
   get isFailing(): boolean {
@@ -140,7 +142,7 @@ export class Audit implements EntryWriter {
   }
 
   /** Takes other settings. A log that can't be used is told of, and all stays as it is. Never throws. */
-  async apply(settings: AuditSettings | undefined, stateDirectory: string): Promise<void> {
+  async apply(settings: AuditSettings | undefined, stateDirectory: () => string): Promise<void> {
     if (this.#settings?.file === settings?.file) {
       if (this.#open && settings) this.#open.log.settings = settings;
       this.#settings = settings;
@@ -152,7 +154,7 @@ export class Audit implements EntryWriter {
     await this.#changing;
   }
 
-  async #change(settings: AuditSettings | undefined, stateDirectory: string): Promise<void> {
+  async #change(settings: AuditSettings | undefined, stateDirectory: () => string): Promise<void> {
     const present = this.#open;
     try {
       let next: OpenLog | undefined;
@@ -160,7 +162,7 @@ export class Audit implements EntryWriter {
         // a log that is new goes on from there
         await present?.log.checkpoint('end');
         const after = present && { path: present.log.path, head: present.log.head };
-        next = await openLog(settings, stateDirectory, this.#around, after);
+        next = await openLog(settings, stateDirectory(), this.#around, after);
       }
       this.#open = next;
       this.#settings = settings;

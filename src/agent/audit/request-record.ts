@@ -20,11 +20,10 @@ export interface Known {
 }
 
 /** What became of it, where that is no signature. */
-export interface Ended {
-  readonly outcome: 'refused' | 'failed' | 'dropped';
-  readonly code?: AgentErrorCode | undefined;
-  readonly durationMs: number | undefined;
-}
+export type Ended = { readonly durationMs: number | undefined } & (
+  | { readonly outcome: 'refused' | 'failed'; readonly code: AgentErrorCode | undefined }
+  | { readonly outcome: 'dropped' }
+);
 
 /** Where entries go. */
 export interface EntryWriter {
@@ -91,23 +90,16 @@ export class RequestRecord {
   }
 
   /** No signature leaves. Nobody waits for that to be written. */
-  ended(known: Known, { outcome, code, durationMs }: Ended): void {
+  ended(known: Known, ended: Ended): void {
     const about = this.#about(known);
-    const came = { code: code ?? null, duration: durationMs ?? null };
+    const { outcome, durationMs } = ended;
+    const code = 'code' in ended ? (ended.code ?? null) : null;
+    const came = { code, duration: durationMs ?? null };
     const accepted = this.#accepted;
     this.#writer.write(() => {
       if (!accepted) return { type: 'request', ...about, verdict: outcome, ...came };
-      const { code: why, duration } = came;
       const result = outcome === 'dropped' ? 'dropped' : 'failed';
-      return {
-        type: 'outcome',
-        of: accepted.seq ?? null,
-        ...about,
-        outcome: result,
-        code: why,
-        signature: null,
-        duration,
-      };
+      return { type: 'outcome', of: accepted.seq ?? null, ...about, outcome: result, signature: null, ...came };
     });
   }
 

@@ -14,6 +14,7 @@ import type { Notification, NotificationOf, NotificationType } from '../notifica
 import { DEFAULT_MAX_HELD } from '../wire/held-bytes.ts';
 import { type DecodedLine, LINE_CUT, LINE_CUT_BEFORE_2_6, LineDecoder } from '../wire/line-decoder.ts';
 import { checkBody, checkLine, MAX_LINE, MAX_PIPELINED_LINE, parseLine } from '../wire/words.ts';
+import { daemonUserOf } from '../sockets/daemon-owner.ts';
 import { type CommandOptions, CommandQueue, type ExchangeOptions, type OutgoingCommand } from './command-queue.ts';
 import { Handshake } from './handshake.ts';
 import { NotificationHub, type NotificationListener } from './notification-hub.ts';
@@ -38,6 +39,11 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   readonly #commands: CommandQueue;
   readonly #handshake: Handshake;
   #reason: CloseReason | undefined;
+
+  /** Whose the daemon's end is, where `owner` was given and the kernel told: a user ID. */
+  get daemonUser(): number | undefined {
+    return daemonUserOf(this.#socket);
+  }
 
   /** @internal `socket` is connected; nothing was read from it yet. */
   constructor(socket: Socket, peer: string, options: ManagementOptions) {

@@ -18,6 +18,14 @@ export interface DaemonOwner {
   readonly self: number;
 }
 
+/** Whose the other ends of sockets are, where the kernel told. */
+const USERS = new WeakMap<Socket, number>();
+
+/** Whose the daemon's end is: a user ID, as far as it was found out. */
+export function daemonUserOf(socket: Socket): number | undefined {
+  return USERS.get(socket);
+}
+
 /** The kernel's word: the right user, or nothing. Another user is an error. */
 export type OwnerVerdict = 'known' | 'unknown';
 
@@ -98,11 +106,12 @@ export async function approach(
   }
   const before = await judgeSocket(address.path, owner);
   return {
-    arrived: async () => {
+    arrived: async (socket) => {
       const after = await judgeSocket(address.path, owner);
       // nothing there before or after: then it was there for a moment only
       if (before === undefined || after === undefined || !isSameFile(before.end, after.end))
         throw new ListenerChanged(name);
+      USERS.set(socket, after.end.uid);
       return after.verdict;
     },
   };
@@ -118,7 +127,7 @@ export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner
   if (ends === undefined) throw gone(name);
   const table = await readTcpTable();
   const row = table?.peer(ends);
-  if (row !== undefined) return judge(name, row, owner);
+  if (row !== undefined) return judge(name, socket, row, owner);
   // its end is on this host and isn't there any more: whose it was can't be told
   if (table !== undefined && isLocal({ kind: 'tcp', host: ends.remoteAddress, port: ends.remotePort }))
     throw gone(name);
@@ -166,9 +175,13 @@ async function judgeListener(
     if (!known.has(row.inode)) throw new ListenerChanged(name);
     judgeUser(name, row.user, owner);
   }
-  if (listeners.length > 0) return 'known';
+  const [listener] = listeners;
+  if (listener) {
+    USERS.set(socket, listener.user);
+    return 'known';
+  }
   const row = after.peer(ends);
-  return row === undefined ? unknown(name, owner) : judge(name, row, owner);
+  return row === undefined ? unknown(name, owner) : judge(name, socket, row, owner);
 }
 
 async function judgeSocket(
@@ -187,9 +200,10 @@ async function judgeSocket(
   return { end, verdict: judgeUser(path, end.uid, owner) };
 }
 
-function judge(name: string, row: TcpRow, owner: DaemonOwner): OwnerVerdict {
+function judge(name: string, socket: Socket, row: TcpRow, owner: DaemonOwner): OwnerVerdict {
   // an end that is closed, even if only for writing, or that no process holds, is shown as root's
   if (row.state !== 'established' || row.inode === 0) throw gone(name);
+  USERS.set(socket, row.user);
   return judgeUser(name, row.user, owner);
 }
 
