@@ -103,6 +103,9 @@ export type Entry =
   | OutcomeEntry
   | CheckpointEntry;
 
+/** What became of a request that is over. */
+export const OUTCOMES = ['signed', 'refused', 'failed', 'dropped'] as const;
+
 export const ENTRY_TYPES: ReadonlySet<string> = new Set<Entry['type']>([
   ...(['start', 'continue', 'recovered', 'lost'] as const),
   ...(['request', 'outcome', 'checkpoint'] as const),

@@ -21,7 +21,6 @@ export type WrittenEntry = Entry & {
   /** ISO 8601, UTC, milliseconds. */
   readonly time: string;
   readonly prev: string;
-  readonly signature?: string;
   readonly hash: string;
 };
 

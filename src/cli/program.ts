@@ -7,6 +7,7 @@ import type { ServiceVariables } from './service-variables.ts';
 import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { commandLineHint } from './hints.ts';
+import { addAuditCommands, withAuditOptions } from './audit-options.ts';
 import type { CheckFlags } from './check-command.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
@@ -175,20 +176,22 @@ const program = new Command('pksigd')
 
 withKeyOptions(
   withTunnelOptions(
-    program
-      .command('run')
-      .description('answer the signature requests of OpenVPN daemons')
-      .option(
-        '--config <file>',
-        'take keys, tunnels and all else from a TOML file and the folder FILE.d; read anew on SIGHUP',
-      )
-      .option(
-        '--control <path>',
-        'where pksigd status and its like reach this agent (default: in $RUNTIME_DIRECTORY, or XDG); none for nowhere',
-      )
-      .option('--control-group <group>', 'let this group use it too: a name or a number')
-      .option('--metrics <address...>', 'serve metrics and health over HTTP: 127.0.0.1 PORT, or PATH unix')
-      .option('--metrics-group <group>', 'let this group use their unix socket: a name or a number'),
+    withAuditOptions(
+      program
+        .command('run')
+        .description('answer the signature requests of OpenVPN daemons')
+        .option(
+          '--config <file>',
+          'take keys, tunnels and all else from a TOML file and the folder FILE.d; read anew on SIGHUP',
+        )
+        .option(
+          '--control <path>',
+          'where pksigd status and its like reach this agent (default: in $RUNTIME_DIRECTORY, or XDG); none for nowhere',
+        )
+        .option('--control-group <group>', 'let this group use it too: a name or a number')
+        .option('--metrics <address...>', 'serve metrics and health over HTTP: 127.0.0.1 PORT, or PATH unix')
+        .option('--metrics-group <group>', 'let this group use their unix socket: a name or a number'),
+    ),
   ),
   'info',
 ).action(async (flags: RunFlags, command: Command) => {
@@ -329,6 +332,8 @@ configuration
     const { configShow } = await import('./config-command.ts');
     await configShow(config);
   });
+
+addAuditCommands(program);
 
 /** Debugging shows where an error came from. */
 const showsStack = process.argv.includes('debug') || process.argv.includes('trace');

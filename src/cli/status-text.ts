@@ -158,6 +158,16 @@ class Sections {
   }
 }
 
+/** The audit log: a line. */
+function auditText({ audit }: StatusReport): string | undefined {
+  // an agent of an earlier release has none
+  if (!audit) return undefined;
+  const { file, sequence, error, lostEntries, lostSignatures } = audit;
+  const lost = `${lostEntries} entries lost, ${lostSignatures} signatures without one`;
+  const parts = [`AUDIT ${file}: ${error === null ? `${sequence} entries` : `CAN NOT BE WRITTEN: ${error}`}`];
+  return printable([...parts, ...(lostEntries > 0 ? [lost] : [])].join('; '));
+}
+
 /** A status for people. */
 export function statusText(report: StatusReport): string {
   const sections = new Sections(report);
@@ -169,6 +179,7 @@ export function statusText(report: StatusReport): string {
     sections.tokens(),
     sections.hosts(),
     sections.relays(),
+    auditText(report),
   ];
   return `${parts.filter((part) => part !== undefined).join('\n\n')}\n`;
 }

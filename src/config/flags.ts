@@ -1,10 +1,15 @@
+import { resolve } from 'node:path';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type RelayRights } from '../management/index.ts';
 import { type AnswerFlags, answerSettings } from './answers.ts';
+import { AGE_TAKES, ageOf, required, SIZE_TAKES, sizeOf } from './amounts.ts';
 import { filesOf, isPattern } from './file-pattern.ts';
 import { managementDirectives, readOpenVpnConfig } from './openvpn-config.ts';
 import { parseManagementWords } from './management-words.ts';
 import type {
+  AuditFailureAction,
+  AuditSettings,
+  AuditSync,
   KeySettings,
   ManagementSettings,
   RelaySettings,
@@ -44,6 +49,17 @@ export interface PeerFlags {
   readonly maxDaemons?: number | undefined;
 }
 
+/** The options about the audit log. */
+export interface AuditFlags {
+  readonly audit?: string | undefined;
+  readonly auditSync?: AuditSync | undefined;
+  readonly auditOnFailure?: AuditFailureAction | undefined;
+  /** `64M`. */
+  readonly auditRotateSize?: string | undefined;
+  /** `7d`. */
+  readonly auditRotateAge?: string | undefined;
+}
+
 /** The options about other management clients. */
 export interface RelayFlags {
   readonly relay?: readonly string[] | undefined;
@@ -55,7 +71,7 @@ export interface RelayFlags {
 }
 
 /** The options of `run`, which `check` takes too. */
-export interface TunnelFlags extends Omit<KeyFlags, 'key'>, PeerFlags, RelayFlags, AnswerFlags {
+export interface TunnelFlags extends Omit<KeyFlags, 'key'>, PeerFlags, RelayFlags, AnswerFlags, AuditFlags {
   readonly key?: readonly string[] | undefined;
   readonly management?: readonly string[] | undefined;
   readonly managementClient?: boolean | undefined;
@@ -101,6 +117,23 @@ export function keySettings(flags: Omit<KeyFlags, keyof TokenFlags> & Pick<Tunne
     module: flags.module,
     allowReadable: flags.allowReadableKey ?? false,
     waitForToken: flags.waitForToken ?? false,
+  };
+}
+
+/** @throws AgentError ERR_USAGE */
+export function auditSettings(flags: AuditFlags): AuditSettings | undefined {
+  const { audit: file, auditSync: sync, auditOnFailure: onFailure, auditRotateSize: size, auditRotateAge: age } = flags;
+  if (file === undefined) {
+    if ([sync, onFailure, size, age].every((each) => each === undefined)) return undefined;
+    const options = '--audit-sync, --audit-on-failure, --audit-rotate-size and --audit-rotate-age';
+    throw new AgentError('ERR_USAGE', `${options} are for --audit`);
+  }
+  return {
+    file: resolve(file),
+    sync: sync ?? 'each',
+    onFailure: onFailure ?? 'refuse',
+    rotateSize: size === undefined ? undefined : required(sizeOf, size, '--audit-rotate-size', SIZE_TAKES),
+    rotateAge: age === undefined ? undefined : required(ageOf, age, '--audit-rotate-age', AGE_TAKES),
   };
 }
 
@@ -232,6 +265,7 @@ export async function settingsOf(flags: TunnelFlags): Promise<Settings> {
     keys: { [KEY]: keys },
     tunnels: tunnels.settings,
     tokens: tokenSettings(flags),
+    audit: auditSettings(flags),
     broken: tunnels.broken,
   };
 }

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AgentEvent } from '../agent/events.ts';
-import type { AgentState, PinTries } from '../status/agent-state.ts';
+import type { AgentState, AuditState, PinTries } from '../status/agent-state.ts';
 import { RequestCounts, schemeOf } from './request-counts.ts';
 
 /** Where the values come from. */
@@ -239,6 +239,34 @@ export class AgentMetrics {
     this.#counter('pksigd_lost_log_lines_total', 'Lines of the log that could not be written.', [], () => [
       [{}, lostLines()],
     ]);
+    const ofAudit = (valueOf: (audit: AuditState) => number): Values =>
+      function* () {
+        if (state.audit) yield [{}, valueOf(state.audit)];
+      };
+    this.#gauge(
+      'pksigd_audit_failing',
+      'Whether the audit log can not be written.',
+      [],
+      ofAudit(({ error }) => Number(error !== undefined)),
+    );
+    this.#gauge(
+      'pksigd_audit_sequence',
+      'Sequence number of the last entry of the audit log.',
+      [],
+      ofAudit(({ sequence }) => sequence),
+    );
+    this.#counter(
+      'pksigd_audit_lost_entries_total',
+      'Entries of the audit log that could not be written.',
+      [],
+      ofAudit(({ lostEntries }) => lostEntries),
+    );
+    this.#counter(
+      'pksigd_audit_lost_signatures_total',
+      'Signatures that left without an entry in the audit log.',
+      [],
+      ofAudit(({ lostSignatures }) => lostSignatures),
+    );
     this.#gauge('pksigd_resident_memory_bytes', 'Memory of the agent, without its modules.', [], () => [
       [{}, memory()],
     ]);

@@ -45,6 +45,18 @@ export interface HostState {
   readonly lastEnd: { readonly at: number; readonly reason: string } | undefined;
 }
 
+/** The audit log, if there is one. */
+export interface AuditState {
+  readonly file: string;
+  /** Of its last entry. */
+  readonly sequence: number;
+  /** Why it can't be written; undefined while it can. */
+  readonly error: string | undefined;
+  readonly lostEntries: number;
+  /** Signatures that left without an entry. */
+  readonly lostSignatures: number;
+}
+
 export interface RelayState {
   readonly rights: string;
   /** Who is connected, by name; more than are kept are only counted. */
@@ -127,6 +139,32 @@ function nextHost(host: HostState, { event }: EventOf<'module-host'>, at: number
   }
 }
 
+function nextAudit(audit: AuditState | undefined, event: AgentEvent): AuditState | undefined {
+  switch (event.type) {
+    case 'audit-opened': {
+      const { file, sequence } = event;
+      const { lostEntries = 0, lostSignatures = 0 } = audit ?? {};
+      // it may have failed before it was open
+      return { file, sequence, error: audit?.error, lostEntries, lostSignatures };
+    }
+    case 'audit-closed':
+      return audit?.file === event.file ? undefined : audit;
+    case 'audit-written': {
+      const { sequence, lostEntries, lostSignatures } = event;
+      return audit && { ...audit, sequence, lostEntries, lostSignatures };
+    }
+    case 'audit-failed': {
+      const { file, error, entries, signatures } = event;
+      const known = audit ?? { file, sequence: 0, lostEntries: entries, lostSignatures: signatures };
+      return { ...known, error: clipped(error) };
+    }
+    case 'audit-works':
+      return audit && { ...audit, error: undefined };
+    default:
+      return audit;
+  }
+}
+
 function nextRelay(relay: RelayState, { change, client }: EventOf<'relay-client'>): RelayState {
   if (change === 'refused') return { ...relay, refused: relay.refused + 1 };
   const others = relay.clients.filter((name) => name !== client);
@@ -147,6 +185,7 @@ export class AgentState {
   readonly tokens: Map<string, TokenState> = new Map<string, TokenState>();
   readonly hosts: Map<string, HostState> = new Map<string, HostState>();
   readonly relays: Map<string, RelayState> = new Map<string, RelayState>();
+  #audit: AuditState | undefined;
   #isLocked = false;
   #awaited: string | undefined;
 
@@ -157,6 +196,10 @@ export class AgentState {
 
   get isLocked(): boolean {
     return this.#isLocked;
+  }
+
+  get audit(): AuditState | undefined {
+    return this.#audit;
   }
 
   /** What was said last of a key that waits for its token; undefined where none does. */
@@ -187,6 +230,7 @@ export class AgentState {
   }
 
   #takeOther(event: AgentEvent, at: number): void {
+    this.#audit = nextAudit(this.#audit, event);
     switch (event.type) {
       case 'key-state': {
         this.keys.set(event.name, nextKey(this.keys.get(event.name), event, at));

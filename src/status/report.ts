@@ -84,6 +84,15 @@ export interface RelayReport {
   readonly refused: number;
 }
 
+export interface AuditReport {
+  readonly file: string;
+  readonly sequence: number;
+  readonly failing: boolean;
+  readonly error: string | null;
+  readonly lostEntries: number;
+  readonly lostSignatures: number;
+}
+
 export interface StatusReport {
   readonly version: typeof REPORT_VERSION;
   readonly release: string;
@@ -96,6 +105,8 @@ export interface StatusReport {
   readonly tokens: readonly TokenReport[];
   readonly hosts: readonly HostReport[];
   readonly relays: readonly RelayReport[];
+  /** Null where there is none. */
+  readonly audit: AuditReport | null;
 }
 
 function time(milliseconds: number): string {
@@ -167,5 +178,8 @@ export function statusReport(
     relays: [...agent.relays].map(([address, { rights, count, clients, refused }]) => ({
       ...{ address, rights, count, clients, refused },
     })),
+    audit: agent.audit
+      ? { ...agent.audit, failing: agent.audit.error !== undefined, error: agent.audit.error ?? null }
+      : null,
   };
 }

@@ -63,6 +63,8 @@ export class AuditLog {
   #working: Promise<void> | undefined;
   /** While the log can't be written, and until an entry tells of what that cost. */
   #losses: Losses | undefined;
+  /** Since the log was opened. */
+  #lost = { entries: 0, signatures: 0 };
   #isTellDue = false;
   #complainedAt: number | undefined;
   /** The last entry that is on the disk, and the last that the state directory knows of. */
@@ -229,7 +231,8 @@ export class AuditLog {
   #tellProgress(): void {
     const { files, emit, path } = this.#options;
     const { checkpoint } = files;
-    emit({ type: 'audit-written', sequence: files.head.seq });
+    const { entries: lostEntries, signatures: lostSignatures } = this.#lost;
+    emit({ type: 'audit-written', sequence: files.head.seq, lostEntries, lostSignatures });
     if (checkpoint.seq <= this.#toldCheckpoint.seq || checkpoint.seq > (this.#synced?.seq ?? 0)) return;
     this.#toldCheckpoint = checkpoint;
     emit({ type: 'audit-checkpoint', file: path, sequence: checkpoint.seq, hash: checkpoint.hash });
@@ -253,6 +256,8 @@ export class AuditLog {
     const isLost = turn.filter((waiting) => !this.#isPlaced(waiting));
     const signatures = leaves ? isLost.filter(({ isSignature }) => isSignature).length : 0;
     losses.add({ entries: isLost.length, signatures });
+    const { entries: before, signatures: left } = this.#lost;
+    this.#lost = { entries: before + isLost.length, signatures: left + signatures };
     for (const waiting of isLost) waiting.seq = undefined;
     for (const { resolve, reject } of turn) {
       if (leaves) resolve();

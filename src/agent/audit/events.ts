@@ -35,7 +35,13 @@ export type AuditEvent =
       readonly entries: number;
       readonly signatures: number;
     }
-  | { readonly type: 'audit-written'; readonly sequence: number }
+  /** So far it is, and so much was lost since it was opened. */
+  | {
+      readonly type: 'audit-written';
+      readonly sequence: number;
+      readonly lostEntries: number;
+      readonly lostSignatures: number;
+    }
   /** The state directory can't be told where the log ends: what is cut off from there would not be missed. */
   | { readonly type: 'audit-not-recorded'; readonly file: string; readonly error: string }
   /** Other settings can't be taken: it goes on as it was. */

@@ -49,6 +49,8 @@ export interface Tail {
   readonly head: Head | undefined;
   /** Where that ends, with the line's end. */
   readonly end: number;
+  /** Bytes of the file. */
+  readonly length: number;
   /** Entries that were found. */
   readonly entries: number;
   /** What stands behind it, and is no entry: with the line's end that it is to get. */
@@ -110,10 +112,10 @@ export async function readTail(file: LogHandle, from = 0): Promise<Tail> {
     if (!head && start > from) continue;
     const end = head ? found : from;
     const lacksEnd = size > 0 && bytes.length > 0 && bytes.at(-1) !== NEWLINE;
-    if (end === size) return { head, end, entries, torn: undefined, lacksEnd };
+    if (end === size) return { head, end, length: size, entries, torn: undefined, lacksEnd };
     const more = lacksEnd ? '\n' : '';
     const torn = { bytes: size - end + more.length, sha256: await sha256Of(file, end, size, more) };
-    return { head, end, entries, torn, lacksEnd };
+    return { head, end, length: size, entries, torn, lacksEnd };
   }
 }
 

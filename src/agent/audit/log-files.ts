@@ -81,8 +81,9 @@ export class LogFiles {
   #number = 1;
   /** When its first entry was made: milliseconds since 1970. */
   #began = 0;
-  /** Where the last entry ends. */
-  #size = 0;
+  /** Where the last entry ends, and where the file does. */
+  #end = 0;
+  #length = 0;
   #head: Head = NO_HEAD;
   /** What must come before all else that is written. */
   #front: Entry[] = [];
@@ -179,7 +180,8 @@ export class LogFiles {
     this.#isUnknown = false;
     this.#lacksEnd = false;
     this.#tellFront();
-    this.#size += Buffer.byteLength(text);
+    this.#length += Buffer.byteLength(text);
+    this.#end = this.#length;
     this.#head = head;
     this.#checkpoint = checkpoint;
     this.#uncovered = head.seq - checkpoint.seq;
@@ -188,17 +190,18 @@ export class LogFiles {
   /** Finds out what a write that failed left in the file. */
   async settle(): Promise<void> {
     if (!this.#isUnknown || !this.#handle) return;
-    this.#take(await readTail(this.#handle, this.#size));
+    this.#take(await readTail(this.#handle, this.#end));
     this.#isUnknown = false;
   }
 
   /** Takes the end of a file for what it is. @param missing what the state directory knows beyond it */
-  #take({ head, end, entries, torn, lacksEnd }: Tail, missing: Head | null = null): void {
+  #take({ head, end, length, entries, torn, lacksEnd }: Tail, missing: Head | null = null): void {
     // of what was to come first, so much came
     const due = this.#front.slice(entries);
     this.#head = head ?? this.#head;
     this.#uncovered = this.#head.seq - this.#checkpoint.seq;
-    this.#size = end;
+    this.#end = end;
+    this.#length = length;
     this.#lacksEnd = lacksEnd;
     const told = due.find((entry) => entry.type === 'recovered')?.missing ?? missing;
     this.#front = due.filter(({ type }) => type !== 'recovered');
@@ -253,7 +256,8 @@ export class LogFiles {
   /** A file without entries. */
   #begin(before: Before | undefined): void {
     this.#began = Date.now();
-    this.#size = 0;
+    this.#end = 0;
+    this.#length = 0;
     this.#lacksEnd = false;
     this.#head = before?.head ?? NO_HEAD;
     this.#checkpoint = this.#head;
@@ -291,7 +295,7 @@ export class LogFiles {
       await this.#look();
     }
     const { size = Infinity, age = Infinity } = this.#options.rotation();
-    const isDue = this.#size >= size || Date.now() - this.#began >= age;
+    const isDue = this.#length >= size || Date.now() - this.#began >= age;
     if (isDue && now >= this.#rotateAt) await this.#rotate();
   }
 
@@ -301,11 +305,12 @@ export class LogFiles {
     const handle = this.#handle;
     if (!handle) return;
     const own = await handle.stat();
-    if (own.size < this.#size) {
+    if (own.size < this.#length) {
       emit({ type: 'audit-disturbed', file: path, change: 'truncated' });
       this.#begin({ head: this.#head, number: this.#number, after: null });
       this.#lacksEnd = (await readTail(handle)).lacksEnd;
-      this.#size = own.size;
+      this.#end = own.size;
+      this.#length = own.size;
       return;
     }
     const named = await lstat(path).catch((error: unknown) => {

@@ -25,6 +25,7 @@ export interface CheckedTree {
   readonly log: Checked<Document['log']>;
   readonly state: Checked<Document['state']>;
   readonly agent: Checked<Document['agent']>;
+  readonly audit: Checked<Document['audit']>;
   readonly token: Checked<Document['token']>;
   readonly key: ReadonlyMap<string, Checked<Document['key'][string]>>;
   readonly tunnel: ReadonlyMap<string, Checked<Document['tunnel'][string]>>;
@@ -175,7 +176,7 @@ export function checkTree(root: Table, faults: Fault[]): CheckedTree {
     const message = tree.kind === 'leaf' ? unknownTopKey(name) : `unknown section '${name}'${didYouMean(name, names)}`;
     faults.push({ place, message });
   }
-  const section = <Name extends 'log' | 'state' | 'agent' | 'token'>(name: Name): Checked<Document[Name]> => {
+  const section = <Name extends 'log' | 'state' | 'agent' | 'audit' | 'token'>(name: Name): Checked<Document[Name]> => {
     const table = asTable(root.entries.get(name)?.tree, root.place, name, faults);
     return checkSection(SECTIONS[name], name, table, faults);
   };
@@ -183,6 +184,7 @@ export function checkTree(root: Table, faults: Fault[]): CheckedTree {
     log: section('log'),
     state: section('state'),
     agent: section('agent'),
+    audit: section('audit'),
     token: section('token'),
     key: checkNamed('key', root.entries.get('key')?.tree, root, faults),
     tunnel: checkNamed('tunnel', root.entries.get('tunnel')?.tree, root, faults),

@@ -3,9 +3,9 @@ import { AgentError, errorCode, errorText } from '../../errors.ts';
 import { backendOf } from '../../keys/backends.ts';
 import type { LogLevel } from '../../log-level.ts';
 import { filesOf, isPattern } from '../file-pattern.ts';
-import { keySettings, openVpnTunnel, tokenSettings, tunnelSettings } from '../flags.ts';
+import { auditSettings, keySettings, openVpnTunnel, tokenSettings, tunnelSettings } from '../flags.ts';
 import { parseSecretSource } from '../secret-source.ts';
-import type { KeySettings, Settings, TokenSettings, TunnelSettings } from '../settings.ts';
+import type { AuditSettings, KeySettings, Settings, TokenSettings, TunnelSettings } from '../settings.ts';
 import { Tunnels } from '../tunnels.ts';
 import { checkTree, type Checked, type CheckedTree, placeOf, valuePlace } from './check-tree.ts';
 import { ConfigurationError, type Fault, type Place } from './fault.ts';
@@ -83,11 +83,24 @@ class SettingsBuilder {
     const planned = await Promise.all([...this.#tree.tunnel].map((each) => this.#plan(...each)));
     for (const { name, checked, tunnel, isOwn } of planned.flat()) this.#add(name, checked, tunnel, isOwn);
     const { settings: tunnels, broken } = this.#tunnels;
-    return { keys: Object.fromEntries(keys), tunnels, tokens: this.#tokens(), broken };
+    return { keys: Object.fromEntries(keys), tunnels, tokens: this.#tokens(), audit: this.#audit(), broken };
   }
 
   #fault(place: Place, message: string): void {
     this.faults.push({ place, message });
+  }
+
+  #audit(): AuditSettings | undefined {
+    const { whole, table } = this.#tree.audit;
+    if (!whole) return undefined;
+    const { file: audit, sync, 'on-failure': onFailure, 'rotate-size': size, 'rotate-age': age } = whole;
+    if (audit === undefined) {
+      if (table.entries.size > 0) this.#fault(table.place, "[audit] lacks 'file'");
+      return undefined;
+    }
+    return auditSettings({
+      ...{ audit, auditSync: sync, auditOnFailure: onFailure, auditRotateSize: size, auditRotateAge: age },
+    });
   }
 
   #tokens(): TokenSettings {
@@ -241,8 +254,8 @@ export async function readConfiguration(given: string): Promise<Configuration> {
   const checked = checkTree(tree, faults);
   const builder = new SettingsBuilder(checked, isWhole ? faults : []);
   const settings = await builder.build();
-  const { log, state, agent, token } = checked;
-  if (faults.length > 0 || !log.whole || !state.whole || !agent.whole || !token.whole)
+  const { log, state, agent, audit, token } = checked;
+  if (faults.length > 0 || !log.whole || !state.whole || !agent.whole || !audit.whole || !token.whole)
     throw new ConfigurationError(path, faults);
   return {
     path,
@@ -251,6 +264,7 @@ export async function readConfiguration(given: string): Promise<Configuration> {
       log: log.whole,
       state: state.whole,
       agent: agent.whole,
+      audit: audit.whole,
       token: token.whole,
       key: sectionsOf(checked.key),
       tunnel: sectionsOf(checked.tunnel),

@@ -1,6 +1,6 @@
 import type { LogLevel } from '../../log-level.ts';
 import type { RelayRights } from '../../management/index.ts';
-import type { TokenRemovalAction } from '../settings.ts';
+import type { AuditFailureAction, AuditSync, TokenRemovalAction } from '../settings.ts';
 
 // What a file says, checked, with defaults and absolute paths. Keys are called as the options are.
 
@@ -18,6 +18,16 @@ export interface AgentSection {
   readonly 'control-group'?: string | undefined;
   readonly metrics?: readonly string[] | undefined;
   readonly 'metrics-group'?: string | undefined;
+}
+
+export interface AuditSection {
+  readonly file?: string | undefined;
+  readonly sync?: AuditSync | undefined;
+  readonly 'on-failure'?: AuditFailureAction | undefined;
+  /** `64M`. */
+  readonly 'rotate-size'?: string | undefined;
+  /** `7d`. */
+  readonly 'rotate-age'?: string | undefined;
 }
 
 export interface TokenSection {
@@ -76,6 +86,7 @@ export interface Document {
   readonly log: LogSection;
   readonly state: StateSection;
   readonly agent: AgentSection;
+  readonly audit: AuditSection;
   readonly token: TokenSection;
   /** By their names. */
   readonly key: Readonly<Record<string, KeySection>>;

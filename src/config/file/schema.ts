@@ -4,6 +4,7 @@ import { readWords, RELAY_RIGHTS } from '../../management/index.ts';
 import { TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
 import { AGENT } from './agent-schema.ts';
 import { ANSWERS } from './answer-schema.ts';
+import { AUDIT } from './audit-schema.ts';
 import type { Document, KeySection, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
 import type { About, Schema } from './schema-types.ts';
 
@@ -351,6 +352,7 @@ export const SECTIONS: { readonly [Name in keyof Document]: Schema } = {
   log: LOG satisfies Schema<LogSection>,
   state: STATE satisfies Schema<StateSection>,
   agent: AGENT,
+  audit: AUDIT,
   token: TOKEN satisfies Schema<TokenSection>,
   key: v.record(NAME, KEY satisfies Schema<KeySection>),
   tunnel: v.record(NAME, TUNNEL satisfies Schema<TunnelSection>),

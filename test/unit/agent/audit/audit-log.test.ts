@@ -177,6 +177,28 @@ describe('a full disk', () => {
     }
   });
 
+  test('again and again, with few bytes of room each time', async () => {
+    const bed = new LogBed();
+    const log = await bed.open();
+    let written = 0;
+    for (let round = 0; round < 300; round += 1) {
+      bed.disk.room = (round * 7919) % 1300;
+      const tries = [log.write(signed('one')), log.write(signed('two'), DURABLE)];
+      const results = await Promise.allSettled(tries.map(({ done }) => done));
+      written += results.filter(({ status }) => status === 'fulfilled').length;
+      if (round % 5 === 0) {
+        bed.disk.room = Number.POSITIVE_INFINITY;
+        await log.write(signed('after'), DURABLE).done;
+        written += 1;
+      }
+    }
+    bed.disk.room = Number.POSITIVE_INFINITY;
+    await log.close();
+    const { faults } = await bed.verify();
+    expect(faults).toEqual([]);
+    expect(bed.types().filter((type) => type === 'outcome').length).toBeGreaterThanOrEqual(written);
+  });
+
   test('goes on counted, if that is asked for', async () => {
     const bed = new LogBed();
     bed.settings = { ...bed.settings, onFailure: 'continue' };

@@ -15,7 +15,7 @@ import type { Verdict } from '../../../../src/audit/verifier.ts';
 import { verdictOf } from '../../audit/written-log.ts';
 import { FakeClock } from '../fake-clock.ts';
 
-export const UID: number | undefined = process.geteuid?.();
+const UID: number | undefined = process.geteuid?.();
 const PAIR = generateKeyPairSync('ed25519');
 
 const folders: string[] = [];

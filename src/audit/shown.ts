@@ -1,0 +1,82 @@
+import type { OutcomeEntry, RequestEntry } from './entry.ts';
+import { MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
+
+const NEWLINE = 0x0a;
+
+/** The lines of a file, without their ends; what is too long for one is left out. */
+export async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let rest = Buffer.alloc(0);
+  let isTooLong = false;
+  for await (const chunk of chunks) {
+    let bytes = Buffer.concat([rest, chunk]);
+    for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE)) {
+      if (!isTooLong) yield bytes.subarray(0, end);
+      isTooLong = false;
+      bytes = bytes.subarray(end + 1);
+    }
+    isTooLong ||= bytes.length > MAX_LINE;
+    rest = isTooLong ? Buffer.alloc(0) : Buffer.from(bytes);
+  }
+  if (rest.length > 0) yield rest;
+}
+
+/** A request of which nothing more is to come: its outcome, or why the key was not asked; or it never ended. */
+export type Shown = WrittenEntry & (RequestEntry | OutcomeEntry);
+
+/** What a request came to; undefined if that is not written. */
+export function outcomeOf(entry: Shown): 'signed' | 'refused' | 'failed' | 'dropped' | undefined {
+  if (entry.type === 'outcome') return entry.outcome;
+  return entry.verdict === 'accepted' ? undefined : entry.verdict;
+}
+
+export interface ShownFilter {
+  readonly tunnel?: string | undefined;
+  /** The beginning of a key's fingerprint. */
+  readonly key?: string | undefined;
+  readonly outcome?: string | undefined;
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+}
+
+function fits(entry: Shown, { tunnel, key, outcome, since, until }: ShownFilter): boolean {
+  const time = Date.parse(entry.time);
+  return (
+    (tunnel === undefined || entry.tunnel === tunnel) &&
+    (key === undefined || entry.key?.startsWith(key.toLowerCase()) === true) &&
+    (outcome === undefined || outcomeOf(entry) === outcome) &&
+    (since === undefined || time >= since.getTime()) &&
+    (until === undefined || time < until.getTime())
+  );
+}
+
+/** Goes through a log's lines and gives each request once, when it is known what became of it. */
+export class Requests {
+  readonly #filter: ShownFilter;
+  readonly #open = new Map<number, Shown>();
+  /** Lines that are no entries. */
+  strange = 0;
+
+  constructor(filter: ShownFilter) {
+    this.#filter = filter;
+  }
+
+  take(line: Buffer): Shown | undefined {
+    const entry = parseLine(line);
+    if (typeof entry === 'string') {
+      this.strange += 1;
+      return undefined;
+    }
+    if (entry.type !== 'request' && entry.type !== 'outcome') return undefined;
+    if (entry.type === 'request' && entry.verdict === 'accepted') {
+      this.#open.set(entry.seq, entry);
+      return undefined;
+    }
+    if (entry.type === 'outcome' && entry.of !== null) this.#open.delete(entry.of);
+    return fits(entry, this.#filter) ? entry : undefined;
+  }
+
+  /** Those whose end is not written: under way, or the agent was killed. */
+  unfinished(): Shown[] {
+    return [...this.#open.values()].filter((entry) => fits(entry, this.#filter));
+  }
+}
