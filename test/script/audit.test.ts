@@ -1,6 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import type { WrittenEntry } from '../../src/audit/line.ts';
@@ -200,6 +210,16 @@ function limitFiles(pid: number, size: number | 'unlimited'): void {
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 }
 
+/** Writes until there is no room. */
+function fillUp(path: string): void {
+  const file = openSync(path, 'w');
+  try {
+    for (;;) writeSync(file, Buffer.alloc(4096));
+  } catch {
+    closeSync(file);
+  }
+}
+
 describe('a disk that is full', () => {
   test('at any byte: no signature without its entry, and the log goes on when there is room', async ({ bench }) => {
     const pksigd = await audited(bench);
@@ -254,7 +274,7 @@ describe('a disk that is full', () => {
       for (let round = 0; round < 3; round += 1) {
         expect(await asker.ask()).toBe(true);
         const ballast = `${folder}/ballast`;
-        spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4k']);
+        fillUp(ballast);
         while (await asker.ask());
         rmSync(ballast);
         expect(await asker.ask()).toBe(true);
@@ -265,7 +285,6 @@ describe('a disk that is full', () => {
       expect(asker.signatures.filter((signature) => !written.has(signature))).toEqual([]);
       const verified = await bench.pksigd(['audit', 'verify', log]);
       expect(await verified.exited).toBe(0);
-      expect(existsSync(log)).toBe(true);
     } finally {
       spawnSync('umount', [folder]);
     }

@@ -134,8 +134,18 @@ describe('the example', () => {
 describe('options and the file', () => {
   /** The options of run that stand in no file. */
   const BESIDE = ['--config', '--help', '--version'];
-  const source = readFileSync(join(ROOT, 'src/cli/program.ts'), 'utf8');
-  const ofOtherCommands = ['--login', '--json', '--algorithm', '--watch', '--passphrase-source'];
+  const source = ['program', 'audit-options']
+    .map((file) => readFileSync(join(ROOT, `src/cli/${file}.ts`), 'utf8'))
+    .join();
+  const ofOtherCommands = [
+    '--login',
+    '--json',
+    '--algorithm',
+    '--watch',
+    '--passphrase-source',
+    '--tunnel',
+    '--outcome',
+  ];
   const options = new Set([...source.matchAll(/'(--[a-z-]+)(?: <[^']*>)?'/g)].map(([, option = '']) => option));
   const said = new Map(
     ALL.flatMap(({ title, section }) =>
@@ -155,7 +165,8 @@ describe('options and the file', () => {
 
   test('are called the same', () => {
     for (const [option, { title, name }] of said) {
-      if (title === '[log]' || title === '[state]') expect(option).toBe(`--${title.slice(1, -1)}-${name}`);
+      if (option === '--audit') expect(`${title} ${name}`).toBe('[audit] file');
+      else if (['[log]', '[state]', '[audit]'].includes(title)) expect(option).toBe(`--${title.slice(1, -1)}-${name}`);
       else expect(option).toBe(`--${name}`);
     }
   });
