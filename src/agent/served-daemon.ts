@@ -12,6 +12,7 @@ import type {
 import type { Asking, RequestRecord } from './audit/request-record.ts';
 import { answer, type AnswerOptions, type Outcome, type RawRequest } from './answer.ts';
 import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
+import { cutOff, DaemonIdentity } from './daemon-identity.ts';
 import { Latest } from './latest.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { Answerer } from './questions/answerer.ts';
@@ -83,7 +84,7 @@ export class ServedDaemon {
   readonly #waitsForKey = new Set<HeldKind>();
   #releases = 0;
   #isFollowed = false;
-  #pid: number | undefined;
+  readonly #identity: DaemonIdentity;
   #knowsState = false;
   /** The daemon waits for an answer that we don't have. */
   readonly #question: Trouble;
@@ -93,6 +94,7 @@ export class ServedDaemon {
 
   constructor(client: ManagementClient, options: ServiceOptions) {
     this.#client = client;
+    this.#identity = new DaemonIdentity(client);
     this.#options = options;
     this.#question = this.#trouble('answer');
     this.#fruitless = this.#trouble('release');
@@ -106,7 +108,7 @@ export class ServedDaemon {
 
   /** Serves until the connection ends; never throws. */
   async serve(): Promise<CloseReason> {
-    const { signal, relay } = this.#options;
+    const { signal, relay, isRecorded } = this.#options;
     const client = this.#client;
     const stop = (): void => {
       this.#hold.stop();
@@ -129,7 +131,7 @@ export class ServedDaemon {
     const callOff = this.#options.clock.after(STATE_PATIENCE, () => {
       this.#follow();
     });
-    void this.#askWho();
+    if (isRecorded?.() === true) void this.#identity.ask(signal);
     try {
       let taken = 0;
       for await (const notification of client) {
@@ -178,7 +180,9 @@ export class ServedDaemon {
       }
       case 'TRUNCATED':
         if (notification.of !== 'PK_SIGN' && notification.of !== 'RSA_SIGN') break;
-        await this.#takeRequest(notification.of, () => Promise.resolve(this.#cutOff(notification.line.length)));
+        await this.#takeRequest(notification.of, () =>
+          Promise.resolve(cutOff(notification.line.length, this.#record(undefined))),
+        );
         return;
       case 'HOLD':
         this.#beginHold(notification.waitSeconds);
@@ -288,27 +292,7 @@ export class ServedDaemon {
   }
 
   #record(data: string | undefined): RequestRecord | undefined {
-    const daemon = () => ({ pid: this.#pid ?? null, user: this.#client.daemonUser ?? null });
-    return this.#options.record?.({ daemon, data });
-  }
-
-  /** The outcome of a request that the daemon cut off at the end of its own buffer. */
-  #cutOff(length: number): Outcome {
-    const error = `the daemon cut its request off at ${length} bytes: leave 'digest' out of --management-external-key, or use TLS 1.3`;
-    const outcome = { outcome: 'refused', code: 'ERR_REQUEST_TRUNCATED', error, durationMs: undefined } as const;
-    this.#record(undefined)?.ended({}, outcome);
-    return outcome;
-  }
-
-  /** The daemon's process, as it says itself: for the audit log. */
-  async #askWho(): Promise<void> {
-    const { signal, isRecorded } = this.#options;
-    if (isRecorded?.() !== true) return;
-    try {
-      this.#pid = await this.#client.pid({ signal, timeout: STATE_TIMEOUT });
-    } catch {
-      // it is not known then
-    }
+    return this.#options.record?.({ daemon: this.#identity.known, data });
   }
 
   /** Writes the answer at once; settles when it is acknowledged, or when nobody cares any more. Never throws. */
