@@ -59,11 +59,13 @@ const ROOMS = {
 
   keyfile: ['signing'],
   keys: ['pkcs11', 'keyfile', 'signing'],
-  config: ['management', 'keys', 'keyfile'],
-  'config/file': ['config', 'management', 'keys'],
+  config: ['management', 'keys', 'keyfile', 'signing'],
+  'config/file': ['config', 'management', 'keys', 'signing'],
   'agent/questions': ['agent', 'config', 'management'],
+  'agent/policy': ['config', 'signing', 'signing/tls'],
   'agent/audit': ['audit', 'disk', 'config'],
   agent: [
+    'agent/policy',
     'agent/questions',
     'agent/audit',
     'audit',

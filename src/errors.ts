@@ -2,6 +2,7 @@
  * Every code that an {@link AgentError} can carry. They are stable: branch on them, never on the text.
  *
  * - `ERR_REQUEST_*`: what was to be signed is refused; nothing was sent to the key.
+ * - `ERR_POLICY_*`: the same, by the policy of the key or the tunnel.
  * - `ERR_KEY_*`, `ERR_CERTIFICATE_*`: the key or certificate that was named.
  * - `ERR_PIN_*`: the PIN or passphrase.
  * - `ERR_TOKEN_*`, `ERR_MODULE_*`: the PKCS#11 token, and the module (shared library) that drives it.
@@ -46,6 +47,17 @@ export type AgentErrorCode =
   | 'ERR_REQUEST_PADDING'
   | 'ERR_REQUEST_SALT'
   | 'ERR_REQUEST_KEY_TYPE'
+  // what its key's policy forbids
+  | 'ERR_POLICY_SCHEME'
+  | 'ERR_POLICY_HASH'
+  | 'ERR_POLICY_SALT'
+  | 'ERR_POLICY_CONTEXT'
+  | 'ERR_POLICY_SERVER'
+  | 'ERR_POLICY_RATE'
+  | 'ERR_POLICY_USES'
+  | 'ERR_POLICY_CONFIRM'
+  /** The key's lifetime is over. */
+  | 'ERR_POLICY_LIFETIME'
   // the key
   | 'ERR_KEY_NOT_FOUND'
   | 'ERR_KEY_AMBIGUOUS'
@@ -126,6 +138,14 @@ export type Reason =
   | 'refused-login'
   /** A challenge, and nothing that gives the response. */
   | 'no-challenge-command'
+  | 'scheme-not-allowed'
+  | 'hash-not-allowed'
+  /** A message that no TLS client signs. */
+  | 'foreign-message'
+  /** A hash, where the policy wants to see what it is of. */
+  | 'hash-without-context'
+  /** A handshake that does not show its server, where the policy wants one. */
+  | 'server-not-seen'
   /** A login would tell. */
   | 'no-login'
   /** A login would tell, or else the certificate. */

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../clock.ts';
 import { daemonOwner } from '../config/daemon-owner.ts';
 import { managementPassword } from '../config/secrets.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
@@ -15,7 +16,10 @@ import { openRelay, place } from './open-relay.ts';
 import { rehearse } from './rehearsal.ts';
 import { TunnelAnswers } from './questions/tunnel-answers.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
+import { Rate } from './policy/rate.ts';
+import type { RunningKey } from './running-key.ts';
 import { RunningKeys } from './running-keys.ts';
+import type { ServiceOptions } from './served-daemon.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -360,6 +364,7 @@ export class Agent implements AsyncDisposable {
         ...{ owner, relay, answers, clock, network, rounds: this.#rounds },
         password: this.#passwordOf(settings),
         key: () => key.opened(),
+        decide: decideBy(key, name, settings, clock),
         admit: this.#lock.admit,
         record: (asking) => this.#audit.record({ tunnel: name, ...asking }),
         isRecorded: () => this.#audit.isKept,
@@ -409,6 +414,14 @@ export class Agent implements AsyncDisposable {
       if (running.failure && !isOnly) this.#tellFailure(name, running.failure.error);
     });
   }
+}
+
+/** How a tunnel's requests are decided on: by its key's policy and its own limit, which all its daemons share. */
+function decideBy(key: RunningKey, tunnel: string, { rate }: TunnelSettings, clock: Clock): ServiceOptions['decide'] {
+  const own = rate ? [new Rate(rate, "the tunnel's", clock)] : [];
+  return async (asked, limits, signal) => {
+    await (await key.policy()).decide(asked, { tunnel, limits: [...limits, ...own], signal });
+  };
 }
 
 /** Settles when a tunnel has ended, served or not, and its relay with it. */

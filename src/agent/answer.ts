@@ -10,7 +10,9 @@ import {
   type VerifiedSignature,
   verifySignature,
 } from '../signing/signer.ts';
+import { contextOf, type SigningContext } from '../signing/tls/context.ts';
 import type { Clock } from '../clock.ts';
+import type { Asked } from './policy/asked.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import type { Known, RequestRecord } from './audit/request-record.ts';
 import { unlessAborted } from '../promises.ts';
@@ -40,7 +42,7 @@ interface About {
 /** What became of a request. For all but `signed` and `dropped` the daemon is to get an empty block. */
 export type Outcome =
   | (About & { readonly outcome: 'signed'; readonly signature: Buffer; readonly mechanism: string })
-  /** `refused`: the request itself can't be signed, or the agent is locked; nothing was sent to the key. `failed`: the key did not sign. */
+  /** `refused`: the request itself can't be signed, its policy forbids it, or the agent is locked; nothing was sent to the key. `failed`: the key did not sign. */
   | (About & {
       readonly outcome: 'refused' | 'failed';
       readonly code: AgentErrorCode | undefined;
@@ -56,6 +58,7 @@ interface Job {
   readonly key: AnswerOptions['key'];
   readonly record: AnswerOptions['record'];
   readonly durationMs: () => number;
+  readonly decide: AnswerOptions['decide'];
   /** Aborts when there is no use in a signature any more. */
   readonly signal: AbortSignal;
   /** The deadline has passed. */
@@ -63,6 +66,7 @@ interface Job {
   signer?: Signer;
   scheme?: string;
   parsed?: SignatureRequest;
+  context?: SigningContext;
   raw?: RawSignature;
   verified?: VerifiedSignature;
   signature?: Signature;
@@ -97,6 +101,20 @@ function recordRequest(job: Job): Promise<void> | undefined {
   return job.record?.accepted(known(job));
 }
 
+/** What the signature is for, as far as that is to be seen. */
+function look(job: Job): undefined {
+  job.context = contextOf(need(job.parsed), need(job.signer).publicKey);
+}
+
+/** The key's policy, and what the tunnel may have. */
+function decide(job: Job): Promise<void> | undefined {
+  const signer = need(job.signer);
+  return job.decide?.(
+    { request: need(job.parsed), kind: keyKind(signer.publicKey), context: need(job.context), key: signer.name },
+    job.signal,
+  );
+}
+
 async function sign(job: Job): Promise<void> {
   job.raw = await need(job.signer).sign(need(job.parsed), job.signal);
 }
@@ -116,7 +134,18 @@ function recordSignature(job: Job): Promise<void> | undefined {
 }
 
 /** All that is done to a request, in order. What must come before or behind a step has its place here. */
-const STEPS: readonly Step[] = [admit, awaitKey, parse, recordRequest, sign, verify, encode, recordSignature];
+const STEPS: readonly Step[] = [
+  admit,
+  awaitKey,
+  parse,
+  look,
+  decide,
+  recordRequest,
+  sign,
+  verify,
+  encode,
+  recordSignature,
+];
 
 function need<T>(value: T | undefined): T {
   if (value === undefined) throw new TypeError('a step was left out');
@@ -130,6 +159,8 @@ export interface AnswerOptions {
   readonly key: () => Promise<Pick<OpenedKey, 'signer'>>;
   /** Has it written down, if that is asked for. */
   readonly record?: RequestRecord | undefined;
+  /** Whether the key may sign it. @throws AgentError ERR_POLICY_* why not */
+  readonly decide?: ((asked: Asked, signal: AbortSignal) => Promise<void>) | undefined;
   /** Milliseconds until it counts as failed: a key that is not ready, a module that hangs. */
   readonly deadline: number;
   /** Aborted when nobody waits for the answer any more, or, by {@link answer}, at the deadline. */
@@ -141,11 +172,11 @@ export interface AnswerOptions {
 
 /** Answers one request. Never rejects: what went wrong is the outcome. */
 export async function answer(request: RawRequest, options: AnswerOptions): Promise<Outcome> {
-  const { admit, key, record, deadline, wanted, clock, onSlow } = options;
+  const { admit, key, decide, record, deadline, wanted, clock, onSlow } = options;
   const started = clock.now();
   // two decimals: a software key signs in less than a millisecond
   const durationMs = (): number => Math.round((clock.now() - started) * 100) / 100;
-  const job: Job = { request, admit, key, record, durationMs, signal: wanted.signal, isLate: false };
+  const job: Job = { request, admit, key, decide, record, durationMs, signal: wanted.signal, isLate: false };
   const about = (): Omit<About, 'durationMs'> => ({
     ...(job.signer && { key: job.signer.name }),
     ...(job.scheme !== undefined && { scheme: job.scheme }),
@@ -182,7 +213,7 @@ function noSignature(job: Job, error: unknown, deadline: number): Exclude<Outcom
   if (job.signal.aborted && !job.isLate) return { outcome: 'dropped', durationMs };
   const reason = job.isLate ? tooLate(job, deadline) : error;
   const code = errorCode(reason);
-  const isRefused = code === 'ERR_LOCKED' || code?.startsWith('ERR_REQUEST_') === true;
+  const isRefused = code === 'ERR_LOCKED' || /^ERR_(?:REQUEST|POLICY)_/.test(code ?? '');
   return { outcome: isRefused ? 'refused' : 'failed', code, error: errorText(reason), durationMs };
 }
 

@@ -148,6 +148,8 @@ export type KeyEvent =
       readonly copies?: readonly string[];
       readonly error?: string;
     }
+  /** Its lifetime is over: it was let go of. */
+  | { readonly type: 'key-expired'; readonly name: string; readonly key: string; readonly seconds: number }
   /** The agent was told to stop before the key was open. */
   | { readonly type: 'key-given-up'; readonly error: string }
   | TokenEvent

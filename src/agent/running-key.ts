@@ -1,12 +1,13 @@
 import { pause } from '../clock.ts';
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import type { KeySettings } from '../config/settings.ts';
+import { DEFAULT_POLICY, type KeySettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import { backendOf } from '../keys/backends.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { isAborted, withResolvers } from '../promises.ts';
 import { keyContents } from './key-contents.ts';
+import { KeyPolicy } from './policy/key-policy.ts';
 import type { Keyring } from './keyring.ts';
 import type { Surroundings } from './surroundings.ts';
 import { Trouble } from './trouble.ts';
@@ -25,6 +26,11 @@ export class RunningKey implements AsyncDisposable {
   #failure: { readonly error: unknown } | undefined;
   #publicKey: KeyObject | undefined;
   readonly #decided = withResolvers();
+  /** Read before the key is opened. */
+  #policy: Promise<KeyPolicy> | undefined;
+  /** Calls off the end of its lifetime. */
+  #keep: () => void = () => undefined;
+  #isOver = false;
   /** What its files said before it was opened. */
   #contents: Promise<string> | undefined;
 
@@ -58,6 +64,17 @@ export class RunningKey implements AsyncDisposable {
     await this.#opening;
   }
 
+  /** What it may sign. @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND for a file that the policy names */
+  policy(): Promise<KeyPolicy> {
+    this.#policy ??= KeyPolicy.open(this.settings.policy ?? DEFAULT_POLICY, this.#surroundings);
+    return this.#policy;
+  }
+
+  /** Its lifetime is over: it was let go of. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Resolves when it is known whether the key is open, can't be opened, or waits for its token. */
   get decided(): Promise<void> {
     return this.#decided.promise;
@@ -83,6 +100,7 @@ export class RunningKey implements AsyncDisposable {
     const name = this.#name;
     emit({ type: 'key-state', name, state: 'opening' });
     try {
+      await this.policy();
       const opened = await open();
       if (this.#stop.signal.aborted) {
         await opened[Symbol.asyncDispose]();
@@ -94,6 +112,7 @@ export class RunningKey implements AsyncDisposable {
       const copies = this.settings.copies.map((copy) => backendOf(copy).publicName(copy));
       emit({ type: 'key-state', name, state: 'open', copies, ...about });
       emit({ type: 'key-ready', ...about });
+      this.#liveFor(opened);
       return opened;
     } catch (error) {
       // told to stop before, at its prompt for one: that the key is not open is not a failure
@@ -106,6 +125,29 @@ export class RunningKey implements AsyncDisposable {
     } finally {
       this.#decided.resolve();
     }
+  }
+
+  /** Lets go of the key when its lifetime is over, as ssh-agent does: who asks from then on is refused. */
+  #liveFor(opened: OpenedKey): void {
+    const { lifetime } = this.settings.policy ?? DEFAULT_POLICY;
+    if (lifetime === undefined) return;
+    const { emit, clock } = this.#surroundings;
+    this.#keep = clock.after(lifetime, () => {
+      const over = new AgentError(
+        'ERR_POLICY_LIFETIME',
+        `the lifetime of ${lifetime / 1000} s of ${opened.signer.name} is over`,
+        {
+          hint: 'reload the configuration, or start pksigd anew',
+        },
+      );
+      this.#publicKey = undefined;
+      this.#isOver = true;
+      this.#opening = Promise.reject(over);
+      this.#opening.catch(() => undefined); // told to whoever asks for the key
+      emit({ type: 'key-state', name: this.#name, state: 'failed', error: errorText(over) });
+      emit({ type: 'key-expired', name: this.#name, key: opened.signer.name, seconds: lifetime / 1000 });
+      void opened[Symbol.asyncDispose]();
+    });
   }
 
   /** Opens the key; where it is to wait for its token, as often as it takes until the token is there. */
@@ -135,6 +177,7 @@ export class RunningKey implements AsyncDisposable {
 
   /** A stop has come: what fails from now on is not the key's failure. */
   giveUp(): void {
+    this.#keep();
     this.#stop.abort();
   }
 

@@ -40,10 +40,10 @@ export class RunningKeys implements AsyncDisposable {
     await key?.[Symbol.asyncDispose]();
   }
 
-  /** Those that could not be opened, and those whose files have changed since they were. */
+  /** Those that could not be opened, those whose lifetime is over, and those whose files have changed since they were. */
   async stale(): Promise<Set<string>> {
     const looks = [...this.#keys].map(async ([name, key]) =>
-      key.failure || (await key.hasNewContents()) ? [name] : [],
+      key.failure || key.isOver || (await key.hasNewContents()) ? [name] : [],
     );
     return new Set((await Promise.all(looks)).flat());
   }

@@ -14,6 +14,8 @@ import { answer, type AnswerOptions, type Outcome, type RawRequest } from './ans
 import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
 import { cutOff, DaemonIdentity } from './daemon-identity.ts';
 import { Latest } from './latest.ts';
+import type { Asked, Limit } from './policy/asked.ts';
+import { Uses } from './policy/rate.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { Answerer } from './questions/answerer.ts';
 import type { TunnelAnswers } from './questions/tunnel-answers.ts';
@@ -29,6 +31,10 @@ export interface ServiceOptions {
   /** Requests are written down: whose they are is asked for. */
   readonly isRecorded?: (() => boolean) | undefined;
   readonly key: () => Promise<OpenedKey>;
+  /** Whether the key may sign it, for who has limits of its own. @throws AgentError ERR_POLICY_* why not */
+  readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<void>) | undefined;
+  /** Signatures until the daemon's state changes. */
+  readonly usesPerConnect?: number | undefined;
   readonly deadline: number;
   readonly relay?: Relay | undefined;
   readonly answers?: TunnelAnswers | undefined;
@@ -91,6 +97,7 @@ export class ServedDaemon {
   readonly #fruitless: Trouble;
   /** Undefined if the settings answer nothing. */
   readonly #answerer: Answerer | undefined;
+  readonly #uses: Uses | undefined;
 
   constructor(client: ManagementClient, options: ServiceOptions) {
     this.#client = client;
@@ -104,6 +111,7 @@ export class ServedDaemon {
     };
     this.#answerer =
       answers && new Answerer(answers, { client, relay, emit, clock, onAnswered, trouble: this.#question });
+    this.#uses = options.usesPerConnect === undefined ? undefined : new Uses(options.usesPerConnect);
   }
 
   /** Serves until the connection ends; never throws. */
@@ -235,6 +243,7 @@ export class ServedDaemon {
 
   #tellState({ name, detail, time }: StateEntry): void {
     this.#knowsState = true;
+    this.#uses?.tellState(name);
     this.#options.emit({ type: 'daemon-state', state: name, detail, since: time * 1000 });
   }
 
@@ -283,12 +292,15 @@ export class ServedDaemon {
   }
 
   #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
-    const { admit, key, deadline, clock, emit } = this.#options;
+    const { admit, key, decide, deadline, clock, emit } = this.#options;
     const record = this.#record(request.data);
     const onSlow: AnswerOptions['onSlow'] = (about) => {
       emit({ type: 'request-slow', ...about });
     };
-    return answer(request, { admit, key, record, deadline, wanted, clock, onSlow });
+    return answer(request, {
+      ...{ admit, key, record, deadline, wanted, clock, onSlow },
+      decide: decide && ((asked, signal) => decide(asked, this.#uses ? [this.#uses] : [], signal)),
+    });
   }
 
   #record(data: string | undefined): RequestRecord | undefined {

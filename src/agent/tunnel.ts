@@ -42,6 +42,10 @@ export interface TunnelOptions {
   readonly password?: (() => Promise<Secret>) | undefined;
   /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
   readonly key: () => Promise<OpenedKey>;
+  /** Whether the key may sign it. @throws AgentError ERR_POLICY_* why not */
+  readonly decide?: ServiceOptions['decide'];
+  /** Signatures until a daemon's state changes. */
+  readonly usesPerConnect?: number | undefined;
   readonly onTokenRemoval: TokenRemovalAction;
   /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
   readonly deadline: number;

@@ -11,6 +11,7 @@ import { addAuditCommands, withAuditOptions } from './audit-options.ts';
 import type { CheckFlags } from './check-command.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
+import { count, withPolicyOptions } from './policy-options.ts';
 import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
 import type { ControlPlace, LockFlags, StatusFlags } from './control-commands.ts';
@@ -22,12 +23,6 @@ function seconds(text: string): number {
   const value = Number(text);
   if (!(value > 0 && value <= 3600)) throw new InvalidArgumentError('give seconds, more than 0.');
   return value * 1000;
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!(Number.isSafeInteger(value) && value > 0)) throw new InvalidArgumentError('give a number, 1 or more.');
-  return value;
 }
 
 function managementUserOption(): Option {
@@ -91,7 +86,7 @@ function withAnswerOptions(command: Command): Command {
 }
 
 function withTunnelOptions(command: Command): Command {
-  return withAnswerOptions(withServingOptions(command));
+  return withAnswerOptions(withPolicyOptions(withServingOptions(command)));
 }
 
 function withServingOptions(command: Command): Command {

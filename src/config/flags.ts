@@ -6,17 +6,23 @@ import { AGE_TAKES, ageOf, required, SIZE_TAKES, sizeOf } from './amounts.ts';
 import { filesOf, isPattern } from './file-pattern.ts';
 import { managementDirectives, readOpenVpnConfig } from './openvpn-config.ts';
 import { parseManagementWords } from './management-words.ts';
-import type {
-  AuditFailureAction,
-  AuditSettings,
-  AuditSync,
-  KeySettings,
-  ManagementSettings,
-  RelaySettings,
-  Settings,
-  TokenRemovalAction,
-  TokenSettings,
-  TunnelSettings,
+import type { SchemeName } from '../signing/algorithm-text.ts';
+import type { HashName } from '../signing/hashes.ts';
+import {
+  type AuditFailureAction,
+  type AuditSettings,
+  type AuditSync,
+  type ContextRule,
+  DEFAULT_HASHES,
+  type KeySettings,
+  type ManagementSettings,
+  type PolicySettings,
+  type RateSettings,
+  type RelaySettings,
+  type Settings,
+  type TokenRemovalAction,
+  type TokenSettings,
+  type TunnelSettings,
 } from './settings.ts';
 import { placeOf, Tunnels } from './tunnels.ts';
 
@@ -70,8 +76,40 @@ export interface RelayFlags {
   readonly relayKeep?: boolean | undefined;
 }
 
+/** The options about how often. */
+export interface RateFlags {
+  /** Signatures a minute. */
+  readonly rate?: number | undefined;
+  readonly burst?: number | undefined;
+}
+
+/** The options about what a key may sign. */
+export interface PolicyFlags extends RateFlags {
+  readonly allowScheme?: readonly SchemeName[] | undefined;
+  readonly allowHash?: readonly HashName[] | undefined;
+  readonly context?: ContextRule | undefined;
+  /** Another word for the context `require`. */
+  readonly requireContext?: 'tls-client' | undefined;
+  readonly requireServerCa?: string | undefined;
+  readonly requireServerName?: string | undefined;
+  readonly confirm?: string | undefined;
+  readonly lifetime?: number | undefined;
+}
+
+/** The options about what one tunnel may have signed. */
+export interface TunnelPolicyFlags {
+  readonly usesPerConnect?: number | undefined;
+}
+
 /** The options of `run`, which `check` takes too. */
-export interface TunnelFlags extends Omit<KeyFlags, 'key'>, PeerFlags, RelayFlags, AnswerFlags, AuditFlags {
+export interface TunnelFlags
+  extends Omit<KeyFlags, 'key'>,
+    PeerFlags,
+    RelayFlags,
+    AnswerFlags,
+    AuditFlags,
+    PolicyFlags,
+    TunnelPolicyFlags {
   readonly key?: readonly string[] | undefined;
   readonly management?: readonly string[] | undefined;
   readonly managementClient?: boolean | undefined;
@@ -110,13 +148,42 @@ export function tokenSettings(flags: TokenFlags): TokenSettings {
   };
 }
 
-export function keySettings(flags: Omit<KeyFlags, keyof TokenFlags> & Pick<TunnelFlags, 'waitForToken'>): KeySettings {
+/** @throws AgentError ERR_USAGE for half of it */
+export function rateSettings({ rate, burst }: RateFlags): RateSettings | undefined {
+  if (rate !== undefined) return { perMinute: rate, burst: burst ?? rate };
+  if (burst !== undefined) throw new AgentError('ERR_USAGE', '--burst is for --rate', { hint: 'give both' });
+  return undefined;
+}
+
+function policySettings(flags: PolicyFlags): PolicySettings {
+  const { context, requireContext } = flags;
+  if (requireContext !== undefined && context !== undefined && context !== 'require') {
+    const text = `--require-context ${requireContext} is --context require, and not ${context}`;
+    throw new AgentError('ERR_USAGE', text, { hint: 'give one of the two' });
+  }
+  return {
+    schemes: flags.allowScheme,
+    hashes: flags.allowHash ?? DEFAULT_HASHES,
+    context: requireContext === undefined ? (context ?? 'when-visible') : 'require',
+    serverCa: flags.requireServerCa,
+    serverName: flags.requireServerName,
+    confirm: flags.confirm,
+    lifetime: flags.lifetime,
+    rate: rateSettings(flags),
+  };
+}
+
+/** @throws AgentError ERR_USAGE */
+export function keySettings(
+  flags: Omit<KeyFlags, keyof TokenFlags> & Pick<TunnelFlags, 'waitForToken'> & PolicyFlags,
+): KeySettings {
   return {
     copies: flags.key,
     certificate: flags.cert,
     module: flags.module,
     allowReadable: flags.allowReadableKey ?? false,
     waitForToken: flags.waitForToken ?? false,
+    policy: policySettings(flags),
   };
 }
 
@@ -174,7 +241,7 @@ function maxDaemons(flags: PeerFlags, { address, listen }: ManagementSettings, r
  * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS
  */
 export function tunnelSettings(
-  flags: PeerFlags & RelayFlags & AnswerFlags & Pick<TunnelFlags, 'onTokenRemoval'>,
+  flags: PeerFlags & RelayFlags & AnswerFlags & TunnelPolicyFlags & Pick<TunnelFlags, 'onTokenRemoval'>,
   words: readonly string[],
   listen: boolean,
   key: string = KEY,
@@ -187,11 +254,20 @@ export function tunnelSettings(
       hint: 'give the relay one of its own',
     });
   }
+  if (relay && flags.usesPerConnect !== undefined)
+    throw new AgentError(
+      'ERR_USAGE',
+      "--uses-per-connect hangs on the daemon's state, which a relay's clients ask for",
+      {
+        hint: 'leave it out, or --relay',
+      },
+    );
   return {
     ...management,
     key,
     maxDaemons: maxDaemons(flags, management, relay !== undefined),
     onTokenRemoval: flags.onTokenRemoval,
+    usesPerConnect: flags.usesPerConnect,
     relay,
     answers: answerSettings(flags),
   };

@@ -1,6 +1,8 @@
 import type { AgentError } from '../errors.ts';
 import type { ManagementAddress, RelayRights } from '../management/index.ts';
 import type { AnswerSettings } from './answers.ts';
+import type { SchemeName } from '../signing/algorithm-text.ts';
+import type { HashName } from '../signing/hashes.ts';
 import type { OpenVpnConfig } from './openvpn-config.ts';
 
 /**
@@ -85,6 +87,46 @@ export interface KeySettings {
   readonly allowReadable: boolean;
   /** Wait for a token that is not there at the start. */
   readonly waitForToken: boolean;
+  /** Default: {@link DEFAULT_POLICY}. */
+  readonly policy?: PolicySettings | undefined;
+}
+
+/** How sure it must be that a signature is for a TLS client's handshake. */
+export const CONTEXT_RULES = [
+  'off',
+  /** Messages must be, of hashes nothing can be seen. */
+  'when-visible',
+  /** Hashes are refused. */
+  'require',
+] as const;
+export type ContextRule = (typeof CONTEXT_RULES)[number];
+
+/** What a key may sign, and how often. */
+export interface PolicySettings {
+  /** Default: all. */
+  readonly schemes?: readonly SchemeName[] | undefined;
+  readonly hashes: readonly HashName[];
+  readonly context: ContextRule;
+  /** A file of CAs, to one of which the server's certificate must lead. */
+  readonly serverCa?: string | undefined;
+  /** The server's common name, a DNS name of its, or its whole subject. */
+  readonly serverName?: string | undefined;
+  /** A command line for /bin/sh: status 0 says yes. */
+  readonly confirm?: string | undefined;
+  /** Milliseconds for which the key is kept once it is open. Default: for ever. */
+  readonly lifetime?: number | undefined;
+  readonly rate?: RateSettings | undefined;
+}
+
+/** Without SHA-1 and MD5, which only TLS 1.0 and 1.1 have to use. */
+export const DEFAULT_HASHES: readonly HashName[] = ['SHA224', 'SHA256', 'SHA384', 'SHA512'];
+/** What TLS 1.2 and 1.3 clients want signed goes on to be signed. */
+export const DEFAULT_POLICY: PolicySettings = { hashes: DEFAULT_HASHES, context: 'when-visible' };
+
+export interface RateSettings {
+  readonly perMinute: number;
+  /** How many at once. */
+  readonly burst: number;
 }
 
 /** What to tell the daemon when its key's token goes away: nothing, SIGUSR1 or SIGTERM. */
@@ -109,6 +151,10 @@ export interface TunnelSettings extends ManagementSettings {
   /** How many daemons that connect to us may be there at a time. */
   readonly maxDaemons: number;
   readonly onTokenRemoval: TokenRemovalAction;
+  /** Of this tunnel alone, beside the key's. */
+  readonly rate?: RateSettings | undefined;
+  /** Signatures until the daemon's state changes. Default: any number. */
+  readonly usesPerConnect?: number | undefined;
   readonly relay?: RelaySettings | undefined;
   /** What its questions are answered with, where no other management client does it. */
   readonly answers?: AnswerSettings | undefined;

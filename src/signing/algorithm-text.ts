@@ -2,13 +2,15 @@ import { AgentError } from '../errors.ts';
 import { HASHES, hashByName, PLAIN_HASHES, type Hash } from './hashes.ts';
 
 /** The signature schemes by the names that OpenVPN gives them in `>PK_SIGN:`. */
-export type SchemeName =
-  | 'RSA_PKCS1_PADDING'
-  | 'RSA_NO_PADDING'
-  | 'RSA_PKCS1_PSS_PADDING'
-  | 'ECDSA'
-  | 'ED25519'
-  | 'ED448';
+export const SCHEME_NAMES = [
+  'RSA_PKCS1_PADDING',
+  'RSA_NO_PADDING',
+  'RSA_PKCS1_PSS_PADDING',
+  'ECDSA',
+  'ED25519',
+  'ED448',
+] as const;
+export type SchemeName = (typeof SCHEME_NAMES)[number];
 
 /** Whether the daemon sent something already hashed (or padded), or the whole message. */
 export type DataKind = 'digest' | 'message';

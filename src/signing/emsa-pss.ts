@@ -92,12 +92,16 @@ export function verifyEmsaPss(
 }
 
 /**
- * Is this block, encoded elsewhere over a message that we never see, an EMSA-PSS block under one of the hashes?
+ * What a block, encoded elsewhere over a message that we never see, was made with; undefined if it is no EMSA-PSS block.
  * The trailer alone proves nothing: DB must unmask to zeros, 01, salt, with at least {@link MIN_ZEROS} zeros.
  */
-export function looksLikeEmsaPss(block: Uint8Array, modulusBits: number): boolean {
-  return PLAIN_HASHES.some((hash) => {
+export function readEmsaPss(
+  block: Uint8Array,
+  modulusBits: number,
+): { readonly hash: Hash; readonly saltLength: number } | undefined {
+  for (const hash of PLAIN_HASHES) {
     const salt = openBlock(hash, block, modulusBits)?.salt;
-    return salt !== undefined && maxSaltLength(hash, modulusBits) - salt.length >= MIN_ZEROS;
-  });
+    if (salt && maxSaltLength(hash, modulusBits) - salt.length >= MIN_ZEROS) return { hash, saltLength: salt.length };
+  }
+  return undefined;
 }

@@ -2,7 +2,8 @@ import { hash as hashOnce } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 
 /** The hashes that OpenVPN and TLS ask signatures over, by the short names that OpenVPN writes (`hashalg=`). */
-export type HashName = 'MD5-SHA1' | 'SHA1' | 'SHA224' | 'SHA256' | 'SHA384' | 'SHA512';
+export const HASH_NAMES = ['MD5-SHA1', 'SHA1', 'SHA224', 'SHA256', 'SHA384', 'SHA512'] as const;
+export type HashName = (typeof HASH_NAMES)[number];
 
 /** Everything the schemes need to know about one hash, in one place. */
 export interface Hash {

@@ -3,7 +3,7 @@ import { AgentError } from '../errors.ts';
 import type { Algorithm, SchemeName } from './algorithm-text.ts';
 import { verifyEcdsaDigest } from './ecdsa.ts';
 import { decodeEmsaPkcs1, encodeDigestInfo, encodeEmsaPkcs1, parseDigestInfo, type DigestInfo } from './emsa-pkcs1.ts';
-import { looksLikeEmsaPss, maxSaltLength, verifyEmsaPss } from './emsa-pss.ts';
+import { maxSaltLength, readEmsaPss, verifyEmsaPss } from './emsa-pss.ts';
 import type { Hash } from './hashes.ts';
 import type { KeyKind } from './public-key.ts';
 import type { EddsaRequest, SignatureRequest } from './request.ts';
@@ -108,7 +108,7 @@ const rsaBlock: SchemeEntry<'RSA_NO_PADDING', 'RSA', RequestOf<'RSA_NO_PADDING' 
     // the same signature by the operation that every token offers
     const digestInfo = decodeEmsaPkcs1(tbs);
     if (digestInfo) return { scheme: 'RSA_PKCS1_PADDING', digestInfo, ...common(tbs, algorithm) };
-    if (!looksLikeEmsaPss(tbs, modulusBits)) {
+    if (!readEmsaPss(tbs, modulusBits)) {
       throw new AgentError(
         'ERR_REQUEST_PADDING',
         'RSA_NO_PADDING with a block that is neither EMSA-PKCS1-v1_5 nor EMSA-PSS',

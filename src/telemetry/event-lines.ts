@@ -198,6 +198,7 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'reload-failed': say('error', 'not reloaded: all stays as it is'),
   'nothing-to-serve': say('warn', 'there is no tunnel to serve: waiting for a configuration that has one'),
   'configuration-fault': ({ text }) => ({ level: 'error', fields: {}, text }),
+  'key-expired': say('warn', 'the lifetime of the key is over: requests are refused until a reload'),
   'key-kept': say('error', 'the key stays as it is: what it is to be can not be opened'),
   'pins-forgotten': say('warn', 'told to forget: PINs are gone, tokens are logged out until the next use'),
   'agent-locked': say('warn', 'locked: every request is refused'),

@@ -46,7 +46,10 @@ export const HANDSHAKES: readonly Handshake[] = readFileSync(join(FIXTURES, 'han
 export const TRANSCRIPTS: readonly Handshake[] = HANDSHAKES.filter(({ tls }) => tls !== '1.3');
 export const TLS13: readonly Handshake[] = HANDSHAKES.filter(({ tls }) => tls === '1.3');
 
-function requestOf({ algorithm, publicKey }: Handshake, message: Buffer): SignatureRequest {
+/** What signed the certificate chains of the servers. */
+export const HANDSHAKES_CA: string = join(FIXTURES, 'handshakes-ca.pem');
+
+export function requestOf({ algorithm, publicKey }: Handshake, message: Buffer): SignatureRequest {
   return parseSignatureRequest(message.toString('base64'), algorithm, keyKind(publicKey));
 }
 

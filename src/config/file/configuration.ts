@@ -3,7 +3,7 @@ import { AgentError, errorCode, errorText } from '../../errors.ts';
 import { backendOf } from '../../keys/backends.ts';
 import type { LogLevel } from '../../log-level.ts';
 import { filesOf, isPattern } from '../file-pattern.ts';
-import { auditSettings, keySettings, openVpnTunnel, tokenSettings, tunnelSettings } from '../flags.ts';
+import { auditSettings, keySettings, openVpnTunnel, rateSettings, tokenSettings, tunnelSettings } from '../flags.ts';
 import { parseSecretSource } from '../secret-source.ts';
 import type { AuditSettings, KeySettings, Settings, TokenSettings, TunnelSettings } from '../settings.ts';
 import { Tunnels } from '../tunnels.ts';
@@ -12,6 +12,7 @@ import { ConfigurationError, type Fault, type Place } from './fault.ts';
 import { didYouMean } from './nearest.ts';
 import { readFiles } from './read-files.ts';
 import type { Document, KeySection, TunnelSection } from './document.ts';
+import type { Table } from './toml-tree.ts';
 
 /** A configuration that can be used. */
 export interface Configuration {
@@ -47,12 +48,18 @@ function inFile(error: unknown): string {
   return errorText(error).replaceAll(/--(?=[a-z])/g, '');
 }
 
+/** Where the option stands that an error names. */
+function optionPlace(table: Table, error: unknown): Place | undefined {
+  const options = errorText(error).match(/(?<=--)[a-z][a-z-]*/g) ?? [];
+  const named = options.find((option) => table.entries.has(option));
+  return named === undefined ? undefined : valuePlace(table, named);
+}
+
 /** Where in a tunnel's section the option stands that an error is about: it names the option, or its address. */
 function faultPlace({ table, value }: Checked<TunnelSection>, error: unknown): Place {
+  const named = optionPlace(table, error);
+  if (named) return named;
   const text = errorText(error);
-  const options = text.match(/(?<=--)[a-z][a-z-]*/g) ?? [];
-  const named = options.find((option) => table.entries.has(option));
-  if (named !== undefined) return valuePlace(table, named);
   const isRelay = value.relay && text.includes(value.relay.slice(0, 2).join(' '));
   return valuePlace(table, isRelay ? 'relay' : value.management ? 'management' : 'openvpn-config');
 }
@@ -129,7 +136,17 @@ class SettingsBuilder {
         }
       }
     }
-    return whole && keySettings({ ...asFlags(whole), module: whole.module ?? this.#tree.token.value.module });
+    if (!whole) return undefined;
+    try {
+      return keySettings({
+        ...asFlags(whole),
+        module: whole.module ?? this.#tree.token.value.module,
+        ...(whole.lifetime !== undefined && { lifetime: whole.lifetime * 1000 }),
+      });
+    } catch (error) {
+      this.#fault(optionPlace(table, error) ?? table.place, inFile(error));
+      return undefined;
+    }
   }
 
   /** The name of a tunnel's key; without one the only key. */
@@ -174,7 +191,10 @@ class SettingsBuilder {
     const { management, openvpnConfig, managementClient } = flags;
     if (openvpnConfig === undefined) {
       if (management === undefined) return [];
-      const tunnel = await attempt(() => tunnelSettings(flags, management, managementClient ?? false, key));
+      const tunnel = await attempt(() => ({
+        ...tunnelSettings(flags, management, managementClient ?? false, key),
+        rate: rateSettings(flags),
+      }));
       return [{ name, checked, isOwn: true, tunnel }];
     }
     const several = await isPattern(openvpnConfig);
@@ -186,7 +206,7 @@ class SettingsBuilder {
         name: several ? basename(path, extname(path)) : name,
         checked,
         isOwn: false,
-        tunnel: await attempt(() => openVpnTunnel(path, flags, key)),
+        tunnel: await attempt(async () => ({ ...(await openVpnTunnel(path, flags, key)), rate: rateSettings(flags) })),
       })),
     );
   }

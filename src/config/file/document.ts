@@ -1,6 +1,8 @@
 import type { LogLevel } from '../../log-level.ts';
 import type { RelayRights } from '../../management/index.ts';
-import type { AuditFailureAction, AuditSync, TokenRemovalAction } from '../settings.ts';
+import type { SchemeName } from '../../signing/algorithm-text.ts';
+import type { HashName } from '../../signing/hashes.ts';
+import type { AuditFailureAction, AuditSync, ContextRule, TokenRemovalAction } from '../settings.ts';
 
 // What a file says, checked, with defaults and absolute paths. Keys are called as the options are.
 
@@ -43,7 +45,22 @@ export interface TokenSection {
   readonly 'module-output': boolean;
 }
 
-export interface KeySection {
+/** What a key may sign. */
+export interface KeyPolicySection {
+  readonly 'allow-scheme'?: readonly SchemeName[] | undefined;
+  readonly 'allow-hash'?: readonly HashName[] | undefined;
+  readonly context?: ContextRule | undefined;
+  readonly 'require-context'?: 'tls-client' | undefined;
+  readonly 'require-server-ca'?: string | undefined;
+  readonly 'require-server-name'?: string | undefined;
+  readonly confirm?: string | undefined;
+  /** Seconds. */
+  readonly lifetime?: number | undefined;
+  readonly rate?: number | undefined;
+  readonly burst?: number | undefined;
+}
+
+export interface KeySection extends KeyPolicySection {
   readonly key: readonly string[];
   readonly cert?: string | undefined;
   readonly module?: string | undefined;
@@ -66,7 +83,14 @@ export interface AnswerSection {
   readonly 'answer-proxy'?: readonly string[] | undefined;
 }
 
-export interface TunnelSection extends AnswerSection {
+/** How much a tunnel may have signed. */
+export interface TunnelPolicySection {
+  readonly rate?: number | undefined;
+  readonly burst?: number | undefined;
+  readonly 'uses-per-connect'?: number | undefined;
+}
+
+export interface TunnelSection extends AnswerSection, TunnelPolicySection {
   readonly key?: string | undefined;
   /** A path, or a pattern. */
   readonly 'openvpn-config'?: string | undefined;

@@ -6,6 +6,7 @@ import { AGENT } from './agent-schema.ts';
 import { ANSWERS } from './answer-schema.ts';
 import { AUDIT } from './audit-schema.ts';
 import type { Document, KeySection, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
+import { KEY_POLICY, TUNNEL_POLICY } from './policy-schema.ts';
 import type { About, Schema } from './schema-types.ts';
 
 function setting<const Schema extends v.GenericSchema>(about: About, schema: Schema) {
@@ -207,6 +208,7 @@ const KEY = v.pipe(
       ),
       false,
     ),
+    ...KEY_POLICY,
   }),
   v.metadata({ text: 'A private key. `NAME` is yours; tunnels name it. Any number.' }),
 );
@@ -288,6 +290,7 @@ const TUNNEL = v.pipe(
       ),
       'none',
     ),
+    ...TUNNEL_POLICY,
     relay: v.optional(
       setting(
         {

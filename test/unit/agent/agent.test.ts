@@ -11,6 +11,7 @@ import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/
 import { AgentError } from '../../../src/errors.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
 import { processSurroundings } from './process-surroundings.ts';
+import { clientVerify } from '../../support/client-verify.ts';
 
 const PAIR = generateKeyPairSync('ed25519');
 
@@ -60,9 +61,9 @@ async function open(what: Settings): Promise<Agent> {
 
 /** Asks for a signature as a daemon does, and takes the answer. */
 async function ask(daemon: FakeDaemon, text: string): Promise<void> {
-  daemon.say(`>PK_SIGN:${Buffer.from(text).toString('base64')},ED25519,data=message\r\n`);
+  daemon.say(`>PK_SIGN:${clientVerify(text)},ED25519,data=message\r\n`);
   const lines =
-    sign(null, Buffer.from(text), PAIR.privateKey)
+    sign(null, Buffer.from(clientVerify(text), 'base64'), PAIR.privateKey)
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   const block = ['pk-sig', ...lines, 'END', ''].join('\n');

@@ -9,6 +9,7 @@ import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/
 import { AgentError } from '../../../src/errors.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
 import { processSurroundings } from './process-surroundings.ts';
+import { clientVerify } from '../../support/client-verify.ts';
 
 let folder: string;
 let events: AgentEvent[];
@@ -69,7 +70,7 @@ async function greeted(listener: FakeListener): Promise<FakeDaemon> {
 
 /** Has a signature made: the daemon is served. */
 async function served(daemon: FakeDaemon): Promise<string> {
-  daemon.say(`>PK_SIGN:${Buffer.from('text').toString('base64')},ED25519,data=message\r\n`);
+  daemon.say(`>PK_SIGN:${clientVerify('text')},ED25519,data=message\r\n`);
   const lines = await daemon.hearsBlock('pk-sig');
   daemon.say('SUCCESS: pk-sign command succeeded\r\n');
   return lines.join('');

@@ -1,7 +1,7 @@
 import { constants, createHash, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { encodeEmsaPkcs1, encodeDigestInfo } from '../../../src/signing/emsa-pkcs1.ts';
-import { encodeEmsaPss, looksLikeEmsaPss, maxSaltLength } from '../../../src/signing/emsa-pss.ts';
+import { encodeEmsaPss, maxSaltLength, readEmsaPss } from '../../../src/signing/emsa-pss.ts';
 import { HASHES } from '../../../src/signing/hashes.ts';
 import { parseSignatureRequest } from '../../../src/signing/parse-request.ts';
 import { keyKind, type KeyKind } from '../../../src/signing/public-key.ts';
@@ -128,15 +128,18 @@ describe('RSA_NO_PADDING is no oracle', () => {
     const block = randomBytes(256);
     block[0] = 0;
     block[255] = 0xbc;
-    expect(looksLikeEmsaPss(block, 2048)).toBe(false);
+    expect(readEmsaPss(block, 2048)).toBeUndefined();
   });
 
   it('takes no block whose salt leaves nothing to check', () => {
     // an attacker who blinds a ciphertext finds such a one after some ten thousand tries
     const hash = HASHES.SHA256;
     const max = maxSaltLength(hash, 2048);
-    expect(looksLikeEmsaPss(encodeEmsaPss(hash, randomBytes(32), max, 2048), 2048)).toBe(false);
-    expect(looksLikeEmsaPss(encodeEmsaPss(hash, randomBytes(32), max - 8, 2048), 2048)).toBe(true);
+    expect(readEmsaPss(encodeEmsaPss(hash, randomBytes(32), max, 2048), 2048)).toBeUndefined();
+    expect(readEmsaPss(encodeEmsaPss(hash, randomBytes(32), max - 8, 2048), 2048)).toEqual({
+      hash,
+      saltLength: max - 8,
+    });
   });
 
   it.each([

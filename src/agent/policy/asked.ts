@@ -1,0 +1,18 @@
+import type { SignatureRequest } from '../../signing/request.ts';
+import type { KeyKind } from '../../signing/public-key.ts';
+import type { SigningContext } from '../../signing/tls/context.ts';
+
+/** A request that a policy decides on. */
+export interface Asked {
+  readonly request: SignatureRequest;
+  readonly kind: KeyKind;
+  readonly context: SigningContext;
+  /** The key's name in the log. */
+  readonly key: string;
+}
+
+/** What may run out. */
+export interface Limit {
+  /** Takes one. @throws AgentError ERR_POLICY_* if there is none */
+  readonly take: () => void;
+}

@@ -1,0 +1,43 @@
+import { X509Certificate } from 'node:crypto';
+
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
+/** More certificates than OpenVPN's servers send. */
+const MAX_DEPTH = 10;
+
+function isInDates({ validFrom, validTo }: X509Certificate, now: number): boolean {
+  return Date.parse(validFrom) <= now && now <= Date.parse(validTo);
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate, now: number): boolean {
+  return issuer.ca && isInDates(issuer, now) && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+/**
+ * Does a chain of certificates lead from a server's to one of the authorities? Signatures, dates, who may be a CA, and
+ * whether it may be a server are looked at; not revocation, nor constraints on names or lengths.
+ * @param sent what the server sent behind its own
+ * @param now milliseconds since 1970
+ * @returns why not; undefined if it does
+ */
+export function chainFault(
+  server: X509Certificate,
+  sent: readonly Buffer[],
+  authorities: readonly X509Certificate[],
+  now: number,
+): string | undefined {
+  if (!isInDates(server, now)) return 'it is not valid now';
+  // node calls the extended usages so
+  const usages = (server.keyUsage as readonly string[] | undefined) ?? [];
+  if (usages.length > 0 && !usages.includes(SERVER_AUTH)) return 'it is none of a server';
+  const between = sent.slice(0, MAX_DEPTH).map((der) => new X509Certificate(der));
+  let last = server;
+  for (let depth = 0; depth <= MAX_DEPTH; depth++) {
+    const below = last;
+    if (authorities.some((authority) => isIssuedBy(below, authority, now))) return undefined;
+    const issuer = between.find((other) => isIssuedBy(below, other, now));
+    if (!issuer) break;
+    between.splice(between.indexOf(issuer), 1);
+    last = issuer;
+  }
+  return 'no chain leads to a CA that is trusted';
+}

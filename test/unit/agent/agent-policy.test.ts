@@ -1,0 +1,150 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Agent } from '../../../src/agent/agent.ts';
+import type { AgentEvent } from '../../../src/agent/events.ts';
+import {
+  DEFAULT_POLICY,
+  type PolicySettings,
+  type Settings,
+  type TunnelSettings,
+} from '../../../src/config/settings.ts';
+import { clientVerify } from '../../support/client-verify.ts';
+import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
+import { processSurroundings } from './process-surroundings.ts';
+
+const LATER = { timeout: 30_000 };
+
+let folder: string;
+let events: AgentEvent[];
+let listeners: FakeListener[];
+let stop: AbortController;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pksigd-policy-'));
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' });
+  writeFileSync(join(folder, 'key.pem'), pem, { mode: 0o600 });
+  events = [];
+  listeners = [];
+  stop = new AbortController();
+});
+afterEach(async () => {
+  stop.abort();
+  await Promise.all(listeners.map((listener) => listener.stop()));
+  rmSync(folder, { recursive: true });
+});
+
+async function open(
+  policy: Partial<PolicySettings>,
+  own: Partial<TunnelSettings> = {},
+): Promise<{ agent: Agent; settings: Settings; listener: FakeListener }> {
+  const listener = await FakeListener.start();
+  listeners.push(listener);
+  const { address } = listener;
+  const settings: Settings = {
+    keys: {
+      one: {
+        copies: [join(folder, 'key.pem')],
+        allowReadable: false,
+        waitForToken: false,
+        policy: { ...DEFAULT_POLICY, ...policy },
+      },
+    },
+    tunnels: { office: { address, listen: false, key: 'one', maxDaemons: 1, onTokenRemoval: 'none', ...own } },
+    tokens: {
+      modules: { environment: {}, showOutput: false },
+      pins: { allowCommand: false, useFinalTry: false },
+      deadline: 10_000,
+    },
+  };
+  const agent = await Agent.open(settings, processSurroundings(folder, events), stop.signal);
+  return { agent, settings, listener };
+}
+
+async function greeted(listener: FakeListener): Promise<FakeDaemon> {
+  const daemon = await listener.next();
+  daemon.say(GREETING);
+  return daemon;
+}
+
+/** @param data base64 @returns whether it was signed: else the block is empty */
+async function ask(daemon: FakeDaemon, data = clientVerify('text')): Promise<boolean> {
+  daemon.say(`>PK_SIGN:${data},ED25519,data=message\r\n`);
+  const lines = await daemon.hearsBlock('pk-sig');
+  daemon.say('SUCCESS: pk-sign command succeeded\r\n');
+  return lines.length > 0;
+}
+
+const codes = (): unknown[] =>
+  events.flatMap((event) =>
+    event.type === 'request-done' && event.outcome.outcome === 'refused' ? [event.outcome.code] : [],
+  );
+const told = async (type: AgentEvent['type']): Promise<void> => {
+  await vi.waitFor(() => {
+    expect(events.map((event) => event.type)).toContain(type);
+  }, LATER);
+};
+
+test('what the policy forbids is answered with an empty block, and told as refused', async () => {
+  const { agent, listener } = await open({});
+  await using _ = agent;
+  const daemon = await greeted(listener);
+  expect(await ask(daemon, Buffer.from('a contract').toString('base64'))).toBe(false);
+  expect(await ask(daemon)).toBe(true);
+  expect(codes()).toEqual(['ERR_POLICY_CONTEXT']);
+});
+
+test("a tunnel has its own rate beside its key's", async () => {
+  const { agent, listener } = await open({ rate: { perMinute: 1, burst: 3 } }, { rate: { perMinute: 1, burst: 1 } });
+  await using _ = agent;
+  const daemon = await greeted(listener);
+  expect(await ask(daemon)).toBe(true);
+  expect(await ask(daemon)).toBe(false);
+  expect(codes()).toEqual(['ERR_POLICY_RATE']);
+});
+
+describe('uses per connect', () => {
+  test('are counted until the state of the daemon changes', async () => {
+    const { agent, listener } = await open({}, { usesPerConnect: 2 });
+    await using _ = agent;
+    const daemon = await greeted(listener);
+    expect([await ask(daemon), await ask(daemon), await ask(daemon)]).toEqual([true, true, false]);
+    daemon.say('>STATE:1700000000,AUTH,,,,,,\r\n');
+    expect(await ask(daemon)).toBe(false);
+    daemon.say('>STATE:1700000000,RECONNECTING,tls-error,,,,,\r\n');
+    expect([await ask(daemon), await ask(daemon), await ask(daemon)]).toEqual([true, true, false]);
+    expect(codes()).toEqual(['ERR_POLICY_USES', 'ERR_POLICY_USES', 'ERR_POLICY_USES']);
+  });
+});
+
+describe('a lifetime', () => {
+  test('ends the key; a reload opens it again', async () => {
+    const { agent, listener, settings } = await open({ lifetime: 50 });
+    await using _ = agent;
+    const daemon = await greeted(listener);
+    await told('key-expired');
+    expect(await ask(daemon)).toBe(false);
+    expect(codes()).toEqual(['ERR_POLICY_LIFETIME']);
+    const ready = (): number => events.filter(({ type }) => type === 'key-ready').length;
+    expect(ready()).toBe(1);
+    await agent.apply(settings);
+    await greeted(listener);
+    await vi.waitFor(() => {
+      expect(ready()).toBe(2);
+    }, LATER);
+  });
+
+  test('that is long does not keep the agent from ending', async () => {
+    const { agent, listener } = await open({ lifetime: 1_000_000_000 });
+    expect(await ask(await greeted(listener))).toBe(true);
+    await agent[Symbol.asyncDispose]();
+  });
+});
+
+test('a key whose policy names a file that is not there is not opened', async () => {
+  const { agent } = await open({ serverCa: join(folder, 'not-there.pem') });
+  await using _ = agent;
+  await expect(agent.key('one')).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+});

@@ -1,0 +1,283 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { KeyPolicy } from '../../../../src/agent/policy/key-policy.ts';
+import type { Asked } from '../../../../src/agent/policy/asked.ts';
+import { DEFAULT_POLICY, type PolicySettings } from '../../../../src/config/settings.ts';
+import { errorCode } from '../../../../src/errors.ts';
+import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
+import { keyKind } from '../../../../src/signing/public-key.ts';
+import { contextOf } from '../../../../src/signing/tls/context.ts';
+import { encodeEmsaPss } from '../../../../src/signing/emsa-pss.ts';
+import { HASHES } from '../../../../src/signing/hashes.ts';
+import { layoutOf } from '../../../support/handshake-layout.ts';
+import {
+  HANDSHAKES,
+  HANDSHAKES_CA,
+  requestOf,
+  TLS13,
+  TRANSCRIPTS,
+  type Handshake,
+} from '../../../support/handshakes.ts';
+import { FakeClock } from '../fake-clock.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'pksigd-policy-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const clock = new FakeClock();
+const environment = { PATH: process.env['PATH'] };
+const never = new AbortController().signal;
+
+async function policy(settings: Partial<PolicySettings> = {}): Promise<KeyPolicy> {
+  return await KeyPolicy.open({ ...DEFAULT_POLICY, ...settings }, { clock, environment });
+}
+
+function askedOf(handshake: Handshake, data: Buffer = handshake.message, algorithm = handshake.algorithm): Asked {
+  const request = requestOf({ ...handshake, algorithm }, data);
+  const { publicKey } = handshake;
+  return { request, kind: keyKind(publicKey), context: contextOf(request, publicKey), key: 'a key' };
+}
+
+/** The code of the refusal; undefined where it is allowed. */
+async function decide(by: KeyPolicy, asked: Asked, signal: AbortSignal = never): Promise<string | undefined> {
+  return await by.decide(asked, { tunnel: 'office', limits: [], signal }).then(() => undefined, errorCode);
+}
+
+const rsa = HANDSHAKES.find(({ publicKey, tls }) => publicKey.asymmetricKeyType === 'rsa' && tls === '1.3');
+const ec = HANDSHAKES.find(({ name }) => / p256 1\.3 /.test(name));
+if (!rsa || !ec) throw new Error('the recordings lack a key');
+
+describe('the default', () => {
+  test('lets through all that daemons with TLS 1.2 and 1.3 want signed', async () => {
+    const by = await policy();
+    for (const handshake of HANDSHAKES) {
+      const expected = handshake.tls < '1.2' ? 'ERR_POLICY_HASH' : undefined;
+      expect(await decide(by, askedOf(handshake)), handshake.name).toBe(expected);
+    }
+  });
+
+  test('lets TLS 1.0 and 1.1 through where their hashes are allowed', async () => {
+    const by = await policy({ hashes: ['SHA1', 'MD5-SHA1'] });
+    for (const handshake of TRANSCRIPTS.filter(({ tls }) => tls < '1.2'))
+      expect(await decide(by, askedOf(handshake)), handshake.name).toBe(undefined);
+  });
+
+  test('lets hashes through, and no other messages', async () => {
+    const by = await policy();
+    expect(await decide(by, askedOf(ec, randomBytes(32), 'ECDSA'))).toBe(undefined);
+    expect(await decide(by, askedOf(ec, Buffer.from('a contract')))).toBe('ERR_POLICY_CONTEXT');
+    expect(await decide(by, askedOf(ec, ec.message.subarray(1)))).toBe('ERR_POLICY_CONTEXT');
+  });
+
+  test.for([
+    ['ECDSA', 20, 'ERR_POLICY_HASH'],
+    ['ECDSA', 33, 'ERR_POLICY_HASH'],
+    ['ECDSA', 28, undefined],
+    ['ECDSA', 64, undefined],
+  ] as const)('%s with %i bytes: %s', async ([algorithm, length, code]) => {
+    expect(await decide(await policy(), askedOf(ec, randomBytes(length), algorithm))).toBe(code);
+  });
+
+  test.for([
+    ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest', 32, undefined],
+    ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=max', 32, 'ERR_POLICY_SALT'],
+    ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=20', 32, 'ERR_POLICY_SALT'],
+    ['RSA_PKCS1_PSS_PADDING,hashalg=SHA1,saltlen=digest', 20, 'ERR_POLICY_HASH'],
+    ['RSA_PKCS1_PADDING,hashalg=SHA1', 20, 'ERR_POLICY_HASH'],
+    ['RSA_PKCS1_PADDING,hashalg=SHA512', 64, undefined],
+  ] as const)('%s', async ([algorithm, length, code]) => {
+    expect(await decide(await policy(), askedOf(rsa, randomBytes(length), algorithm))).toBe(code);
+  });
+
+  test.for([
+    ['SHA256', 32, undefined],
+    ['SHA256', 20, 'ERR_POLICY_SALT'],
+    ['SHA1', 20, 'ERR_POLICY_HASH'],
+  ] as const)('a finished block of PSS with %s and a salt of %i bytes: %s', async ([name, saltLength, code]) => {
+    const hash = HASHES[name];
+    const { modulusLength = 0 } = rsa.publicKey.asymmetricKeyDetails ?? {};
+    const block = encodeEmsaPss(hash, randomBytes(hash.length), saltLength, modulusLength);
+    expect(await decide(await policy(), askedOf(rsa, block, 'RSA_NO_PADDING'))).toBe(code);
+  });
+});
+
+test('context off lets any message through', async () => {
+  const by = await policy({ context: 'off' });
+  expect(await decide(by, askedOf(ec, Buffer.from('a contract')))).toBe(undefined);
+});
+
+test('context require refuses hashes, whose context can not be seen', async () => {
+  const by = await policy({ context: 'require', hashes: ['MD5-SHA1', 'SHA1', ...DEFAULT_POLICY.hashes] });
+  for (const handshake of HANDSHAKES) expect(await decide(by, askedOf(handshake)), handshake.name).toBe(undefined);
+  expect(await decide(by, askedOf(ec, randomBytes(32), 'ECDSA'))).toBe('ERR_POLICY_CONTEXT');
+  const deduced = parseSignatureRequest(randomBytes(32).toString('base64'), undefined, keyKind(rsa.publicKey));
+  const asked = { ...askedOf(rsa), request: deduced, context: contextOf(deduced, rsa.publicKey) };
+  expect(await decide(by, asked)).toBe('ERR_POLICY_CONTEXT');
+});
+
+test('schemes that are not named are refused', async () => {
+  const by = await policy({ schemes: ['RSA_PKCS1_PSS_PADDING'] });
+  expect(await decide(by, askedOf(rsa))).toBe(undefined);
+  expect(await decide(by, askedOf(rsa, randomBytes(32), 'RSA_PKCS1_PADDING,hashalg=SHA256'))).toBe('ERR_POLICY_SCHEME');
+  expect(await decide(by, askedOf(ec))).toBe('ERR_POLICY_SCHEME');
+});
+
+describe('a server that is required', () => {
+  const all = ['MD5-SHA1', 'SHA1', ...DEFAULT_POLICY.hashes] as const;
+
+  test('may be called by its common name, a DNS name, or its subject', async () => {
+    const ofEc = TRANSCRIPTS.filter(({ name }) => name.includes('server-p256'));
+    expect(ofEc.length).toBeGreaterThan(10);
+    for (const serverName of ['server p256', 'vpn.example.net', 'P256.example.net', 'C=KG, O=pksigd, CN=server p256']) {
+      const by = await policy({ serverName, hashes: all });
+      for (const handshake of ofEc) expect(await decide(by, askedOf(handshake)), serverName).toBe(undefined);
+    }
+    for (const serverName of [
+      'server',
+      'server p25',
+      'example.net',
+      'other.example.net',
+      'CN=server p256',
+      'SERVER P256',
+    ]) {
+      const by = await policy({ serverName, hashes: all });
+      for (const handshake of ofEc) expect(await decide(by, askedOf(handshake)), serverName).toBe('ERR_POLICY_SERVER');
+    }
+  });
+
+  test('has a certificate that leads to a CA, by whatever it sends', async () => {
+    const by = await policy({ serverCa: HANDSHAKES_CA, hashes: all });
+    for (const handshake of TRANSCRIPTS) expect(await decide(by, askedOf(handshake)), handshake.name).toBe(undefined);
+  });
+
+  test('has none that leads to another CA', async () => {
+    const other = join(folder, 'other.pem');
+    // a CA all the same: that of a client's certificate is none
+    const { raw } = firstClientCertificate();
+    writeFileSync(other, `-----BEGIN CERTIFICATE-----\n${raw.toString('base64')}\n-----END CERTIFICATE-----\n`);
+    const by = await policy({ serverCa: other, hashes: all });
+    for (const handshake of TRANSCRIPTS) expect(await decide(by, askedOf(handshake))).toBe('ERR_POLICY_SERVER');
+  });
+
+  test('is not seen in TLS 1.3, nor in a hash', async () => {
+    const by = await policy({ serverCa: HANDSHAKES_CA });
+    for (const handshake of TLS13) expect(await decide(by, askedOf(handshake))).toBe('ERR_POLICY_SERVER');
+    expect(await decide(by, askedOf(ec, randomBytes(32), 'ECDSA'))).toBe('ERR_POLICY_SERVER');
+  });
+
+  test('took part: what it signed is bound, to the byte', async () => {
+    const by = await policy({ serverCa: HANDSHAKES_CA, hashes: all });
+    const bound = /^(ClientHello random|ServerHello random|ServerKeyExchange .*)$/;
+    let changes = 0;
+    for (const handshake of TRANSCRIPTS.filter(({ name }) => !name.includes('TLS-RSA-'))) {
+      const layout = layoutOf(handshake.message);
+      // others may have been sent for nothing
+      const own = layout.find(({ name }) => name === 'server certificate');
+      for (const field of layout) {
+        const { name, start, end } = field;
+        if (!bound.test(name) && field !== own) continue;
+        for (let at = start; at < end; at += 7) {
+          const changed = Buffer.from(handshake.message);
+          changed.writeUInt8((changed[at] ?? 0) ^ 0x10, at);
+          changes += 1;
+          const code = await decide(by, askedOf(handshake, changed));
+          expect(['ERR_POLICY_SERVER', 'ERR_POLICY_CONTEXT'], `${handshake.name}: ${name}`).toContain(code);
+        }
+      }
+    }
+    expect(changes).toBeGreaterThan(1000);
+  });
+
+  test('of a file that is none there is no policy', async () => {
+    const none = join(folder, 'none.pem');
+    writeFileSync(none, 'no certificate');
+    await expect(policy({ serverCa: none })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+    await expect(policy({ serverCa: join(folder, 'not-there.pem') })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+  });
+
+  function firstClientCertificate(): { raw: Buffer } {
+    const [first] = TRANSCRIPTS;
+    const context = first && contextOf(requestOf(first, first.message), first.publicKey);
+    if (!context || !('transcript' in context)) throw new Error('no transcript');
+    return { raw: context.transcript.clientCertificates[0] ?? Buffer.alloc(0) };
+  }
+});
+
+describe('a rate', () => {
+  test('lets so many through at once, and others as time passes', async () => {
+    const by = await policy({ rate: { perMinute: 6, burst: 2 } });
+    const asked = askedOf(ec);
+    expect([await decide(by, asked), await decide(by, asked), await decide(by, asked)]).toEqual([
+      undefined,
+      undefined,
+      'ERR_POLICY_RATE',
+    ]);
+    await clock.pass(9);
+    expect(await decide(by, asked)).toBe('ERR_POLICY_RATE');
+    await clock.pass(1);
+    expect([await decide(by, asked), await decide(by, asked)]).toEqual([undefined, 'ERR_POLICY_RATE']);
+    await clock.pass(3600);
+    expect([await decide(by, asked), await decide(by, asked), await decide(by, asked)]).toEqual([
+      undefined,
+      undefined,
+      'ERR_POLICY_RATE',
+    ]);
+  });
+
+  test('is not used up by what is refused', async () => {
+    const by = await policy({ rate: { perMinute: 1, burst: 1 } });
+    for (let time = 0; time < 5; time++)
+      expect(await decide(by, askedOf(ec, Buffer.from('a contract')))).toBe('ERR_POLICY_CONTEXT');
+    expect(await decide(by, askedOf(ec))).toBe(undefined);
+  });
+});
+
+describe('a command that confirms', () => {
+  test('says yes by its status, and is told what it is about', async () => {
+    const told = join(folder, 'told');
+    const by = await policy({
+      confirm: `printf '%s\\n' "$1" > ${told}; env | grep -E '^(PKSIGD|SSH_ASKPASS)' | sort >> ${told}`,
+    });
+    const handshake = TRANSCRIPTS.find(({ name }) => / p256 1\.2 server-long/.test(name));
+    if (!handshake) throw new Error('no such handshake');
+    expect(await decide(by, askedOf(handshake))).toBe(undefined);
+    expect(readFileSync(told, 'utf8').split('\n')).toEqual([
+      'Sign with a key for tunnel office, at server O=pksigd, CN=server deep?',
+      'PKSIGD_CONTEXT=client-certificate-verify',
+      'PKSIGD_KEY=a key',
+      'PKSIGD_SCHEME=ECDSA,hashalg=SHA256,data=message',
+      'PKSIGD_SERVER=O=pksigd, CN=server deep',
+      'PKSIGD_TLS=1.2',
+      'PKSIGD_TUNNEL=office',
+      'SSH_ASKPASS_PROMPT=confirm',
+      '',
+    ]);
+  });
+
+  test.for(['false', 'exit 3', 'kill -TERM $$', '/no/such/program'])('says no: %s', async (confirm) => {
+    expect(await decide(await policy({ confirm }), askedOf(ec))).toBe('ERR_POLICY_CONFIRM');
+  });
+
+  test('is not asked for what is refused anyhow', async () => {
+    const asked = join(folder, 'asked');
+    const by = await policy({ confirm: `echo >> ${asked}` });
+    expect(await decide(by, askedOf(ec, Buffer.from('a contract')))).toBe('ERR_POLICY_CONTEXT');
+    expect(() => readFileSync(asked)).toThrow(/ENOENT/);
+  });
+
+  test('is ended with the request, and the next one has its turn', async () => {
+    const by = await policy({ confirm: '[ "$PKSIGD_TLS" = 1.3 ] || exec sleep 1000' });
+    const late = new AbortController();
+    const [first] = TRANSCRIPTS.filter(({ name }) => / p256 1\.2/.test(name));
+    if (!first) throw new Error('no such handshake');
+    const waiting = decide(by, askedOf(first), late.signal);
+    const behind = decide(by, askedOf(ec));
+    late.abort();
+    await waiting;
+    expect(await behind).toBe(undefined);
+  });
+});
