@@ -8,6 +8,8 @@ export interface Advice {
   readonly keyArguments: readonly string[];
   /** `tls-version-max`, where TLS 1.3 would ask for what the key can't do. */
   readonly tlsVersionMax?: '1.2';
+  /** Why, if it is not that. */
+  readonly tlsVersionReason?: string;
   /** A drawback to know of. */
   readonly note?: string;
   /** Why no lines can help. */
@@ -35,7 +37,37 @@ const PSS = 'RSA_PKCS1_PSS_PADDING';
 const RAW = 'RSA_NO_PADDING';
 
 const WHOLE_MESSAGES = "'digest' makes TLS 1.2 send whole transcripts, which OpenVPN cuts at 10 KB: prefer TLS 1.3";
+const CUT_MESSAGES =
+  'TLS 1.2 sends whole transcripts, which OpenVPN cuts at 10 KB: keep certificate chains and lists of CAs short';
+const NO_SERVER = "TLS 1.3 does not show the server, of which the key's policy requires something";
 const ONLY_PKCS1 = 'only servers that take PKCS #1 v1.5 can be reached: those that offer RSA-PSS refuse such a client';
+
+/** What the policy of a key wants to see of each handshake. */
+export type Sight = 'nothing' | 'client' | 'server';
+
+/** Does OpenVPN send hashes for such a key, unless it is told otherwise? */
+export function isHashed(kind: KeyKind): boolean {
+  return kind.type === 'RSA' || kind.type === 'EC';
+}
+
+/** The advice, so that the key's policy sees what it wants to see. */
+export function withSight(advice: Advice, sight: Sight, kind: KeyKind, release: Release): Advice {
+  if (sight === 'nothing' || advice.impossible !== undefined) return advice;
+  const name = `OpenVPN ${release.major}.${release.minor}`;
+  if (isHashed(kind) && isBefore(release, 2, 6))
+    return impossible(`${name} sends hashes only, of which the key's policy sees nothing: use OpenVPN 2.6`);
+  const keyArguments =
+    isHashed(kind) && !advice.keyArguments.includes('digest')
+      ? [...advice.keyArguments, 'digest']
+      : advice.keyArguments;
+  const note = advice.note ?? (isHashed(kind) || sight === 'server' ? WHOLE_MESSAGES : undefined);
+  return {
+    ...advice,
+    keyArguments,
+    ...(note !== undefined && { note: sight === 'server' ? CUT_MESSAGES : note }),
+    ...(sight === 'server' && { tlsVersionMax: '1.2', tlsVersionReason: NO_SERVER }),
+  };
+}
 
 function impossible(why: string): Advice {
   return { keyArguments: [], impossible: why };

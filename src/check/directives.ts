@@ -39,7 +39,8 @@ function checkKeyArguments(given: readonly string[], advice: Advice, release: Re
     refuse(report, `management-external-key lacks ${missing.join(' ')}: handshakes fail`, `write '${line}'`);
     return;
   }
-  const superfluous = given.filter((word) => !advised.includes(word) && advised.length > 0);
+  // 'digest' is good for policies, whatever the key can sign
+  const superfluous = given.filter((word) => !advised.includes(word) && word !== 'digest' && advised.length > 0);
   if (missing.length > 0 || superfluous.length > 0) {
     const detail = `'management-external-key ${given.join(' ')}' is not what this key would best have`;
     report({ outcome: 'warn', what: WHAT, detail, hint: `write '${line}'` });
@@ -65,9 +66,13 @@ function checkKeyLine(directives: Directives, advice: Advice, release: Release, 
   if (keyArguments && advice.impossible === undefined) checkKeyArguments(keyArguments, advice, release, report);
 }
 
-function checkTlsVersion(directives: Directives, { tlsVersionMax }: Advice, report: Report): void {
+function checkTlsVersion(directives: Directives, { tlsVersionMax, tlsVersionReason }: Advice, report: Report): void {
   if (tlsVersionMax === undefined || directives.get('tls-version-max')?.[0] === tlsVersionMax) return;
-  refuse(report, 'TLS 1.3 asks for what the key cannot sign', `add 'tls-version-max ${tlsVersionMax}'`);
+  refuse(
+    report,
+    tlsVersionReason ?? 'TLS 1.3 asks for what the key cannot sign',
+    `add 'tls-version-max ${tlsVersionMax}'`,
+  );
 }
 
 /** Does the .ovpn have OpenVPN ask for what this key can sign? */

@@ -5,10 +5,11 @@ import { quoteWord } from '../management/index.ts';
 import { backendOf, openingOf } from '../keys/backends.ts';
 import type { KeyOptions } from '../keys/key-options.ts';
 import { keyKind, type KeyKind } from '../signing/public-key.ts';
-import { advise, parseRelease, type Release } from './advice.ts';
+import { advise, parseRelease, type Release, type Sight, withSight } from './advice.ts';
 import type { CanSign } from './can-sign.ts';
 import { checkCertificate, reportNoCertificate } from './certificate.ts';
 import { AFTER_LOGIN, type CheckedKey, type KeyCheck } from './checked-key.ts';
+import { reportContext } from './context.ts';
 import { checkDirectives, type Directives } from './directives.ts';
 import { checkKeys, readCertificate } from './keys.ts';
 import { reportLines } from './lines.ts';
@@ -33,6 +34,8 @@ export interface TunnelSetup extends Pick<KeySetup, 'certificate' | 'login' | 'n
   readonly managementWords: readonly string[] | undefined;
   /** Of the .ovpn, if there is one. */
   readonly directives: Directives | undefined;
+  /** What the key's policy wants to see. */
+  readonly sight: Sight;
   /** Reads the certificate that the .ovpn names or has in it. */
   readonly configCertificate: (() => Promise<readonly X509Certificate[]>) | undefined;
   /** The release of the openvpn of this machine, where the daemon itself does not tell. */
@@ -211,8 +214,9 @@ async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report
   const { publicKey, certificate, canSign, wasTried } = findings;
   const { release, source } = await learnRelease(options, report);
   const kind = kindOf(publicKey ?? certificate?.publicKey, report);
-  const advice = kind && canSign && advise(kind, release, canSign);
+  const advice = kind && canSign && withSight(advise(kind, release, canSign), options.sight, kind, release);
   if (directives) checkDirectives(directives, advice, release, { user, answersPasswords }, report);
+  if (directives && kind) reportContext(kind, directives, release, report);
   if (!kind || !advice) {
     report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });
     return;

@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { sampleRequests } from '../signing/sample-requests.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { advise, parseRelease } from './advice.ts';
+import { advise, parseRelease, type Sight, withSight } from './advice.ts';
 import { canSignOf, type CanSign } from './can-sign.ts';
 import { checkCertificate, reportNoCertificate } from './certificate.ts';
 import { checkDirectives, checkKeyDirectives, type Directives } from './directives.ts';
@@ -14,6 +14,8 @@ import { failure, type Report } from './verdict.ts';
 export interface StartOptions {
   /** Of the .ovpn, if there is one. */
   readonly directives: Directives | undefined;
+  /** What the key's policy wants to see. */
+  readonly sight: Sight;
   /** Reads the certificate that the .ovpn names or has in it. */
   readonly configCertificate: (() => Promise<readonly X509Certificate[]>) | undefined;
   readonly key: Promise<OpenedKey>;
@@ -57,7 +59,7 @@ export async function checkStart(options: StartOptions, report: Report): Promise
   if (!directives) return;
   const kind = keyKind(opened.signer.publicKey);
   const release = parseRelease(await options.installedRelease()) ?? USUAL_RELEASE;
-  const advice = advise(kind, release, listed(opened));
+  const advice = withSight(advise(kind, release, listed(opened)), options.sight, kind, release);
   checkKeyDirectives(directives, advice, release, report);
   if (advice.impossible === undefined) return;
   report(impossible(`${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor}`, advice.impossible));

@@ -14,6 +14,7 @@ import { forbidCoreDumps } from './core-dumps.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
 import { installedRelease } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
+import { sightOf } from './policy-sight.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import { isLogPretty, stderrLog, type Logger } from './standard-streams.ts';
 import { Verdicts } from './verdicts.ts';
@@ -84,6 +85,7 @@ async function checkOptions(flags: CheckFlags, login: boolean, log: Logger, verd
     managementWords,
     directives: config?.directives,
     configCertificate: config && configCertificate(config),
+    sight: sightOf(key.policy),
     installedRelease,
     user: ownUser().name,
     answersPasswords: givesPasswords(answerSettings(flags)),

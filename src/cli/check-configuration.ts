@@ -9,6 +9,7 @@ import type { Settings, TunnelSettings } from '../config/settings.ts';
 import { ownUser } from '../own-user.ts';
 import { installedRelease } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
+import { sightOf } from './policy-sight.ts';
 import type { Verdicts } from './verdicts.ts';
 
 /** Tunnels that are looked at at a time: a daemon whose seat is taken costs seconds. */
@@ -43,6 +44,7 @@ async function verdictsOnTunnel(
       managementWords: await directiveWords(password === undefined ? words : [...words, password], openvpnConfig?.path),
       directives: openvpnConfig?.directives,
       configCertificate: openvpnConfig && configCertificate(openvpnConfig),
+      sight: sightOf(settings.keys[tunnel.key]?.policy),
       user: ownUser().name,
       answersPasswords: givesPasswords(tunnel.answers),
       ...{ login, now, ...checks },

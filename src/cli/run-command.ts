@@ -55,7 +55,7 @@ async function startOf(flags: RunFlags, given: readonly string[]): Promise<Start
 /** Tells of tunnels what `check` says of their set-ups. */
 function tellStartChecks(
   agent: Agent,
-  { tunnels }: Settings,
+  { tunnels, keys }: Settings,
   names: readonly string[],
   emit: Emit,
   isFile: boolean,
@@ -76,7 +76,7 @@ function tellStartChecks(
     // without an .ovpn all that can be said is of the key
     if (!openvpnConfig && bare.has(key)) continue;
     if (!openvpnConfig) bare.add(key);
-    void tellStartCheck(tunnel, agent.key(key), about, options);
+    void tellStartCheck(tunnel, agent.key(key), about, { ...options, policy: keys[key]?.policy });
   }
 }
 

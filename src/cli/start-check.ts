@@ -5,14 +5,16 @@ import type { Explain } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import { givesPasswords } from '../config/answers.ts';
-import type { TunnelSettings } from '../config/settings.ts';
+import type { PolicySettings, TunnelSettings } from '../config/settings.ts';
 import { ownUser } from '../own-user.ts';
+import { sightOf } from './policy-sight.ts';
 
 /** How `run` speaks of set-ups. */
 export interface StartCheckOptions {
   readonly emit: Emit;
   readonly installedRelease: () => Promise<string | undefined>;
   readonly explain: Explain;
+  readonly policy: PolicySettings | undefined;
 }
 
 /**
@@ -24,13 +26,14 @@ export async function tellStartCheck(
   { openvpnConfig: config, answers }: Pick<TunnelSettings, 'openvpnConfig' | 'answers'>,
   key: Promise<OpenedKey>,
   about: { readonly tunnel?: string; readonly key?: string },
-  { emit, installedRelease, explain }: StartCheckOptions,
+  { emit, installedRelease, explain, policy }: StartCheckOptions,
 ): Promise<void> {
   const options = {
     directives: config?.directives,
     configCertificate: config && configCertificate(config),
     key,
     installedRelease,
+    sight: sightOf(policy),
     user: ownUser().name,
     answersPasswords: givesPasswords(answers),
     now: Date.now(),

@@ -6,7 +6,7 @@ import { unlessAborted } from '../../promises.ts';
 import type { Asked } from './asked.ts';
 
 /** What a command is told of a request, by names of variables. Nothing of it is secret. */
-export function describe({ request, context, key }: Asked, tunnel: string): Readonly<Record<string, string>> {
+function describe({ request, context, key }: Asked, tunnel: string): Readonly<Record<string, string>> {
   const server = 'transcript' in context ? serverOf(context.transcript.serverCertificates[0]) : undefined;
   return {
     PKSIGD_TUNNEL: tunnel,

@@ -11,7 +11,7 @@ export function subjectOf({ subject }: X509Certificate): string {
 }
 
 /** The last common name of the subject, which is the one that OpenVPN takes. */
-export function commonNameOf({ subject }: X509Certificate): string | undefined {
+function commonNameOf({ subject }: X509Certificate): string | undefined {
   // node has a part a line, and within one ` + ` between several
   const name = subject
     .split('\n')

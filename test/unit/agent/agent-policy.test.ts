@@ -21,6 +21,7 @@ let folder: string;
 let events: AgentEvent[];
 let listeners: FakeListener[];
 let stop: AbortController;
+let agents: Agent[];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'pksigd-policy-'));
@@ -29,9 +30,11 @@ beforeEach(() => {
   events = [];
   listeners = [];
   stop = new AbortController();
+  agents = [];
 });
 afterEach(async () => {
   stop.abort();
+  await Promise.all(agents.map((agent) => agent[Symbol.asyncDispose]()));
   await Promise.all(listeners.map((listener) => listener.stop()));
   rmSync(folder, { recursive: true });
 });
@@ -60,6 +63,7 @@ async function open(
     },
   };
   const agent = await Agent.open(settings, processSurroundings(folder, events), stop.signal);
+  agents.push(agent);
   return { agent, settings, listener };
 }
 
@@ -88,8 +92,7 @@ const told = async (type: AgentEvent['type']): Promise<void> => {
 };
 
 test('what the policy forbids is answered with an empty block, and told as refused', async () => {
-  const { agent, listener } = await open({});
-  await using _ = agent;
+  const { listener } = await open({});
   const daemon = await greeted(listener);
   expect(await ask(daemon, Buffer.from('a contract').toString('base64'))).toBe(false);
   expect(await ask(daemon)).toBe(true);
@@ -97,8 +100,7 @@ test('what the policy forbids is answered with an empty block, and told as refus
 });
 
 test("a tunnel has its own rate beside its key's", async () => {
-  const { agent, listener } = await open({ rate: { perMinute: 1, burst: 3 } }, { rate: { perMinute: 1, burst: 1 } });
-  await using _ = agent;
+  const { listener } = await open({ rate: { perMinute: 1, burst: 3 } }, { rate: { perMinute: 1, burst: 1 } });
   const daemon = await greeted(listener);
   expect(await ask(daemon)).toBe(true);
   expect(await ask(daemon)).toBe(false);
@@ -107,8 +109,7 @@ test("a tunnel has its own rate beside its key's", async () => {
 
 describe('uses per connect', () => {
   test('are counted until the state of the daemon changes', async () => {
-    const { agent, listener } = await open({}, { usesPerConnect: 2 });
-    await using _ = agent;
+    const { listener } = await open({}, { usesPerConnect: 2 });
     const daemon = await greeted(listener);
     expect([await ask(daemon), await ask(daemon), await ask(daemon)]).toEqual([true, true, false]);
     daemon.say('>STATE:1700000000,AUTH,,,,,,\r\n');
@@ -122,7 +123,6 @@ describe('uses per connect', () => {
 describe('a lifetime', () => {
   test('ends the key; a reload opens it again', async () => {
     const { agent, listener, settings } = await open({ lifetime: 50 });
-    await using _ = agent;
     const daemon = await greeted(listener);
     await told('key-expired');
     expect(await ask(daemon)).toBe(false);
@@ -145,6 +145,5 @@ describe('a lifetime', () => {
 
 test('a key whose policy names a file that is not there is not opened', async () => {
   const { agent } = await open({ serverCa: join(folder, 'not-there.pem') });
-  await using _ = agent;
   await expect(agent.key('one')).rejects.toMatchObject({ code: 'ERR_CONFIG' });
 });

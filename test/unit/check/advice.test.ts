@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { advise, isBefore, parseRelease } from '../../../src/check/advice.ts';
+import { advise, isBefore, parseRelease, withSight } from '../../../src/check/advice.ts';
 import type { CanSign } from '../../../src/check/can-sign.ts';
 import type { KeyKind } from '../../../src/signing/public-key.ts';
 
@@ -64,6 +64,37 @@ describe('advise', () => {
     expect(advise(RSA, release, onlyPkcs1).note).toContain('RSA-PSS');
     expect(advise(RSA, release, onlyMessages).note).toContain('10 KB');
     expect(advise(RSA, { major: 2, minor: 4 }, all).note).toContain('RSA-PSS');
+  });
+});
+
+describe('for a policy that wants to see', () => {
+  const [two5, two6] = [
+    { major: 2, minor: 5 },
+    { major: 2, minor: 6 },
+  ];
+
+  it('the client, keys that OpenVPN hashes for take digest', () => {
+    const rsa = withSight(advise(RSA, two6, all), 'client', RSA, two6);
+    expect(rsa.keyArguments.join(' ')).toBe('nopadding pkcs1 pss digest');
+    expect(rsa.note).toContain('10 KB');
+    expect(withSight(advise(EC, two6, onlyMessages), 'client', EC, two6).keyArguments.join(' ')).toBe(
+      'nopadding digest',
+    );
+    expect(withSight(advise(ED25519, two6, all), 'client', ED25519, two6)).toEqual(advise(ED25519, two6, all));
+    expect(withSight(advise(RSA, two5, all), 'client', RSA, two5).impossible).toContain('2.6');
+  });
+
+  it('the server, TLS 1.3 is none', () => {
+    for (const kind of [RSA, EC, ED448]) {
+      const { tlsVersionMax, tlsVersionReason, note } = withSight(advise(kind, two6, all), 'server', kind, two6);
+      expect(tlsVersionMax).toBe('1.2');
+      expect(tlsVersionReason).toContain('TLS 1.3');
+      expect(note).toContain('10 KB');
+    }
+  });
+
+  it('nothing, all stays as it is', () => {
+    expect(withSight(advise(RSA, two6, all), 'nothing', RSA, two6)).toEqual(advise(RSA, two6, all));
   });
 });
 

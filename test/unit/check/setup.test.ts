@@ -33,6 +33,7 @@ async function linesOf(options: Partial<SetupOptions>): Promise<string[]> {
     management: undefined,
     managementWords: undefined,
     directives: undefined,
+    sight: 'nothing',
     configCertificate: undefined,
     installedRelease: () => Promise.resolve(undefined),
     user: 'root',

@@ -48,7 +48,7 @@ async function decide(by: KeyPolicy, asked: Asked, signal: AbortSignal = never):
 }
 
 const rsa = HANDSHAKES.find(({ publicKey, tls }) => publicKey.asymmetricKeyType === 'rsa' && tls === '1.3');
-const ec = HANDSHAKES.find(({ name }) => / p256 1\.3 /.test(name));
+const ec = HANDSHAKES.find(({ name }) => name.includes(' p256 1.3 '));
 if (!rsa || !ec) throw new Error('the recordings lack a key');
 
 describe('the default', () => {
@@ -216,11 +216,11 @@ describe('a rate', () => {
       undefined,
       'ERR_POLICY_RATE',
     ]);
-    await clock.pass(9);
+    clock.pass(9);
     expect(await decide(by, asked)).toBe('ERR_POLICY_RATE');
-    await clock.pass(1);
+    clock.pass(1);
     expect([await decide(by, asked), await decide(by, asked)]).toEqual([undefined, 'ERR_POLICY_RATE']);
-    await clock.pass(3600);
+    clock.pass(3600);
     expect([await decide(by, asked), await decide(by, asked), await decide(by, asked)]).toEqual([
       undefined,
       undefined,
@@ -242,7 +242,7 @@ describe('a command that confirms', () => {
     const by = await policy({
       confirm: `printf '%s\\n' "$1" > ${told}; env | grep -E '^(PKSIGD|SSH_ASKPASS)' | sort >> ${told}`,
     });
-    const handshake = TRANSCRIPTS.find(({ name }) => / p256 1\.2 server-long/.test(name));
+    const handshake = TRANSCRIPTS.find(({ name }) => name.includes(' p256 1.2 server-long'));
     if (!handshake) throw new Error('no such handshake');
     expect(await decide(by, askedOf(handshake))).toBe(undefined);
     expect(readFileSync(told, 'utf8').split('\n')).toEqual([
@@ -272,7 +272,7 @@ describe('a command that confirms', () => {
   test('is ended with the request, and the next one has its turn', async () => {
     const by = await policy({ confirm: '[ "$PKSIGD_TLS" = 1.3 ] || exec sleep 1000' });
     const late = new AbortController();
-    const [first] = TRANSCRIPTS.filter(({ name }) => / p256 1\.2/.test(name));
+    const [first] = TRANSCRIPTS.filter(({ name }) => name.includes(' p256 1.2'));
     if (!first) throw new Error('no such handshake');
     const waiting = decide(by, askedOf(first), late.signal);
     const behind = decide(by, askedOf(ec));
