@@ -8,15 +8,21 @@ const AUDIT = {
   'an audit log, --audit-sync interval': (workshop) => ['--audit', workshop.fresh('audit'), '--audit-sync', 'interval'],
 };
 
+const POLICY = {
+  'messages are not looked into (--context off)': () => ['--context', 'off'],
+  'a rate (--rate)': () => ['--rate', '1000000'],
+};
+
 /** For each key: a row each, and the options that switch it on. */
 const STEPS = {
   p256: {
     'a relay that nobody uses': (workshop) => ['--relay', workshop.fresh('relay'), 'unix'],
     'a log of all that happens (--log-level trace)': () => ['--log-level', 'trace'],
     'no log': () => ['--log-level', 'silent'],
+    ...POLICY,
     ...AUDIT,
   },
-  rsa2048: AUDIT,
+  rsa2048: { ...POLICY, ...AUDIT },
 };
 
 export const steps = {
