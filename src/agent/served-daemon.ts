@@ -111,7 +111,7 @@ export class ServedDaemon {
     };
     this.#answerer =
       answers && new Answerer(answers, { client, relay, emit, clock, onAnswered, trouble: this.#question });
-    this.#uses = options.usesPerConnect === undefined ? undefined : new Uses(options.usesPerConnect);
+    this.#uses = Uses.upTo(options.usesPerConnect);
   }
 
   /** Serves until the connection ends; never throws. */

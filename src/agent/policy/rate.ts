@@ -40,9 +40,14 @@ export class Uses implements Limit {
   readonly #most: number;
   #left: number;
 
-  constructor(most: number) {
+  private constructor(most: number) {
     this.#most = most;
     this.#left = most;
+  }
+
+  /** @returns undefined if any number will do */
+  static upTo(most: number | undefined): Uses | undefined {
+    return most === undefined ? undefined : new Uses(most);
   }
 
   readonly take = (): void => {
