@@ -19,7 +19,7 @@ import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { Rate } from './policy/rate.ts';
 import type { RunningKey } from './running-key.ts';
 import { RunningKeys } from './running-keys.ts';
-import type { ServiceOptions } from './served-daemon.ts';
+import type { ServiceOptions } from './service-options.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
 

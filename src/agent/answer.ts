@@ -11,6 +11,7 @@ import {
   verifySignature,
 } from '../signing/signer.ts';
 import { contextOf, type SigningContext } from '../signing/tls/context.ts';
+import { serverIn } from '../signing/tls/server-name.ts';
 import type { Clock } from '../clock.ts';
 import type { Asked } from './policy/asked.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
@@ -92,8 +93,9 @@ function parse(job: Job): undefined {
 }
 
 /** What is known of it, for the audit log. */
-function known({ signer, scheme }: Job): Known {
-  return { publicKey: signer?.publicKey, scheme };
+function known({ signer, scheme, context }: Job): Known {
+  const seen = context && 'tls' in context ? { tls: context.tls, server: serverIn(context) ?? null } : undefined;
+  return { publicKey: signer?.publicKey, scheme, context: seen };
 }
 
 /** That the key is asked is written down. */

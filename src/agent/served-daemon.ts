@@ -1,47 +1,19 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorCode, errorText } from '../errors.ts';
 import { certificatePem } from '../keyfile/pem.ts';
-import type {
-  CloseReason,
-  DaemonSignal,
-  ManagementClient,
-  Notification,
-  Relay,
-  StateEntry,
-} from '../management/index.ts';
-import type { Asking, RequestRecord } from './audit/request-record.ts';
+import type { CloseReason, DaemonSignal, ManagementClient, Notification, StateEntry } from '../management/index.ts';
+import type { RequestRecord } from './audit/request-record.ts';
 import { answer, type AnswerOptions, type Outcome, type RawRequest } from './answer.ts';
-import type { Emit, TroubleSubject, TunnelEvent } from './events.ts';
+import type { TroubleSubject } from './events.ts';
 import { cutOff, DaemonIdentity } from './daemon-identity.ts';
 import { Latest } from './latest.ts';
-import type { Asked, Limit } from './policy/asked.ts';
 import { Uses } from './policy/rate.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { Answerer } from './questions/answerer.ts';
-import type { TunnelAnswers } from './questions/tunnel-answers.ts';
+import type { ServiceOptions } from './service-options.ts';
 import { Trouble } from './trouble.ts';
-import { type Clock, pause } from '../clock.ts';
+import { pause } from '../clock.ts';
 import { unlessAborted } from '../promises.ts';
-
-/** How a daemon is served, whichever connection it came by. */
-export interface ServiceOptions {
-  readonly admit?: AnswerOptions['admit'];
-  /** What is written down of a request; undefined where nothing is. */
-  readonly record?: ((asking: Omit<Asking, 'tunnel'>) => RequestRecord | undefined) | undefined;
-  /** Requests are written down: whose they are is asked for. */
-  readonly isRecorded?: (() => boolean) | undefined;
-  readonly key: () => Promise<OpenedKey>;
-  /** Whether the key may sign it, for who has limits of its own. @throws AgentError ERR_POLICY_* why not */
-  readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<void>) | undefined;
-  /** Signatures until the daemon's state changes. */
-  readonly usesPerConnect?: number | undefined;
-  readonly deadline: number;
-  readonly relay?: Relay | undefined;
-  readonly answers?: TunnelAnswers | undefined;
-  readonly signal: AbortSignal;
-  readonly emit: Emit<TunnelEvent>;
-  readonly clock: Clock;
-}
 
 type SignType = 'PK_SIGN' | 'RSA_SIGN';
 /** What waits until the key is ready. */

@@ -21,7 +21,8 @@ import type { Emit, TunnelEvent } from './events.ts';
 import { NextTry } from './next-try.ts';
 import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 import type { AgentRounds } from './retry-rounds.ts';
-import { ServedDaemon, type ServiceOptions } from './served-daemon.ts';
+import { ServedDaemon } from './served-daemon.ts';
+import type { ServiceOptions } from './service-options.ts';
 import { Trouble } from './trouble.ts';
 import { type Clock } from '../clock.ts';
 

@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process';
-import { subjectOf } from '../../signing/tls/server-name.ts';
-import { X509Certificate } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
 import { unlessAborted } from '../../promises.ts';
+import { serverIn } from '../../signing/tls/server-name.ts';
 import type { Asked } from './asked.ts';
 
 /** What a command is told of a request, by names of variables. Nothing of it is secret. */
 function describe({ request, context, key }: Asked, tunnel: string): Readonly<Record<string, string>> {
-  const server = 'transcript' in context ? serverOf(context.transcript.serverCertificates[0]) : undefined;
+  const server = serverIn(context);
   return {
     PKSIGD_TUNNEL: tunnel,
     PKSIGD_KEY: key,
@@ -16,19 +15,6 @@ function describe({ request, context, key }: Asked, tunnel: string): Readonly<Re
     ...('tls' in context && { PKSIGD_TLS: context.tls }),
     ...(server !== undefined && { PKSIGD_SERVER: server }),
   };
-}
-
-function serverOf(certificate: Buffer | undefined): string | undefined {
-  try {
-    return certificate && printable(subjectOf(new X509Certificate(certificate)));
-  } catch {
-    return undefined; // not read so far, and so not known to be one
-  }
-}
-
-/** A server chooses its name: nothing in it shall act on a terminal or look like another line. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '?');
 }
 
 /** A command that says yes or no to each signature, as `ssh-add -c` asks. */

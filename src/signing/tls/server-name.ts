@@ -1,4 +1,5 @@
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
+import type { SigningContext } from './context.ts';
 
 /** Without the backslashes that node puts before what has a meaning in RFC 2253. */
 function plain(text: string): string {
@@ -28,4 +29,15 @@ export function hasName(certificate: X509Certificate, name: string): boolean {
   if (name.includes('=')) return subjectOf(certificate) === name;
   if (commonNameOf(certificate) === name) return true;
   return certificate.checkHost(name, { subject: 'never', wildcards: false }) !== undefined;
+}
+
+/** The subject of the server's certificate, where it is seen: with nothing in it that acts on a terminal. */
+export function serverIn(context: SigningContext): string | undefined {
+  const [certificate] = 'transcript' in context ? context.transcript.serverCertificates : [];
+  if (!certificate) return undefined;
+  try {
+    return subjectOf(new X509Certificate(certificate)).replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '?');
+  } catch {
+    return undefined; // nobody has looked so far whether it is a certificate
+  }
 }

@@ -1,0 +1,28 @@
+import type { Clock } from '../clock.ts';
+import type { OpenedKey } from '../keys/open-key.ts';
+import type { Relay } from '../management/index.ts';
+import type { AnswerOptions } from './answer.ts';
+import type { Asking, RequestRecord } from './audit/request-record.ts';
+import type { Emit, TunnelEvent } from './events.ts';
+import type { Asked, Limit } from './policy/asked.ts';
+import type { TunnelAnswers } from './questions/tunnel-answers.ts';
+
+/** How a daemon is served, whichever connection it came by. */
+export interface ServiceOptions {
+  readonly admit?: AnswerOptions['admit'];
+  /** What is written down of a request; undefined where nothing is. */
+  readonly record?: ((asking: Omit<Asking, 'tunnel'>) => RequestRecord | undefined) | undefined;
+  /** Requests are written down: whose they are is asked for. */
+  readonly isRecorded?: (() => boolean) | undefined;
+  readonly key: () => Promise<OpenedKey>;
+  /** Whether the key may sign it, for who has limits of its own. @throws AgentError ERR_POLICY_* why not */
+  readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<void>) | undefined;
+  /** Signatures until the daemon's state changes. */
+  readonly usesPerConnect?: number | undefined;
+  readonly deadline: number;
+  readonly relay?: Relay | undefined;
+  readonly answers?: TunnelAnswers | undefined;
+  readonly signal: AbortSignal;
+  readonly emit: Emit<TunnelEvent>;
+  readonly clock: Clock;
+}
