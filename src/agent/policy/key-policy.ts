@@ -1,6 +1,6 @@
-import type { Clock } from '../../clock.ts';
 import type { PolicySettings } from '../../config/settings.ts';
 import type { Asked, Limit } from './asked.ts';
+import type { CommandSurroundings } from '../../shell-command.ts';
 import { Confirmation } from './confirm.ts';
 import { checkContext } from './context.ts';
 import { Rate } from './rate.ts';
@@ -23,22 +23,15 @@ export class KeyPolicy {
   readonly #rate: Rate | undefined;
   readonly #confirmation: Confirmation | undefined;
 
-  private constructor(
-    settings: PolicySettings,
-    server: ServerRule | undefined,
-    { clock, environment }: { readonly clock: Clock; readonly environment: NodeJS.ProcessEnv },
-  ) {
+  private constructor(settings: PolicySettings, server: ServerRule | undefined, around: CommandSurroundings) {
     this.#settings = settings;
     this.#server = server;
-    this.#rate = settings.rate && new Rate(settings.rate, "the key's", clock);
-    this.#confirmation = settings.confirm === undefined ? undefined : new Confirmation(settings.confirm, environment);
+    this.#rate = settings.rate && new Rate(settings.rate, "the key's", around.clock);
+    this.#confirmation = settings.confirm === undefined ? undefined : new Confirmation(settings.confirm, around);
   }
 
   /** @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND for a file that it names */
-  static async open(
-    settings: PolicySettings,
-    around: { readonly clock: Clock; readonly environment: NodeJS.ProcessEnv },
-  ): Promise<KeyPolicy> {
+  static async open(settings: PolicySettings, around: CommandSurroundings): Promise<KeyPolicy> {
     return new KeyPolicy(settings, await ServerRule.open(settings), around);
   }
 

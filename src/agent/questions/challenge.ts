@@ -1,7 +1,7 @@
 import { AgentError, errorCode, errorText } from '../../errors.ts';
 import type { AnswerMemory, AnswerPrint } from './answer-memory.ts';
 import { NotYet, type Plan } from './plan.ts';
-import { firstLineOf } from './run-command.ts';
+import { firstLineOf } from '../../shell-command.ts';
 import type { Asked, TunnelAnswers } from './tunnel-answers.ts';
 
 /** Milliseconds after which a command that gave nothing, or an answer that was refused, may give another. */

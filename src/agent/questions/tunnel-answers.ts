@@ -2,7 +2,7 @@ import type { AnswerSettings } from '../../config/answers.ts';
 import type { SecretSurroundings } from '../../config/secret-source.ts';
 import type { Clock } from '../../clock.ts';
 import { AnswerMemory } from './answer-memory.ts';
-import { type CommandSurroundings, runCommand } from './run-command.ts';
+import { type CommandSurroundings, runCommand } from '../../shell-command.ts';
 
 /** What answering takes of the process that does it. */
 export interface AnswerSurroundings {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { KeyPolicy } from '../../../../src/agent/policy/key-policy.ts';
 import type { Asked } from '../../../../src/agent/policy/asked.ts';
 import { DEFAULT_POLICY, type PolicySettings } from '../../../../src/config/settings.ts';
@@ -32,8 +32,11 @@ const clock = new FakeClock();
 const environment = { PATH: process.env['PATH'] };
 const never = new AbortController().signal;
 
-async function policy(settings: Partial<PolicySettings> = {}): Promise<KeyPolicy> {
-  return await KeyPolicy.open({ ...DEFAULT_POLICY, ...settings }, { clock, environment });
+async function policy(
+  settings: Partial<PolicySettings> = {},
+  killGroup?: (leader: number) => void,
+): Promise<KeyPolicy> {
+  return await KeyPolicy.open({ ...DEFAULT_POLICY, ...settings }, { clock, environment, killGroup });
 }
 
 function askedOf(handshake: Handshake, data: Buffer = handshake.message, algorithm = handshake.algorithm): Asked {
@@ -267,6 +270,19 @@ describe('a command that confirms', () => {
     const by = await policy({ confirm: `echo >> ${asked}` });
     expect(await decide(by, askedOf(ec, Buffer.from('a contract')))).toBe('ERR_POLICY_CONTEXT');
     expect(() => readFileSync(asked)).toThrow(/ENOENT/);
+  });
+
+  test('is ended with all that it started', async () => {
+    const started = join(folder, 'started');
+    const killGroup = vi.fn();
+    const by = await policy({ confirm: `echo $$ > ${started}; exec sleep 1000` }, killGroup);
+    const late = new AbortController();
+    const waiting = decide(by, askedOf(ec), late.signal);
+    await expect.poll(() => existsSync(started) && readFileSync(started, 'utf8')).toMatch(/\d+\n/);
+    killGroup.mockImplementation((leader: number) => process.kill(-leader, 'SIGKILL'));
+    late.abort();
+    await waiting;
+    await expect.poll(() => killGroup.mock.calls).toEqual([[Number(readFileSync(started, 'utf8'))]]);
   });
 
   test('is ended with the request, and the next one has its turn', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import type { Clock } from '../../clock.ts';
-import { AgentError } from '../../errors.ts';
-import { within } from '../../promises.ts';
+import type { Clock } from './clock.ts';
+import { AgentError } from './errors.ts';
+import { within } from './promises.ts';
 
 /** Milliseconds that a command has: a person may have to type something into a window of its own. */
 const DEADLINE = 120_000;
@@ -18,6 +18,8 @@ export interface CommandSurroundings {
 export interface CommandOptions {
   /** What it reads: nothing of it stands in its arguments or its environment. */
   readonly input?: string;
+  /** What the shell calls `$1`, `$2`, … No secrets. */
+  readonly words?: readonly string[];
   /** Variables beside the agent's own. No secrets. */
   readonly variables?: Readonly<Record<string, string>>;
   /** Gives it up. */
@@ -33,12 +35,12 @@ export interface CommandOptions {
  */
 export async function runCommand(
   command: string,
-  { input = '', variables = {}, signal, isSilent = false }: CommandOptions,
+  { input = '', words = [], variables = {}, signal, isSilent = false }: CommandOptions,
   { clock, environment, killGroup }: CommandSurroundings,
 ): Promise<Buffer> {
   using limit = within(DEADLINE, signal, clock);
   if (limit.signal.aborted) throw new AgentError('ERR_ABORTED', 'given up');
-  const child = spawn('/bin/sh', ['-c', command], {
+  const child = spawn('/bin/sh', ['-c', command, 'pksigd', ...words], {
     stdio: ['pipe', isSilent ? 'ignore' : 'pipe', 'ignore'],
     env: { ...environment, ...variables },
     detached: killGroup !== undefined,
