@@ -41,7 +41,13 @@ describe('check --config', () => {
     expect(verdicts.every((verdict) => 'of' in verdict)).toBe(true);
     expect(ofOwner(verdicts, { key: 'k' })).toEqual(['key', 'certificate', 'signature']);
     expect(ofOwner(verdicts, { tunnel: 'gone' })).toEqual(['config!']);
-    expect(ofOwner(verdicts, { tunnel: 'file' })).toEqual(['cert of the .ovpn', 'socket!', 'config', 'lines']);
+    expect(ofOwner(verdicts, { tunnel: 'file' })).toEqual([
+      'cert of the .ovpn',
+      'socket!',
+      'config',
+      'context',
+      'lines',
+    ]);
     expect(ofOwner(verdicts, { tunnel: 'listens' })).toEqual(['listen', 'lines']);
   });
 
