@@ -3,6 +3,7 @@ import { isatty } from 'node:tty';
 import { parseSecretSource, readSecret } from '../config/secret-source.ts';
 import { ControlClient, controlSocketsIn } from '../control/client.ts';
 import { foldersToLookIn } from '../control/place.ts';
+import { unreadableReply } from '../control/protocol.ts';
 import { AgentError, errorCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { StatusReport } from '../status/report.ts';
@@ -57,15 +58,26 @@ async function connect({ control }: ControlPlace): Promise<ControlClient> {
   throw new AgentError('ERR_USAGE', 'several agents run', { hint: `give --control with one of ${paths}` });
 }
 
+/** What the agent is doing, as JSON and for people. @throws AgentError ERR_CONTROL_PROTOCOL if that can't be read */
+function readReport(result: unknown): { readonly report: StatusReport; readonly text: string } {
+  const report = result as StatusReport;
+  try {
+    return { report, text: statusText(report) };
+  } catch {
+    // something lacks, or is of another kind
+    throw unreadableReply();
+  }
+}
+
 /** `pksigd status`. */
 export async function statusCommand(flags: StatusFlags): Promise<void> {
   using client = await connect(flags);
   const isWatched = flags.watch === true;
   const refreshes = isWatched && flags.json !== true && isatty(STDOUT);
   for (;;) {
-    const report = (await client.request({ command: 'status' })) as StatusReport;
+    const { report, text: forPeople } = readReport(await client.request({ command: 'status' }));
     const json = printableJson(isWatched ? JSON.stringify(report) : JSON.stringify(report, null, 2));
-    const text = flags.json === true ? `${json}\n` : statusText(report);
+    const text = flags.json === true ? `${json}\n` : forPeople;
     if (refreshes) print(`${HOME}${text.replaceAll('\n', `${ERASE_LINE}\n`)}${ERASE_BELOW}`);
     else print(text);
     if (!isWatched) return;

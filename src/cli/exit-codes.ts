@@ -93,9 +93,9 @@ const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_MANAGEMENT_LIMIT: EXIT.failed,
 };
 
-/** The exit code for an error's code; for errors without one too. */
+/** The exit code for an error's code; for errors without one, and for codes of another release's agent, too. */
 export function exitCode(code: AgentErrorCode | undefined): ExitCode {
-  return code === undefined ? EXIT.failed : BY_CODE[code];
+  return code !== undefined && Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : EXIT.failed;
 }
 
 /** The exit code for whatever was thrown. */

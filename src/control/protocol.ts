@@ -57,16 +57,25 @@ export function readRequest(line: string): ControlRequest {
   return { version, command, passphrase };
 }
 
+/** A reply that can't be understood. */
+export function unreadableReply(): AgentError {
+  return new AgentError('ERR_CONTROL_PROTOCOL', "the agent's reply can't be read: is it of another release?");
+}
+
 /** @throws AgentError ERR_CONTROL_PROTOCOL, and the error that the reply tells */
 export function readResult(line: string): unknown {
-  let reply: ControlReply | null;
+  let reply: Partial<Record<string, unknown>> | null;
   try {
-    reply = JSON.parse(line) as ControlReply | null;
+    reply = JSON.parse(line) as typeof reply;
   } catch {
     throw new AgentError('ERR_CONTROL_PROTOCOL', 'the reply is not JSON: is it a control socket of pksigd?');
   }
-  if (reply?.version !== CONTROL_VERSION)
+  if (reply?.['version'] !== CONTROL_VERSION)
     throw new AgentError('ERR_CONTROL_PROTOCOL', 'the reply is of another version: is the agent of another release?');
-  if (reply.ok) return reply.result;
-  throw new AgentError(reply.code ?? 'ERR_CONTROL_PROTOCOL', reply.error);
+  const { ok, result, code, error } = reply;
+  if (ok === true) return result;
+  if (ok !== false) throw unreadableReply();
+  const text = typeof error === 'string' && error.trim() !== '' ? error : 'the agent refused, and did not say why';
+  // a newer agent may have codes that are not known here
+  throw new AgentError(typeof code === 'string' ? (code as AgentErrorCode) : 'ERR_CONTROL_PROTOCOL', text);
 }

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
 import { describe, expect } from 'vitest';
 import type { StatusReport } from '../../src/status/report.ts';
 import { freePort, test, type Bench } from '../support/bench.ts';
@@ -246,5 +248,37 @@ describe('metrics', () => {
     await pksigd.message('key ready');
     expect((await statusOf(bench)).tunnels.map(({ name }) => name)).toEqual(['t']);
     expect((await get(port, '/metrics')).body).toContain('pksigd_tunnel_connected{tunnel="t"} 0');
+  });
+});
+
+describe('an agent of another release', () => {
+  /** Stands in for it: replies so to whatever it is asked. */
+  async function replying(bench: Bench, reply: unknown): Promise<Server> {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(`${JSON.stringify(reply)}\n`));
+    });
+    await once(server.listen(bench.path('control')), 'listening');
+    return server;
+  }
+
+  test('fails a command with a code that is not known here', async ({ bench }) => {
+    await using other = await replying(bench, { version: 1, ok: false, code: 'ERR_NEW', error: 'no' });
+    expect(other.listening).toBe(true);
+    for (const command of ['reload', 'status', 'forget', 'lock', 'unlock']) {
+      const { status, output, errors } = await tell(bench, command);
+      expect({ command, status, output }).toEqual({ command, status: 1, output: '' });
+      expect(errors).toMatch(/pksigd: no$/);
+    }
+  });
+
+  test('reports what can not be read', async ({ bench }) => {
+    await using other = await replying(bench, { version: 1, ok: true, result: { tunnels: 5 } });
+    expect(other.listening).toBe(true);
+    for (const more of [[], ['--json']]) {
+      const { status, output, errors } = await tell(bench, 'status', ...more);
+      expect({ status, output }).toEqual({ status: 1, output: '' });
+      expect(errors).toMatch(/pksigd: the agent's reply can't be read: is it of another release\?$/);
+    }
   });
 });

@@ -41,3 +41,10 @@ test.for([
 ] satisfies AgentErrorCode[])('a supervisor leaves it down after %s', (code) => {
   expect(STAYS_DOWN).toContain(exitCode(code));
 });
+
+test.for(['ERR_NEW', 'toString', '__proto__', ''])(
+  'an agent of another release may fail with %j: that is a failure',
+  (code) => {
+    expect(exitCode(code as AgentErrorCode)).toBe(1);
+  },
+);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ControlClient, controlSocketsIn } from '../../../src/control/client.ts';
 import { controlFolder, listenInFolder } from '../../../src/control/place.ts';
-import { MAX_REQUEST } from '../../../src/control/protocol.ts';
+import { MAX_REQUEST, readResult } from '../../../src/control/protocol.ts';
 import { ControlServer, type ControlActions } from '../../../src/control/server.ts';
 import { AgentError } from '../../../src/errors.ts';
 
@@ -211,5 +211,20 @@ describe('without a name of its own', () => {
     expect(controlFolder({ RUNTIME_DIRECTORY: '/run/a:/run/b', XDG_RUNTIME_DIR: '/run/user/1' })).toBe('/run/a');
     expect(controlFolder({ XDG_RUNTIME_DIR: '/run/user/1' })).toBe('/run/user/1/pksigd');
     expect(controlFolder({})).toBeUndefined();
+  });
+});
+
+describe('a reply', () => {
+  test.for<[line: string, code: string, message: string]>([
+    ['{"version":1,"ok":false,"code":"ERR_NEW","error":"no"}', 'ERR_NEW', 'no'],
+    ['{"version":1,"ok":false,"code":null,"error":"no"}', 'ERR_CONTROL_PROTOCOL', 'no'],
+    ['{"version":1,"ok":false}', 'ERR_CONTROL_PROTOCOL', 'the agent refused, and did not say why'],
+    ['{"version":1,"ok":false,"code":5,"error":{}}', 'ERR_CONTROL_PROTOCOL', 'the agent refused, and did not say why'],
+    ['{"version":1}', 'ERR_CONTROL_PROTOCOL', "the agent's reply can't be read: is it of another release?"],
+    ['{"version":1,"ok":"yes"}', 'ERR_CONTROL_PROTOCOL', "the agent's reply can't be read: is it of another release?"],
+    ['[]', 'ERR_CONTROL_PROTOCOL', 'the reply is of another version: is the agent of another release?'],
+    ['{', 'ERR_CONTROL_PROTOCOL', 'the reply is not JSON: is it a control socket of pksigd?'],
+  ])('%s is an error', ([line, code, message]) => {
+    expect(() => readResult(line)).toThrow(expect.objectContaining({ code, message }));
   });
 });
