@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { type ManagementAddress } from '../management/index.ts';
 import { isLocal, type Listening, listenAt } from '../management/internal.ts';
 import { AgentError } from '../errors.ts';
@@ -13,13 +14,14 @@ export interface MetricsServerOptions {
   readonly group?: number | undefined;
   readonly metrics: Pick<AgentMetrics, 'text' | 'contentType'>;
   readonly state: AgentState;
+  readonly clock?: Clock | undefined;
 }
 
 const OWN_MODE = 0o600;
 const GROUP_MODE = 0o660;
 const MAX_CLIENTS = 16;
-/** Milliseconds for which a connection may be silent. */
-const PATIENCE = 15_000;
+/** Milliseconds that a connection has to ask, and then to take the answer. */
+const PATIENCE = 5_000;
 
 interface Answer {
   readonly status: number;
@@ -45,12 +47,17 @@ function isReady(state: AgentState, name: string): boolean {
 /** Serves metrics and health over HTTP. */
 export class MetricsServer implements AsyncDisposable {
   readonly #options: MetricsServerOptions;
+  /** The oldest first. */
   readonly #sockets = new Set<Socket>();
+  /** Those that have not asked yet, the oldest first. */
+  readonly #silent = new Set<Socket>();
+  readonly #clock: Clock;
   readonly #http: Server;
   #server: Listening | undefined;
 
   private constructor(options: MetricsServerOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#http = createServer((request, response) => {
       void this.#respond(request, response);
     });
@@ -87,20 +94,36 @@ export class MetricsServer implements AsyncDisposable {
     socket.on('error', () => {
       socket.destroy();
     });
-    if (this.#sockets.size >= MAX_CLIENTS) {
-      socket.destroy();
-      return;
-    }
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
-    socket.unref();
-    socket.setTimeout(PATIENCE, () => {
+    // Node's own limits hold only for servers that listen themselves
+    const callOff = this.#clock.after(PATIENCE, () => {
       socket.destroy();
     });
+    if (this.#sockets.size >= MAX_CLIENTS) this.#makeRoom();
+    this.#sockets.add(socket);
+    this.#silent.add(socket);
+    socket.once('close', () => {
+      callOff();
+      this.#leave(socket);
+    });
+    socket.unref();
     this.#http.emit('connection', socket);
   }
 
+  /** Who asks slowly, or takes its answer slowly, keeps nobody else out. */
+  #makeRoom(): void {
+    const [oldest] = this.#silent.size > 0 ? this.#silent : this.#sockets;
+    if (!oldest) return;
+    oldest.destroy();
+    this.#leave(oldest);
+  }
+
+  #leave(socket: Socket): void {
+    this.#sockets.delete(socket);
+    this.#silent.delete(socket);
+  }
+
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#silent.delete(request.socket);
     const { status, type, body } = await this.#answer(request).catch(() => ({
       ...{ status: 500, type: TEXT, body: 'failed\n' },
     }));
@@ -113,7 +136,10 @@ export class MetricsServer implements AsyncDisposable {
     const { address, metrics, state } = this.#options;
     if (!isOwnHost(headers.host, address)) return { status: 403, type: TEXT, body: 'name this host by its address\n' };
     if (method !== 'GET' && method !== 'HEAD') return { status: 405, type: TEXT, body: 'GET only\n' };
-    const { pathname, searchParams } = new URL(url, 'http://localhost');
+    // a path may begin with two slashes, which no host follows
+    const target = url.startsWith('/') ? `http://localhost${url}` : url;
+    if (!URL.canParse(target)) return { status: 400, type: TEXT, body: 'that is no address\n' };
+    const { pathname, searchParams } = new URL(target);
     if (pathname === '/metrics') return { status: 200, type: metrics.contentType, body: await metrics.text() };
     if (pathname === '/healthz') return { status: 200, type: TEXT, body: 'ok\n' };
     if (pathname !== '/readyz') return { status: 404, type: TEXT, body: 'there are /metrics, /healthz, /readyz\n' };

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -11,6 +11,7 @@ import type { ManagementAddress } from '../../../src/management/index.ts';
 import { AgentMetrics } from '../../../src/metrics/metrics.ts';
 import { MetricsServer } from '../../../src/metrics/server.ts';
 import { AgentState } from '../../../src/status/agent-state.ts';
+import { FakeClock } from '../agent/fake-clock.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const MONITORING = join(ROOT, 'docs/monitoring');
@@ -128,8 +129,10 @@ describe('metrics', () => {
 describe('what is served', () => {
   let folder: string;
   let served: MetricsServer | undefined;
+  let clock: FakeClock;
 
   beforeEach(() => {
+    clock = new FakeClock();
     folder = mkdtempSync(join(tmpdir(), 'pksigd-metrics-'));
   });
   afterEach(async () => {
@@ -139,7 +142,7 @@ describe('what is served', () => {
   });
 
   async function listen(address: ManagementAddress): Promise<ManagementAddress> {
-    served = await MetricsServer.listen({ address, metrics, state });
+    served = await MetricsServer.listen({ address, metrics, state, clock });
     return served.address;
   }
 
@@ -215,6 +218,50 @@ describe('what is served', () => {
   test.each(['0.0.0.0', '192.0.2.1', '::', 'example.com'])('not on %s', async (host) => {
     const listening = MetricsServer.listen({ address: { kind: 'tcp', host, port: 0 }, metrics, state });
     await expect(listening).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  });
+
+  test.each([
+    ['//[', 404],
+    ['//evil.example/metrics', 404],
+    ['http://[', 400],
+    ['*', 400],
+  ])('a target such as %s is no fault of ours', async (path, status) => {
+    expect(await get(await onLoopback(), path)).toMatchObject({ status });
+  });
+
+  /** A connection that never asks to the end. */
+  async function trickle(address: ManagementAddress): Promise<{ socket: Socket; closed: Promise<unknown> }> {
+    if (address.kind !== 'tcp') throw new TypeError('not TCP');
+    const socket = connect({ host: address.host, port: address.port });
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.on('error', () => undefined);
+    socket.resume();
+    await new Promise((resolve) => socket.once('connect', resolve));
+    socket.write('GET /healthz HTTP/1.1\r\nX-Slow: ');
+    return { socket, closed };
+  }
+
+  test('whatever number asks slowly: the oldest makes room', async () => {
+    const address = await onLoopback();
+    const slow: Awaited<ReturnType<typeof trickle>>[] = [];
+    for (let index = 0; index < 16; index++) slow.push(await trickle(address));
+    expect(await get(address, '/healthz')).toMatchObject({ status: 200 });
+    await slow[0]?.closed;
+    expect(slow[15]?.socket.destroyed).toBe(false);
+    for (const { socket } of slow) socket.destroy();
+  });
+
+  test('not to who has not asked within five seconds, however many bytes come', async () => {
+    const address = await onLoopback();
+    const { socket, closed } = await trickle(address);
+    // it has been accepted when a later one has its answer
+    expect(await get(address, '/healthz')).toMatchObject({ status: 200 });
+    clock.pass(4.9);
+    expect(await get(address, '/healthz')).toMatchObject({ status: 200 });
+    expect(socket.destroyed).toBe(false);
+    socket.write('a');
+    clock.pass(0.1);
+    await closed;
   });
 
   test('what is no HTTP ends its connection only', async () => {
