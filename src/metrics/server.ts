@@ -40,7 +40,7 @@ function isOwnHost(host: string | undefined, address: ManagementAddress): boolea
 /** Whether a tunnel could sign now, if its daemon asked. */
 function isReady(state: AgentState, name: string): boolean {
   const tunnel = state.tunnels.get(name);
-  if (!tunnel?.isServed || state.isLocked) return false;
+  if (!tunnel?.isServed || state.isLocked || tunnel.last?.outcome === 'failed') return false;
   return tunnel.daemons > 0 && tunnel.key !== undefined && state.keys.get(tunnel.key)?.state === 'open';
 }
 

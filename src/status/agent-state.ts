@@ -104,8 +104,13 @@ function nextToken(token: TokenState, event: OfToken, at: number): TokenState {
   switch (event.type) {
     case 'token-state': {
       const { pin, hasKeypad, isLoggedIn } = event;
-      return { ...token, pin, hasKeypad, isLoggedIn };
+      // it was seen: by a session that was opened anew, too, which does not know that it was away
+      const { isPresent, since } = token;
+      const error = isLoggedIn || !isPresent ? undefined : token.error;
+      return { ...token, pin, hasKeypad, isLoggedIn, isPresent: true, since: isPresent ? since : at, error };
     }
+    case 'login-failed':
+      return { ...token, isLoggedIn: false, error: clipped(event.error) };
     case 'lost':
       return {
         ...token,

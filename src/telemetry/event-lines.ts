@@ -138,6 +138,7 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   recovering: say('warn', 'the token failed: trying to recover'),
   lost: say('error', 'the token is away'),
   found: say('info', 'the token is back'),
+  'login-failed': say('error', "the token can't be logged in to"),
   'token-state': silent,
   'pin-count-low': say('warn', 'a wrong PIN was entered since the last login: few tries are left'),
   'pin-wait': say('warn', 'waiting for another login with this PIN to end'),
@@ -230,10 +231,13 @@ function atOnce(write: () => void): void {
   write();
 }
 
+/** Each request of many may have one. */
+const CAUSED_BY_TOKENS: ReadonlySet<AgentEvent['type']> = new Set(['recovering', 'pin-count-low', 'login-failed']);
+
 /** What can cause such lines without end: a daemon; a token that fails while many wait for it. */
 function causeOf(event: AgentEvent): string | undefined {
   if ('tunnel' in event) return `tunnel ${event.tunnel}`;
-  return event.type === 'recovering' ? `token ${event.token}` : undefined;
+  return 'token' in event && CAUSED_BY_TOKENS.has(event.type) ? `token ${event.token}` : undefined;
 }
 
 /** Where lines come from, and when. */

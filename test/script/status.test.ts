@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import { mkdir, rename } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import type { StatusReport } from '../../src/status/report.ts';
 import { freePort, test, type Bench } from '../support/bench.ts';
@@ -174,6 +174,28 @@ describe('forget', () => {
     expect(pksigd.messages('the token is away')).toEqual([]);
     daemon.close();
   });
+});
+
+test('a PIN that can not be had is not the loss of the token: no daemon is told to end', async ({ bench }) => {
+  const pin = await bench.write('pin', `${await bench.pin()}\n`);
+  const key = bench.key('p256', 'SoftHSM', { 'pin-source': `file:${pin}` });
+  const pksigd = await agent(bench, key, '--on-token-removal', 'disconnect');
+  const daemon = await daemonOf(bench);
+  expect(await signs(daemon)).toBe(true);
+  await rename(pin, `${pin}.away`);
+  expect((await tell(bench, 'forget')).status).toBe(0);
+  for (let times = 0; times < 2; times += 1) expect(await signs(daemon)).toBe(false);
+  await pksigd.message('failed', 2);
+  expect((await statusOf(bench)).tokens).toMatchObject([
+    { present: true, loggedIn: false, removals: 0, error: expect.stringContaining('pin') as string },
+  ]);
+  await rename(`${pin}.away`, pin);
+  expect(await signs(daemon)).toBe(true);
+  expect((await statusOf(bench)).tokens).toMatchObject([{ present: true, loggedIn: true, error: null }]);
+  expect(pksigd.messages("the token can't be logged in to")).toHaveLength(1);
+  expect(pksigd.messages('the token is away')).toEqual([]);
+  expect(pksigd.messages('token lost: the daemon gets a signal')).toEqual([]);
+  daemon.close();
 });
 
 describe('reload', () => {

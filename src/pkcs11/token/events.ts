@@ -1,3 +1,4 @@
+import type { AgentErrorCode } from '../../errors.ts';
 import type { PinEvent } from '../pins/events.ts';
 import type { PinState } from '../pins/pin-state.ts';
 import type { RecoveryStep } from './recovery.ts';
@@ -9,6 +10,8 @@ export type SessionEvent =
   /** The token went away, or can't be used any more. */
   | { readonly type: 'lost'; readonly token: string; readonly error: string }
   | { readonly type: 'found'; readonly token: string }
+  /** It is there, and can't be logged in to: the PIN, its source, or what remembers PINs. Told once, until it can. */
+  | { readonly type: 'login-failed'; readonly token: string; readonly code: AgentErrorCode; readonly error: string }
   /** What the token says of its PIN, and whether it is logged in to, whenever that changes. */
   | {
       readonly type: 'token-state';
@@ -23,5 +26,5 @@ export type TokenEvent = SessionEvent | PinEvent;
 
 /** Whether an event is of the session, which all users of a token share. */
 export function isSessionEvent(event: { readonly type: string }): event is SessionEvent {
-  return ['recovering', 'lost', 'found', 'token-state'].includes(event.type);
+  return ['recovering', 'lost', 'found', 'login-failed', 'token-state'].includes(event.type);
 }

@@ -1,4 +1,4 @@
-import { AgentError, errorText } from '../../errors.ts';
+import { AgentError, type AgentErrorCode, errorText } from '../../errors.ts';
 import { onceMore } from '../host/login-outcome.ts';
 import type { Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
@@ -10,6 +10,9 @@ import type { ExtraSessions } from './extra-sessions.ts';
 import { openSession, type OpenSession } from './open-session.ts';
 import { BRIEF, closeSession, laterStep, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
 import { findToken } from './token.ts';
+
+/** What keeps a session from being logged in, of a token that is there: daemons are sent no signal for it. */
+const OF_THE_LOGIN = /^ERR_(?:PIN_(?!UNSETTLED)|STATE_)/;
 
 /** Which token to open, and how. */
 export interface TokenSessionOptions {
@@ -41,8 +44,9 @@ export class TokenSession {
   #running = 0;
   #absence: Absence | undefined;
   #absences = 0;
-  /** What was told last of the token's state. */
+  /** What was told last of the token's state, and of a login that failed. */
   #told = '';
+  #toldFailure = '';
   #isResting = false;
   #mustRest = false;
   #isClosed = false;
@@ -245,13 +249,28 @@ export class TokenSession {
   lose(error: unknown): void {
     // its owner let go of it: that is not the token's loss
     if (this.#absence || this.#isClosed) return;
+    const { code } = error instanceof AgentError ? error : {};
+    if (code !== undefined && OF_THE_LOGIN.test(code)) {
+      this.#tellLoginFailure(code, errorText(error));
+      return;
+    }
     this.#absence = absence();
     this.#absences++;
     const { onEvent, label } = this.#options;
     onEvent({ type: 'lost', token: label, error: errorText(error) });
   }
 
+  /** Nothing is opened until a request wants it: whoever only looks would read the PIN again and again. */
+  #tellLoginFailure(code: AgentErrorCode, error: string): void {
+    this.#isResting = true;
+    if (error === this.#toldFailure) return;
+    this.#toldFailure = error;
+    const { onEvent, label } = this.#options;
+    onEvent({ type: 'login-failed', token: label, code, error });
+  }
+
   #find(): void {
+    this.#toldFailure = '';
     if (!this.#absence) return;
     this.#absence.end();
     this.#absence = undefined;

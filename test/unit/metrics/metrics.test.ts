@@ -192,6 +192,9 @@ describe('what is served', () => {
     all();
     take(opened('other'));
     const address = await onLoopback();
+    // its last request failed
+    expect(await get(address, '/readyz?tunnel=t')).toMatchObject({ status: 503 });
+    take(done('t', signed('ECDSA')));
     expect(await get(address, '/readyz')).toMatchObject({
       status: 503,
       body: '{"ready":false,"tunnels":{"t":true,"other":false}}\n',

@@ -154,6 +154,21 @@ describe('a token', () => {
     expect(report().tokens).toMatchObject([{ present: true, removals: 1, error: null }]);
   });
 
+  test('that can not be logged in to is there, and says why until it can', () => {
+    take(
+      { ...seen, isLoggedIn: false },
+      { type: 'login-failed', token: 'Office', code: 'ERR_PIN_SOURCE', error: 'no PIN' },
+    );
+    expect(report().tokens).toMatchObject([{ present: true, loggedIn: false, removals: 0, error: 'no PIN' }]);
+    take(seen);
+    expect(report().tokens).toMatchObject([{ loggedIn: true, error: null }]);
+  });
+
+  test('that was away is there when another session sees it', () => {
+    take(seen, { type: 'lost', token: 'Office', error: 'removed' }, { ...seen, isLoggedIn: false });
+    expect(report().tokens).toMatchObject([{ present: true, removals: 1, error: null }]);
+  });
+
   test('says how many tries its PIN has', () => {
     take(seen, { type: 'pin-count-low', token: 'Office' });
     expect(report().tokens[0]?.pin).toBe('count low');

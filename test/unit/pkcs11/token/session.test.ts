@@ -64,6 +64,19 @@ describe('opening', () => {
     expect(modules.pins).toEqual(['1234']);
   });
 
+  test('that fails for the PIN says so once, and not that the token has gone, until it can be logged in to', async () => {
+    plugIn(FLAG.LOGIN);
+    modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'));
+    const refused = { code: 'ERR_PIN_INCORRECT' };
+    for (let times = 0; times < 3; times += 1) await expect(session.run(sign)).rejects.toMatchObject(refused);
+    expect(events).toEqual(['login-failed']);
+    expect([session.isAway, session.isResting]).toEqual([false, true]);
+    modules.heal();
+    await session.run(sign);
+    expect(events).toEqual(['login-failed']);
+    expect(session.isResting).toBe(false);
+  });
+
   test('once more in a new process if a login had no outcome', async () => {
     plugIn(FLAG.LOGIN);
     modules.fail('login', ckr('CKR_GENERAL_ERROR', 'C_Login'), 1);
