@@ -23,7 +23,7 @@ export interface CommandOptions {
   /** Variables beside the agent's own. No secrets. */
   readonly variables?: Readonly<Record<string, string>>;
   /** Gives it up. */
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** What it says is of no use: it may leave others behind that say more. */
   readonly isSilent?: boolean;
 }
@@ -74,7 +74,7 @@ export async function runCommand(
         resolve(code ?? by);
       });
     });
-    if (signal.aborted) throw new AgentError('ERR_ABORTED', 'given up');
+    if (signal?.aborted === true) throw new AgentError('ERR_ABORTED', 'given up');
     if (limit.isLate) throw new Error(`the command did not end within ${DEADLINE / 1000} s`);
     if (length > MAX_OUTPUT_BYTES) throw new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`);
     if (end !== 0) throw new Error(`the command failed (${String(end)})`);

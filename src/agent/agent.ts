@@ -351,13 +351,17 @@ export class Agent implements AsyncDisposable {
     const key = this.#keys.get(settings.key);
     const surroundings = this.#surroundings;
     const { clock, network } = surroundings;
+    const { signal } = this.#stop;
     const owner = await daemonOwner(settings, surroundings.uid ?? 0);
     const stop = new AbortController();
     const deadline = (): number => this.#tokens.deadline + DEADLINE_MARGIN;
     const answers =
       settings.answers &&
-      new TunnelAnswers(settings.answers, name, { commands: surroundings, secrets: secretsSurroundings(surroundings) });
-    const relay = settings.relay && (await openRelay(settings.relay, surroundings));
+      new TunnelAnswers(settings.answers, name, {
+        commands: surroundings,
+        secrets: secretsSurroundings(surroundings, signal),
+      });
+    const relay = settings.relay && (await openRelay(settings.relay, surroundings, signal));
     try {
       const tunnel = await Tunnel.open({
         ...settings,
@@ -371,7 +375,7 @@ export class Agent implements AsyncDisposable {
         get deadline() {
           return deadline();
         },
-        signal: AbortSignal.any([this.#stop.signal, stop.signal]),
+        signal: AbortSignal.any([signal, stop.signal]),
         emit: (event) => {
           if (event.type === 'daemon-connected') this.#idle.abort();
           surroundings.emit({ tunnel: name, ...event });
@@ -394,7 +398,7 @@ export class Agent implements AsyncDisposable {
 
   #passwordOf({ password, address, openvpnConfig }: TunnelSettings) {
     if (password === undefined) return undefined;
-    const around = secretsSurroundings(this.#surroundings);
+    const around = secretsSurroundings(this.#surroundings, this.#stop.signal);
     const what = `management password of ${place(address)}`;
     return () => managementPassword(password, what, around, openvpnConfig?.path);
   }

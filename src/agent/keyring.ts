@@ -21,6 +21,7 @@ export class Keyring implements AsyncDisposable {
   readonly #surroundings: Surroundings;
   readonly #hosts: ModuleHosts;
   readonly #refusedPins: RefusedPins;
+  readonly #end = new AbortController();
 
   /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
   constructor(settings: TokenSettings, surroundings: Surroundings) {
@@ -28,7 +29,7 @@ export class Keyring implements AsyncDisposable {
     const { environment, execPath, emit, pid, uid, clock, spawn } = surroundings;
     this.#settings = settings;
     this.#surroundings = surroundings;
-    this.secrets = new KeySecrets(pins, secretsSurroundings(surroundings));
+    this.secrets = new KeySecrets(pins, secretsSurroundings(surroundings, this.#end.signal));
     for (const [variable, value] of Object.entries(modules.environment)) {
       if (!SECRET_NAME.test(variable) || value === '') continue;
       const text = 'all users of this machine can read --module-env in the list of processes: give a secret otherwise';
@@ -128,8 +129,9 @@ export class Keyring implements AsyncDisposable {
     return count;
   }
 
-  /** Ends the module hosts, in good order where that is quick. */
+  /** Ends the commands that print PINs, and the module hosts, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
     await this.tokens[Symbol.asyncDispose]();
     await this.#hosts[Symbol.asyncDispose]();
   }

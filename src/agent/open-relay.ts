@@ -11,15 +11,20 @@ const GROUP_MODE = 0o660;
 
 /**
  * Listens for the relay's clients.
+ * @param signal gives up reading its password
  * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN, ERR_MANAGEMENT_PASSWORD, ERR_ABORTED
  */
-export async function openRelay(settings: RelaySettings, surroundings: Surroundings): Promise<Relay> {
+export async function openRelay(
+  settings: RelaySettings,
+  surroundings: Surroundings,
+  signal: AbortSignal,
+): Promise<Relay> {
   const { address, rights, group, keep, password: word } = settings;
   const { emit } = surroundings;
   const name = formatManagementAddress(address);
   const what = `password of the relay ${place(address)}`;
-  const password =
-    word === undefined ? undefined : await managementPassword(word, what, secretsSurroundings(surroundings));
+  const around = secretsSurroundings(surroundings, signal);
+  const password = word === undefined ? undefined : await managementPassword(word, what, around);
   const mode = settings.mode ?? (group === undefined ? OWN_MODE : GROUP_MODE);
   const relay = await Relay.listen({
     ...{ address, password, rights, mode, keep },

@@ -3,6 +3,7 @@ import type { Spawn } from '../pkcs11/index.ts';
 import type { Emit } from './events.ts';
 import type { Network } from './tunnel.ts';
 import type { Clock } from '../clock.ts';
+import { runCommand } from '../shell-command.ts';
 
 /**
  * What only a process has: handed in, so that the agent can run under a simulated clock and network, without a terminal, and
@@ -40,14 +41,16 @@ export interface Terminal {
   readonly during: <Result>(asks: boolean, notice: string, work: () => Promise<Result>) => Promise<Result>;
 }
 
-/** What reading secrets takes of it. */
-export function secretsSurroundings({ environment, terminal, emit }: Surroundings): SecretsSurroundings {
+/** What reading secrets takes of it. @param signal ends the commands that print them */
+export function secretsSurroundings(surroundings: Surroundings, signal?: AbortSignal): SecretsSurroundings {
+  const { environment, terminal, emit } = surroundings;
   return {
     credentialsDirectory: environment['CREDENTIALS_DIRECTORY'],
     prompt: terminal.ask,
     warn: (text) => {
       emit({ type: 'warning', text });
     },
+    run: (command) => runCommand(command, { signal }, surroundings),
     person: terminal.person,
   };
 }

@@ -8,9 +8,9 @@ import { AgentError, errorCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { StatusReport } from '../status/report.ts';
 import { printableJson } from '../telemetry/printable.ts';
-import { complain, print } from './standard-streams.ts';
+import { secretSurroundings } from './secret-surroundings.ts';
+import { print } from './standard-streams.ts';
 import { statusText } from './status-text.ts';
-import { terminal } from './terminal.ts';
 
 export interface ControlPlace {
   readonly control?: string;
@@ -99,11 +99,7 @@ export async function reloadCommand(flags: ControlPlace): Promise<void> {
 }
 
 async function passphrase(source: string, what: string): Promise<Secret> {
-  return await readSecret(parseSecretSource(source), what, {
-    credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
-    prompt: (text) => terminal.ask(text),
-    warn: complain,
-  });
+  return await readSecret(parseSecretSource(source), what, secretSurroundings());
 }
 
 /** `pksigd lock`: without a passphrase whoever may use the control socket can unlock. */

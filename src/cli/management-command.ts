@@ -3,8 +3,8 @@ import type { PeerFlags } from '../config/flags.ts';
 import { parseManagementWords } from '../config/management-words.ts';
 import { managementPassword } from '../config/secrets.ts';
 import { runManagementCommand } from './management-session.ts';
-import { complain, stdoutFailed } from './standard-streams.ts';
-import { terminal } from './terminal.ts';
+import { secretSurroundings } from './secret-surroundings.ts';
+import { stdoutFailed } from './standard-streams.ts';
 
 export interface ManagementFlags extends Omit<PeerFlags, 'maxDaemons'> {
   readonly management: readonly string[];
@@ -19,14 +19,7 @@ export async function managementCommand(command: readonly string[], flags: Manag
   const { address, password: word } = management;
   const owner = await daemonOwner(management, process.geteuid?.() ?? 0);
   const what = `management password of ${flags.management[0]}`;
-  const password =
-    word === undefined
-      ? undefined
-      : await managementPassword(word, what, {
-          credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
-          prompt: (text) => terminal.ask(text),
-          warn: complain,
-        });
+  const password = word === undefined ? undefined : await managementPassword(word, what, secretSurroundings());
   process.stdout.on('error', stdoutFailed);
   process.stderr.on('error', () => undefined);
   await runManagementCommand(

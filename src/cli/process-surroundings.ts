@@ -9,6 +9,18 @@ import { terminal } from './terminal.ts';
 import { version } from './version.ts';
 
 /**
+ * Kills a process and all of its group. For whoever hears the signals that end this process: those of a terminal do not
+ * reach such a group.
+ */
+export function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // it has gone
+  }
+}
+
+/**
  * This process, as the agent sees it. Its events become lines of `log`.
  * @param spawn default: node:child_process
  * @param hear told of all events, too
@@ -32,13 +44,6 @@ export function processSurroundings(
     environment: process.env,
     execPath: process.execPath,
     spawn,
-    killGroup: (leader) => {
-      try {
-        process.kill(-leader, 'SIGKILL');
-      } catch {
-        // it has gone
-      }
-    },
     terminal: {
       ask: (what) => terminal.ask(what),
       during: (asks, notice, work) => terminal.during(asks, notice, work),

@@ -16,7 +16,7 @@ import { type Notifier, notifierOf } from './notifier.ts';
 import { catchTheRest } from './last-net.ts';
 import { monitorFlags, type MonitorFlags } from './monitor-flags.ts';
 import { Monitors } from './monitors.ts';
-import { processSurroundings } from './process-surroundings.ts';
+import { killGroup, processSurroundings } from './process-surroundings.ts';
 import type { Reloader } from './reload.ts';
 import type { ServiceVariables } from './service-variables.ts';
 import { handleSignals } from './signals.ts';
@@ -136,7 +136,7 @@ interface Watched {
 function watched(log: Logger, spawn: Spawn | undefined, service: ServiceVariables): Watched {
   const monitors = new Monitors(log);
   const { sockets } = service;
-  const surroundings = processSurroundings(log, spawn, monitors.hear);
+  const surroundings = { ...processSurroundings(log, spawn, monitors.hear), killGroup };
   const { clock, environment, emit } = surroundings;
   const warn = (text: string): void => {
     emit({ type: 'warning', text });

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { existsSync, type Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
@@ -31,15 +30,11 @@ export interface SecretSurroundings {
   readonly prompt: (question: string) => Promise<Secret>;
   /** Told what is unsafe but works. */
   readonly warn: (text: string) => void;
-  /** Runs a command for its output, which whoever gets it zeroes. Default: as a child that ends alone. */
-  readonly run?: (command: string) => Promise<Buffer>;
+  /** Runs a command for its output, which whoever gets it zeroes. Errors repeat neither. */
+  readonly run: (command: string) => Promise<Buffer>;
 }
 
 const MAX_FILE_BYTES = 65_536;
-const MAX_OUTPUT_BYTES = 4096;
-const TOO_MUCH_OUTPUT: unknown = 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER';
-/** A person may have to type something into the command's own window. */
-const COMMAND_TIMEOUT = 120_000;
 
 const TAKES = 'a file, credential:NAME, command:COMMAND or prompt';
 /** By kind: what is to be given, for whoever gave the secret itself. */
@@ -215,7 +210,7 @@ class SecretReader {
     return this.#refuse(FILE_ERRORS[code] ?? code, shown);
   }
 
-  async fromCommand(command: string, run: (command: string) => Promise<Buffer> = runAlone): Promise<Secret[]> {
+  async fromCommand(command: string, run: SecretSurroundings['run']): Promise<Secret[]> {
     const output = await run(command).catch((error: unknown) => {
       // given up from outside: nothing is wrong with it
       if (errorCode(error) === 'ERR_ABORTED') throw error;
@@ -232,23 +227,6 @@ class SecretReader {
     const names = known.map((each) => `'${each}'`).join(', ');
     return this.#refuse('there is no such credential', undefined, names === '' ? hint : `there is ${names}`);
   }
-}
-
-/** Runs a command, and zeroes what it said if that is of no use. */
-async function runAlone(command: string): Promise<Buffer> {
-  return await new Promise<Buffer>((resolve, reject) => {
-    const options = { encoding: 'buffer', timeout: COMMAND_TIMEOUT, maxBuffer: MAX_OUTPUT_BYTES } as const;
-    execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
-      if (!error) {
-        resolve(stdout);
-        return;
-      }
-      stdout.fill(0);
-      // execFile's own message repeats the command and its output
-      if (error.code === TOO_MUCH_OUTPUT) reject(new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`));
-      else reject(new Error(`the command failed (${String(error.code ?? error.signal)})`));
-    });
-  });
 }
 
 /** A bare name means a credential where systemd handed one over, a file otherwise. */

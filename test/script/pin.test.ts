@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, inject } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
 import { Child } from '../support/child.ts';
@@ -53,6 +53,26 @@ describe.concurrent('the PIN comes from', () => {
     expect(await terminal.exited, terminal.transcript).toBe(0);
     expectNoPin(terminal.transcript, pin);
   });
+});
+
+test('a command that is to print the PIN ends with the agent, and all that it started', async ({ bench }) => {
+  const started = bench.path('started');
+  const source = `command:sleep 1000 & echo $! >'${started}.new'; mv '${started}.new' '${started}'; wait`;
+  const management = ['--management', bench.path('management'), 'unix', '--management-client'];
+  const pksigd = await bench.pksigd(['run', ...management, '--key', keyWithoutPin(), '--pin-source', source]);
+  await expect.poll(() => existsSync(started), { timeout: 20_000 }).toBe(true);
+  const sleeper = Number(readFileSync(started, 'utf8'));
+  expect(existsSync(`/proc/${sleeper}`)).toBe(true);
+  expect(await pksigd.stop()).toBe(0);
+  // until its parent has taken notice, it may still be there as a zombie
+  const isThere = (): boolean => {
+    try {
+      return !/^State:\s+Z/m.test(readFileSync(`/proc/${sleeper}/status`, 'utf8'));
+    } catch {
+      return false;
+    }
+  };
+  await expect.poll(isThere, { timeout: 20_000 }).toBe(false);
 });
 
 describe.concurrent('the PIN is nowhere', () => {

@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
+import { SYSTEM_CLOCK } from '../../../src/clock.ts';
 import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
 import { Secret } from '../../../src/secret.ts';
+import { runCommand } from '../../../src/shell-command.ts';
 
 /** Every buffer that something of a source came in, or was copied to. */
 const seen: Buffer[] = [];
@@ -26,13 +28,12 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 });
 vi.mock('node:child_process', async (importOriginal) => {
   const original = await importOriginal<typeof ChildProcess>();
-  type Done = (error: Error | null, stdout: Buffer, stderr: Buffer) => void;
-  const execFile = (file: string, args: string[], options: object, done: Done): unknown =>
-    original.execFile(file, args, { ...options, encoding: 'buffer' }, (error, stdout, stderr) => {
-      seen.push(stdout);
-      done(error, stdout, stderr);
-    });
-  return { ...original, execFile };
+  const spawn = (file: string, args: string[], options: ChildProcess.SpawnOptions): ChildProcess.ChildProcess => {
+    const child = original.spawn(file, args, options);
+    child.stdout?.on('data', (chunk: Buffer) => seen.push(chunk));
+    return child;
+  };
+  return { ...original, spawn };
 });
 const concat = Buffer.concat.bind(Buffer);
 vi.spyOn(Buffer, 'concat').mockImplementation((list, length) => {
@@ -50,6 +51,7 @@ const around = {
   credentialsDirectory: undefined,
   prompt: () => Promise.resolve(new Secret('')),
   warn: () => undefined,
+  run: (command: string) => runCommand(command, {}, { clock: SYSTEM_CLOCK, environment: process.env }),
 };
 
 test.each([

@@ -47,6 +47,7 @@ function answers(flags: AnswerFlags, typed: string[] = []): (clock: FakeClock) =
           return Promise.resolve(new Secret(next));
         },
         warn: () => undefined,
+        run: () => Promise.reject(new Error('commands run for a tunnel')),
       },
     });
 }
