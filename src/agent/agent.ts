@@ -189,6 +189,11 @@ export class Agent implements AsyncDisposable {
     this.#surroundings.emit({ type: 'agent-unlocked' });
   }
 
+  /** Whether there is one, served or not. */
+  get hasTunnels(): boolean {
+    return this.#tunnels.size > 0;
+  }
+
   /**
    * Runs what serving a daemon runs, unless a daemon was or is there: its first signature is then not slower than those that
    * follow. No key signs, no token is asked. Never rejects.

@@ -1,6 +1,6 @@
 import type { Agent } from '../agent/agent.ts';
 import type { Emit } from '../agent/events.ts';
-import { readConfiguration } from '../config/file/configuration.ts';
+import { type Configuration, readConfiguration } from '../config/file/configuration.ts';
 import type { Settings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { Listeners } from '../listeners.ts';
@@ -22,10 +22,20 @@ export interface ReloadOptions {
   readonly onTunnels: (agent: Agent, settings: Settings, names: readonly string[]) => void;
 }
 
+/** An editor empties a file before it writes it, and a full disk leaves it so: that ends no tunnel. @throws AgentError ERR_CONFIG */
+function refuseEmpty(agent: Agent, { silent, settings: { tunnels, broken = [] } }: Configuration): void {
+  if (silent === undefined || Object.keys(tunnels).length + broken.length > 0 || !agent.hasTunnels) return;
+  throw new AgentError('ERR_CONFIG', `the file is empty: ${silent} has no section, and all tunnels would end`, {
+    hint: 'to serve none, leave a section, such as [log]',
+  });
+}
+
 /** Reads the configuration anew and has the agent take it. A broken one changes nothing, and each of its mistakes is told. */
 async function reload(agent: Agent, { path, emit, setLogLevel, onMonitors, onTunnels }: ReloadOptions): Promise<void> {
   try {
-    const { settings, logLevel, document } = await readConfiguration(path);
+    const configuration = await readConfiguration(path);
+    refuseEmpty(agent, configuration);
+    const { settings, logLevel, document } = configuration;
     const monitor = monitorFlags(document.agent);
     checkMonitorFlags(monitor);
     setLogLevel(logLevel);

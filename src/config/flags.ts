@@ -24,7 +24,7 @@ import {
   type TokenSettings,
   type TunnelSettings,
 } from './settings.ts';
-import { placeOf, Tunnels } from './tunnels.ts';
+import { type OwnPlaces, placeOf, Tunnels } from './tunnels.ts';
 
 /** The options that every command that looks into tokens takes. Times are in milliseconds. */
 export interface TokenFlags {
@@ -298,9 +298,14 @@ export function requiredKey({ key }: Pick<TunnelFlags, 'key'>): readonly string[
 /** What the one key that options can describe is called. */
 const KEY = 'key';
 
+/** Keeps tunnels from where the agent itself listens. @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS */
+export function reserveOwn(tunnels: Tunnels, { control, metrics }: OwnPlaces): void {
+  if (control !== undefined && control !== 'none') tunnels.reserve('control', { kind: 'unix', path: control });
+  if (metrics) tunnels.reserve('metrics', parseManagementWords(metrics, '--metrics').address);
+}
+
 /** The tunnels of several .ovpn, called by their addresses. One that is of no use disturbs no other. */
-async function openVpnTunnels(given: readonly string[], flags: TunnelFlags): Promise<Tunnels> {
-  const tunnels = new Tunnels();
+async function openVpnTunnels(given: readonly string[], flags: TunnelFlags, tunnels: Tunnels): Promise<void> {
   const found = await Promise.all(given.map(async (path) => ((await isPattern(path)) ? await filesOf(path) : [path])));
   const paths = [...new Set(found.flat())];
   if (paths.length === 0) throw new AgentError('ERR_CONFIG_NOT_FOUND', `no file fits ${given.join(' ')}`);
@@ -316,14 +321,13 @@ async function openVpnTunnels(given: readonly string[], flags: TunnelFlags): Pro
       tunnels.broken.push({ name: path, error });
     }
   }
-  return tunnels;
 }
 
 /**
  * What `run` was told by options, and by the .ovpn that they name.
  * @throws AgentError ERR_USAGE, ERR_CONFIG, ERR_CONFIG_NOT_FOUND, ERR_MANAGEMENT_ADDRESS
  */
-export async function settingsOf(flags: TunnelFlags): Promise<Settings> {
+export async function settingsOf(flags: TunnelFlags & OwnPlaces): Promise<Settings> {
   const { management, openvpnConfig } = flags;
   const keys = keySettings({ ...flags, key: requiredKey(flags) });
   if ((management === undefined) === (openvpnConfig === undefined)) {
@@ -331,8 +335,9 @@ export async function settingsOf(flags: TunnelFlags): Promise<Settings> {
       hint: 'one of the two',
     });
   }
-  let tunnels = new Tunnels();
-  if (openvpnConfig) tunnels = await openVpnTunnels(openvpnConfig, flags);
+  const tunnels = new Tunnels();
+  reserveOwn(tunnels, flags);
+  if (openvpnConfig) await openVpnTunnels(openvpnConfig, flags, tunnels);
   if (management) {
     const tunnel = tunnelSettings(flags, management, flags.managementClient ?? false);
     tunnels.add(formatManagementAddress(tunnel.address), tunnel);

@@ -8,26 +8,47 @@ export function placeOf(address: ManagementAddress): string {
   return address.kind === 'unix' ? realPath(address.path) : `${address.host.toLowerCase()} ${address.port}`;
 }
 
+/** Where the agent itself listens, as the options say. */
+export interface OwnPlaces {
+  /** A path, or `none`. */
+  readonly control?: string | undefined;
+  /** ADDRESS PORT, or PATH unix. */
+  readonly metrics?: readonly string[] | undefined;
+}
+
 /** Tunnels by their names: no two have one name, and no two addresses of them are the same. */
 export class Tunnels {
   readonly broken: BrokenTunnel[] = [];
   readonly #settings = new Map<string, TunnelSettings>();
-  readonly #places = new Map<string, string>();
+  /** Of addresses. */
+  readonly #users = new Map<string, string>();
 
   get settings(): Record<string, TunnelSettings> {
     return Object.fromEntries(this.#settings);
   }
 
+  /**
+   * Keeps tunnels from an address that the agent itself listens on.
+   * @param user who has it, as the error calls it
+   * @throws AgentError ERR_USAGE
+   */
+  reserve(user: string, address: ManagementAddress): void {
+    this.#refuseTaken(address);
+    this.#users.set(placeOf(address), user);
+  }
+
+  #refuseTaken(address: ManagementAddress): void {
+    const other = this.#users.get(placeOf(address));
+    if (other === undefined) return;
+    throw new AgentError('ERR_USAGE', `${formatManagementAddress(address)} is in use by ${other}`);
+  }
+
   /** @throws AgentError ERR_USAGE */
   add(name: string, tunnel: TunnelSettings): void {
     const addresses = [tunnel.address, ...(tunnel.relay ? [tunnel.relay.address] : [])];
-    for (const address of addresses) {
-      const other = this.#places.get(placeOf(address));
-      if (other !== undefined)
-        throw new AgentError('ERR_USAGE', `${formatManagementAddress(address)} is in use by tunnel '${other}'`);
-    }
+    for (const address of addresses) this.#refuseTaken(address);
     if (this.#settings.has(name)) throw new AgentError('ERR_USAGE', `there are two tunnels '${name}'`);
-    for (const address of addresses) this.#places.set(placeOf(address), name);
+    for (const address of addresses) this.#users.set(placeOf(address), `tunnel '${name}'`);
     this.#settings.set(name, tunnel);
   }
 }

@@ -55,7 +55,7 @@ export class ControlServer implements AsyncDisposable {
       control.#accept(socket);
     };
     const sockets = { allowHalfOpen: true };
-    control.#server = await listenAt({ kind: 'unix', path }, { mode, group }, sockets, onClient, 'its commands');
+    control.#server = await listenAt({ kind: 'unix', path }, { mode, group }, sockets, onClient, 'control commands');
     // the agent's own work keeps it alive
     control.#server.unref();
     return control;

@@ -79,7 +79,7 @@ export class MetricsServer implements AsyncDisposable {
       served.#accept(socket);
     };
     // as node:http takes it: it has no listener of its own
-    served.#server = await listenAt(address, { mode, group }, { allowHalfOpen: true }, onClient, 'monitors');
+    served.#server = await listenAt(address, { mode, group }, { allowHalfOpen: true }, onClient, 'metrics');
     served.#server.unref();
     return served;
   }

@@ -172,6 +172,28 @@ describe('SIGHUP', () => {
     expect(await pksigd.stop()).toBe(0);
   });
 
+  test('on an emptied file changes nothing; sections without a tunnel end all', async ({ bench }) => {
+    const daemons = await listen(bench, 'a');
+    const good = `${keySection(bench)}${tunnelSection('a')}`;
+    const pksigd = await bench.pksigd(['run', '--config', await bench.write('p.toml', good)]);
+    const a = await greeted(daemons.a);
+    await served(a);
+    for (const empty of ['', '# soon\n']) {
+      const line = await reload(bench, pksigd, empty, 'not reloaded: all stays as it is');
+      expect(line).toMatchObject({
+        code: 'ERR_CONFIG',
+        error: expect.stringContaining('the file is empty: ') as string,
+      });
+      await served(a);
+    }
+    await reload(bench, pksigd, '[log]\n', 'reloaded: 0 added, 0 changed, 1 removed');
+    // nothing is lost by it now
+    await reload(bench, pksigd, '', 'reloaded: 0 added, 0 changed, 0 removed');
+    await reload(bench, pksigd, good, 'reloaded: 1 added, 0 changed, 0 removed');
+    await served(await greeted(daemons.a));
+    expect(await pksigd.stop()).toBe(0);
+  });
+
   test('reads a certificate and a key anew that changed, and changes the relay and the level of the log', async ({
     bench,
   }) => {

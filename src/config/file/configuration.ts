@@ -3,7 +3,15 @@ import { AgentError, errorCode, errorText } from '../../errors.ts';
 import { backendOf } from '../../keys/backends.ts';
 import type { LogLevel } from '../../log-level.ts';
 import { filesOf, isPattern } from '../file-pattern.ts';
-import { auditSettings, keySettings, openVpnTunnel, rateSettings, tokenSettings, tunnelSettings } from '../flags.ts';
+import {
+  auditSettings,
+  keySettings,
+  openVpnTunnel,
+  rateSettings,
+  reserveOwn,
+  tokenSettings,
+  tunnelSettings,
+} from '../flags.ts';
 import { parseSecretSource } from '../secret-source.ts';
 import type { AuditSettings, KeySettings, Settings, TokenSettings, TunnelSettings } from '../settings.ts';
 import { Tunnels } from '../tunnels.ts';
@@ -19,6 +27,8 @@ export interface Configuration {
   readonly path: string;
   /** It, and its drop-ins. */
   readonly files: readonly string[];
+  /** Of them, the first that has no section at all. */
+  readonly silent: string | undefined;
   /** What the files say, with defaults and absolute paths. */
   readonly document: Document;
   readonly settings: Settings;
@@ -60,7 +70,11 @@ function faultPlace({ table, value }: Checked<TunnelSection>, error: unknown): P
   const named = optionPlace(table, error);
   if (named) return named;
   const text = errorText(error);
-  const isRelay = value.relay && text.includes(value.relay.slice(0, 2).join(' '));
+  const [address, port] = value.relay ?? [];
+  const relay = port === 'unix' ? [address] : [`${address}:${port}`, `[${address}]:${port}`];
+  const isRelay =
+    value.relay &&
+    (text.includes(`${address} ${port}`) || relay.some((place) => text.startsWith(`${place} is in use`)));
   return valuePlace(table, isRelay ? 'relay' : value.management ? 'management' : 'openvpn-config');
 }
 
@@ -88,6 +102,7 @@ class SettingsBuilder {
     });
     // one after the other: of two tunnels at one address the first has it
     const planned = await Promise.all([...this.#tree.tunnel].map((each) => this.#plan(...each)));
+    this.#reserve();
     for (const { name, checked, tunnel, isOwn } of planned.flat()) this.#add(name, checked, tunnel, isOwn);
     const { settings: tunnels, broken } = this.#tunnels;
     return { keys: Object.fromEntries(keys), tunnels, tokens: this.#tokens(), audit: this.#audit(), broken };
@@ -95,6 +110,19 @@ class SettingsBuilder {
 
   #fault(place: Place, message: string): void {
     this.faults.push({ place, message });
+  }
+
+  /** The agent's own addresses go before the tunnels'. */
+  #reserve(): void {
+    const { value, table } = this.#tree.agent;
+    for (const name of ['control', 'metrics'] as const) {
+      try {
+        reserveOwn(this.#tunnels, { [name]: value[name] });
+      } catch (error) {
+        if (!(error instanceof AgentError)) throw error;
+        this.#fault(valuePlace(table, name), inFile(error));
+      }
+    }
   }
 
   #audit(): AuditSettings | undefined {
@@ -268,7 +296,7 @@ function checkUse(text: string): void {
 export async function readConfiguration(given: string): Promise<Configuration> {
   const path = resolve(given);
   const faults: Fault[] = [];
-  const { tree, files } = await readFiles(path, faults);
+  const { tree, files, silent } = await readFiles(path, faults);
   // what stands behind a syntax error is not known: nothing that it may be is missing
   const isWhole = faults.length === 0;
   const checked = checkTree(tree, faults);
@@ -280,6 +308,7 @@ export async function readConfiguration(given: string): Promise<Configuration> {
   return {
     path,
     files,
+    silent,
     document: {
       log: log.whole,
       state: state.whole,

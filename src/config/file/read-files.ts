@@ -52,6 +52,8 @@ async function readText(path: string): Promise<string> {
 export interface ReadFiles {
   readonly tree: Table;
   readonly files: readonly string[];
+  /** Of them, the first that says nothing: an editor may be about to write it. */
+  readonly silent: string | undefined;
 }
 
 /**
@@ -62,9 +64,11 @@ export interface ReadFiles {
 export async function readFiles(path: string, faults: Fault[]): Promise<ReadFiles> {
   const files = [path, ...(await dropIns(path))];
   const root: Table = { kind: 'table', place: { file: path, line: 1, column: 1 }, entries: new Map() };
+  let silent: string | undefined;
   for (const file of files) {
     const tree = parseTree(await readText(file), file, faults);
+    if (tree?.entries.size === 0) silent ??= file;
     if (tree) mergeTrees(root, tree);
   }
-  return { tree: root, files };
+  return { tree: root, files, silent };
 }

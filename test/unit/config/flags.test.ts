@@ -101,6 +101,16 @@ describe('options', () => {
     await expect(settingsOf({ ...FLAGS, management, relay })).rejects.toMatchObject({ code: 'ERR_USAGE' });
   });
 
+  test("where the agent itself listens is no tunnel's", async () => {
+    await expect(settingsOf({ ...FLAGS, ...TCP, metrics: ['127.0.0.1', '7505'] })).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+      message: '127.0.0.1:7505 is in use by metrics',
+    });
+    const [control, metrics] = [join(folder, 's'), [join(folder, 's'), 'unix']];
+    await expect(settingsOf({ ...FLAGS, ...TCP, control, metrics })).rejects.toMatchObject({ code: 'ERR_USAGE' });
+    await expect(settingsOf({ ...FLAGS, ...TCP, control: 'none' })).resolves.toBeDefined();
+  });
+
   test('variables of modules keep what stands behind the first =', () => {
     const { modules } = tokenSettings({ deadline: 1, moduleEnv: ['A=b=c', 'B='] });
     expect(modules.environment).toEqual({ A: 'b=c', B: '' });

@@ -166,6 +166,14 @@ describe('the socket', () => {
     expect(statSync(path).mode & 0o777).toBe(0o660);
   });
 
+  test('that somebody listens on is in use', async () => {
+    const path = await server();
+    await expect(server()).rejects.toMatchObject({
+      code: 'ERR_MANAGEMENT_IN_USE',
+      line: `can't listen for control commands on ${path}: already in use, another process listens on it`,
+    });
+  });
+
   test('is gone with its server', async () => {
     await server();
     await open.splice(0)[0]?.[Symbol.asyncDispose]();

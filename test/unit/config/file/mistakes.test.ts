@@ -208,3 +208,27 @@ describe('mistakes of other kinds', () => {
     await expect(readConfiguration(join(folder, 'none.toml'))).rejects.toMatchObject({ code: 'ERR_CONFIG_NOT_FOUND' });
   });
 });
+
+describe("the agent's own addresses are no tunnel's, and no two are the same", () => {
+  const key = '[key.k]\nkey = "k.pem"\n';
+  test.for<[text: string, told: string]>([
+    [
+      '[agent]\ncontrol = "/run/a.sock"\nmetrics = "/run/../run/a.sock unix"\n',
+      'p.toml:3:11: /run/a.sock is in use by control',
+    ],
+    [
+      `[agent]\ncontrol = "/run/a.sock"\n${key}[tunnel.a]\nmanagement = "/run/a.sock unix"\nmanagement-client = true\n`,
+      'p.toml:6:14: /run/a.sock is in use by control',
+    ],
+    [
+      `${key}[tunnel.a]\nmanagement = "/run/a.sock unix"\nrelay = "127.0.0.1 9000"\n[agent]\nmetrics = "127.0.0.1 9000"\n`,
+      'p.toml:5:9: 127.0.0.1:9000 is in use by metrics',
+    ],
+    [
+      `${key}[tunnel.a]\nmanagement = "/run/a.sock unix"\nrelay = "/run/r.sock unix"\n[agent]\ncontrol = "/run/r.sock"\n`,
+      'p.toml:5:9: /run/r.sock is in use by control',
+    ],
+  ])('%j', async ([text, told]) => {
+    expect(await mistakes(text)).toEqual([told]);
+  });
+});
