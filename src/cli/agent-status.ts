@@ -11,18 +11,55 @@ const MOST_LINES = 100;
 /** Milliseconds between two reports in the log, however often they are asked for. */
 const QUIET = 1_000;
 
+/** What an event says of a part of a reload that failed. */
+function reloadFailure(event: AgentEvent): AgentError | undefined {
+  switch (event.type) {
+    case 'tunnel-failed':
+      return new AgentError(event.code ?? 'ERR_CONFIG', `tunnel '${event.tunnel}' failed: ${event.error}`);
+    case 'key-kept':
+      return new AgentError(event.code ?? 'ERR_CONFIG', `key '${event.key}' stays as it was: ${event.error}`);
+    case 'audit-kept':
+      return new AgentError('ERR_AUDIT_FILE', `the audit log stays as it was: ${event.error}`);
+    default:
+      return undefined;
+  }
+}
+
 /** What this process's agent is doing, for those who ask. */
 export class AgentStatus {
   readonly state: AgentState = new AgentState(Date.now());
   #reload: Resolvers<unknown> | undefined;
+  #lacks: AgentError[] = [];
   #reportedAt = Number.NEGATIVE_INFINITY;
 
   readonly take = (event: AgentEvent): void => {
     this.state.take(event, Date.now());
-    if (event.type === 'reloaded') this.#endReload()?.resolve(event);
+    const failure = reloadFailure(event);
+    if (failure) this.reloadLacks(failure);
+    if (event.type === 'reloaded') this.#reloaded(event);
     if (event.type === 'reload-failed')
       this.#endReload()?.reject(new AgentError(event.code ?? 'ERR_CONFIG', event.error));
   };
+
+  /** A reload begins: what fails from now on is its. */
+  beginReload(): void {
+    this.#lacks = [];
+  }
+
+  /** Part of the reload failed; the rest goes on. */
+  reloadLacks(failure: AgentError): void {
+    this.#lacks.push(failure);
+  }
+
+  #reloaded(event: AgentEvent): void {
+    const [first, ...others] = this.#lacks;
+    if (!first) {
+      this.#endReload()?.resolve(event);
+      return;
+    }
+    const more = others.length === 0 ? '' : ` (and ${others.length} more: see the log)`;
+    this.#endReload()?.reject(new AgentError(first.code, `reloaded, but not all of it: ${first.line}${more}`));
+  }
 
   #endReload(): Resolvers<unknown> | undefined {
     const reload = this.#reload;

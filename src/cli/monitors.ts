@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Agent } from '../agent/agent.ts';
 import type { AgentEvent } from '../agent/events.ts';
 import type { ControlServer } from '../control/server.ts';
-import { errorCode, errorText } from '../errors.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import { summary } from '../status/summary.ts';
 import { AgentStatus } from './agent-status.ts';
 import type { ServedMetrics } from './metrics-server.ts';
@@ -102,17 +102,23 @@ export class Monitors implements AsyncDisposable {
 
   /** Takes other settings. What can't be made so is told, and tried again by the next change. */
   async apply(flags: MonitorFlags): Promise<void> {
+    this.#status.beginReload();
     try {
       if (!isDeepStrictEqual(metricsOf(flags), this.#metricsFlags)) await this.serveMetrics(flags);
     } catch (error) {
-      this.#log.error({ code: errorCode(error), error: errorText(error) }, "can't serve metrics as the settings say");
+      this.#lacks(error, "can't serve metrics as the settings say");
     }
     try {
       if (!isDeepStrictEqual(controlOf(flags), this.#controlFlags)) await this.#listen(flags);
     } catch (error) {
-      const text = "can't listen for pksigd status as the settings say";
-      this.#log.error({ code: errorCode(error), error: errorText(error) }, text);
+      this.#lacks(error, "can't listen for pksigd status as the settings say");
     }
+  }
+
+  #lacks(error: unknown, text: string): void {
+    const [code, why] = [errorCode(error), errorText(error)];
+    this.#log.error({ code, error: why }, text);
+    this.#status.reloadLacks(new AgentError(code ?? 'ERR_CONFIG', `${text}: ${why}`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

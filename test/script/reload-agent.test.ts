@@ -71,7 +71,10 @@ test('what can not be made is an error, and the rest is reloaded; it is tried ag
   const bad = `control = "${bench.path('none/c.sock')}"\nmetrics = "none/m.sock unix"\n`;
   await bench.write('p.toml', `${configuration(bench, bad)}[log]\nlevel = "debug"\n`);
   const reload = await command(bench, 'reload', 'c.sock');
-  expect(await reload.exited).toBe(0);
+  expect(await reload.exited).toBe(1);
+  expect(reload.transcript).toMatch(
+    /reloaded, but not all of it: can't serve metrics as .* \(and 1 more: see the log\)/,
+  );
   for (const text of ["can't serve metrics as the settings say", "can't listen for pksigd status as the settings say"])
     expect(await pksigd.message(text)).toMatchObject({ level: 'error', code: 'ERR_MANAGEMENT_LISTEN' });
   expect(await metrics(bench, 'm.sock')).toContain('pksigd_');
@@ -90,4 +93,22 @@ test('what contradicts itself changes nothing', async ({ bench }) => {
   pksigd.kill('SIGHUP');
   await pksigd.message('not reloaded: all stays as it is');
   expect(existsSync(bench.path('c.sock'))).toBe(true);
+});
+
+test('a tunnel that can not be served fails the command, until it can', async ({ bench }) => {
+  const agent = `control = "${bench.path('c.sock')}"\n`;
+  const pksigd = await run(bench, agent);
+  await expect.poll(() => existsSync(bench.path('c.sock'))).toBe(true);
+  const more = '[tunnel.b]\nmanagement = "none/b.sock unix"\nmanagement-client = true\n';
+  await bench.write('p.toml', `${configuration(bench, agent)}${more}`);
+  const reload = await command(bench, 'reload', 'c.sock');
+  expect(await reload.exited).toBe(1);
+  expect(reload.transcript).toContain(
+    "pksigd: reloaded, but not all of it: tunnel 'b' failed: can't listen for OpenVPN",
+  );
+  await mkdir(bench.path('none'));
+  const again = await command(bench, 'reload', 'c.sock');
+  expect(await again.exited).toBe(0);
+  expect(existsSync(bench.path('none/b.sock'))).toBe(true);
+  expect(await pksigd.stop()).toBe(0);
 });
