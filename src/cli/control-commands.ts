@@ -86,10 +86,16 @@ export async function statusCommand(flags: StatusFlags): Promise<void> {
   }
 }
 
+/** A signature may be under way: a module has its deadline, and after each step of a recovery once more. */
+const FORGETTING = {
+  patience: 180_000,
+  why: 'signatures are still under way: it logs out of their tokens as soon as there is none',
+};
+
 /** `pksigd forget`. */
 export async function forgetCommand(flags: ControlPlace): Promise<void> {
   using client = await connect(flags);
-  await client.request({ command: 'forget' });
+  await client.request({ command: 'forget' }, FORGETTING);
 }
 
 /** `pksigd reload`. */

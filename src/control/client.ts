@@ -18,6 +18,14 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOTSOCK: 'it is not a socket',
 };
 
+/** How long a reply is waited for. */
+export interface Patience {
+  /** Milliseconds. */
+  readonly patience: number;
+  /** What to say of an agent that takes longer. */
+  readonly why: string;
+}
+
 /** A connection to the control socket of an agent. */
 export class ControlClient implements Disposable {
   readonly #path: string;
@@ -55,9 +63,15 @@ export class ControlClient implements Disposable {
     }
   }
 
-  /** Makes one request. @throws AgentError ERR_CONTROL_*, and what the agent replies */
-  async request(request: Omit<ControlRequest, 'version'>): Promise<unknown> {
-    using limit = within(PATIENCE);
+  /**
+   * Makes one request.
+   * @throws AgentError ERR_CONTROL_*, and what the agent replies
+   */
+  async request(
+    request: Omit<ControlRequest, 'version'>,
+    { patience, why }: Patience = { patience: PATIENCE, why: 'the agent takes too long' },
+  ): Promise<unknown> {
+    using limit = within(patience);
     const reader = new LineReader(MAX_REPLY);
     this.#socket.write(`${JSON.stringify({ version: CONTROL_VERSION, ...request })}\n`);
     return await new Promise((resolve, reject) => {
@@ -86,7 +100,7 @@ export class ControlClient implements Disposable {
       };
       const onLate = (): void => {
         this.#socket.destroy();
-        end('the agent takes too long');
+        end(why);
       };
       const settle = (): void => {
         this.#socket.off('data', onData).off('close', onClose).off('end', onClose);

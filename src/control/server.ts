@@ -96,8 +96,9 @@ export class ControlServer implements AsyncDisposable {
         }
         for (const line of lines) {
           this.#busy.add(socket);
-          const reply = await this.#answer(line);
+          // it is not the client that is silent meanwhile
           callOff();
+          const reply = await this.#answer(line);
           callOff = clock.after(PATIENCE, end);
           await written(socket, replyLine(reply));
           this.#busy.delete(socket);

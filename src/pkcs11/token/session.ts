@@ -1,4 +1,5 @@
 import { AgentError, type AgentErrorCode, errorText } from '../../errors.ts';
+import { type Resolvers, withResolvers } from '../../promises.ts';
 import { onceMore } from '../host/login-outcome.ts';
 import type { Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
@@ -49,6 +50,8 @@ export class TokenSession {
   #toldFailure = '';
   #isResting = false;
   #mustRest = false;
+  /** Settles when it rests, for all who wait for that. */
+  #rested: Resolvers<void> | undefined;
   #isClosed = false;
 
   constructor(options: TokenSessionOptions) {
@@ -203,16 +206,32 @@ export class TokenSession {
     return this.#isResting;
   }
 
-  /** Logs out and closes the session, as soon as nothing is done in it: the next use opens it anew, which takes the PIN again. */
+  /**
+   * Logs out and closes the session, as soon as nothing is done in it: the next use opens it anew, which takes the PIN again.
+   * Resolves when that is done.
+   */
   async rest(): Promise<void> {
     this.#mustRest = true;
-    if (this.#running === 0) await this.#rest();
+    this.#rested ??= withResolvers();
+    const { promise } = this.#rested;
+    if (this.#running === 0) void this.#rest();
+    await promise;
   }
 
   async #rest(): Promise<void> {
     await this.#opening?.catch(() => undefined);
     if (this.#running > 0 || !this.#mustRest) return;
     this.#mustRest = false;
+    const rested = this.#rested;
+    this.#rested = undefined;
+    try {
+      await this.#logOut();
+    } finally {
+      rested?.resolve();
+    }
+  }
+
+  async #logOut(): Promise<void> {
     const open = this.isOpen ? this.#open : undefined;
     this.#open = undefined;
     this.#pin = undefined;

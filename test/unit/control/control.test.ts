@@ -9,6 +9,8 @@ import { controlFolder, listenInFolder } from '../../../src/control/place.ts';
 import { MAX_REQUEST, readResult } from '../../../src/control/protocol.ts';
 import { ControlServer, type ControlActions } from '../../../src/control/server.ts';
 import { AgentError } from '../../../src/errors.ts';
+import { withResolvers } from '../../../src/promises.ts';
+import { FakeClock } from '../agent/fake-clock.ts';
 
 const SELF = process.geteuid?.() ?? 0;
 
@@ -85,6 +87,41 @@ test('a server that retires answers what it was asked, and no more', async () =>
   expect(readdirSync(folder)).toEqual([]);
   finish();
   expect(await busy.all).toBe('{"version":1,"ok":true,"result":{"tokens":7}}\n');
+});
+
+test('whoever waits for a reply for minutes is not taken for silent', async () => {
+  const clock = new FakeClock();
+  const [begun, finished] = [withResolvers(), withResolvers()];
+  const forget = async (): Promise<void> => {
+    begun.resolve();
+    await finished.promise;
+  };
+  const control = await ControlServer.listen({
+    path: join(folder, 'c.sock'),
+    clock,
+    actions: { ...actions, forget },
+  });
+  open.push(control);
+  using user = await client(control.path);
+  const reply = user.request({ command: 'forget' });
+  await begun.promise;
+  clock.pass(170);
+  finished.resolve();
+  expect(await reply).toBeNull();
+  // and is, without a request
+  clock.pass(61);
+  await expect(user.request({ command: 'status' })).rejects.toMatchObject({ code: 'ERR_CONTROL_CONNECT' });
+});
+
+test('a reply that takes too long is told of in its own words', async () => {
+  const forget = async (): Promise<void> => {
+    await new Promise<void>(() => undefined);
+  };
+  const control = await ControlServer.listen({ path: join(folder, 'c.sock'), actions: { ...actions, forget } });
+  open.push(control);
+  using user = await client(control.path);
+  const reply = user.request({ command: 'forget' }, { patience: 1, why: 'it signs' });
+  await expect(reply).rejects.toMatchObject({ code: 'ERR_CONTROL_CONNECT', hint: 'it signs' });
 });
 
 describe('a request', () => {

@@ -79,11 +79,18 @@ describe('forgetting', () => {
     const stop = keepInUse(user);
     await settle();
     modules.take();
-    await tokens.forget();
-    expect(modules.take()).toEqual([]);
-    await stop();
+    let isDone = false;
+    const forgotten = tokens.forget().then(() => {
+      isDone = true;
+    });
+    const again = tokens.forget();
     await settle();
+    expect(modules.take()).toEqual([]);
+    expect(isDone).toBe(false);
+    await stop();
+    await forgotten;
     expect(modules.take()).toEqual(['1 logout', '1 closeSession']);
+    expect(await again).toBe(1);
   });
 
   test('tells when a token is logged in to, and when no more', async () => {
