@@ -61,7 +61,7 @@ const ROOMS = {
   keyfile: ['signing'],
   keys: ['pkcs11', 'keyfile', 'signing'],
   config: ['management', 'keys', 'keyfile', 'signing'],
-  'config/file': ['config', 'management', 'keys', 'signing'],
+  'config/file': ['config', 'disk', 'management', 'keys', 'signing'],
   'agent/questions': ['agent', 'config', 'management'],
   'agent/policy': ['config', 'signing', 'signing/tls'],
   'agent/audit': ['audit', 'disk', 'config'],

@@ -11,7 +11,7 @@ const WRITABLE_BY_OTHERS = 0o002;
 const STICKY = 0o1000;
 
 /** Users who could change the folder anyway. */
-type Trusted = (uid: number) => boolean;
+export type Trusted = (uid: number) => boolean;
 
 /** Which folder, and how it is spoken of. */
 export interface FolderOptions {
@@ -60,24 +60,32 @@ async function makeFolder(path: string, options: FolderOptions): Promise<Stats> 
   return made;
 }
 
-/**
- * Follows the way to a folder, link by link: only this user, root and the owner of `/` may be able to put something else into
- * its place.
- * @returns the folder's path without symbolic links; undefined if it is not there
- * @throws what `fail` makes
- */
-export async function safeFolder(folder: string, options: FolderOptions): Promise<string | undefined> {
+function trustedBy(uid: number | undefined, root: Stats): Trusted {
+  return (owner) => uid === undefined || owner === uid || owner === 0 || owner === root.uid;
+}
+
+/** Who can change anything of this user's: the user, root, and the owner of `/`; all, if the user is not known. */
+export async function trustedUsers(uid: number | undefined): Promise<Trusted> {
+  return trustedBy(uid, await lstat(sep));
+}
+
+interface Found {
+  /** Without symbolic links. */
+  readonly path: string;
+  readonly stats: Stats;
+}
+
+/** Goes to where a path leads, link by link, through folders that are safe. @returns undefined if it is not there */
+async function follow(wanted: string, root: Stats, options: FolderOptions): Promise<Found | undefined> {
   const { uid, create, name, fail } = options;
-  const wanted = resolve(folder);
-  const root = await lstat(sep);
-  const isTrusted: Trusted = (owner) => uid === undefined || owner === uid || owner === 0 || owner === root.uid;
+  const isTrusted = trustedBy(uid, root);
   const rest = wanted.split(sep).filter(Boolean);
   let path: string = sep;
   let stats = root;
   for (let links = 0; ; ) {
-    if (!stats.isDirectory()) throw fail(`${name} ${wanted} can't be used: ${path} is not a folder`);
     const part = rest.shift();
-    if (part === undefined) break;
+    if (part === undefined) return { path, stats };
+    if (!stats.isDirectory()) throw notFolder(wanted, path, options);
     checkAncestor(path, stats, isTrusted, options);
     const next = resolve(path, part);
     let found = await statOf(next, options);
@@ -90,13 +98,49 @@ export async function safeFolder(folder: string, options: FolderOptions): Promis
     }
     if (!isTrusted(found.uid)) throw fail(`${name} is not safe: ${next} is another user's link`);
     if (++links > MAX_LINKS) throw fail(`${name} ${wanted} has too many symbolic links`);
-    const target = resolve(path, await readlink(next));
-    rest.unshift(...target.split(sep).filter(Boolean));
+    const target = await readlink(next).catch((error: unknown) => {
+      throw fail(`can't look at ${name}`, error);
+    });
+    rest.unshift(...resolve(path, target).split(sep).filter(Boolean));
     path = sep;
     stats = root;
   }
-  checkFolder(path, stats, isTrusted, options);
+}
+
+function notFolder(wanted: string, path: string, { name, fail }: FolderOptions): Error {
+  return fail(`${name} ${wanted} can't be used: ${path} is not a folder`);
+}
+
+/**
+ * Follows the way to a folder, link by link: only this user, root and the owner of `/` may be able to put something else into
+ * its place.
+ * @returns the folder's path without symbolic links; undefined if it is not there
+ * @throws what `fail` makes
+ */
+export async function safeFolder(folder: string, options: FolderOptions): Promise<string | undefined> {
+  const wanted = resolve(folder);
+  const root = await lstat(sep);
+  const found = await follow(wanted, root, options);
+  if (!found) return undefined;
+  const { path, stats } = found;
+  if (!stats.isDirectory()) throw notFolder(wanted, path, options);
+  checkFolder(path, stats, trustedBy(options.uid, root), options);
   return path;
+}
+
+/**
+ * Follows the way to a file, or to a folder whose files are each looked at: only those whom {@link safeFolder} trusts, and
+ * groups, may be able to put something else into its place, or to take something out of that folder. Whoever opens the file
+ * looks at whose it is.
+ * @returns whether it is there
+ * @throws what `fail` makes
+ */
+export async function checkWay(wanted: string, options: Omit<FolderOptions, 'create'>): Promise<boolean> {
+  const all = { ...options, create: false };
+  const root = await lstat(sep);
+  const found = await follow(resolve(wanted), root, all);
+  if (found?.stats.isDirectory()) checkAncestor(found.path, found.stats, trustedBy(options.uid, root), all);
+  return found !== undefined;
 }
 
 /**
