@@ -75,7 +75,10 @@ interface Found {
   readonly stats: Stats;
 }
 
-/** Goes to where a path leads, link by link, through folders that are safe. @returns undefined if it is not there */
+/**
+ * Goes to where a path leads, link by link, through folders that are safe, or to what is no folder on the way.
+ * @returns undefined if it is not there
+ */
 async function follow(wanted: string, root: Stats, options: FolderOptions): Promise<Found | undefined> {
   const { uid, create, name, fail } = options;
   const isTrusted = trustedBy(uid, root);
@@ -84,8 +87,7 @@ async function follow(wanted: string, root: Stats, options: FolderOptions): Prom
   let stats = root;
   for (let links = 0; ; ) {
     const part = rest.shift();
-    if (part === undefined) return { path, stats };
-    if (!stats.isDirectory()) throw notFolder(wanted, path, options);
+    if (part === undefined || !stats.isDirectory()) return { path, stats };
     checkAncestor(path, stats, isTrusted, options);
     const next = resolve(path, part);
     let found = await statOf(next, options);
@@ -107,10 +109,6 @@ async function follow(wanted: string, root: Stats, options: FolderOptions): Prom
   }
 }
 
-function notFolder(wanted: string, path: string, { name, fail }: FolderOptions): Error {
-  return fail(`${name} ${wanted} can't be used: ${path} is not a folder`);
-}
-
 /**
  * Follows the way to a folder, link by link: only this user, root and the owner of `/` may be able to put something else into
  * its place.
@@ -123,7 +121,7 @@ export async function safeFolder(folder: string, options: FolderOptions): Promis
   const found = await follow(wanted, root, options);
   if (!found) return undefined;
   const { path, stats } = found;
-  if (!stats.isDirectory()) throw notFolder(wanted, path, options);
+  if (!stats.isDirectory()) throw options.fail(`${options.name} ${wanted} can't be used: ${path} is not a folder`);
   checkFolder(path, stats, trustedBy(options.uid, root), options);
   return path;
 }

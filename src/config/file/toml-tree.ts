@@ -30,6 +30,23 @@ export interface Leaf {
 
 type Key = AST.TOMLBare | AST.TOMLQuoted;
 
+/** Tables and lists within each other; no section of ours has more than a handful. All that walks through a tree recurses. */
+const MAX_DEPTH = 32;
+
+const TOO_LONG = 'a string is too long, or too much is nested';
+/** Characters of a line that the parser may fail at. */
+const LONG_LINE = 50_000;
+
+/** Something that is nested too deep. */
+class DepthError extends Error {
+  readonly place: Place;
+
+  constructor(place: Place) {
+    super(`there are more than ${MAX_DEPTH} tables and lists within each other`);
+    this.place = place;
+  }
+}
+
 /** Builds a tree from the parser's nodes, whose columns count from 0. */
 class TreeBuilder {
   readonly #file: string;
@@ -45,19 +62,21 @@ class TreeBuilder {
   program(body: readonly (AST.TOMLKeyValue | AST.TOMLTable)[]): Table {
     const root: Table = { kind: 'table', place: { file: this.#file, line: 1, column: 1 }, entries: new Map() };
     for (const node of body) {
-      if (node.type === 'TOMLKeyValue') this.#put(root, node);
-      else this.#fill(this.#section(root, node), node.body);
+      if (node.type === 'TOMLKeyValue') this.#put(root, node, 0);
+      else this.#fill(this.#section(root, node), node.body, node.key.keys.length);
     }
     return root;
   }
 
-  #fill(table: Table, pairs: readonly AST.TOMLKeyValue[]): void {
-    for (const pair of pairs) this.#put(table, pair);
+  #fill(table: Table, pairs: readonly AST.TOMLKeyValue[], depth: number): void {
+    for (const pair of pairs) this.#put(table, pair, depth);
   }
 
-  #put(table: Table, { key, value }: AST.TOMLKeyValue): void {
+  #put(table: Table, { key, value }: AST.TOMLKeyValue, depth: number): void {
     const last = key.keys.at(-1);
-    if (last) this.#into(table, key.keys.slice(0, -1)).entries.set(nameOf(last), this.#entry(last, this.#value(value)));
+    if (!last) return;
+    const tree = this.#value(value, depth + key.keys.length);
+    this.#into(table, key.keys.slice(0, -1)).entries.set(nameOf(last), this.#entry(last, tree));
   }
 
   #entry(key: Key, tree: Tree): Entry {
@@ -84,6 +103,7 @@ class TreeBuilder {
 
   /** The table of `[a.b]`, or a further one of `[[a.b]]`. */
   #section(root: Table, { kind, key }: AST.TOMLTable): Table {
+    this.#checkDepth(key, key.keys.length);
     if (kind === 'standard') return this.#into(root, key.keys);
     const table: Table = { kind: 'table', place: this.placeOf(key), entries: new Map() };
     const last = key.keys.at(-1);
@@ -95,14 +115,19 @@ class TreeBuilder {
     return table;
   }
 
-  #value(node: AST.TOMLContentNode): Tree {
+  #checkDepth(node: AST.TOMLNode, depth: number): void {
+    if (depth > MAX_DEPTH) throw new DepthError(this.placeOf(node));
+  }
+
+  #value(node: AST.TOMLContentNode, depth: number): Tree {
     const place = this.placeOf(node);
+    this.#checkDepth(node, depth);
     switch (node.type) {
       case 'TOMLArray':
-        return { kind: 'list', place, items: node.elements.map((element) => this.#value(element)) };
+        return { kind: 'list', place, items: node.elements.map((element) => this.#value(element, depth + 1)) };
       case 'TOMLInlineTable': {
         const table: Table = { kind: 'table', place, entries: new Map() };
-        this.#fill(table, node.body);
+        this.#fill(table, node.body, depth);
         return table;
       }
       case 'TOMLValue':
@@ -115,15 +140,30 @@ function nameOf(key: Key): string {
   return key.type === 'TOMLBare' ? key.name : key.value;
 }
 
+/** The parser hands a function each character of a string as an argument, so that a long one ends it without a place. */
+function longPlace(text: string, file: string): Place {
+  const index = text.split('\n').findIndex(({ length }) => length > LONG_LINE);
+  return { file, line: Math.max(index, 0) + 1, column: 1 };
+}
+
+/** The fault that the parser, or the builder, met. Throws what is none. */
+function faultOf(error: unknown, text: string, file: string): Fault {
+  if (error instanceof ParseError) {
+    const { lineNumber: line, column, message } = error;
+    return { place: { file, line, column: column + 1 }, message: `TOML: ${message}` };
+  }
+  if (error instanceof DepthError) return { place: error.place, message: error.message };
+  if (error instanceof RangeError) return { place: longPlace(text, file), message: TOO_LONG };
+  throw error;
+}
+
 /** Reads a TOML 1.0 file; its syntax errors go to `faults`, and the first one ends it. */
 export function parseTree(text: string, file: string, faults: Fault[]): Table | undefined {
   try {
     const [top] = parseTOML(text, { tomlVersion: '1.0' }).body;
     return new TreeBuilder(file).program(top.body);
   } catch (error) {
-    if (!(error instanceof ParseError)) throw error;
-    const { lineNumber: line, column, message } = error;
-    faults.push({ place: { file, line, column: column + 1 }, message: `TOML: ${message}` });
+    faults.push(faultOf(error, text, file));
     return undefined;
   }
 }

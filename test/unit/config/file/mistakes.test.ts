@@ -196,7 +196,10 @@ describe('mistakes of other kinds', () => {
   );
 
   test('a file that is not there may come', async () => {
-    await expect(readConfiguration(join(folder, 'none.toml'))).rejects.toMatchObject({ code: 'ERR_CONFIG_NOT_FOUND' });
+    writeFileSync(join(folder, 'file'), '');
+    for (const name of ['none.toml', 'none/p.toml', 'file/p.toml']) {
+      await expect(readConfiguration(join(folder, name))).rejects.toMatchObject({ code: 'ERR_CONFIG_NOT_FOUND' });
+    }
   });
 });
 

@@ -132,3 +132,8 @@ describe('drop-ins that are of no use', () => {
     expect(await read()).toEqual(['/p.toml.d:1:1: the name of the file "caf\ufffd.toml" is not UTF-8']);
   });
 });
+
+test('a file has 8 MB at most', async () => {
+  writeFileSync(file, `#${'x'.repeat(9_000_000)}`);
+  expect(await read()).toBe("can't read the configuration: /p.toml has more than 8388608 bytes");
+});
