@@ -2,10 +2,13 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 
+/** Of a path: no name is as long, and no expression may be of any length. */
+const MAX_LENGTH = 4096;
 const WILD = /[*?[]/;
 
-/** A name's pattern as a shell has it: `*`, `?`, `[a-z]`, `[!a-z]`. */
-function expressionOf(pattern: string): RegExp {
+/** A name's pattern as a shell has it: `*`, `?`, `[a-z]`, `[!a-z]`. Undefined if no name fits: `[z-a]`, or far too long. */
+function expressionOf(pattern: string): RegExp | undefined {
+  if (pattern.length > MAX_LENGTH) return undefined;
   let source = '';
   for (let at = 0; at < pattern.length; at += 1) {
     const character = pattern.charAt(at);
@@ -18,7 +21,11 @@ function expressionOf(pattern: string): RegExp {
     else if (character === '?') source += '[^]';
     else source += character.replace(/[\\^$.+()[\]{}|/-]/, '\\$&');
   }
-  return new RegExp(`^${source}$`);
+  try {
+    return new RegExp(`^${source}$`);
+  } catch {
+    return undefined;
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -31,7 +38,7 @@ async function matching(folder: string, pattern: string, isLast: boolean): Promi
   return found
     .filter((entry) => (isLast ? !entry.isDirectory() : entry.isDirectory() || entry.isSymbolicLink()))
     .map(({ name }) => name)
-    .filter((name) => (pattern.startsWith('.') || !name.startsWith('.')) && expression.test(name));
+    .filter((name) => (pattern.startsWith('.') || !name.startsWith('.')) && expression?.test(name));
 }
 
 /** Whether it stands for any number of files; a file that is called so is itself. */
