@@ -22,6 +22,8 @@ import type { CloseReason, DaemonVersion, ManagementOptions } from './options.ts
 
 /** Bytes that may wait for a daemon which does not read, before anything more is written. */
 const MAX_UNREAD = 1024 * 1024;
+/** Milliseconds that a daemon has for reading what was written before we close. */
+const WRITTEN_WITHIN = 2_000;
 /** Replies that may be due at once: beyond it the daemon answers nothing any more. */
 const MAX_DUE = 1024;
 
@@ -149,7 +151,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     return this.submit(command, options);
   }
 
-  /** Closes the connection; what was written still goes out. Commands that wait fail with ERR_MANAGEMENT_CLOSED. */
+  /** Closes the connection; what was written still goes out, if it is read within two seconds. Commands that wait fail with ERR_MANAGEMENT_CLOSED. */
   async close(): Promise<void> {
     this.#finish({ by: 'client', error: undefined });
     await this.closed;
@@ -252,8 +254,19 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     this.#reason ??= reason;
     if (this.#socket.destroyed) return;
     // what was written still goes out, even if the daemon keeps its own side open
-    if (reason.by === 'client') this.#socket.destroySoon();
+    if (reason.by === 'client' && this.#socket.writableLength > 0) this.#destroyWhenWritten();
+    else if (reason.by === 'client') this.#socket.destroySoon();
     else this.#socket.destroy();
+  }
+
+  /** A daemon that reads nothing any more must not keep the connection for ever. */
+  #destroyWhenWritten(): void {
+    const socket = this.#socket;
+    const late = setTimeout(() => socket.destroy(), WRITTEN_WITHIN);
+    socket.once('close', () => {
+      clearTimeout(late);
+    });
+    socket.destroySoon();
   }
 
   #ended(): void {

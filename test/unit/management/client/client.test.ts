@@ -1,4 +1,8 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { errorCode } from '../../../../src/errors.ts';
 import { connectManagement } from '../../../../src/management/index.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { FakeListener, GREETING } from '../../../support/fake-daemon.ts';
@@ -70,6 +74,22 @@ describe('connecting', () => {
     await expect(connectManagement({ kind: 'unix', path: '/nonexistent/x.sock' })).rejects.toEqual(
       coded('ERR_MANAGEMENT_CONNECT', '/nonexistent/x.sock'),
     );
+  });
+
+  test('closes beside a daemon that reads nothing any more', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pksigd-client-'));
+    const unix = await FakeListener.start(join(folder, 'socket'));
+    const connecting = connectManagement(unix.address);
+    const daemon = await unix.next();
+    daemon.say(GREETING);
+    const client = await connecting;
+    daemon.socket.pause();
+    // more than the kernel takes in for it
+    const commands = Array.from({ length: 10 }, () => client.pkSig(Buffer.alloc(50_000)).catch(errorCode));
+    await client.close();
+    expect(new Set(await Promise.all(commands))).toEqual(new Set(['ERR_MANAGEMENT_CLOSED']));
+    await unix.stop();
+    await rm(folder, { recursive: true });
   });
 
   test('aborted before, while and after', async () => {
