@@ -19,6 +19,8 @@ const { values: flags } = parseArgs({
 const TUNNELS = Number(flags.tunnels);
 const HOSTILE = Number(flags.hostile);
 const GREETING = ">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n";
+const STATE =
+  'SUCCESS: real-time state notification set to ON\r\n1700000000,CONNECTED,SUCCESS,10.8.0.2,192.0.2.1,1194,,\r\nEND\r\n';
 const REQUEST = `>PK_SIGN:${Buffer.alloc(32, 7).toString('base64')},ECDSA\r\n`;
 const FLOOD = `>LOG:1700000000,I,${'x'.repeat(200)}\r\n`.repeat(300);
 const ASKED = 300;
@@ -65,6 +67,10 @@ class Daemon {
       return;
     }
     if (line.startsWith('version ')) return;
+    if (line === 'state on 1') {
+      this.#socket.write(STATE);
+      return;
+    }
     this.#socket.write(`SUCCESS: ${line} command succeeded\r\n`);
   }
 
