@@ -97,6 +97,7 @@ describe.concurrent('a relay and its daemon', () => {
     await client.connected();
     const one = await user(bench);
     await one.hear(GREETING);
+    await client.logged(/MANAGEMENT: CMD 'pk-sig'/);
     const before = client.count(/MANAGEMENT: CMD '/);
     for (const head of ['client-pf 1', 'client-auth 1 2', 'client-auth 1 2 3'])
       for (const line of ['pk-sig', '"pk-sig"', 'verb 9', 'signal SIGTERM'])
@@ -106,6 +107,8 @@ describe.concurrent('a relay and its daemon', () => {
     // it answers for itself, takes the block as one, and nothing of it shows in its log as a command
     await one.ask('client-auth 1 2\npid\npush "route 10.0.0.0"\nEND');
     await one.ask('pid');
+    // its answer may come before its log is read
+    await client.logged(/MANAGEMENT: CMD 'pid'/);
     expect(client.count(/MANAGEMENT: CMD '/) - before).toBe(2);
     expect(client.count(/MANAGEMENT: CMD '(?:client-auth 1 2|pid)'/)).toBe(2);
   });
