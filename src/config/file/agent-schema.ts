@@ -1,23 +1,10 @@
 import * as v from 'valibot';
-import { readWords } from '../../management/index.ts';
+import { account, setting, words } from './checkers.ts';
 import type { AgentSection } from './document.ts';
-import type { About, Schema } from './schema-types.ts';
+import type { Schema } from './schema-types.ts';
 
-function setting<const Checked extends v.GenericSchema>(about: About, schema: Checked) {
-  return v.pipe(schema, v.metadata({ ...about }));
-}
-
-const account = v.union([
-  v.pipe(v.string(), v.nonEmpty()),
-  v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.transform(String)),
-]);
 /** ADDRESS PORT, or PATH unix. */
-const words = v.pipe(
-  v.string(),
-  v.transform((line) => readWords(line)),
-  v.check((found) => Array.isArray(found) && found.length === 2),
-  v.transform((found) => found as readonly string[]),
-);
+const place = words(2, 2);
 
 export const AGENT: Schema<AgentSection> = v.pipe(
   v.object({
@@ -46,7 +33,7 @@ export const AGENT: Schema<AgentSection> = v.pipe(
           path: 'words',
           text: 'Where metrics and health are served over HTTP ([METRICS.md](METRICS.md)).',
         },
-        words,
+        place,
       ),
     ),
     'metrics-group': v.optional(

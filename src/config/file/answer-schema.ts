@@ -1,20 +1,10 @@
 import * as v from 'valibot';
-import { readWords } from '../../management/index.ts';
 import { PROXY_TAKES, REMOTE_TAKES } from '../answers.ts';
+import { setting, text, words } from './checkers.ts';
 import type { AnswerSection } from './document.ts';
-import type { About, Schema } from './schema-types.ts';
+import type { Schema } from './schema-types.ts';
 
-function setting<const Schema extends v.GenericSchema>(about: About, schema: Schema) {
-  return v.pipe(schema, v.metadata({ ...about }));
-}
-
-const text = v.pipe(v.string(), v.nonEmpty());
-const plainWords = v.pipe(
-  text,
-  v.transform((line) => readWords(line)),
-  v.check((found) => Array.isArray(found) && found.length > 0),
-  v.transform((found) => found as readonly string[]),
-);
+const plainWords = words(1, Infinity);
 
 const SOURCE = 'a source, as `pin-source` takes it';
 const TWO_LINES = `${SOURCE}; its first two lines are username and password`;

@@ -1,12 +1,9 @@
 import * as v from 'valibot';
 import { AGE_TAKES, ageOf, SIZE_TAKES, sizeOf } from '../amounts.ts';
 import { AUDIT_FAILURE_ACTIONS, AUDIT_SYNCS } from '../settings.ts';
+import { setting, text } from './checkers.ts';
 import type { AuditSection } from './document.ts';
-import type { About, Schema } from './schema-types.ts';
-
-function setting<const Checked extends v.GenericSchema>(about: About, schema: Checked) {
-  return v.pipe(schema, v.metadata({ ...about }));
-}
+import type { Schema } from './schema-types.ts';
 
 const amount = (amountOf: typeof sizeOf) =>
   v.pipe(
@@ -25,7 +22,7 @@ export const AUDIT: Schema<AuditSection> = v.pipe(
           without: 'nothing is written down',
           text: 'Where all requests and signatures are written down ([AUDIT.md](AUDIT.md)).',
         },
-        v.pipe(v.string(), v.nonEmpty()),
+        text,
       ),
     ),
     sync: v.optional(

@@ -2,17 +2,12 @@ import * as v from 'valibot';
 import { SCHEME_NAMES } from '../../signing/algorithm-text.ts';
 import { HASH_NAMES } from '../../signing/hashes.ts';
 import { CONTEXT_RULES, DEFAULT_HASHES } from '../settings.ts';
+import { count, setting, text } from './checkers.ts';
 import type { KeyPolicySection, TunnelPolicySection } from './document.ts';
-import type { About, Schema } from './schema-types.ts';
-
-function setting<const Checked extends v.GenericSchema>(about: About, schema: Checked) {
-  return v.pipe(schema, v.metadata({ ...about }));
-}
+import type { Schema } from './schema-types.ts';
 
 type Entries<Section> = { readonly [Name in keyof Section]-?: Schema<Section[Name]> };
 
-const text = v.pipe(v.string(), v.nonEmpty());
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 /** Longer than any process runs, and short enough for a timer. */
 const MAX_LIFETIME = 2_000_000;
 

@@ -1,33 +1,21 @@
 import * as v from 'valibot';
 import { LOG_LEVELS } from '../../log-level.ts';
-import { readWords, RELAY_RIGHTS } from '../../management/index.ts';
+import { RELAY_RIGHTS } from '../../management/index.ts';
 import { TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
 import { AGENT } from './agent-schema.ts';
 import { ANSWERS } from './answer-schema.ts';
 import { AUDIT } from './audit-schema.ts';
+import { account, count, setting, text, words } from './checkers.ts';
 import type { Document, KeySection, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
 import { KEY_POLICY, TUNNEL_POLICY } from './policy-schema.ts';
-import type { About, Schema } from './schema-types.ts';
-
-function setting<const Schema extends v.GenericSchema>(about: About, schema: Schema) {
-  return v.pipe(schema, v.metadata({ ...about }));
-}
+import type { Schema } from './schema-types.ts';
 
 const flag = v.boolean();
-const text = v.pipe(v.string(), v.nonEmpty());
 const texts = v.pipe(
   v.union([text, v.pipe(v.array(text), v.nonEmpty())]),
   v.transform((value) => (typeof value === 'string' ? [value] : value)),
 );
 const seconds = v.pipe(v.number(), v.gtValue(0), v.maxValue(3600));
-const words = v.pipe(
-  text,
-  v.transform((line) => readWords(line)),
-  v.check((found) => Array.isArray(found) && found.length >= 2 && found.length <= 3),
-  v.transform((found) => found as readonly string[]),
-);
-const account = v.union([text, v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.transform(String))]);
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
 const WORDS = 'OpenVPN\'s words in one string: "ADDRESS PORT" or "SOCKET unix", and a password file if there is one';
 const SOURCE = 'a source: "file:PATH", "credential:NAME", "command:COMMAND" or "prompt", never the secret itself';
@@ -244,7 +232,7 @@ const TUNNEL = v.pipe(
           path: 'words',
           text: 'Where the management interface is, in place of `openvpn-config`. The password file may be any source of a secret, or `stdin`.',
         },
-        words,
+        words(2, 3),
       ),
     ),
     'management-client': v.optional(
@@ -299,7 +287,7 @@ const TUNNEL = v.pipe(
           path: 'words',
           text: 'Let other management clients in behind pksigd, at this address ([RELAY.md](RELAY.md)).',
         },
-        words,
+        words(2, 3),
       ),
     ),
     'relay-allow': v.optional(

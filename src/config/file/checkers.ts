@@ -1,0 +1,34 @@
+import * as v from 'valibot';
+import { readWords } from '../../management/index.ts';
+import type { About } from './schema-types.ts';
+
+/** A checker that takes one type and gives one. */
+type Checker<Input, Output = Input> = v.GenericSchema<Input, Output>;
+
+/** A setting: how it is checked, and what is told of it. */
+export function setting<const Checked extends v.GenericSchema>(
+  about: About,
+  schema: Checked,
+): Checker<v.InferInput<Checked>, v.InferOutput<Checked>> {
+  return v.pipe(schema, v.metadata({ ...about }));
+}
+
+export const text: Checker<string> = v.pipe(v.string(), v.nonEmpty());
+
+export const count: Checker<number> = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+/** A user or a group, by name or number. */
+export const account: Checker<string | number, string> = v.union([
+  text,
+  v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.transform(String)),
+]);
+
+/** OpenVPN's words in one string: so many of them. */
+export function words(least: number, most: number): Checker<string, readonly string[]> {
+  return v.pipe(
+    text,
+    v.transform((line) => readWords(line)),
+    v.check((found) => Array.isArray(found) && found.length >= least && found.length <= most),
+    v.transform((found) => found as readonly string[]),
+  );
+}
