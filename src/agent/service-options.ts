@@ -9,19 +9,25 @@ import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {
+  /** Whether anything is signed now. @throws AgentError why not */
   readonly admit?: AnswerOptions['admit'];
   /** What is written down of a request; undefined where nothing is. */
   readonly record?: ((asking: Omit<Asking, 'tunnel'>) => RequestRecord | undefined) | undefined;
   /** Requests are written down: whose they are is asked for. */
   readonly isRecorded?: (() => boolean) | undefined;
+  /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
   readonly key: () => Promise<OpenedKey>;
   /** Whether the key may sign it, for who has limits of its own. @throws AgentError ERR_POLICY_* why not */
   readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<void>) | undefined;
   /** Signatures until the daemon's state changes. */
   readonly usesPerConnect?: number | undefined;
+  /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
   readonly deadline: number;
+  /** Other management clients, who get what is not for us. */
   readonly relay?: Relay | undefined;
+  /** What the daemon's questions are answered with. */
   readonly answers?: TunnelAnswers | undefined;
+  /** Ends it: requests under way are still answered. */
   readonly signal: AbortSignal;
   readonly emit: Emit<TunnelEvent>;
   readonly clock: Clock;

@@ -9,29 +9,20 @@ import {
   type ManagementAddress,
   type ManagementClient,
   type ManagementListener,
-  type Relay,
 } from '../management/index.ts';
 import { PathWatches, type WatchPath, whoReaches, whoReplaces } from '../management/internal.ts';
 import type { TokenRemovalAction } from '../config/settings.ts';
-import type { OpenedKey } from '../keys/open-key.ts';
 import type { Secret } from '../secret.ts';
 import { connectLoop } from './connect-loop.ts';
 import { NO_DAEMON } from './connect-complaint.ts';
-import type { Emit, TunnelEvent } from './events.ts';
 import { NextTry } from './next-try.ts';
-import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 import type { AgentRounds } from './retry-rounds.ts';
 import { ServedDaemon } from './served-daemon.ts';
 import type { ServiceOptions } from './service-options.ts';
 import { Trouble } from './trouble.ts';
-import { type Clock } from '../clock.ts';
 
-/** One OpenVPN daemon to serve, with all that serving it takes. */
-export interface TunnelOptions {
-  /** Whether anything is signed now. @throws AgentError why not */
-  readonly admit?: (() => void) | undefined;
-  readonly record?: ServiceOptions['record'];
-  readonly isRecorded?: ServiceOptions['isRecorded'];
+/** One OpenVPN daemon to serve, over any number of connections. */
+export interface TunnelOptions extends ServiceOptions {
   readonly address: ManagementAddress;
   /** The daemon connects to us (`--management-client`). */
   readonly listen: boolean;
@@ -41,23 +32,7 @@ export interface TunnelOptions {
   readonly maxDaemons: number;
   /** Gets the management password, anew at each connection. */
   readonly password?: (() => Promise<Secret>) | undefined;
-  /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
-  readonly key: () => Promise<OpenedKey>;
-  /** Whether the key may sign it. @throws AgentError ERR_POLICY_* why not */
-  readonly decide?: ServiceOptions['decide'];
-  /** Signatures until a daemon's state changes. */
-  readonly usesPerConnect?: number | undefined;
   readonly onTokenRemoval: TokenRemovalAction;
-  /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
-  readonly deadline: number;
-  /** Other management clients, who get what is not for us. */
-  readonly relay?: Relay | undefined;
-  /** What its questions are answered with. */
-  readonly answers?: TunnelAnswers | undefined;
-  /** Ends the tunnel: requests under way are still answered. */
-  readonly signal: AbortSignal;
-  readonly emit: Emit<TunnelEvent>;
-  readonly clock: Clock;
   readonly network: Network;
   /** Of all tunnels together. */
   readonly rounds: AgentRounds;
