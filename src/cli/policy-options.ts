@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { CONTEXT_RULES, DEFAULT_HASHES } from '../config/settings.ts';
+import { CONTEXT_RULES, DEFAULT_HASHES, MAX_LIFETIME } from '../config/settings.ts';
 import { SCHEME_NAMES } from '../signing/algorithm-text.ts';
 import { HASH_NAMES } from '../signing/hashes.ts';
 
@@ -11,7 +11,8 @@ export function count(text: string): number {
 
 function lifetime(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value <= 2_000_000)) throw new InvalidArgumentError('give seconds, more than 0.');
+  if (!(value > 0 && value <= MAX_LIFETIME))
+    throw new InvalidArgumentError(`give seconds, more than 0 and at most ${MAX_LIFETIME}.`);
   return value * 1000;
 }
 

@@ -101,6 +101,9 @@ export const CONTEXT_RULES = [
 ] as const;
 export type ContextRule = (typeof CONTEXT_RULES)[number];
 
+/** In seconds: longer than any process runs, and short enough for a timer. */
+export const MAX_LIFETIME = 2_000_000;
+
 /** What a key may sign, and how often. */
 export interface PolicySettings {
   /** Default: all. */
@@ -113,7 +116,7 @@ export interface PolicySettings {
   readonly serverName?: string | undefined;
   /** A command line for /bin/sh: status 0 says yes. */
   readonly confirm?: string | undefined;
-  /** Milliseconds for which the key is kept once it is open. Default: for ever. */
+  /** Milliseconds for which the key is kept once it is open: up to {@link MAX_LIFETIME} seconds. Default: for ever. */
   readonly lifetime?: number | undefined;
   readonly rate?: RateSettings | undefined;
 }

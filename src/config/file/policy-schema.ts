@@ -1,15 +1,12 @@
 import * as v from 'valibot';
 import { SCHEME_NAMES } from '../../signing/algorithm-text.ts';
 import { HASH_NAMES } from '../../signing/hashes.ts';
-import { CONTEXT_RULES, DEFAULT_HASHES } from '../settings.ts';
+import { CONTEXT_RULES, DEFAULT_HASHES, MAX_LIFETIME } from '../settings.ts';
 import { count, setting, text } from './checkers.ts';
 import type { KeyPolicySection, TunnelPolicySection } from './document.ts';
 import type { Schema } from './schema-types.ts';
 
 type Entries<Section> = { readonly [Name in keyof Section]-?: Schema<Section[Name]> };
-
-/** Longer than any process runs, and short enough for a timer. */
-const MAX_LIFETIME = 2_000_000;
 
 /** How often: in a key's section and a tunnel's. */
 const rates = (whose: string, option: { readonly rate?: string; readonly burst?: string } = {}) => ({
