@@ -38,7 +38,7 @@ export function planChallengeText(text: string, isEchoed: boolean, tunnel: Tunne
     ...{ type: 'INFOMSG', name: 'CR_TEXT', text, right: 'operate' },
     prepare: async (signal) => {
       refuseAgain(memory, {});
-      const asked = { question: 'cr-text', text, variables: { PKSIGD_ECHO: isEchoed ? '1' : '0' } };
+      const asked = { question: 'cr-text', text, variables: echoVariable(isEchoed) };
       const response = await responseTo(asked, tunnel, signal);
       const sent = { response: memory.print([text, response]), at: tunnel.clock.now() };
       refuseAgain(memory, sent);
@@ -58,4 +58,9 @@ export function refuseAgain(memory: AnswerMemory, answer: AnswerPrint): void {
   if (!memory.isRefused(answer)) return;
   const what = answer.response === undefined ? 'responses to challenges were' : 'this response to a challenge was';
   throw new NotYet(new AgentError('ERR_ANSWER_REFUSED', `${what} refused: none is sent for now`), NEXT_CODE);
+}
+
+/** What a command is told of whether the response may be seen while it is typed. */
+export function echoVariable(isEchoed: boolean): Record<string, string> {
+  return { PKSIGD_ECHO: isEchoed ? '1' : '0' };
 }

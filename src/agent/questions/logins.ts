@@ -15,7 +15,7 @@ import {
 import { Secret } from '../../secret.ts';
 import type { Emit, TunnelEvent } from '../events.ts';
 import type { AnswerMemory, AnswerPrint, SentAnswer } from './answer-memory.ts';
-import { refuseAgain, responseTo } from './challenge.ts';
+import { echoVariable, refuseAgain, responseTo } from './challenge.ts';
 import { type Answer, NotYet, type Plan } from './plan.ts';
 import type { TunnelAnswers } from './tunnel-answers.ts';
 
@@ -182,10 +182,6 @@ async function haveAskedAgain(client: ManagementClient, options: CommandOptions)
 function destroy({ username, password }: Login): void {
   username?.destroy();
   password.destroy();
-}
-
-function echoVariable(echo: boolean): Record<string, string> {
-  return { PKSIGD_ECHO: echo ? '1' : '0' };
 }
 
 function refusedBefore(settings: LoginSettings): NotYet {
