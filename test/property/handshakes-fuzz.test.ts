@@ -4,24 +4,11 @@ import { readTranscript } from '../../src/signing/tls/transcript.ts';
 import { Coverage } from '../support/coverage.ts';
 import { joinMessages, layoutOf, splitMessages, u16 } from '../support/handshake-layout.ts';
 import { HANDSHAKES, TRANSCRIPTS, type Handshake } from '../support/handshakes.ts';
+import { random, SECONDS, SEED } from '../support/fuzz.ts';
 
-/** 60 in CI, 3600 by hand; the seed of a failure is in its name. */
-const SECONDS = Number.parseFloat(process.env['FUZZ_SECONDS'] ?? '2');
-const SEED = Number.parseInt(process.env['FUZZ_SEED'] ?? String(Date.now() & 0x7fffffff), 10);
 /** Messages between two looks at the coverage, which take longer than they. */
 const BATCH = 64;
 const LONGEST = 64 * 1024;
-
-/** Mulberry32: a random stream that a seed repeats. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 /** One of the corpus, with one to four changes. */
 function mutated(corpus: readonly Buffer[], pick: (below: number) => number): Buffer {

@@ -9,21 +9,7 @@ import {
   replyShape,
 } from '../../../src/management/index.ts';
 import { ReplyMatcher } from '../../../src/management/connection/reply-matcher.ts';
-
-/** 60 in CI, 600 by hand; the seed of a failure is in its message. */
-const SECONDS = Number.parseFloat(process.env['FUZZ_SECONDS'] ?? '2');
-const SEED = Number.parseInt(process.env['FUZZ_SEED'] ?? String(Date.now() & 0x7fffffff), 10);
-
-/** Mulberry32: a random stream that a seed repeats. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
+import { random, SECONDS, SEED } from '../../support/fuzz.ts';
 
 /** What daemons say, to be broken into pieces and put together wrongly. */
 const CORPUS = [
