@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { errorCode, errorText } from '../errors.ts';
-import { type Listening, listenAt } from '../management/internal.ts';
+import { endWithin, type Listening, listenAt } from '../management/internal.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { Secret } from '../secret.ts';
 import { LineReader } from './line-reader.ts';
@@ -30,6 +30,8 @@ const GROUP_MODE = 0o660;
 const MAX_CLIENTS = 16;
 /** Milliseconds for which a client may be silent, or take nothing of a reply. */
 const PATIENCE = 60_000;
+/** Milliseconds that it has for reading the last reply. */
+const LAST_READ = 2_000;
 
 /** Listens for those who want to know or change something of the agent, over a unix socket. */
 export class ControlServer implements AsyncDisposable {
@@ -66,8 +68,8 @@ export class ControlServer implements AsyncDisposable {
       socket.destroy();
     });
     if (this.#clients.size >= MAX_CLIENTS) {
-      socket.end(replyLine(failure('ERR_CONTROL_BUSY', 'too many clients: try again')));
-      socket.resume();
+      socket.write(replyLine(failure('ERR_CONTROL_BUSY', 'too many clients: try again')));
+      endWithin(socket, LAST_READ);
       return;
     }
     this.#clients.add(socket);
@@ -89,9 +91,8 @@ export class ControlServer implements AsyncDisposable {
         const lines = reader.push(chunk as Buffer);
         (chunk as Buffer).fill(0);
         if (!lines) {
-          socket.end(
-            replyLine(failure('ERR_CONTROL_PROTOCOL', `not a request: it has more than ${MAX_REQUEST} bytes`)),
-          );
+          const text = `not a request: it has more than ${MAX_REQUEST} bytes`;
+          socket.write(replyLine(failure('ERR_CONTROL_PROTOCOL', text)));
           return;
         }
         for (const line of lines) {
@@ -105,12 +106,12 @@ export class ControlServer implements AsyncDisposable {
           if (this.#isRetired) return;
         }
       }
-      socket.end();
     } finally {
       callOff();
       reader.clear();
       this.#busy.delete(socket);
-      if (this.#isRetired) socket.end();
+      // whatever it does with its own side: it would keep its place
+      endWithin(socket, LAST_READ);
     }
   }
 

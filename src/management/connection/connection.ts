@@ -15,6 +15,7 @@ import { DEFAULT_MAX_HELD } from '../wire/held-bytes.ts';
 import { type DecodedLine, LINE_CUT, LINE_CUT_BEFORE_2_6, LineDecoder } from '../wire/line-decoder.ts';
 import { checkBody, checkLine, MAX_LINE, MAX_PIPELINED_LINE, parseLine } from '../wire/words.ts';
 import { daemonUserOf } from '../sockets/daemon-owner.ts';
+import { endWithin } from '../sockets/end-within.ts';
 import { type CommandOptions, CommandQueue, type ExchangeOptions, type OutgoingCommand } from './command-queue.ts';
 import { Handshake } from './handshake.ts';
 import { NotificationHub, type NotificationListener } from './notification-hub.ts';
@@ -253,20 +254,9 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   #finish(reason: CloseReason): void {
     this.#reason ??= reason;
     if (this.#socket.destroyed) return;
-    // what was written still goes out, even if the daemon keeps its own side open
-    if (reason.by === 'client' && this.#socket.writableLength > 0) this.#destroyWhenWritten();
-    else if (reason.by === 'client') this.#socket.destroySoon();
+    // a daemon that reads nothing any more must not keep the connection for ever
+    if (reason.by === 'client') endWithin(this.#socket, WRITTEN_WITHIN);
     else this.#socket.destroy();
-  }
-
-  /** A daemon that reads nothing any more must not keep the connection for ever. */
-  #destroyWhenWritten(): void {
-    const socket = this.#socket;
-    const late = setTimeout(() => socket.destroy(), WRITTEN_WITHIN);
-    socket.once('close', () => {
-      clearTimeout(late);
-    });
-    socket.destroySoon();
   }
 
   #ended(): void {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
+import { endWithin } from '../sockets/end-within.ts';
 import { type ClientLine, CommandLines } from './line-reader.ts';
 import type { PasswordGate } from './password-gate.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -180,13 +181,7 @@ export class RelayClient {
 
   /** Ends the connection; what was written still goes out. */
   close(): void {
-    this.#socket.destroySoon();
-    const last = setTimeout(() => {
-      this.destroy();
-    }, LAST_READ);
-    void this.closed.then(() => {
-      clearTimeout(last);
-    });
+    endWithin(this.#socket, LAST_READ);
     this.#discard();
   }
 

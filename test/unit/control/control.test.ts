@@ -195,6 +195,23 @@ test('more clients than there are places for are turned away; places become free
     .toEqual({ tunnels: ['ä'] });
 });
 
+test('who is turned away is gone, even if it keeps its own side open', async () => {
+  const path = await server();
+  const clients = await Promise.all(Array.from({ length: 16 }, () => client(path)));
+  for (const each of clients) await each.request({ command: 'status' });
+  const socket = connect({ path, allowHalfOpen: true });
+  const errors: unknown[] = [];
+  socket.on('error', (error) => errors.push(error)).resume();
+  await once(socket, 'end');
+  await expect
+    .poll(() => {
+      socket.write('x');
+      return errors;
+    })
+    .toMatchObject([{ code: 'EPIPE' }]);
+  for (const each of clients) each[Symbol.dispose]();
+});
+
 describe('the socket', () => {
   test("is its user's alone, or a group's too", async () => {
     expect(statSync(await server()).mode & 0o777).toBe(0o600);
