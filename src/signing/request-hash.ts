@@ -1,4 +1,3 @@
-import { readEmsaPss } from './emsa-pss.ts';
 import { hashByLength, type Hash } from './hashes.ts';
 import type { SignatureRequest } from './request.ts';
 
@@ -11,14 +10,13 @@ export interface RequestHash {
 }
 
 /** The hash that a request is made with: as it says, or as the data's shape does. */
-export function hashOfRequest(request: SignatureRequest, modulusBits = 0): RequestHash {
+export function hashOfRequest(request: SignatureRequest): RequestHash {
   switch (request.scheme) {
     case 'RSA_PKCS1_PADDING':
       return { hash: request.digestInfo.hash };
     case 'RSA_PKCS1_PSS_PADDING':
-      return { hash: request.hash, saltLength: request.saltLength };
     case 'RSA_NO_PADDING':
-      return readEmsaPss(request.block, modulusBits) ?? { hash: undefined };
+      return { hash: request.hash, saltLength: request.saltLength };
     case 'ECDSA':
       return { hash: request.hash ?? hashByLength(request.tbs.length) };
     case 'ED25519':

@@ -30,6 +30,9 @@ export interface RsaPssRequest extends RequestBase {
 export interface RsaBlockRequest extends RequestBase {
   readonly scheme: 'RSA_NO_PADDING';
   readonly block: Buffer;
+  /** What it was made with, and how many bytes of salt. */
+  readonly hash: Hash;
+  readonly saltLength: number;
 }
 
 /** ECDSA over a ready digest, already truncated to the length of the curve's order. */

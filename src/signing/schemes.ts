@@ -108,13 +108,14 @@ const rsaBlock: SchemeEntry<'RSA_NO_PADDING', 'RSA', RequestOf<'RSA_NO_PADDING' 
     // the same signature by the operation that every token offers
     const digestInfo = decodeEmsaPkcs1(tbs);
     if (digestInfo) return { scheme: 'RSA_PKCS1_PADDING', digestInfo, ...common(tbs, algorithm) };
-    if (!readEmsaPss(tbs, modulusBits)) {
+    const madeWith = readEmsaPss(tbs, modulusBits);
+    if (!madeWith) {
       throw new AgentError(
         'ERR_REQUEST_PADDING',
         'RSA_NO_PADDING with a block that is neither EMSA-PKCS1-v1_5 nor EMSA-PSS',
       );
     }
-    return { scheme: 'RSA_NO_PADDING', block: tbs, ...common(tbs, algorithm) };
+    return { scheme: 'RSA_NO_PADDING', block: tbs, ...madeWith, ...common(tbs, algorithm) };
   },
   verify: ({ block }, signature, key) => rsaRecover(key, signature)?.equals(block) ?? false,
 };
