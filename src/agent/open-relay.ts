@@ -2,12 +2,8 @@ import { groupId } from '../config/account-id.ts';
 import { managementPassword } from '../config/secrets.ts';
 import type { RelaySettings } from '../config/settings.ts';
 import { formatManagementAddress, type ManagementAddress, Relay } from '../management/index.ts';
-import { whoReaches } from '../management/internal.ts';
+import { ownAccess, whoReaches } from '../management/internal.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
-
-/** Of its unix socket: this user's own, with a group the group's too. */
-const OWN_MODE = 0o600;
-const GROUP_MODE = 0o660;
 
 /**
  * Listens for the relay's clients.
@@ -25,10 +21,11 @@ export async function openRelay(
   const what = `password of the relay ${place(address)}`;
   const around = secretsSurroundings(surroundings, signal);
   const password = word === undefined ? undefined : await managementPassword(word, what, around);
-  const mode = settings.mode ?? (group === undefined ? OWN_MODE : GROUP_MODE);
+  const id = group === undefined ? undefined : await groupId(group, '--relay-group');
+  const mode = settings.mode ?? ownAccess(id).mode;
   const relay = await Relay.listen({
     ...{ address, password, rights, mode, keep },
-    ...(group !== undefined && { group: await groupId(group, '--relay-group') }),
+    ...(id !== undefined && { group: id }),
     onEvent: ({ type, ...fields }) => {
       emit({ type: 'relay-client', relay: name, change: type, ...fields });
     },

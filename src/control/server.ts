@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { errorCode, errorText } from '../errors.ts';
-import { endWithin, type Listening, listenAt } from '../management/internal.ts';
+import { closed, endWithin, type Listening, listenAt, ownAccess } from '../management/internal.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { Secret } from '../secret.ts';
 import { LineReader } from './line-reader.ts';
@@ -23,9 +23,6 @@ export interface ControlOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** Of its socket: this user's own, with a group the group's too. The kernel lets nobody else connect, but root. */
-const OWN_MODE = 0o600;
-const GROUP_MODE = 0o660;
 /** At a time; whoever comes then is turned away. */
 const MAX_CLIENTS = 16;
 /** Milliseconds for which a client may be silent, or take nothing of a reply. */
@@ -52,12 +49,11 @@ export class ControlServer implements AsyncDisposable {
   static async listen(options: ControlOptions): Promise<ControlServer> {
     const control = new ControlServer(options);
     const { path, group } = options;
-    const mode = group === undefined ? OWN_MODE : GROUP_MODE;
     const onClient = (socket: Socket): void => {
       control.#accept(socket);
     };
     const sockets = { allowHalfOpen: true };
-    control.#server = await listenAt({ kind: 'unix', path }, { mode, group }, sockets, onClient, 'control commands');
+    control.#server = await listenAt({ kind: 'unix', path }, ownAccess(group), sockets, onClient, 'control commands');
     // the agent's own work keeps it alive
     control.#server.unref();
     return control;
@@ -146,13 +142,7 @@ export class ControlServer implements AsyncDisposable {
   /** Stops listening, and ends all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#clients) socket.destroy();
-    const server = this.#server;
-    if (!server) return;
-    await new Promise<void>((resolve) => {
-      server.close(() => {
-        resolve();
-      });
-    });
+    await closed(this.#server);
   }
 }
 

@@ -7,7 +7,7 @@
 export { endWithin } from './sockets/end-within.ts';
 export { BoundServer } from './sockets/bound-server.ts';
 export { INHERITED } from './sockets/inherited-sockets.ts';
-export { type Listening, listenAt } from './sockets/listen.ts';
+export { closed, type Listening, listenAt, ownAccess } from './sockets/listen.ts';
 export { realPath } from './sockets/real-path.ts';
 export { approach, checkOwnerIsKnowable } from './sockets/daemon-owner.ts';
 export { PathWatches, type PathWatch, type WatchPath } from './sockets/path-watch.ts';

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { type ManagementAddress } from '../management/index.ts';
-import { isLocal, type Listening, listenAt } from '../management/internal.ts';
+import { closed, isLocal, type Listening, listenAt, ownAccess } from '../management/internal.ts';
 import { AgentError } from '../errors.ts';
 import type { AgentState } from '../status/agent-state.ts';
 import type { AgentMetrics } from './metrics.ts';
@@ -17,8 +17,6 @@ export interface MetricsServerOptions {
   readonly clock?: Clock | undefined;
 }
 
-const OWN_MODE = 0o600;
-const GROUP_MODE = 0o660;
 const MAX_CLIENTS = 16;
 /** Milliseconds that a connection has to ask, and then to take the answer. */
 const PATIENCE = 5_000;
@@ -74,12 +72,11 @@ export class MetricsServer implements AsyncDisposable {
         hint: 'they name tunnels and tokens: put a proxy with TLS and a password before them',
       });
     const served = new MetricsServer(options);
-    const mode = group === undefined ? OWN_MODE : GROUP_MODE;
     const onClient = (socket: Socket): void => {
       served.#accept(socket);
     };
     // as node:http takes it: it has no listener of its own
-    served.#server = await listenAt(address, { mode, group }, { allowHalfOpen: true }, onClient, 'metrics');
+    served.#server = await listenAt(address, ownAccess(group), { allowHalfOpen: true }, onClient, 'metrics');
     served.#server.unref();
     return served;
   }
@@ -154,12 +151,6 @@ export class MetricsServer implements AsyncDisposable {
   /** Stops listening, and ends all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    const server = this.#server;
-    if (!server) return;
-    await new Promise<void>((resolve) => {
-      server.close(() => {
-        resolve();
-      });
-    });
+    await closed(this.#server);
   }
 }

@@ -19,6 +19,19 @@ export interface Listening {
   close(done?: () => void): void;
 }
 
+/** This user's own socket, with a group the group's too. The kernel lets nobody else connect, but root. */
+export function ownAccess(group: number | undefined): SocketAccess {
+  return { mode: group === undefined ? 0o600 : 0o660, group };
+}
+
+/** Listens no more. Resolves when all connections have ended, where the socket is our own. */
+export async function closed(server: Listening | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (server) server.close(resolve);
+    else resolve();
+  });
+}
+
 /**
  * Listens on `address`: on the socket there that this process was given, or else on one of its own, which replaces one that
  * nothing listens on.
