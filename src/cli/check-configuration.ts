@@ -7,7 +7,7 @@ import { configCertificate } from '../config/config-certificate.ts';
 import { readConfiguration } from '../config/file/configuration.ts';
 import type { Settings, TunnelSettings } from '../config/settings.ts';
 import { ownUser } from '../own-user.ts';
-import { installedRelease } from './installed-release.ts';
+import { installedReleaseOnce } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
 import { sightOf } from './policy-sight.ts';
 import type { Verdicts } from './verdicts.ts';
@@ -86,10 +86,9 @@ export async function checkConfiguration(
   for (const one of opened) await one[Symbol.asyncDispose]();
   for (const { name, error } of settings.broken ?? [])
     verdicts.report({ ...failure('config', error), of: { tunnel: name } });
-  let release: Promise<string | undefined> | undefined;
   const checks = {
     ...{ settings, login, now, surroundings },
-    installedRelease: () => (release ??= installedRelease()),
+    installedRelease: installedReleaseOnce(),
   };
   const tunnels = Object.entries(settings.tunnels);
   for (let start = 0; start < tunnels.length; start += AT_A_TIME) {

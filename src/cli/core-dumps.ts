@@ -1,13 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { processLimit } from './limits.ts';
 
 /** Are there none in any case? The shell in bin/pksigd.cjs sees to that. */
 function areForbidden(): boolean {
-  try {
-    return /^Max core file size +0 +0 /m.test(readFileSync('/proc/self/limits', 'latin1'));
-  } catch {
-    return false;
-  }
+  const { soft, hard } = processLimit('Max core file size') ?? {};
+  return soft === '0' && hard === '0';
 }
 
 /**

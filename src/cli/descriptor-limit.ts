@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Settings, TunnelSettings } from '../config/settings.ts';
+import { processLimit } from './limits.ts';
 
 /** Beside tunnels: standard streams, Node's own, pipes to module hosts, files that are being read, the control socket. */
 const SPARE = 64;
@@ -11,14 +11,10 @@ function ofTunnel({ listen, relay }: TunnelSettings): number {
   return 1 + (listen ? LISTENER : 0) + (relay ? LISTENER + 1 : 0);
 }
 
-/** What this process may have open, if the system tells. Node has raised the soft limit to the hard one. */
+/** What this process may have open, as far as that is known and has an end. Node has raised the soft limit to the hard one. */
 function openFilesLimit(): number | undefined {
-  try {
-    const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? [];
-    return soft === undefined ? undefined : Number(soft);
-  } catch {
-    return undefined;
-  }
+  const limit = Number(processLimit('Max open files')?.soft);
+  return Number.isNaN(limit) ? undefined : limit;
 }
 
 /** A warning if these tunnels need more file descriptors than this process may have. */

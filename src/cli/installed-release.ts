@@ -10,3 +10,9 @@ export async function installedRelease(): Promise<string | undefined> {
     });
   });
 }
+
+/** The same, looked up once, when it is first asked for. */
+export function installedReleaseOnce(): () => Promise<string | undefined> {
+  let release: Promise<string | undefined> | undefined;
+  return () => (release ??= installedRelease());
+}

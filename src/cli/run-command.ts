@@ -11,7 +11,7 @@ import { refuseBesideConfig } from './beside-config.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { descriptorShortage } from './descriptor-limit.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
-import { installedRelease } from './installed-release.ts';
+import { installedReleaseOnce } from './installed-release.ts';
 import { type Notifier, notifierOf } from './notifier.ts';
 import { catchTheRest } from './last-net.ts';
 import { monitorFlags, type MonitorFlags } from './monitor-flags.ts';
@@ -61,11 +61,10 @@ function tellStartChecks(
   isFile: boolean,
 ): void {
   const isOnly = Object.keys(tunnels).length === 1;
-  let release: Promise<string | undefined> | undefined;
   const options = {
     emit,
     explain: isFile ? configurationHint : commandLineHint,
-    installedRelease: () => (release ??= installedRelease()),
+    installedRelease: installedReleaseOnce(),
   };
   const bare = new Set<string>();
   for (const name of names) {
