@@ -22,6 +22,8 @@ export interface CommandOptions {
   readonly words?: readonly string[];
   /** Variables beside the agent's own. No secrets. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** Milliseconds that it has; 0: as many as the signal lets it have. Default: two minutes. */
+  readonly deadline?: number;
   /** Gives it up. */
   readonly signal?: AbortSignal | undefined;
   /** What it says is of no use: it may leave others behind that say more. */
@@ -35,10 +37,10 @@ export interface CommandOptions {
  */
 export async function runCommand(
   command: string,
-  { input = '', words = [], variables = {}, signal, isSilent = false }: CommandOptions,
+  { input = '', words = [], variables = {}, deadline = DEADLINE, signal, isSilent = false }: CommandOptions,
   { clock, environment, killGroup }: CommandSurroundings,
 ): Promise<Buffer> {
-  using limit = within(DEADLINE, signal, clock);
+  using limit = within(deadline, signal, clock);
   if (limit.signal.aborted) throw new AgentError('ERR_ABORTED', 'given up');
   const child = spawn('/bin/sh', ['-c', command, 'pksigd', ...words], {
     stdio: ['pipe', isSilent ? 'ignore' : 'pipe', 'ignore'],
@@ -75,7 +77,7 @@ export async function runCommand(
       });
     });
     if (signal?.aborted === true) throw new AgentError('ERR_ABORTED', 'given up');
-    if (limit.isLate) throw new Error(`the command did not end within ${DEADLINE / 1000} s`);
+    if (limit.isLate) throw new Error(`the command did not end within ${deadline / 1000} s`);
     if (length > MAX_OUTPUT_BYTES) throw new Error(`the command says more than ${MAX_OUTPUT_BYTES} bytes`);
     if (end !== 0) throw new Error(`the command failed (${String(end)})`);
     return Buffer.concat(chunks);

@@ -43,7 +43,7 @@ export class Confirmation {
     const question = `Sign with ${key} for tunnel ${tunnel}${server === undefined ? '' : `, at server ${server}`}?`;
     const variables = { SSH_ASKPASS_PROMPT: 'confirm', ...about };
     // its output is nobody's: a person is asked in a window, or elsewhere
-    const options = { words: [question], variables, signal, isSilent: true };
+    const options = { words: [question], variables, deadline: 0, signal, isSilent: true };
     try {
       await runCommand(this.#command, options, this.#around);
     } catch (error) {

@@ -272,6 +272,17 @@ describe('a command that confirms', () => {
     expect(() => readFileSync(asked)).toThrow(/ENOENT/);
   });
 
+  test('has as long as the request has', async () => {
+    const started = join(folder, 'asked-long');
+    const said = join(folder, 'said');
+    const by = await policy({ confirm: `: > ${started}; until [ -e ${said} ]; do sleep 0.05; done` });
+    const waiting = decide(by, askedOf(ec));
+    await expect.poll(() => existsSync(started)).toBe(true);
+    clock.pass(3_000);
+    writeFileSync(said, '');
+    expect(await waiting).toBe(undefined);
+  });
+
   test('is ended with all that it started', async () => {
     const started = join(folder, 'started');
     const killGroup = vi.fn();
