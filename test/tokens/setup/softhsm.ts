@@ -66,18 +66,36 @@ export const p11KitClientSetup: TokenSetup = {
     }),
 };
 
+/** Where p11-kit reads which modules there are, if root asks: of packages, and the administrator's. */
+const MODULE_FILES = '/usr/share/p11-kit/modules';
+const ADMINISTRATORS = '/etc/pkcs11';
+
+/** Stands in for node in a mount namespace where p11-kit finds the modules in `folder` and no others. */
+async function withModulesOf(bench: Bench, folder: string): Promise<string> {
+  await mkdir(bench.path('none'));
+  const script = `
+    mount --bind '${folder}' ${MODULE_FILES}
+    [ ! -d ${ADMINISTRATORS} ] || mount --bind '${bench.path('none')}' ${ADMINISTRATORS}
+    exec '${process.execPath}' "$@"
+  `;
+  const text = `#!/bin/sh\nexec unshare --mount --propagation private sh -ec '${script.replaceAll("'", String.raw`'\''`)}' node "$@"\n`;
+  return await bench.write('node', text, 0o700);
+}
+
 export const p11KitProxySetup: TokenSetup = {
   name: 'p11-kit-proxy',
   packages: ['p11-kit', 'p11-kit-modules', 'softhsm2'],
-  unavailable: () => missing(['p11-kit-proxy.so', 'libsofthsm2.so'], softhsmTools),
+  unavailable: () => missing(['p11-kit-proxy.so', 'libsofthsm2.so'], softhsmTools, process.getuid?.() === 0),
   start: () =>
     makeBed(async (bench) => {
-      // as root it reads the system's configuration, and so loads whatever modules the machine has; others get this one
       const inner = await softHsm(bench);
-      await mkdir(bench.path('pkcs11/modules'), { recursive: true });
-      await bench.write('pkcs11/pkcs11.conf', 'user-config: only\n');
+      const modules = bench.path('pkcs11/modules');
+      await mkdir(modules, { recursive: true });
       await bench.write('pkcs11/modules/softhsm2.module', `module: ${inner.modulePath}\n`);
-      const environment = { ...inner.environment, XDG_CONFIG_HOME: bench.folder };
-      return { ...inner, modulePath: library('p11-kit-proxy.so'), environment };
+      const parts = { ...inner, modulePath: library('p11-kit-proxy.so') };
+      // root gets the system's modules, whatever a machine has: some are other tests', some break the proxy's signatures
+      if (process.getuid?.() === 0) return { ...parts, launcher: await withModulesOf(bench, modules) };
+      await bench.write('pkcs11/pkcs11.conf', 'user-config: only\n');
+      return { ...parts, environment: { ...inner.environment, XDG_CONFIG_HOME: bench.folder } };
     }),
 };
