@@ -12,18 +12,44 @@ export interface Pkcs11Uri {
   readonly id?: Buffer;
   /** A slot's number, which most modules change at will. */
   readonly slotId?: number;
+  /** Of the token's slot: a reader, or a place in it. */
+  readonly slotManufacturer?: string;
+  readonly slotDescription?: string;
+  /** Of the module, as it says of itself. */
+  readonly libraryManufacturer?: string;
+  readonly libraryDescription?: string;
+  readonly libraryVersion?: LibraryVersion;
   readonly type?: ObjectType;
   readonly modulePath?: string;
   readonly moduleName?: string;
   readonly pinSource?: string;
 }
 
+/** Each in one byte. */
+export interface LibraryVersion {
+  readonly major: number;
+  readonly minor: number;
+}
+
 export type ObjectType = 'private' | 'public' | 'cert' | 'secret-key' | 'data';
 const OBJECT_TYPES: readonly string[] = ['private', 'public', 'cert', 'secret-key', 'data'] satisfies ObjectType[];
 
 // by the attributes' names in the URI, in the order in which they are written
-const PATH_ATTRIBUTES = ['token', 'manufacturer', 'model', 'serial', 'slot-id', 'object', 'id', 'type'];
+const PATH_ATTRIBUTES = [
+  ...['token', 'manufacturer', 'model', 'serial', 'slot-id', 'slot-manufacturer', 'slot-description'],
+  ...['library-manufacturer', 'library-description', 'library-version', 'object', 'id', 'type'],
+];
 const QUERY_ATTRIBUTES = ['module-path', 'module-name', 'pin-source'];
+
+/** Those that are text, in the order in which they are written: by their names in the URI, what we call them. */
+const TOKEN_TEXTS = { token: 'token', manufacturer: 'manufacturer', model: 'model', serial: 'serial' } as const;
+const PLACE_TEXTS = {
+  'slot-manufacturer': 'slotManufacturer',
+  'slot-description': 'slotDescription',
+  'library-manufacturer': 'libraryManufacturer',
+  'library-description': 'libraryDescription',
+} as const;
+const PATH_TEXTS = Object.entries({ ...TOKEN_TEXTS, ...PLACE_TEXTS, object: 'object' } as const);
 
 // RFC 7512 section 2.3, pk11-pchar and pk11-qchar, and percent-encoded octets
 const PATH_VALUE = /^(?:[A-Za-z0-9\-._~:[\]@!$'()*+,=&]|%[0-9A-Fa-f]{2})*$/;
@@ -105,6 +131,14 @@ function parseAttributes(
   return attributes;
 }
 
+/** RFC 7512 section 2.3: `M.N`, each in one byte; `M` is `M.0`. */
+function parseVersion(text: string): LibraryVersion {
+  const [, major, minor = '0'] = /^(\d{1,3})(?:\.(\d{1,3}))?$/.exec(text) ?? [];
+  if (major === undefined || Number(major) > 255 || Number(minor) > 255)
+    refuse('library-version is not MAJOR.MINOR', 'such as 2.6');
+  return { major: Number(major), minor: Number(minor) };
+}
+
 /**
  * Parses a `pkcs11:` URI.
  * @throws AgentError ERR_URI, for `pin-value` and unknown attributes too
@@ -119,9 +153,9 @@ export function parsePkcs11Uri(text: string): Pkcs11Uri {
   const query = parseAttributes(queryPart, start + question + 1, '&', QUERY_ATTRIBUTES, QUERY_VALUE);
 
   const uri: { -readonly [Name in keyof Pkcs11Uri]: Pkcs11Uri[Name] } = {};
-  for (const name of ['token', 'manufacturer', 'model', 'serial', 'object'] as const) {
+  for (const [name, own] of PATH_TEXTS) {
     const value = path.get(name);
-    if (value !== undefined) uri[name] = decodeText(name, value);
+    if (value !== undefined) uri[own] = decodeText(name, value);
   }
   const id = path.get('id');
   if (id !== undefined) uri.id = decode(id);
@@ -130,6 +164,8 @@ export function parsePkcs11Uri(text: string): Pkcs11Uri {
     if (!/^\d{1,10}$/.test(slotId)) refuse('slot-id is not a number');
     uri.slotId = Number(slotId);
   }
+  const version = path.get('library-version');
+  if (version !== undefined) uri.libraryVersion = parseVersion(version);
   const type = path.get('type');
   if (type !== undefined) {
     if (!OBJECT_TYPES.includes(type)) refuse('unknown type', `known are ${OBJECT_TYPES.join(', ')}`);
@@ -155,10 +191,16 @@ function encodeText(value: string, unreserved: RegExp): string {
 export function formatPkcs11Uri(uri: Pkcs11Uri): string {
   const plain = /[A-Za-z0-9\-._~]/;
   const path: string[] = [];
-  for (const name of ['token', 'manufacturer', 'model', 'serial'] as const) {
-    if (uri[name] !== undefined) path.push(`${name}=${encodeText(uri[name], plain)}`);
-  }
+  const addTexts = (texts: Readonly<Record<string, keyof typeof uri>>): void => {
+    for (const [name, own] of Object.entries(texts)) {
+      const value = uri[own];
+      if (typeof value === 'string') path.push(`${name}=${encodeText(value, plain)}`);
+    }
+  };
+  addTexts(TOKEN_TEXTS);
   if (uri.slotId !== undefined) path.push(`slot-id=${uri.slotId}`);
+  addTexts(PLACE_TEXTS);
+  if (uri.libraryVersion) path.push(`library-version=${uri.libraryVersion.major}.${uri.libraryVersion.minor}`);
   if (uri.object !== undefined) path.push(`object=${encodeText(uri.object, plain)}`);
   // RFC 7512 section 2.3: all of an id's octets percent-encoded
   if (uri.id) path.push(`id=${uri.id.toString('hex').toUpperCase().replace(/../g, '%$&')}`);

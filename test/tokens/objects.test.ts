@@ -56,3 +56,22 @@ describe.skipIf(softHsmSetup.unavailable() !== undefined)('a token with more key
     });
   });
 });
+
+describe.skipIf(softHsmSetup.unavailable() !== undefined)("a URI's attributes of slot and module", () => {
+  test.each([
+    ['library-manufacturer=SoftHSM;library-description=Implementation%20of%20PKCS11', 1],
+    ['slot-manufacturer=SoftHSM%20project', 1],
+    ['library-manufacturer=SoftHSM;library-version=255.255', 0],
+    ['slot-description=no%20such%20slot', 0],
+  ])('%s', async (attributes, count) => {
+    const bed = await softHsmSetup.start();
+    try {
+      const args = [MAIN, 'keys', `pkcs11:token=pksigd;${attributes}`, '--json', '--module', bed.modulePath];
+      const listing = run(process.execPath, args, { env: bed.moduleEnvironment });
+      if (count === 0) await expect(listing).rejects.toThrow();
+      else expect(JSON.parse(await listing)).toMatchObject({ modules: [{ tokens: [{ label: 'pksigd' }] }] });
+    } finally {
+      await bed.stop();
+    }
+  });
+});

@@ -27,6 +27,22 @@ export interface TokenInfo {
   readonly maxPinLength: number;
 }
 
+/** A slot as C_GetSlotInfo describes it, padding removed. */
+export interface SlotInfo {
+  readonly description: string;
+  readonly manufacturer: string;
+  /** Its token can be taken out (CKF_REMOVABLE_DEVICE). */
+  readonly removable: boolean;
+}
+
+/** The module as C_GetInfo describes it, padding removed. */
+export interface LibraryInfo {
+  readonly manufacturer: string;
+  readonly description: string;
+  readonly major: number;
+  readonly minor: number;
+}
+
 /** An attribute's value as hex; absent ones are null. Keys are CKA_* numbers. */
 export type Attributes = Readonly<Record<number, string | null>>;
 
@@ -40,8 +56,8 @@ export interface HostCalls {
   reinitialize: { params: Record<string, never>; result: null };
   /** Slots that have a token; and the host's own resident memory in bytes. */
   tokens: { params: Record<string, never>; result: { tokens: TokenInfo[]; rss: number } };
-  /** Can the slot's token be taken out (C_GetSlotInfo, CKF_REMOVABLE_DEVICE)? */
-  slot: { params: { slot: string }; result: { removable: boolean } };
+  slot: { params: { slot: string }; result: SlotInfo };
+  library: { params: Record<string, never>; result: LibraryInfo };
   mechanisms: { params: { slot: string }; result: number[] };
   openSession: { params: { slot: string }; result: string };
   closeSession: { params: { session: string }; result: null };

@@ -7,7 +7,7 @@ import type { Module } from '../host/module.ts';
 import { inSession } from '../host/session.ts';
 import type { Pin } from '../pins/pin.ts';
 import type { TokenInfo } from '../host/protocol.ts';
-import { matchesToken } from '../token/token.ts';
+import { fittingTokens } from '../token/token.ts';
 import type { Tokens } from '../token/tokens.ts';
 import { pinState } from '../pins/pin-state.ts';
 import type { Pkcs11Uri } from '../uri.ts';
@@ -45,7 +45,7 @@ async function findIn(module: ModuleName, tokens: Tokens, uri: Pkcs11Uri): Promi
   try {
     const host = await tokens.module(module.path);
     const present = (await host.call('tokens', {})).tokens;
-    const fitting = present.filter((info) => matchesToken(uri, info));
+    const fitting = await fittingTokens(uri, host, present);
     return { module, tokens: fitting.map((info) => ({ module, host, info, uri: tokenUri(info, present) })) };
   } catch (error) {
     return { module, tokens: [], error };

@@ -3,9 +3,10 @@ import { AgentError, errorCode } from '../../errors.ts';
 import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import type { Pkcs11Uri } from '../uri.ts';
+import { BRIEF } from './recovery.ts';
 
 /** Whether a URI's attributes of tokens fit a token. */
-export function matchesToken(uri: Pkcs11Uri, token: TokenInfo): boolean {
+function matchesToken(uri: Pkcs11Uri, token: TokenInfo): boolean {
   return (
     (uri.token === undefined || uri.token === token.label) &&
     (uri.manufacturer === undefined || uri.manufacturer === token.manufacturer) &&
@@ -21,6 +22,43 @@ function slotNumber(slot: string): number {
   return bytes.length < 4 ? bytes.readUIntLE(0, bytes.length) : bytes.readUInt32LE(0);
 }
 
+/** Whether a URI's attributes of modules fit a module: it is asked only if there are some. */
+async function matchesLibrary(uri: Pkcs11Uri, host: Module): Promise<boolean> {
+  const { libraryManufacturer: manufacturer, libraryDescription: description, libraryVersion: version } = uri;
+  if (manufacturer === undefined && description === undefined && version === undefined) return true;
+  const library = await host.call('library', {}, BRIEF);
+  return (
+    (manufacturer === undefined || manufacturer === library.manufacturer) &&
+    (description === undefined || description === library.description) &&
+    (version === undefined || (version.major === library.major && version.minor === library.minor))
+  );
+}
+
+/** Whether a URI's attributes of slots fit a token's slot: it is asked for only if there are some. */
+async function matchesSlot(uri: Pkcs11Uri, host: Module, { slot }: TokenInfo): Promise<boolean> {
+  const { slotManufacturer: manufacturer, slotDescription: description } = uri;
+  if (manufacturer === undefined && description === undefined) return true;
+  const info = await host.call('slot', { slot }, BRIEF);
+  return (
+    (manufacturer === undefined || manufacturer === info.manufacturer) &&
+    (description === undefined || description === info.description)
+  );
+}
+
+/** Of some tokens of a module, those that a URI fits. @throws AgentError ERR_TOKEN_*, ERR_MODULE_* */
+export async function fittingTokens(
+  uri: Pkcs11Uri,
+  host: Module,
+  tokens: readonly TokenInfo[],
+): Promise<readonly TokenInfo[]> {
+  if (!(await matchesLibrary(uri, host))) return [];
+  const fitting: TokenInfo[] = [];
+  for (const token of tokens) {
+    if (matchesToken(uri, token) && (await matchesSlot(uri, host, token))) fitting.push(token);
+  }
+  return fitting;
+}
+
 /** What names a token among all others. */
 export function identityOf({ label, manufacturer, model, serial }: TokenInfo): Pkcs11Uri {
   return { token: label, manufacturer, model, serial };
@@ -32,7 +70,7 @@ export function identityOf({ label, manufacturer, model, serial }: TokenInfo): P
  */
 export async function findToken(host: Module, uri: Pkcs11Uri): Promise<TokenInfo> {
   const { tokens } = await host.call('tokens', {});
-  const found = tokens.filter((token) => matchesToken(uri, token));
+  const found = await fittingTokens(uri, host, tokens);
   const [token] = found;
   if (found.length > 1) {
     const names = found.map(({ label, serial }) => `'${label}' (serial ${serial})`).join(', ');

@@ -155,7 +155,12 @@ export class FakeModule implements Module {
       return null;
     },
     tokens: () => ({ tokens: this.#all.tokens, rss: this.#all.rss }),
-    slot: () => ({ removable: this.#all.isRemovable }),
+    slot: ({ slot }) => ({
+      description: `reader of ${Buffer.from(slot, 'hex').toString()}`,
+      manufacturer: 'maker of readers',
+      removable: this.#all.isRemovable,
+    }),
+    library: () => ({ manufacturer: 'maker of modules', description: 'module', major: 2, minor: 6 }),
     mechanisms: ({ slot }) => {
       this.#checkSlot(slot, 'C_GetMechanismList');
       return this.#all.mechanisms;

@@ -7,6 +7,8 @@ describe('parsePkcs11Uri', () => {
   it('takes all attributes', () => {
     const text =
       'pkcs11:token=My%20Token;manufacturer=Snake%20Oil%2C%20Inc.;model=1.0;serial=DECC0401648;slot-id=327;' +
+      'slot-manufacturer=Reader%20Co;slot-description=Reader%200;library-manufacturer=Lib%20Co;' +
+      'library-description=A%20module;library-version=2.40;' +
       'object=my%C3%A9;id=%69%95%3E%5C;type=private?module-path=/usr/lib/libmypkcs11.so.1&module-name=my&pin-source=file:/etc/token';
     expect(parsePkcs11Uri(text)).toEqual({
       token: 'My Token',
@@ -14,6 +16,11 @@ describe('parsePkcs11Uri', () => {
       model: '1.0',
       serial: 'DECC0401648',
       slotId: 327,
+      slotManufacturer: 'Reader Co',
+      slotDescription: 'Reader 0',
+      libraryManufacturer: 'Lib Co',
+      libraryDescription: 'A module',
+      libraryVersion: { major: 2, minor: 40 },
       object: 'myé',
       id: Buffer.from('69953e5c', 'hex'),
       type: 'private',
@@ -30,6 +37,10 @@ describe('parsePkcs11Uri', () => {
     },
   );
 
+  it('takes a version without a minor number for minor number 0', () => {
+    expect(parsePkcs11Uri('pkcs11:library-version=3').libraryVersion).toEqual({ major: 3, minor: 0 });
+  });
+
   it.each([
     ['http://example.org', /does not start/],
     ['pkcs11:foo=1', /unknown attribute 'foo'/],
@@ -40,6 +51,9 @@ describe('parsePkcs11Uri', () => {
     ['pkcs11:object=%FF', /UTF-8/],
     ['pkcs11:slot-id=one', /not a number/],
     ['pkcs11:type=secret', /unknown type/],
+    ['pkcs11:library-version=2.', /library-version is not/],
+    ['pkcs11:library-version=256', /library-version is not/],
+    ['pkcs11:library-version=', /library-version is not/],
     ['pkcs11:module-path=/x', /unknown attribute 'module-path'/],
     ['pkcs11:token=a?object=b', /unknown attribute 'object'/],
   ])('refuses %s', (text, message) => {

@@ -159,9 +159,23 @@ export class Cryptoki {
       tokens: bounded('slots', this.#loaded.C_GetSlotList(true)).flatMap((slot) => this.#tokenInfo(slot) ?? []),
       rss: process.memoryUsage.rss(),
     }),
-    slot: ({ slot }) => ({
-      removable: (this.#loaded.C_GetSlotInfo(fromHex(slot)).flags & CKF.REMOVABLE_DEVICE) !== 0,
-    }),
+    slot: ({ slot }) => {
+      const { slotDescription, manufacturerID, flags } = this.#loaded.C_GetSlotInfo(fromHex(slot));
+      return {
+        description: withoutPadding(slotDescription),
+        manufacturer: withoutPadding(manufacturerID),
+        removable: (flags & CKF.REMOVABLE_DEVICE) !== 0,
+      };
+    },
+    library: () => {
+      const { libraryDescription, manufacturerID, libraryVersion } = this.#loaded.C_GetInfo();
+      return {
+        description: withoutPadding(libraryDescription),
+        manufacturer: withoutPadding(manufacturerID),
+        major: libraryVersion.major,
+        minor: libraryVersion.minor,
+      };
+    },
     mechanisms: ({ slot }) => bounded('mechanisms', this.#loaded.C_GetMechanismList(fromHex(slot))),
     openSession: ({ slot }) => toHex(this.#loaded.C_OpenSession(fromHex(slot), CKF_SERIAL_SESSION)),
     closeSession: ({ session }) => {

@@ -5,6 +5,7 @@ import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
 import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
 import type { TokenUse, TokenUser } from '../../../../src/pkcs11/token/token-user.ts';
 import { Tokens, type TokensOptions } from '../../../../src/pkcs11/token/tokens.ts';
+import type { Pkcs11Uri } from '../../../../src/pkcs11/uri.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { FakeClock } from '../../agent/fake-clock.ts';
 import { FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
@@ -303,4 +304,37 @@ test('disposing closes all, and nothing is opened any more', async () => {
   expect(modules.openSessions).toBe(0);
   for (const user of users) await expect(user.run(sign)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   await expect(open(CARD)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+});
+
+describe("a URI's attributes of slot and module", () => {
+  const find = async (uri: Pkcs11Uri): Promise<string> => (await tokens.await(uri, PATH)).label;
+
+  test('tell tokens apart by their slots', async () => {
+    expect(await find({ slotDescription: 'reader of other' })).toBe('other');
+    expect(await find({ slotManufacturer: 'maker of readers', token: 'card' })).toBe('card');
+    await expect(find({ slotManufacturer: 'maker of readers' })).rejects.toMatchObject({ code: 'ERR_TOKEN_AMBIGUOUS' });
+  });
+
+  test('must be those of the module', async () => {
+    const whole = { libraryManufacturer: 'maker of modules', libraryDescription: 'module', token: 'card' };
+    expect(await find({ ...whole, libraryVersion: { major: 2, minor: 6 } })).toBe('card');
+    const wrong: Pkcs11Uri[] = [
+      { libraryManufacturer: 'another' },
+      { libraryDescription: 'another' },
+      { libraryVersion: { major: 2, minor: 5 } },
+      { libraryVersion: { major: 3, minor: 6 } },
+      { slotDescription: 'reader of nobody' },
+    ];
+    for (const uri of wrong) {
+      const found = find({ ...whole, ...uri });
+      const isRefused = expect(found).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
+      for (let second = 0; second < 4; second++) await pass(1);
+      await isRefused;
+    }
+  });
+
+  test('are asked for only where a URI has them', async () => {
+    await find({ token: 'card' });
+    expect(modules.take('tokens')).toEqual([]);
+  });
 });
