@@ -64,6 +64,8 @@ interface Job {
   readonly signal: AbortSignal;
   /** The deadline has passed. */
   isLate: boolean;
+  /** What is being done. */
+  step?: Step;
   signer?: Signer;
   scheme?: string;
   parsed?: SignatureRequest;
@@ -222,7 +224,9 @@ function noSignature(job: Job, error: unknown, deadline: number): Exclude<Outcom
 /** A reason of its own: the signal would else make one with a stack. */
 const TOO_LATE = new AgentError('ERR_ABORTED', 'the deadline has passed');
 
-function tooLate({ signer }: Job, deadline: number): AgentError {
+function tooLate({ signer, step }: Job, deadline: number): AgentError {
+  // of all that decides only a command takes time: whoever has not said yes has said no
+  if (step === decide) return new AgentError('ERR_POLICY_CONFIRM', `not confirmed within ${deadline} ms`);
   return signer
     ? new AgentError('ERR_KEY_TIMEOUT', `no signature within ${deadline} ms`)
     : new AgentError('ERR_KEY_UNAVAILABLE', `the key was not ready within ${deadline} ms`);
@@ -230,6 +234,7 @@ function tooLate({ signer }: Job, deadline: number): AgentError {
 
 async function run(job: Job): Promise<void> {
   for (const step of STEPS) {
+    job.step = step;
     const working = step(job);
     if (working) await working;
     // nothing more is begun for nobody

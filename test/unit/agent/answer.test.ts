@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { answer, type Outcome } from '../../../src/agent/answer.ts';
 import { AgentError } from '../../../src/errors.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
@@ -87,6 +87,17 @@ describe('an answer', () => {
     expect(heard?.aborted).toBe(true);
     clock.pass(60);
     expect(slow).toHaveLength(1);
+  });
+
+  test('is refused at the deadline while somebody is yet to say yes', async () => {
+    const clock = new FakeClock();
+    const decide = vi.fn(() => new Promise<void>(() => undefined));
+    const key = (): Promise<{ signer: Signer }> => Promise.resolve({ signer: WORKS });
+    const about = { deadline: 10_000, wanted: new AbortController(), clock, onSlow: () => undefined };
+    const outcome = answer(REQUEST, { key, decide, ...about });
+    await expect.poll(() => decide.mock.calls).toHaveLength(1);
+    clock.pass(10);
+    expect(await outcome).toMatchObject({ outcome: 'refused', code: 'ERR_POLICY_CONFIRM', durationMs: 10_000 });
   });
 
   test('is dropped when nobody waits any more, the key not ready or at work', async () => {
