@@ -17,6 +17,7 @@ export type KeyHome = 'file' | 'SoftHSM';
 export class Bench {
   readonly folder: string;
   readonly #children: Child[] = [];
+  readonly #ends: (() => Promise<void>)[] = [];
   #token: Promise<string> | undefined;
 
   private constructor(folder: string) {
@@ -87,6 +88,11 @@ export class Bench {
     return child;
   }
 
+  /** Does this at the end of the test, behind its processes. */
+  onEnd(work: () => Promise<void>): void {
+    this.#ends.push(work);
+  }
+
   /** What all processes of this test said. */
   get transcript(): string {
     return this.#children.map((child) => child.transcript).join('\n');
@@ -94,6 +100,7 @@ export class Bench {
 
   async close(): Promise<void> {
     await Promise.all(this.#children.map((child) => child.stop()));
+    await Promise.all(this.#ends.map((end) => end()));
     await rm(this.folder, { recursive: true, force: true });
   }
 }

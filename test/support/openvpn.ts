@@ -15,6 +15,8 @@ export interface ServerOptions {
   args?: readonly string[];
   /** Takes the place of this server, which has ended. */
   insteadOf?: OpenVpnServer;
+  /** Asks a management client for its signatures, and has no key of its own. */
+  externalKey?: { management: Management; words: string };
 }
 
 /** OpenVPN without a network device: what both ends have in common. */
@@ -27,12 +29,17 @@ export class OpenVpnServer extends Child {
   readonly port: number;
   readonly proto: 'udp' | 'tcp';
 
-  private constructor(bench: Bench, address: string, port: number, { proto = 'udp', tls, args = [] }: ServerOptions) {
+  private constructor(bench: Bench, address: string, port: number, options: ServerOptions) {
+    const { proto = 'udp', tls, args = [], externalKey } = options;
     const version = tls === undefined ? [] : ['--tls-version-min', tls, '--tls-version-max', tls];
     const local = ['--local', address, '--port', `${port}`, '--proto', proto === 'tcp' ? 'tcp-server' : 'udp'];
-    const identity = ['--ca', 'ca.crt', '--cert', 'server.crt', '--key', 'server.pem'];
-    const files = identity.map((word) => (word.startsWith('--') ? word : bench.recipe(word)));
-    super('openvpn server', OPENVPN, ['--tls-server', ...COMMON, ...local, ...files, ...version, ...args]);
+    const certificates = ['--ca', bench.recipe('ca.crt'), '--cert', bench.recipe('server.crt')];
+    const key = externalKey
+      ? [...managementArgs(externalKey.management), '--management-external-key', ...externalKey.words.split(' ')]
+      : ['--key', bench.recipe('server.pem')];
+    super('openvpn server', OPENVPN, [
+      ...['--tls-server', ...COMMON, ...local, ...certificates, ...key, ...version, ...args],
+    ]);
     this.address = address;
     this.port = port;
     this.proto = proto;

@@ -4,6 +4,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 export class Tap {
   /** All that the daemon said, one character a byte. */
   said = '';
+  /** All that the agent said. */
+  heard = '';
   /** Milliseconds from each request's line to the end of its answer. */
   readonly signatures: number[] = [];
   readonly #server: Server;
@@ -43,6 +45,7 @@ export class Tap {
       from.on('data', (chunk: Buffer) => {
         to.write(chunk);
         const text = chunk.toString('latin1');
+        if (from === agent) this.heard += text;
         if (from === daemon) this.#fromDaemon(text);
         // the agent writes its answer in one piece
         else if (/(?:^|\n)pk-sig\n/.test(text) && this.#asked !== undefined) {
