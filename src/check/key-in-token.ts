@@ -60,17 +60,16 @@ async function lookForKey(place: Place, { opening, login, report }: KeyCheck): P
 }
 
 /** Opens a key, logging in where its token wants that. */
-async function openKeyIn(place: Place, key: string, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
-  const { host, token, uri } = place;
+async function openKeyIn({ token }: Place, key: string, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
   const signer = await TOKEN_BACKEND.openKey(key, opening);
   if (pinState(token).needsLogin) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
-  const { privateKey, mechanisms } = await peekAtKey(host, token, uri);
-  const alwaysAuthenticate = privateKey?.alwaysAuthenticate === true;
-  const { name, publicKey, certificates } = signer;
+  // what else there is to know it tells itself: a token may have no second session
+  const { name, publicKey, certificates, alwaysAuthenticate } = signer;
   report({ outcome: 'ok', what: 'key', detail: detailOf(name, publicKey, alwaysAuthenticate) });
   if (!alwaysAuthenticate || login) return { name, publicKey, certificates, signer };
   await signer[Symbol.asyncDispose]();
-  return { name, publicKey, certificates, signer: undefined, canSign: listed(mechanisms, publicKey) };
+  const canSign = canSignOf(sampleRequests(keyKind(publicKey)).filter(({ request }) => signer.canSign(request)));
+  return { name, publicKey, certificates, signer: undefined, canSign };
 }
 
 /** Opens the key if its PIN may be tried; else, or if the PIN is refused, looks for what is public. */

@@ -65,7 +65,13 @@ function describe({ request }: SampleRequest): string {
   return `${request.scheme} of ${request.scheme === 'RSA_NO_PADDING' ? 'a padded block' : `a ${request.dataKind}`}`;
 }
 
-function verdictOf(trials: readonly Trial[], hasWorking: boolean): Verdict {
+/** Which others have worked. */
+interface Working {
+  readonly any: boolean;
+  readonly ofScheme: boolean;
+}
+
+function verdictOf(trials: readonly Trial[], working: Working): Verdict {
   const [first] = trials;
   if (!first) throw new TypeError('a group has trials');
   const what = describe(first.sample);
@@ -81,8 +87,13 @@ function verdictOf(trials: readonly Trial[], hasWorking: boolean): Verdict {
   const { error } = first;
   const code = errorCode(error);
   // a scheme that a token lacks is not a fault as long as OpenVPN can be told to ask for something else
-  if (code === 'ERR_SCHEME_UNSUPPORTED' && hasWorking) {
+  if (code === 'ERR_SCHEME_UNSUPPORTED' && working.any) {
     return { outcome: 'warn', what: 'signature', detail: `no ${text}`, hint: 'see the lines below' };
+  }
+  // a module that takes one hash for another: what it gives never leaves, and the other hashes are signed
+  if (code === 'ERR_SIGNATURE_INVALID' && working.ofScheme) {
+    const detail = `no ${text}: the token gives wrong signatures for it`;
+    return { outcome: 'warn', what: 'signature', detail, hint: 'a handshake that wants it fails' };
   }
   const verdict = failure('signature', error);
   return { ...verdict, detail: `${text}: ${verdict.detail}` };
@@ -90,14 +101,17 @@ function verdictOf(trials: readonly Trial[], hasWorking: boolean): Verdict {
 
 /** One verdict for all that went the same way. */
 function reportTrials(trials: readonly Trial[], report: Report): void {
-  const hasWorking = trials.some(({ mechanism }) => mechanism !== undefined);
+  const works = trials.filter(({ mechanism }) => mechanism !== undefined).map(({ sample }) => sample.request.scheme);
   const groups = new Map<string, Trial[]>();
   for (const trial of trials) {
     const outcome = trial.mechanism ?? (trial.error instanceof AgentError ? trial.error.code : errorText(trial.error));
     const name = JSON.stringify([describe(trial.sample), outcome, trial.duration > SLOW]);
     groups.set(name, [...(groups.get(name) ?? []), trial]);
   }
-  for (const group of groups.values()) report(verdictOf(group, hasWorking));
+  for (const group of groups.values()) {
+    const ofScheme = group.some(({ sample }) => works.includes(sample.request.scheme));
+    report(verdictOf(group, { any: works.length > 0, ofScheme }));
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import { errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import {
   formatPkcs11Uri,
+  offered,
   pinState,
   signingTable,
   type FoundToken,
@@ -112,7 +113,10 @@ function keyEntry(token: FoundToken, key: ListedKey, mechanisms: ReadonlySet<num
     ...(unusable !== undefined && { unusable }),
     alwaysAuthenticate: key.alwaysAuthenticate ?? null,
     certificates: key.certificates.map((certificate) => certificateEntry(certificate, now)),
-    signs: kind && key.privateKey !== 'absent' ? signingTable(kind, mechanisms) : [],
+    signs:
+      kind && key.privateKey !== 'absent'
+        ? signingTable(kind, offered({ listed: mechanisms, allowed: key.allowedMechanisms }))
+        : [],
   };
 }
 

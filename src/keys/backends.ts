@@ -57,8 +57,12 @@ function tokenOptions({ options, pinFor }: Opening, { pinSource }: Pkcs11Uri): T
   return { tokens, ...pinFor(pinSource), ...(defaultModule !== undefined && { defaultModule }) };
 }
 
+interface TokenBackend extends Backend {
+  openKey(text: string, opening: Opening): Promise<TokenKey>;
+}
+
 /** `pkcs11:` URIs (RFC 7512): keys and certificates in tokens. */
-export const TOKEN_BACKEND: Backend = {
+export const TOKEN_BACKEND: TokenBackend = {
   takes: isPkcs11Uri,
   publicName: (text) => pkcs11UriName(parsePkcs11Uri(text)),
   validate: parsePkcs11Uri,

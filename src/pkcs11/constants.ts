@@ -27,6 +27,7 @@ export const CKA = {
   EC_PARAMS: 0x180,
   EC_POINT: 0x181,
   ALWAYS_AUTHENTICATE: 0x202,
+  ALLOWED_MECHANISMS: 0x40000600,
 } as const;
 
 export const CKM = {

@@ -12,6 +12,7 @@ export type { ListedKey } from './inventory/key-list.ts';
 export { signingTable, type SigningRow } from './inventory/signing-table.ts';
 export { readTokenCertificate } from './key/certificates.ts';
 export { canSignBy } from './key/mechanisms.ts';
+export { offered } from './key/offer.ts';
 export { peekAtCertificate, peekAtKey } from './key/peek.ts';
 export { TokenKey, type TokenKeyOptions, type TokenOptions } from './key/token-key.ts';
 export { configuredModules, findModule, type ModuleName } from './modules/find-module.ts';

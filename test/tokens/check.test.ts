@@ -11,6 +11,7 @@ const CKF = { KEYPAD: 0x100, COUNT_LOW: 0x10000, FINAL_TRY: 0x20000, LOCKED: 0x4
 const BEYOND_PKCS1 = [0xd, 0x3, 0x6, 0xe, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47] as const;
 const DIGESTS = [0x1, 0x3, 0xd] as const;
 const DEVICE_ERROR = 0x30;
+const SESSION_COUNT = 0xb1;
 const PIN = 4;
 
 describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a module that fails', () => {
@@ -59,6 +60,13 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a modul
       expect(again.of('PIN')).toContainEqual(expect.stringMatching(/^fail .*refused this PIN before/));
     }
     expect(await check('p256', ['--login'])).toMatchObject({ code: 0, logins: 1 });
+  });
+
+  test('a token of one session is enough', async () => {
+    await bed.fault('C_OpenSession', { rv: SESSION_COUNT, skip: 1 });
+    const checked = await check('rsa2048', ['--login']);
+    expect(checked, checked.lines.join('\n')).toMatchObject({ code: 0, logins: 1 });
+    expect(checked.lines).toContain('management-external-key nopadding pkcs1 pss');
   });
 
   test.each([

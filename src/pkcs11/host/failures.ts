@@ -27,7 +27,13 @@ const UNSUITED = new Set([
   'CKR_FUNCTION_NOT_SUPPORTED',
   'CKR_FUNCTION_FAILED',
   'CKR_ARGUMENTS_BAD',
+  // our data are as the mechanism wants them: a module that says so wants them otherwise (digests as long as the curve)
+  'CKR_DATA_INVALID',
+  'CKR_DATA_LEN_RANGE',
+  'CKR_KEY_SIZE_RANGE',
 ]);
+
+const OF_THE_SESSION = /^$|^CKR_(?:SESSION_|DEVICE_|USER_|OBJECT_HANDLE_|CRYPTOKI_|TOKEN_)/;
 
 export function isMechanismUnsuited(error: unknown): boolean {
   if (!(error instanceof AgentError) || error.ckr === undefined) return false;
@@ -36,6 +42,14 @@ export function isMechanismUnsuited(error: unknown): boolean {
   // tpm2-pkcs11 says so of curves that its TPM does not have
   if (error.ckr === 'CKR_HOST_MEMORY') return error.ckrFunction === 'C_SignInit';
   return UNSUITED.has(error.ckr);
+}
+
+/**
+ * What a mechanism that the token does not list may be answered beside that: anything that is said of the call, and not of
+ * session, token or PIN. A module that ended, or hangs, is left to recover: it is not asked again.
+ */
+export function isUnlistedRefused(error: unknown): boolean {
+  return error instanceof AgentError && error.code === 'ERR_TOKEN_FAILED' && !OF_THE_SESSION.test(error.ckr ?? '');
 }
 
 /** Is this the token's (or its module's) trouble, so that opening it anew may help? */

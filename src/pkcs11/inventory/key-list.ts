@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import { CKA, CKO } from '../constants.ts';
-import { find, newestFirst, read, readCertificate, readPublicKey } from '../key/objects.ts';
+import { find, LIMITS, limitsOf, newestFirst, read, readCertificate, readPublicKey } from '../key/objects.ts';
 import type { Session } from '../host/session.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import { withoutPadding } from '../padding.ts';
@@ -17,6 +17,8 @@ export interface ListedKey {
   readonly label: string;
   /** CKA_ALWAYS_AUTHENTICATE; undefined where the private key was not seen. */
   readonly alwaysAuthenticate: boolean | undefined;
+  /** CKA_ALLOWED_MECHANISMS (CKM_*); undefined where the key does not limit them, or was not seen. */
+  readonly allowedMechanisms: ReadonlySet<number> | undefined;
   readonly publicKey: KeyObject | undefined;
   /** With the key's CKA_ID, the one that ends last first. */
   readonly certificates: readonly X509Certificate[];
@@ -198,18 +200,20 @@ function certificatesByKey(bundle: Bundle): Map<string, ListedCertificate[]> {
 
 async function describe(at: Session, group: Group, names: Names, isComplete: boolean): Promise<ListedKey> {
   const { privateKey } = group;
-  let publicKey = privateKey && (await readPublicKey(at, privateKey.handle));
+  const value = privateKey && (await read(at, privateKey.handle, LIMITS));
+  const limits = value && limitsOf(value);
+  let publicKey = privateKey && (await readPublicKey(at, privateKey.handle, value?.(CKA.KEY_TYPE)));
   const half = halfOf(group, publicKey);
   for (const object of half.publicKeys) publicKey ??= await readPublicKey(at, object.handle);
   const certificates = newestFirst(half.certificates.map(({ certificate }) => certificate));
   publicKey ??= certificates[0]?.publicKey;
-  const always = privateKey && (await read(at, privateKey.handle, [CKA.ALWAYS_AUTHENTICATE]));
   const { id, label } = firstOf(group);
   return {
     privateKey: privateKey ? 'present' : isComplete ? 'absent' : 'unseen',
     id,
     label: label === '' ? ([...half.publicKeys, ...half.certificates][0]?.label ?? '') : label,
-    alwaysAuthenticate: always && always(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1,
+    alwaysAuthenticate: limits?.alwaysAuthenticate,
+    allowedMechanisms: limits?.allowedMechanisms,
     publicKey,
     certificates,
     uri: uriOf(group, names),

@@ -1,6 +1,7 @@
 import { AgentError } from '../../errors.ts';
 import { encodeEmsaPkcs1 } from '../../signing/emsa-pkcs1.ts';
 import { encodeEmsaPss } from '../../signing/emsa-pss.ts';
+import { CURVES } from '../../signing/curves.ts';
 import type { HashName } from '../../signing/hashes.ts';
 import type { KeyKind } from '../../signing/public-key.ts';
 import type { SignatureRequest } from '../../signing/request.ts';
@@ -11,6 +12,8 @@ import type { Mechanism, PssParameters } from '../host/protocol.ts';
 export interface SigningWay {
   /** For the log: what pksigd does itself, if anything, and the mechanism's name. */
   readonly name: string;
+  /** The same for all that a module can tell no difference between; it may refuse, or get wrong, one and not another. */
+  readonly id: string;
   /** The encoding that pksigd does itself. */
   readonly software?: string;
   readonly mechanismName: string;
@@ -48,10 +51,15 @@ const HASHING = {
 
 const NAMES = new Map<number, string>(Object.entries(CKM).map(([name, type]) => [type, `CKM_${name}`]));
 
-function way(mechanism: Mechanism, data: () => Buffer, software?: string): SigningWay {
+/**
+ * @param input what the module can see of the data, and may treat in a way of its own: ykcs11 takes PSS with SHA-1 and not
+ *   with SHA-224, others sign MD5-SHA1 as if it were another hash
+ */
+function way(mechanism: Mechanism, data: () => Buffer, input: string | number = '', software?: string): SigningWay {
   const mechanismName = NAMES.get(mechanism.type) ?? '';
-  if (software === undefined) return { name: mechanismName, mechanismName, mechanism, data };
-  return { name: `${software} + ${mechanismName}`, software, mechanismName, mechanism, data };
+  const name = software === undefined ? mechanismName : `${software} + ${mechanismName}`;
+  const id = JSON.stringify([name, mechanism.pss ?? null, input]);
+  return { name, id, ...(software !== undefined && { software }), mechanismName, mechanism, data };
 }
 
 /** The token hashes the message itself: only where we have it, and where the hash is one of its own. */
@@ -63,6 +71,16 @@ function hashingWay(
 ): SigningWay[] {
   if (!message || hash === undefined || hash === 'MD5-SHA1') return [];
   return [way({ type: mechanisms[hash], ...(pss && { pss: pss(hash) }) }, () => message)];
+}
+
+/**
+ * Modules of cloud services want a digest as long as the hash that goes with the curve. Zeros before a shorter one do not
+ * change its number (FIPS 186-5 section 6.4.1); as long as the order of P-521 they would.
+ */
+function paddedWay(digest: Buffer, kind: KeyKind): SigningWay[] {
+  const lack = kind.type === 'EC' ? CURVES[kind.curve].hash.length - digest.length : 0;
+  if (lack <= 0) return [];
+  return [way({ type: CKM.ECDSA }, () => Buffer.concat([Buffer.alloc(lack), digest]), digest.length, 'zeros')];
 }
 
 /**
@@ -78,9 +96,9 @@ export function signingWays(request: SignatureRequest, kind: KeyKind): SigningWa
     case 'RSA_PKCS1_PADDING': {
       const { encoded, hash } = request.digestInfo;
       return [
-        way({ type: CKM.RSA_PKCS }, () => encoded),
+        way({ type: CKM.RSA_PKCS }, () => encoded, hash.name),
         ...hashingWay(HASHING.PKCS1, hash.name, message),
-        way(raw, () => encodeEmsaPkcs1(encoded, modulusBytes), 'EMSA-PKCS1-v1_5'),
+        way(raw, () => encodeEmsaPkcs1(encoded, modulusBytes), '', 'EMSA-PKCS1-v1_5'),
       ];
     }
     case 'RSA_PKCS1_PSS_PADDING': {
@@ -89,17 +107,20 @@ export function signingWays(request: SignatureRequest, kind: KeyKind): SigningWa
       const { name } = hash;
       return [
         ...(name === 'MD5-SHA1' ? [] : [way({ type: CKM.RSA_PKCS_PSS, pss: parameters(name) }, () => digest)]),
-        way(raw, () => encodeEmsaPss(hash, digest, saltLength, modulusBits), 'EMSA-PSS'),
+        way(raw, () => encodeEmsaPss(hash, digest, saltLength, modulusBits), '', 'EMSA-PSS'),
         ...hashingWay(HASHING.PSS, name, message, parameters),
       ];
     }
     case 'RSA_NO_PADDING':
       return [way(raw, () => request.block)];
-    case 'ECDSA':
+    case 'ECDSA': {
+      const { digest } = request;
       return [
-        way({ type: CKM.ECDSA }, () => request.digest),
+        way({ type: CKM.ECDSA }, () => digest, digest.length),
         ...hashingWay(HASHING.ECDSA, request.hash?.name, message),
+        ...paddedWay(digest, kind),
       ];
+    }
     case 'ED25519':
     case 'ED448':
       return [way({ type: CKM.EDDSA }, () => request.message)];

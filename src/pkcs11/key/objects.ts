@@ -1,6 +1,6 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
-import { CKA, CKO } from '../constants.ts';
+import { CKA, CKK, CKO } from '../constants.ts';
 import type { Session } from '../host/session.ts';
 import type { Attributes } from '../host/protocol.ts';
 import { publicKeyOf } from './public-key.ts';
@@ -13,6 +13,8 @@ export interface KeyObjects {
   readonly label: string;
   /** CKA_ALWAYS_AUTHENTICATE: the PIN is wanted with each signature. */
   readonly alwaysAuthenticate: boolean;
+  /** CKA_ALLOWED_MECHANISMS (CKM_*); undefined where the key does not limit them. */
+  readonly allowedMechanisms: ReadonlySet<number> | undefined;
   /** Undefined where the token tells neither a public key nor a certificate. */
   readonly publicKey: KeyObject | undefined;
   readonly certificates: readonly X509Certificate[];
@@ -109,20 +111,65 @@ export function newestFirst(certificates: readonly X509Certificate[]): X509Certi
   return certificates.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
 }
 
-const KEY_ATTRIBUTES = [CKA.KEY_TYPE, CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.EC_PARAMS, CKA.EC_POINT];
+/** What a private key says of how it may be used; and CKA_KEY_TYPE, which shows how long a CK_ULONG is. */
+export const LIMITS: readonly number[] = [CKA.KEY_TYPE, CKA.ALWAYS_AUTHENTICATE, CKA.ALLOWED_MECHANISMS];
 
-/** The public key of a public or private key's object; undefined if it does not tell. */
-export async function readPublicKey(at: Session, object: string): Promise<KeyObject | undefined> {
-  const value = await read(at, object, KEY_ATTRIBUTES);
-  const keyType = value(CKA.KEY_TYPE);
-  if (!keyType) return undefined;
+/** The values of {@link LIMITS}, understood. */
+export function limitsOf(
+  value: (type: number) => Buffer | undefined,
+): Pick<KeyObjects, 'alwaysAuthenticate' | 'allowedMechanisms'> {
+  const size = value(CKA.KEY_TYPE)?.length === 4 ? 4 : 8;
+  const list = value(CKA.ALLOWED_MECHANISMS);
+  // not a list of CK_ULONG: it limits nothing that we could tell
+  const isList = list !== undefined && list.length % size === 0;
+  const allowed = isList
+    ? Array.from({ length: list.length / size }, (_, index) => list.readUInt32LE(index * size))
+    : undefined;
+  return {
+    alwaysAuthenticate: value(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1,
+    allowedMechanisms: allowed && new Set(allowed),
+  };
+}
+
+const RSA_ATTRIBUTES = [CKA.MODULUS, CKA.PUBLIC_EXPONENT];
+const EC_ATTRIBUTES = [CKA.EC_PARAMS, CKA.EC_POINT];
+
+/**
+ * The public key of a public or private key's object; undefined if it does not tell.
+ * @param type its CKA_KEY_TYPE, where that was read before
+ */
+export async function readPublicKey(at: Session, object: string, type?: Buffer): Promise<KeyObject | undefined> {
+  const bytes = type ?? (await read(at, object, [CKA.KEY_TYPE]))(CKA.KEY_TYPE);
+  if (!bytes) return undefined;
+  const keyType = bytes.readUIntLE(0, Math.min(4, bytes.length));
+  // only what such a key may have: one attribute that it lacks makes a module refuse all that are read with it
+  const value = await read(at, object, keyType === CKK.RSA ? RSA_ATTRIBUTES : EC_ATTRIBUTES);
   return publicKeyOf({
-    keyType: keyType.readUIntLE(0, Math.min(4, keyType.length)),
+    keyType,
     modulus: value(CKA.MODULUS),
     publicExponent: value(CKA.PUBLIC_EXPONENT),
     ecParameters: value(CKA.EC_PARAMS),
     ecPoint: value(CKA.EC_POINT),
   });
+}
+
+/**
+ * The public half of a private key, by what its objects tell. Private RSA keys have it in them; others as a rule have not
+ * (PKCS#11 v3.1 section 6.3.4), and each call may take a network HSM its time.
+ */
+async function findPublicKey(
+  at: Session,
+  privateKey: string,
+  partner: Attributes,
+  type: Buffer | undefined,
+): Promise<KeyObject | undefined> {
+  const own = (): Promise<KeyObject | undefined> => readPublicKey(at, privateKey, type);
+  const isRsa = type?.[0] === CKK.RSA;
+  let publicKey = isRsa ? await own() : undefined;
+  for (const object of publicKey ? [] : await find(at, CKO.PUBLIC_KEY, partner)) {
+    publicKey ??= await readPublicKey(at, object, type);
+  }
+  return publicKey ?? (isRsa ? undefined : await own());
 }
 
 /**
@@ -146,19 +193,14 @@ export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> 
     });
   }
 
-  const value = await read(at, handle, [CKA.ID, CKA.LABEL, CKA.ALWAYS_AUTHENTICATE]);
+  const value = await read(at, handle, [CKA.ID, CKA.LABEL, ...LIMITS]);
   const id = value(CKA.ID) ?? Buffer.alloc(0);
   const label = value(CKA.LABEL)?.toString('utf8') ?? '';
   const partner = id.length > 0 ? byId(id) : byLabel(label);
   const certificates = await findCertificates(at, partner);
-  let publicKey = await readPublicKey(at, handle);
-  for (const object of publicKey ? [] : await find(at, CKO.PUBLIC_KEY, partner)) {
-    publicKey ??= await readPublicKey(at, object);
-  }
-  publicKey ??= certificates[0]?.publicKey;
+  const publicKey = (await findPublicKey(at, handle, partner, value(CKA.KEY_TYPE))) ?? certificates[0]?.publicKey;
   const own = certificates.filter((each) => publicKey && each.publicKey.equals(publicKey));
-  const alwaysAuthenticate = value(CKA.ALWAYS_AUTHENTICATE)?.[0] === 1;
-  return { handle, id, label, alwaysAuthenticate, publicKey, certificates: own.slice(0, 1) };
+  return { handle, id, label, ...limitsOf(value), publicKey, certificates: own.slice(0, 1) };
 }
 
 /**

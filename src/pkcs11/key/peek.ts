@@ -5,6 +5,7 @@ import type { TokenInfo } from '../host/protocol.ts';
 import { inSession } from '../host/session.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import { findCertificate, findKey, findPublicHalf } from './objects.ts';
+import { offered } from './offer.ts';
 
 /** What a token shows of a key to this process, which may be logged in or not. */
 export interface PeekedKey {
@@ -12,7 +13,7 @@ export interface PeekedKey {
   readonly privateKey: { readonly alwaysAuthenticate: boolean } | undefined;
   readonly publicKey: KeyObject | undefined;
   readonly certificates: readonly X509Certificate[];
-  /** CKM_* that the token lists. */
+  /** CKM_* that the token lists, and the key allows where it is shown. */
   readonly mechanisms: ReadonlySet<number>;
 }
 
@@ -28,7 +29,8 @@ export async function peekAtKey(host: Module, token: TokenInfo, uri: Pkcs11Uri):
       throw error;
     });
     const { publicKey, certificates } = privateKey ?? (await findPublicHalf(at, uri));
-    return { privateKey, publicKey, certificates, mechanisms };
+    const offer = { listed: mechanisms, allowed: privateKey?.allowedMechanisms };
+    return { privateKey, publicKey, certificates, mechanisms: offered(offer) };
   });
 }
 

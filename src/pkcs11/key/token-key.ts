@@ -2,13 +2,22 @@
 // and for a check that may not log in.
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
-import { keyKind } from '../../signing/public-key.ts';
+import { keyKind, type KeyKind } from '../../signing/public-key.ts';
 import type { SignatureRequest } from '../../signing/request.ts';
-import type { Availability, RawSignature, Signer } from '../../signing/signer.ts';
-import { isMechanismUnsuited } from '../host/failures.ts';
+import {
+  type Availability,
+  type RawSignature,
+  type Signer,
+  VerifiedSignature,
+  verifySignature,
+} from '../../signing/signer.ts';
+import { isMechanismUnsuited, isUnlistedRefused } from '../host/failures.ts';
 import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
 import { findKey, type KeyObjects } from './objects.ts';
+import { offered, waysInTurn, type Offer } from './offer.ts';
+import { rawEcdsaReadings } from './raw-ecdsa.ts';
+import { WayMemory } from './way-memory.ts';
 import type { OpenSession } from '../token/open-session.ts';
 import type { Tokens } from '../token/tokens.ts';
 import type { TokenUse, TokenUser } from '../token/token-user.ts';
@@ -27,8 +36,15 @@ export interface TokenKeyOptions extends TokenOptions {
   readonly certificate?: X509Certificate;
 }
 
-/** What a key may refuse apart from everything else: ykcs11 takes PSS with SHA-1 and not with SHA-224. */
-const wayId = ({ name, mechanism }: SigningWay): string => `${name} ${JSON.stringify(mechanism.pss ?? null)}`;
+/** One request while it is signed. */
+interface Task {
+  readonly request: SignatureRequest;
+  readonly kind: KeyKind;
+  readonly ways: readonly SigningWay[];
+  /** Ids of the ways that the key refused or got wrong, over all tries: some modules leave an operation active that they refused. */
+  readonly refused: Set<string>;
+  readonly signal: AbortSignal | undefined;
+}
 
 /** A private key in a PKCS#11 token. */
 export class TokenKey implements Signer {
@@ -38,13 +54,14 @@ export class TokenKey implements Signer {
   readonly #uri: Pkcs11Uri;
   readonly #options: TokenKeyOptions;
   readonly #token: TokenUser;
-  /** Ways of signing that this key refused while another one worked: not tried again. */
-  readonly #unsuited = new Set<string>();
-  /** Ways by which it has signed without the PIN: extra sessions get no others. */
+  readonly #memory = new WayMemory();
+  /** Ids of ways by which it has signed without the PIN: extra sessions get no others. */
   readonly #proven = new Set<string>();
   /** Its objects, by the session that they were found in. */
   readonly #objects = new WeakMap<OpenSession, Promise<KeyObjects>>();
-  #mechanisms: ReadonlySet<number>;
+  #offer: Offer;
+  /** CKA_ALWAYS_AUTHENTICATE: it wants the PIN with each signature. */
+  readonly alwaysAuthenticate: boolean;
 
   private constructor(
     uri: Pkcs11Uri,
@@ -56,7 +73,8 @@ export class TokenKey implements Signer {
     this.#options = options;
     this.#token = token;
     this.#objects.set(at, Promise.resolve(objects));
-    this.#mechanisms = at.mechanisms;
+    this.#offer = { listed: at.mechanisms, allowed: objects.allowedMechanisms };
+    this.alwaysAuthenticate = objects.alwaysAuthenticate;
     this.name = formatPkcs11Uri({
       token: at.token.label,
       ...(objects.label !== '' && { object: objects.label }),
@@ -93,38 +111,36 @@ export class TokenKey implements Signer {
     }
   }
 
-  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {
-    const ways = signingWays(request, keyKind(this.publicKey));
-    const signedBeside = this.#signBeside(ways, signal);
+  /** Signs, and verifies: what a mechanism gets wrong another one may get right. @returns a {@link VerifiedSignature} */
+  async sign(request: SignatureRequest, signal?: AbortSignal): Promise<VerifiedSignature> {
+    const kind = keyKind(this.publicKey);
+    const task = { request, kind, ways: signingWays(request, kind), refused: new Set<string>(), signal };
+    const signedBeside = this.#signBeside(task);
     const early = signedBeside && (await signedBeside);
     if (early) return early;
-    const refused = new Set<string>();
-    const signature = await this.#token.run((at) => this.#signAt(at, request, ways, refused, signal));
-    for (const way of refused) this.#unsuited.add(way);
+    const signature = await this.#token.run((at) => this.#signAt(at, task));
+    this.#memory.dismiss(task.refused);
     return signature;
   }
 
   /** Signs in an extra session of the token, if there is one with less to do. */
-  #signBeside(
-    ways: readonly SigningWay[],
-    signal: AbortSignal | undefined,
-  ): Promise<RawSignature | undefined> | undefined {
-    const way = ways.find((each) => this.#proven.has(wayId(each)));
+  #signBeside(task: Task): Promise<VerifiedSignature | undefined> | undefined {
+    const way = task.ways.find(({ id }) => this.#proven.has(id));
     if (!way) return undefined;
     const { name, mechanism, data } = way;
     return this.#token.runBeside(async (at) => {
       const { handle: key, alwaysAuthenticate } = await this.#objectsAt(at);
       if (alwaysAuthenticate) throw new AgentError('ERR_PIN_REQUIRED', `${this.name} wants the PIN now`);
-      return {
-        bytes: await at.host.sign({ session: at.session, key, mechanism, slot: at.token.slot }, data(), { signal }),
-        mechanism: name,
-      };
+      const params = { session: at.session, key, mechanism, slot: at.token.slot };
+      const bytes = await at.host.sign(params, data(), { signal: task.signal });
+      return verifySignature(this, task.request, this.#reading(task, { bytes, mechanism: name }));
     });
   }
 
-  /** By the mechanisms that the token lists. */
+  /** By the mechanisms that the token lists and the key allows, and by what has worked. */
   canSign(request: SignatureRequest): boolean {
-    return canSignBy(this.#mechanisms, keyKind(this.publicKey), request);
+    const kind = keyKind(this.publicKey);
+    return canSignBy(offered(this.#offer), kind, request) || this.#memory.hasWorkedUnlisted(signingWays(request, kind));
   }
 
   /** Its token may be pulled. */
@@ -132,35 +148,53 @@ export class TokenKey implements Signer {
     return this.#token;
   }
 
-  /** @param refused is told what the key refused, over all tries: some modules leave an operation active that they refused */
-  async #signAt(
-    at: OpenSession,
-    request: SignatureRequest,
-    ways: readonly SigningWay[],
-    refused: Set<string>,
-    signal: AbortSignal | undefined,
-  ): Promise<RawSignature> {
-    const { host, session, mechanisms, token } = at;
-    const { pin } = this.#options;
-    const { handle, alwaysAuthenticate } = await this.#objectsAt(at);
-    this.#mechanisms = mechanisms;
-    for (const way of ways) {
-      const { name, mechanism, data } = way;
-      const id = wayId(way);
-      if (!mechanisms.has(mechanism.type) || this.#unsuited.has(id) || refused.has(id)) continue;
+  async #signAt(at: OpenSession, task: Task): Promise<VerifiedSignature> {
+    const { request, ways, refused } = task;
+    const { allowedMechanisms: allowed } = await this.#objectsAt(at);
+    const offer = (this.#offer = { listed: at.mechanisms, allowed });
+    let wrong: RawSignature | undefined;
+    const signBy = async (way: SigningWay): Promise<VerifiedSignature | undefined> => {
+      const signature = this.#reading(task, await this.#signBy(way, at, task));
+      const verified = VerifiedSignature.of(signature, request, this.publicKey);
+      if (!verified) wrong ??= signature;
+      return verified;
+    };
+    for (const way of waysInTurn(ways, offer)) {
+      if (this.#memory.isUnsuited(way) || refused.has(way.id)) continue;
+      const isListed = offer.listed.has(way.mechanism.type);
       try {
-        const params = { session, key: handle, mechanism, ...(!alwaysAuthenticate && { slot: token.slot }) };
-        const bytes = alwaysAuthenticate
-          ? await pin.sign(host, token, params, data(), signal)
-          : await host.sign(params, data(), { signal });
-        if (!alwaysAuthenticate) this.#proven.add(id);
-        return { bytes, mechanism: name };
+        const signature = isListed ? await signBy(way) : await this.#memory.tryUnlisted(way, () => signBy(way));
+        if (signature) return signature;
       } catch (error) {
-        if (!isMechanismUnsuited(error)) throw error;
-        refused.add(id);
+        if (!isMechanismUnsuited(error) && (isListed || !isUnlistedRefused(error))) throw error;
       }
+      refused.add(way.id);
     }
-    throw noWay(request, ways, mechanisms, this.name);
+    if (wrong) return verifySignature(this, request, wrong);
+    throw noWay(request, ways, offered(offer), this.name);
+  }
+
+  async #signBy({ id, name, mechanism, data }: SigningWay, at: OpenSession, { signal }: Task): Promise<RawSignature> {
+    const { host, session, token } = at;
+    const { handle: key, alwaysAuthenticate } = await this.#objectsAt(at);
+    if (alwaysAuthenticate) {
+      const params = { session, key, mechanism };
+      return { bytes: await this.#options.pin.sign(host, token, params, data(), signal), mechanism: name };
+    }
+    const bytes = await host.sign({ session, key, mechanism, slot: token.slot }, data(), { signal });
+    this.#proven.add(id);
+    return { bytes, mechanism: name };
+  }
+
+  /** What a module may have meant by a signature that is too short. */
+  #reading({ request, kind }: Task, { bytes, mechanism }: RawSignature): RawSignature {
+    if (request.scheme !== 'ECDSA' || kind.type !== 'EC' || bytes.length >= 2 * kind.orderBytes)
+      return { bytes, mechanism };
+    for (const reading of rawEcdsaReadings(bytes, kind.orderBytes)) {
+      const verified = VerifiedSignature.of({ bytes: reading, mechanism }, request, this.publicKey);
+      if (verified) return verified;
+    }
+    return { bytes, mechanism };
   }
 
   async #objectsAt(at: OpenSession): Promise<KeyObjects> {

@@ -10,7 +10,7 @@ import type { SessionEvent } from './events.ts';
 import type { ExtraSessions } from './extra-sessions.ts';
 import { openSession, type OpenSession } from './open-session.ts';
 import { BRIEF, closeSession, laterStep, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
-import { findToken } from './token.ts';
+import { findToken, type SeenToken } from './token.ts';
 
 /** What keeps a session from being logged in, of a token that is there: daemons are sent no signal for it. */
 const OF_THE_LOGIN = /^ERR_(?:PIN_(?!UNSETTLED)|STATE_)/;
@@ -148,14 +148,20 @@ export class TokenSession {
 
   /**
    * The session as it is open, or opened anew.
+   * @param seen the token as it was seen a moment ago, which need not be looked for again: in an HSM each call takes its time
    * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*, ERR_ABORTED (it was closed)
    */
-  async open(): Promise<OpenSession> {
+  async open(seen?: SeenToken): Promise<OpenSession> {
     this.#isResting = false;
     if (this.#open && this.isOpen) return this.#open;
     this.#checkNotClosed();
+    let known = seen;
     this.#opening ??= onceMore(
-      () => this.#openAnew(),
+      () => {
+        const first = known;
+        known = undefined;
+        return this.#openAnew(first);
+      },
       (error) => this.#recoverAloud('start a new module host', error),
     ).finally(() => {
       this.#opening = undefined;
@@ -167,12 +173,13 @@ export class TokenSession {
     if (this.#isClosed) throw new AgentError('ERR_ABORTED', `token '${this.#options.label}' is no longer in use`);
   }
 
-  async #openAnew(): Promise<OpenSession> {
+  async #openAnew(seen: SeenToken | undefined): Promise<OpenSession> {
     const { modules, modulePath, identity, pin, extras } = this.#options;
     void extras.end();
     const host = await modules.get(modulePath);
     const { epoch } = host;
-    const token = await findToken(host, identity);
+    const isFresh = seen?.host === host && seen.epoch === epoch;
+    const token = isFresh ? seen.info : await findToken(host, identity);
     this.see(token);
     this.#pin = undefined;
     const open = await openSession(host, token, epoch, async (session) => {

@@ -64,6 +64,14 @@ export function identityOf({ label, manufacturer, model, serial }: TokenInfo): P
   return { token: label, manufacturer, model, serial };
 }
 
+/** A token, and where it was seen. */
+export interface SeenToken {
+  readonly info: TokenInfo;
+  readonly host: Module;
+  /** The module's then. */
+  readonly epoch: number;
+}
+
 /**
  * The token that a URI names, among those that are there now.
  * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS

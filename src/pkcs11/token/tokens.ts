@@ -10,7 +10,7 @@ import type { SessionEvent } from './events.ts';
 import { ExtraSessions } from './extra-sessions.ts';
 import { BRIEF, type Neighbours } from './recovery.ts';
 import { TokenSession } from './session.ts';
-import { findToken, identityOf, lookAgain } from './token.ts';
+import { findToken, identityOf, lookAgain, type SeenToken } from './token.ts';
 import { TokenUser, type TokenUse } from './token-user.ts';
 import { TokenWatch } from './watch.ts';
 
@@ -59,7 +59,8 @@ export class Tokens implements AsyncDisposable {
    * @throws AgentError ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*; ERR_USAGE if others use it with another PIN source
    */
   async open(uri: Pkcs11Uri, modulePath: string, use: TokenUse): Promise<TokenUser> {
-    const info = await this.await(uri, modulePath);
+    const seen = await this.#see(uri, modulePath);
+    const { info } = seen;
     if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the tokens were closed');
     const name = formatPkcs11Uri({ ...identityOf(info), modulePath });
     const token = this.#used.get(name) ?? this.#make(name, modulePath, info);
@@ -69,7 +70,7 @@ export class Tokens implements AsyncDisposable {
     token.users.add(user);
     this.#setInterval(token);
     try {
-      await token.session.open();
+      await token.session.open(seen);
     } catch (error) {
       await user[Symbol.asyncDispose]();
       throw error;
@@ -82,7 +83,15 @@ export class Tokens implements AsyncDisposable {
    * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS, ERR_MODULE_*
    */
   async await(uri: Pkcs11Uri, modulePath: string): Promise<TokenInfo> {
-    return await this.lookAgain([modulePath], async () => await findToken(await this.module(modulePath), uri));
+    return (await this.#see(uri, modulePath)).info;
+  }
+
+  async #see(uri: Pkcs11Uri, modulePath: string): Promise<SeenToken> {
+    return await this.lookAgain([modulePath], async () => {
+      const host = await this.module(modulePath);
+      const { epoch } = host;
+      return { info: await findToken(host, uri), host, epoch };
+    });
   }
 
   /**

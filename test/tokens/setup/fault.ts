@@ -1,10 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { compileShim } from './shim.ts';
 import { softHsm } from './softhsm.ts';
-import { makeBed, missing, run, TokenBed, type BedParts, type TokenSetup } from './token-bed.ts';
-
-const SOURCE = join(import.meta.dirname, '../fault.c');
-const HEADERS = join(import.meta.dirname, '../../../node_modules/pkcs11js/includes/pkcs11');
+import { makeBed, missing, TokenBed, type BedParts, type TokenSetup } from './token-bed.ts';
 
 /** What the shim does at a call of one function; see fault.c. */
 export interface FaultRule {
@@ -109,8 +106,7 @@ export class FaultBed extends TokenBed {
 async function startFaultBed(build: (bench: TokenBed['bench']) => Promise<BedParts> = softHsm): Promise<FaultBed> {
   const plain = await makeBed(async (bench) => {
     const inner = await build(bench);
-    const modulePath = bench.path('fault.so');
-    await run('gcc', ['-shared', '-fPIC', '-O1', '-I', HEADERS, SOURCE, '-o', modulePath, '-ldl']);
+    const modulePath = await compileShim(bench, 'fault');
     const environment = {
       ...inner.environment,
       FAULT_MODULE: inner.modulePath,

@@ -58,6 +58,20 @@ export function rowsOf(setup: TokenSetup, cells: readonly Cell[]): Map<string, s
   );
 }
 
+const CLOUD = `
+## Cloud services
+
+Their modules want an account, and were read, not run: a shim before SoftHSM (\`test/tokens/cloud.c\`) behaves as their
+sources say, and \`test/tokens/cloud.test.ts\` signs with it.
+
+- [aws-kms-pkcs11](https://github.com/JackOfMostTrades/aws-kms-pkcs11) lists RSA_PKCS and ECDSA, and does RSA_PKCS_PSS with
+  SHA-256, 384 and 512 and a salt as long as the hash: pksigd finds that out by trying it once. It signs PKCS #1 of MD5-SHA1
+  and SHA-1 as if it were of SHA-384, which is noticed and refused; ECDSA's r and s lack leading zeros, which are put back.
+- Google's [kmsp11](https://github.com/GoogleCloudPlatform/kms-integrations) gives each key one algorithm, which
+  \`pksigd keys\` and \`pksigd check\` read from the key: an RSA key for PSS with SHA-256 signs nothing else. An EC key of P-384
+  signs a digest of SHA-256 with zeros before it.
+`;
+
 /** The whole of docs/TOKENS.md. */
 export function document(rows: readonly Map<string, string>[]): string {
   const tables = Object.entries(COLUMNS).map(([table, columns]) =>
@@ -70,5 +84,5 @@ export function document(rows: readonly Map<string, string>[]): string {
       '',
     ].join('\n'),
   );
-  return HEAD + tables.join('');
+  return HEAD + tables.join('') + CLOUD;
 }

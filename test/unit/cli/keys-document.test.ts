@@ -20,6 +20,7 @@ const KEY: ListedKey = {
   id: Buffer.from('0a', 'hex'),
   label: 'vpn',
   alwaysAuthenticate: true,
+  allowedMechanisms: undefined,
   publicKey,
   certificates: [certificate],
   uri: { object: 'vpn' },

@@ -3,7 +3,7 @@ import type { AgentError } from '../../../src/errors.ts';
 import { CKM } from '../../../src/pkcs11/constants.ts';
 import { hostFailure } from '../../../src/pkcs11/host/failures.ts';
 import type { Module, Modules, SignOptions } from '../../../src/pkcs11/host/module.ts';
-import type { HostCall, HostCalls, TokenInfo } from '../../../src/pkcs11/host/protocol.ts';
+import type { HostCall, HostCalls, Mechanism, TokenInfo } from '../../../src/pkcs11/host/protocol.ts';
 import type { Secret } from '../../../src/secret.ts';
 
 /** A module's path: of some file that is there. */
@@ -38,6 +38,9 @@ interface FakeObject {
   readonly attributes: Readonly<Record<number, string>>;
 }
 
+/** Signs as C_Sign does, or throws as a module may. */
+export type FakeSigner = (mechanism: Mechanism, data: Buffer) => Buffer;
+
 interface Fault {
   readonly call: HostCall;
   readonly error: unknown;
@@ -50,6 +53,8 @@ export class FakeModules implements Modules {
   tokens: TokenInfo[];
   /** What is on every token, by handle. */
   readonly objects: Map<string, FakeObject> = new Map<string, FakeObject>();
+  /** What private keys do, by handle; others give the data back. */
+  readonly signers: Map<string, FakeSigner> = new Map<string, FakeSigner>();
   /** CKM_* that every token lists. */
   mechanisms: number[] = [CKM.ECDSA];
   /** Bytes of memory that a host says it has. */
@@ -218,7 +223,11 @@ export class FakeModule implements Module {
     return true;
   }
 
-  async sign({ session }: HostCalls['sign']['params'], data: Buffer, { login }: SignOptions = {}): Promise<Buffer> {
+  async sign(
+    { session, key, mechanism }: HostCalls['sign']['params'],
+    data: Buffer,
+    { login }: SignOptions = {},
+  ): Promise<Buffer> {
     await turn();
     this.#checkSession(session, 'C_SignInit');
     if (login) {
@@ -227,7 +236,7 @@ export class FakeModule implements Module {
       login.onLogin();
     }
     this.#all.note(this.number, 'sign');
-    return Buffer.concat([Buffer.from('signed '), data]);
+    return this.#all.signers.get(key)?.(mechanism, data) ?? Buffer.concat([Buffer.from('signed '), data]);
   }
 
   stop(reason?: string): Promise<void> {

@@ -88,6 +88,8 @@ export class Cryptoki {
   #initArgs: string | undefined;
   /** Where each signature lies until it is sent: room for one is dear, and only one is made at a time. */
   readonly #signature = Buffer.alloc(MAX_SIGNATURE);
+  /** Attributes that objects lacked, by the list that they were asked for with. */
+  readonly #oddAttributes = new Map<string, Set<number>>();
   #ahead: SignAhead<Pkcs11js.Mechanism> | undefined;
 
   /** Carries out one call; never throws. @param onLogin called when C_Login succeeded and C_Sign is yet to come */
@@ -203,8 +205,7 @@ export class Cryptoki {
     },
     find: ({ session, class: objectClass, attributes, atMost }) =>
       this.#find(fromHex(session), objectClass, attributes, atMost),
-    attributes: ({ session, object, types }) =>
-      Object.fromEntries(types.map((type) => [type, this.#attribute(fromHex(session), fromHex(object), type)])),
+    attributes: ({ session, object, types }) => this.#attributes(fromHex(session), fromHex(object), types),
     sign: ({ session, key, mechanism, pinLength, slot }, payload, onLogin) => {
       if (pinLength === undefined && slot !== undefined) return this.#signAhead(slot, session, key, mechanism, payload);
       const handle = fromHex(session);
@@ -290,16 +291,38 @@ export class Cryptoki {
     }
   }
 
-  /** One at a time: one that is invalid or sensitive makes pkcs11js throw for the whole batch. */
-  #attribute(session: Buffer, object: Buffer, type: number): string | null {
+  /**
+   * All at once, in two calls, and one at a time where that fails: one that is invalid or sensitive makes pkcs11js throw for
+   * all. Those are left out the next time the same are asked for.
+   */
+  #attributes(session: Buffer, object: Buffer, types: readonly number[]): Attributes {
+    const list = types.join(' ');
+    const odd = this.#oddAttributes.get(list) ?? new Set();
+    this.#oddAttributes.set(list, odd);
+    const usual = types.filter((type) => !odd.has(type));
+    const together = usual.length === 1 ? undefined : this.#readAttributes(session, object, usual);
+    const values = together ?? usual.map((type) => this.#readAttributes(session, object, [type])?.[0] ?? null);
+    if (!together) for (const [index, type] of usual.entries()) if (values[index] === null) odd.add(type);
+    const others = [...odd].filter((type) => !usual.includes(type));
+    return Object.fromEntries([
+      ...usual.map((type, index) => [type, values[index] ?? null] as const),
+      ...others.map((type) => [type, this.#readAttributes(session, object, [type])?.[0] ?? null] as const),
+    ]);
+  }
+
+  /** @returns undefined if the module refuses that */
+  #readAttributes(session: Buffer, object: Buffer, types: readonly number[]): (string | null)[] | undefined {
+    if (types.length === 0) return [];
     try {
-      const [attribute] = this.#loaded.C_GetAttributeValue(session, object, [{ type }]);
-      if (!Buffer.isBuffer(attribute?.value)) return null;
-      if (attribute.value.length > MAX_ATTRIBUTE) throw limit(`gives an attribute of ${attribute.value.length} bytes`);
-      return toHex(attribute.value);
+      const template = types.map((type) => ({ type }));
+      return this.#loaded.C_GetAttributeValue(session, object, template).map(({ value }) => {
+        if (!Buffer.isBuffer(value)) return null;
+        if (value.length > MAX_ATTRIBUTE) throw limit(`gives an attribute of ${value.length} bytes`);
+        return toHex(value);
+      });
     } catch (error) {
       if (describeFailure(error).kind !== 'ckr') throw error;
-      return null;
+      return undefined;
     }
   }
 

@@ -1,27 +1,60 @@
-import { generateKeyPairSync, X509Certificate, type KeyObject } from 'node:crypto';
-import { CKA, CKK, CKO } from '../../../../src/pkcs11/constants.ts';
+import { constants, generateKeyPairSync, privateEncrypt, X509Certificate, type KeyObject } from 'node:crypto';
+import { DigestSigner } from '../../../../src/keyfile/digest-signer.ts';
+import { CKA, CKK, CKM, CKO, PSS_HASHES } from '../../../../src/pkcs11/constants.ts';
+import type { Mechanism } from '../../../../src/pkcs11/host/protocol.ts';
+import { encodeEmsaPss } from '../../../../src/signing/emsa-pss.ts';
+import { PLAIN_HASHES } from '../../../../src/signing/hashes.ts';
+import type { CurveName } from '../../../../src/signing/public-key.ts';
 import { CERTIFICATE } from '../../keys/certificate.ts';
-import type { FakeModules } from '../fake-modules.ts';
+import { ckr, type FakeModules, type FakeSigner } from '../fake-modules.ts';
 
 const hex = (text: string): string => Buffer.from(text).toString('hex');
 const hexOf = (base64url: string | undefined): string => Buffer.from(base64url ?? '', 'base64url').toString('hex');
 
-/** An EC key's public half, and its attributes as a token has them. */
-export function makeKey(): { publicKey: KeyObject; attributes: Record<number, string> } {
-  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+/** A key's public half, and its attributes as a token has them. */
+export interface MadeKey {
+  readonly publicKey: KeyObject;
+  readonly attributes: Record<number, string>;
+}
+
+/** What keys that were made do with the attributes that they were made with, by EC point or modulus. */
+const SIGNERS = new Map<string, FakeSigner>();
+
+const CURVE_ATTRIBUTES: Readonly<Record<CurveName, readonly [parameters: string, point: string]>> = {
+  'P-256': ['06082a8648ce3d030107', '0441'],
+  'P-384': ['06052b81040022', '0461'],
+  'P-521': ['06052b81040023', '048185'],
+};
+
+/** An EC key, which signs with CKM_ECDSA. */
+export function makeKey(curve: CurveName = 'P-256'): MadeKey {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: curve });
   const { x, y } = publicKey.export({ format: 'jwk' });
-  const attributes = {
-    [CKA.KEY_TYPE]: `0${CKK.EC}`,
-    [CKA.EC_PARAMS]: '06082a8648ce3d030107',
-    [CKA.EC_POINT]: `044104${hexOf(x)}${hexOf(y)}`,
-  };
+  const [parameters, pointHead] = CURVE_ATTRIBUTES[curve];
+  const point = `${pointHead}04${hexOf(x)}${hexOf(y)}`;
+  const signer = new DigestSigner(curve, privateKey);
+  SIGNERS.set(point, ({ type }, data) => {
+    if (type !== CKM.ECDSA) throw ckr('CKR_MECHANISM_INVALID', 'C_SignInit');
+    return signer.sign(data);
+  });
+  const attributes = { [CKA.KEY_TYPE]: `0${CKK.EC}`, [CKA.EC_PARAMS]: parameters, [CKA.EC_POINT]: point };
   return { publicKey, attributes };
 }
 
-/** An RSA key of 2,048 bits. */
-export function makeRsaKey(): { publicKey: KeyObject; attributes: Record<number, string> } {
-  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+function signWithRsa(key: KeyObject, { type, pss }: Mechanism, data: Buffer): Buffer {
+  const raw = (block: Buffer): Buffer => privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, block);
+  if (type === CKM.RSA_X_509) return raw(data);
+  if (type === CKM.RSA_PKCS) return privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, data);
+  const hash = PLAIN_HASHES.find(({ name }) => name !== 'MD5-SHA1' && PSS_HASHES[name].hashAlg === pss?.hashAlg);
+  if (type !== CKM.RSA_PKCS_PSS || !pss || !hash) throw ckr('CKR_MECHANISM_INVALID', 'C_SignInit');
+  return raw(encodeEmsaPss(hash, data, pss.saltLen, key.asymmetricKeyDetails?.modulusLength ?? 0));
+}
+
+/** An RSA key, which signs raw, with CKM_RSA_PKCS and with CKM_RSA_PKCS_PSS. */
+export function makeRsaKey(modulusLength = 2048): MadeKey {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength });
   const { n, e } = publicKey.export({ format: 'jwk' });
+  SIGNERS.set(hexOf(n), (mechanism, data) => signWithRsa(privateKey, mechanism, data));
   const attributes = { [CKA.KEY_TYPE]: `0${CKK.RSA}`, [CKA.MODULUS]: hexOf(n), [CKA.PUBLIC_EXPONENT]: hexOf(e) };
   return { publicKey, attributes };
 }
@@ -45,7 +78,10 @@ export function putPrivateKey(
   attributes: Record<number, string>,
   { id = '01', isPublic = false }: { id?: string; isPublic?: boolean } = {},
 ): string {
-  return put(modules, CKO.PRIVATE_KEY, isPublic, { ...named(label, id), ...attributes });
+  const handle = put(modules, CKO.PRIVATE_KEY, isPublic, { ...named(label, id), ...attributes });
+  const signer = SIGNERS.get(attributes[CKA.EC_POINT] ?? attributes[CKA.MODULUS] ?? '');
+  if (signer) modules.signers.set(handle, signer);
+  return handle;
 }
 
 export function putPublicKey(
