@@ -1,4 +1,5 @@
 import { Session } from 'node:inspector';
+import { setFlagsFromString } from 'node:v8';
 
 interface Taken {
   readonly result: readonly {
@@ -14,10 +15,14 @@ export class Coverage {
   readonly #session = new Session();
   readonly #folder: string;
   readonly #seen = new Set<string>();
+  /** How often blocks ran between the last two looks: work that is counted, on however busy a machine. */
+  steps = 0;
 
   /** @param folder part of the paths of the files that count */
   constructor(folder: string) {
     this.#folder = folder;
+    // of code that was optimized V8 counts nothing, and says that it never ran
+    setFlagsFromString('--no-opt');
     this.#session.connect();
     this.#session.post('Profiler.enable');
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
@@ -27,14 +32,17 @@ export class Coverage {
     return this.#seen.size;
   }
 
-  /** Did a block run since the last call, or one of a function be left out, for the first time? */
-  hasNew(): boolean {
+  /** Did a block run since the last look, or one of a function be left out, for the first time? */
+  look(): boolean {
     const before = this.#seen.size;
+    this.steps = 0;
     this.#session.post('Profiler.takePreciseCoverage', (_, taken: Taken) => {
       for (const { url, functions } of taken.result) {
         if (!url.includes(this.#folder)) continue;
-        for (const { startOffset, endOffset, count } of functions.flatMap(({ ranges }) => ranges))
+        for (const { startOffset, endOffset, count } of functions.flatMap(({ ranges }) => ranges)) {
           this.#seen.add(`${url} ${startOffset} ${endOffset} ${count > 0}`);
+          this.steps += count;
+        }
       }
     });
     return this.#seen.size > before;

@@ -30,6 +30,17 @@ export function u16(number: number): Buffer {
   return Buffer.of(number >> 8, number & 0xff);
 }
 
+/** A transcript with bytes put in, inside all that begins before them: lengths fit again. */
+export function insertAt(transcript: Buffer, at: number, bytes: Buffer): Buffer {
+  const made = Buffer.concat([transcript.subarray(0, at), bytes, transcript.subarray(at)]);
+  for (const { start, end, isLength } of layoutOf(transcript)) {
+    if (!isLength) continue;
+    const length = transcript.readUIntBE(start, end - start);
+    if (end <= at && at < end + length) made.writeUIntBE(length + bytes.length, start, end - start);
+  }
+  return made;
+}
+
 /** Where what stands in a transcript that is right: made for this, and not by the parser that is under test. */
 export function layoutOf(transcript: Buffer): Field[] {
   const layout = new Layout(transcript);
