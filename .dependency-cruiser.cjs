@@ -2,7 +2,7 @@
 
 /** What any room may import: files beside the rooms. */
 const COMMON =
-  '^src/(clock|errors|listeners|log-level|own-user|promises|read-file-limited|secret|shell-command|signals)\\.ts$';
+  '^src/(clock|errors|lines|listeners|log-level|own-user|promises|read-file-limited|secret|shell-command|signals)\\.ts$';
 
 /** A room, the rooms that it may import (a room's name stands for its files, not for its sub-rooms), and its doors. */
 const ROOMS = {
@@ -59,9 +59,10 @@ const ROOMS = {
   pkcs11: ['pkcs11/host', 'pkcs11/modules', 'pkcs11/pins', 'pkcs11/token', 'pkcs11/key', 'pkcs11/inventory'],
 
   keyfile: ['signing'],
-  keys: ['pkcs11', 'keyfile', 'signing'],
+  exec: ['signing', 'disk'],
+  keys: ['pkcs11', 'keyfile', 'exec', 'signing'],
   config: ['management', 'keys', 'keyfile', 'signing'],
-  'config/file': ['config', 'disk', 'management', 'keys', 'signing'],
+  'config/file': ['config', 'disk', 'management', 'keys', 'exec', 'signing'],
   'agent/questions': ['agent', 'config', 'management'],
   'agent/policy': ['config', 'signing', 'signing/tls'],
   'agent/audit': ['audit', 'disk', 'config'],
@@ -75,14 +76,15 @@ const ROOMS = {
     'keys',
     'pkcs11',
     'keyfile',
+    'exec',
     'signing',
     'signing/tls',
   ],
-  telemetry: ['agent', 'pkcs11'],
+  telemetry: ['agent', 'exec', 'pkcs11'],
   status: ['agent'],
   control: ['management'],
   metrics: ['status', 'agent', 'management', 'signing'],
-  check: ['management', 'keys', 'pkcs11', 'keyfile', 'signing', 'telemetry'],
+  check: ['management', 'keys', 'pkcs11', 'keyfile', 'exec', 'signing', 'telemetry'],
   cli: [
     'audit',
     'agent/audit',
@@ -105,6 +107,7 @@ const ROOMS = {
 
 /** From outside, these are entered by their doors only. */
 const DOORS = {
+  exec: '^src/exec/index\\.ts$',
   management: '^src/management/(index|internal)\\.ts$',
   pkcs11: '^src/pkcs11/(index|early-host)\\.ts$',
 };

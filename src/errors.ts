@@ -6,6 +6,7 @@
  * - `ERR_KEY_*`, `ERR_CERTIFICATE_*`: the key or certificate that was named.
  * - `ERR_PIN_*`: the PIN or passphrase.
  * - `ERR_TOKEN_*`, `ERR_MODULE_*`: the PKCS#11 token, and the module (shared library) that drives it.
+ * - `ERR_EXEC_*`: the program of an `exec:` key.
  * - `ERR_AUDIT_*`: the log of requests and signatures.
  * - `ERR_MANAGEMENT_*`: OpenVPN's management interface.
  */
@@ -92,6 +93,14 @@ export type AgentErrorCode =
   | 'ERR_MODULE_DIED'
   | 'ERR_MODULE_LIMIT'
   | 'ERR_PKCS11JS_MISSING'
+  // the program of an exec: key
+  /** It says that it did not do what it was asked. */
+  | 'ERR_EXEC_FAILED'
+  /** It says what it must not, or not what it must. */
+  | 'ERR_EXEC_PROTOCOL'
+  | 'ERR_EXEC_TIMEOUT'
+  /** It ended without an answer. */
+  | 'ERR_EXEC_DIED'
   // the management interface
   | 'ERR_MANAGEMENT_ADDRESS'
   | 'ERR_MANAGEMENT_CONNECT'

@@ -12,6 +12,7 @@ export { type Clock, SYSTEM_CLOCK } from './clock.ts';
 export { NETWORK, type Network } from './agent/tunnel.ts';
 export type { KeySettings, RelaySettings, Settings, TokenSettings, TunnelSettings } from './config/settings.ts';
 export { AgentError, type AgentErrorCode, type AgentErrorOptions } from './errors.ts';
+export { Programs, type ProgramEvent, type ProgramsOptions } from './exec/index.ts';
 export { FileKey, type KeyFileOptions } from './keyfile/key-file.ts';
 export {
   ModuleHosts,

@@ -1,4 +1,5 @@
 import type { AgentErrorCode } from '../errors.ts';
+import type { ProgramEvent } from '../exec/index.ts';
 import type { FailoverEvent } from '../keys/key-copy.ts';
 import type { DaemonSignal, Notification, RelayEvent, RelayRights } from '../management/index.ts';
 import type { ModuleHostEvent, TokenEvent } from '../pkcs11/index.ts';
@@ -206,6 +207,8 @@ export type AgentEvent =
   | RelayEvents
   | AuditEvent
   | { readonly type: 'module-host'; readonly event: ModuleHostEvent }
+  /** Of an `exec:` key. */
+  | { readonly type: 'key-program'; readonly event: ProgramEvent }
   | { readonly type: 'module-output-shown' }
   | ReloadEvent
   /** PINs were let go of, and tokens logged out. */

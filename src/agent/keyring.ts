@@ -1,6 +1,7 @@
 import { KeySecrets } from '../config/secrets.ts';
 import type { KeySettings, TokenSettings } from '../config/settings.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
+import { Programs } from '../exec/index.ts';
 import { backendOf } from '../keys/backends.ts';
 import type { KeyOptions } from '../keys/key-options.ts';
 import { openKey, type OpenedKey } from '../keys/open-key.ts';
@@ -17,6 +18,7 @@ const SECRET_NAME = /PIN|PASS|PWD|SECRET|KEY$|AUTH/i;
 export class Keyring implements AsyncDisposable {
   readonly tokens: Tokens;
   readonly secrets: KeySecrets;
+  readonly #programs: Programs;
   #settings: TokenSettings;
   readonly #surroundings: Surroundings;
   readonly #hosts: ModuleHosts;
@@ -26,7 +28,7 @@ export class Keyring implements AsyncDisposable {
   /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
   constructor(settings: TokenSettings, surroundings: Surroundings) {
     const { modules, pins } = settings;
-    const { environment, execPath, emit, pid, uid, clock, spawn } = surroundings;
+    const { environment, execPath, emit, pid, uid, clock, spawn, killProgram } = surroundings;
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.secrets = new KeySecrets(pins, secretsSurroundings(surroundings, this.#end.signal));
@@ -50,6 +52,18 @@ export class Keyring implements AsyncDisposable {
       environment: { ...environment, ...modules.environment },
       onEvent: (event) => {
         emit({ type: 'module-host', event });
+      },
+    });
+    this.#programs = new Programs({
+      clock,
+      uid,
+      killGroup: killProgram,
+      get deadline() {
+        return deadline();
+      },
+      environment: { ...environment, ...modules.environment },
+      onEvent: (event) => {
+        emit({ type: 'key-program', event });
       },
     });
     this.tokens = new Tokens({ hosts: this.#hosts, clock, onEvent: emit });
@@ -80,6 +94,7 @@ export class Keyring implements AsyncDisposable {
         useFinalPinTry: pins.useFinalTry,
         watchInterval,
       },
+      programs: this.#programs,
       allowReadableKey: key.allowReadable,
       askSecret: (what, uriSource, manner) => secrets.get(what, uriSource, manner),
       nameSource: (uriSource) => secrets.nameSource(uriSource),
@@ -122,10 +137,10 @@ export class Keyring implements AsyncDisposable {
     });
   }
 
-  /** Lets go of PINs, of sessions, and of modules that have nothing to do, until the next use. @returns how many tokens */
+  /** Lets go of PINs, of sessions, programs, and modules that have nothing to do, until the next use. @returns how many tokens */
   async forget(): Promise<number> {
     const count = await this.tokens.forget();
-    await this.#hosts.endIdle();
+    await Promise.all([this.#hosts.endIdle(), this.#programs.forget()]);
     return count;
   }
 

@@ -25,6 +25,8 @@ export interface Surroundings {
   readonly spawn?: Spawn | undefined;
   /** Kills a command and all that it started, by the process ID of their group. Default: the command alone. */
   readonly killGroup?: ((leader: number) => void) | undefined;
+  /** The same for the programs of `exec:` keys, which have a group of their own wherever this is given. */
+  readonly killProgram?: ((leader: number) => void) | undefined;
   /** The terminal, as far as there is one. */
   readonly terminal: Terminal;
 }

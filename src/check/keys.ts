@@ -1,7 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
-import { backendOf, TOKEN_BACKEND, type Backend } from '../keys/backends.ts';
+import { backendOf, EXEC_BACKEND, TOKEN_BACKEND, type Backend } from '../keys/backends.ts';
 import { describeKey, type CheckedKey, type KeyCheck } from './checked-key.ts';
+import { checkExecKey } from './key-in-program.ts';
 import { checkTokenKey, lookForCertificate } from './key-in-token.ts';
 import { failure } from './verdict.ts';
 
@@ -9,12 +10,13 @@ import { failure } from './verdict.ts';
 interface Look {
   readonly checkKey: (text: string, check: KeyCheck) => Promise<CheckedKey | undefined>;
   /** @returns undefined if it can be seen after login only, and that was not asked for */
-  readonly readCertificate: (text: string, check: KeyCheck) => Promise<X509Certificate | undefined>;
+  readonly readCertificate?: (text: string, check: KeyCheck) => Promise<X509Certificate | undefined>;
 }
 
-/** Keys in tokens are looked at step by step, and without a login. All others are opened, as `run` does. */
+/** Keys in tokens and behind programs are looked at step by step, and without a login. All others are opened, as `run` does. */
 const LOOKS: ReadonlyMap<Backend, Look> = new Map([
   [TOKEN_BACKEND, { checkKey: checkTokenKey, readCertificate: lookForCertificate }],
+  [EXEC_BACKEND, { checkKey: checkExecKey }],
 ]);
 
 async function checkByOpening(key: string, { opening, report }: KeyCheck): Promise<CheckedKey | undefined> {
@@ -53,7 +55,7 @@ export async function checkKeys(keys: readonly string[], check: KeyCheck): Promi
  */
 export async function readCertificate(text: string, check: KeyCheck): Promise<X509Certificate | undefined> {
   const backend = backendOf(text);
-  const look = LOOKS.get(backend);
-  if (look) return await look.readCertificate(text, check);
+  const look = LOOKS.get(backend)?.readCertificate;
+  if (look) return await look(text, check);
   return (await backend.readCertificates(text, check.opening))[0];
 }

@@ -19,9 +19,9 @@ interface Trial {
   readonly duration: number;
 }
 
-/** Errors that make further trials pointless: of the token, its PIN, its module. */
+/** Errors that make further trials pointless: of the token, its PIN, its module; a program that hangs. */
 function endsTrials(error: unknown): boolean {
-  return /^ERR_(PIN|TOKEN|MODULE)_/.test(errorCode(error) ?? '');
+  return /^ERR_(?:PIN|TOKEN|MODULE)_|^ERR_EXEC_TIMEOUT$/.test(errorCode(error) ?? '');
 }
 
 /**

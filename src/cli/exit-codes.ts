@@ -79,6 +79,11 @@ const BY_CODE: Readonly<Record<AgentErrorCode, ExitCode>> = {
   ERR_MODULE_DIED: EXIT.failed,
   ERR_MODULE_LIMIT: EXIT.failed,
   ERR_PKCS11JS_MISSING: EXIT.usage,
+  ERR_EXEC_FAILED: EXIT.failed,
+  // another program, or another release of it
+  ERR_EXEC_PROTOCOL: EXIT.usage,
+  ERR_EXEC_TIMEOUT: EXIT.failed,
+  ERR_EXEC_DIED: EXIT.failed,
   ERR_MANAGEMENT_ADDRESS: EXIT.usage,
   ERR_MANAGEMENT_CONNECT: EXIT.failed,
   ERR_MANAGEMENT_PEER: EXIT.failed,

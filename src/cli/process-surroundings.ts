@@ -44,6 +44,8 @@ export function processSurroundings(
     environment: process.env,
     execPath: process.execPath,
     spawn,
+    // a program is asked, not told by the terminal's signals: it ends with its standard input
+    killProgram: killGroup,
     terminal: {
       ask: (what) => terminal.ask(what),
       during: (asks, notice, work) => terminal.during(asks, notice, work),

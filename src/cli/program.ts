@@ -35,7 +35,7 @@ function managementUserOption(): Option {
 function keyOption(): Option {
   return new Option(
     '--key <key>',
-    'the private key: a file or a pkcs11: URI; further --key are copies of the same key',
+    'the private key: a file, a pkcs11: URI or exec:PROGRAM; further --key are copies of the same key',
   ).argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key]);
 }
 
@@ -48,11 +48,14 @@ function withTokenOptions(command: Command, logLevel: LogLevel): Command {
     .option('--use-final-pin-try', 'log in even if the token allows only one more try of its PIN')
     .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
     .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
-    .option('--module-env <name=value...>', "variables for the module's process")
+    .option('--module-env <name=value...>', "variables for the module's process, and for the programs of exec: keys")
     .option('--module-output', 'log what the module prints; modules that are told to debug print the PIN')
     .option('--allow-pin-command', 'run the command that a pkcs11: URI names as its pin-source')
     .addOption(
-      new Option('--deadline <seconds>', 'how long one call into the PKCS#11 module may take')
+      new Option(
+        '--deadline <seconds>',
+        'how long one call into the PKCS#11 module, or one request to a program, may take',
+      )
         .argParser(seconds)
         .default(30_000, '30'),
     )
@@ -110,7 +113,7 @@ function withServingOptions(command: Command): Command {
     .addOption(keyOption())
     .option(
       '--cert <cert>',
-      "the key's certificate, a file or a pkcs11: URI, which OpenVPN gets by management-external-cert",
+      "the key's certificate, a file, a pkcs11: URI or exec:PROGRAM, which OpenVPN gets by management-external-cert",
     )
     .addOption(
       new Option(
@@ -199,7 +202,10 @@ withKeyOptions(
     .command('sign')
     .description('sign once: base64 data on stdin, the base64 lines of the signature on stdout')
     .addOption(keyOption().makeOptionMandatory())
-    .option('--cert <cert>', "the key's certificate, where the token tells no public key: a file or a pkcs11: URI")
+    .option(
+      '--cert <cert>',
+      "the key's certificate, where the token or program tells no public key: a file or a pkcs11: URI",
+    )
     .option('--algorithm <text>', "OpenVPN's algorithm text; without it, what the data's shape says"),
   'warn',
 ).action(async (flags: SignFlags) => {

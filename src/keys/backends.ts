@@ -1,6 +1,9 @@
 // Keys: what a KEY names, opened as a Signer, wherever it lives. For the agent, the checks and the commands.
 // A further kind of key is one more row here, and nothing elsewhere.
 import type { X509Certificate } from 'node:crypto';
+import { resolve } from 'node:path';
+import { AgentError } from '../errors.ts';
+import { ExecKey, execTextFrom, formatExecText, isExecText, parseExecText } from '../exec/index.ts';
 import { readCertificateFile } from '../keyfile/certificate-file.ts';
 import { FileKey } from '../keyfile/key-file.ts';
 import {
@@ -15,6 +18,7 @@ import {
 import { withoutPinAttributes } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { KeyOptions } from './key-options.ts';
+import { programSecret } from './program-secret.ts';
 import { askingAgain, pinsBySource, pkcs11Options, type PinFor } from './pins.ts';
 
 /** How to open keys: one for all copies of a key and its certificate, so that they share PINs. */
@@ -39,11 +43,13 @@ export interface Backend {
   publicName(text: string): string;
   /** @throws AgentError if the text can't be read: a mistake, which is not waited for as for a copy that is away */
   validate(text: string): void;
+  /** The text with what is a path in it counted from a folder. @throws AgentError if the text can't be read */
+  from(text: string, folder: string): string;
   /** The secret that opening it may ask for; undefined if it never asks. */
   secretOf(text: string): AskedSecret | undefined;
   /** Text for a person who waits while it is opened; empty where that takes no time. */
   readonly notice: string;
-  /** @throws AgentError ERR_KEY_*, ERR_PIN_*, ERR_URI, ERR_TOKEN_*, ERR_MODULE_* */
+  /** @throws AgentError ERR_KEY_*, ERR_PIN_*, ERR_URI, ERR_TOKEN_*, ERR_MODULE_*, ERR_EXEC_* */
   openKey(text: string, opening: Opening): Promise<Signer>;
   /** The certificates that a CERT names, the key's own first. @throws AgentError ERR_CERTIFICATE_*, and as openKey does */
   readCertificates(text: string, opening: Opening): Promise<X509Certificate[]>;
@@ -66,6 +72,7 @@ export const TOKEN_BACKEND: TokenBackend = {
   takes: isPkcs11Uri,
   publicName: (text) => pkcs11UriName(parsePkcs11Uri(text)),
   validate: parsePkcs11Uri,
+  from: (text) => text,
   secretOf: (text) => ({ source: parsePkcs11Uri(text).pinSource }),
   notice: 'reading the token…',
   openKey: async (text, opening) => {
@@ -87,11 +94,45 @@ export const TOKEN_BACKEND: TokenBackend = {
   certificatePath: () => undefined,
 };
 
+/**
+ * Opens a key behind a program.
+ * @param withoutLogin leave its secret alone: nothing that takes it is signed
+ * @throws AgentError ERR_USAGE without the settings that programs take; what {@link ExecKey.open} throws
+ */
+export async function openExecKey(text: string, opening: Opening, withoutLogin = false): Promise<ExecKey> {
+  const { options, pinFor, certificate } = opening;
+  const { programs } = options;
+  if (!programs) throw new AgentError('ERR_USAGE', 'an exec: key, and nothing to run programs with');
+  const secret = (name: string) => programSecret(name, pinFor(undefined).pin);
+  return await askingAgain(options, undefined, () =>
+    ExecKey.open(text, { programs, certificate, secret, withoutLogin }),
+  );
+}
+
+/** `exec:PROGRAM`: keys and certificates behind programs. */
+export const EXEC_BACKEND: Backend = {
+  takes: isExecText,
+  publicName: (text) => formatExecText(parseExecText(text)),
+  validate: parseExecText,
+  from: execTextFrom,
+  secretOf: () => ({ source: undefined }),
+  notice: 'asking the program…',
+  openKey: openExecKey,
+  readCertificates: async (text, opening) => {
+    const key = await openExecKey(text, opening, true);
+    await key.close();
+    if (key.certificates.length > 0) return [...key.certificates];
+    throw new AgentError('ERR_CERTIFICATE_NOT_FOUND', `${key.name} tells no certificate`);
+  },
+  certificatePath: () => undefined,
+};
+
 /** Paths of files: whatever no other backend takes. */
 const FILE_BACKEND: Backend = {
   takes: () => true,
   publicName: withoutPinAttributes,
   validate: () => undefined,
+  from: (text, folder) => resolve(folder, text),
   secretOf: () => ({ source: undefined }),
   notice: '',
   openKey: async (text, { options }) =>
@@ -104,7 +145,7 @@ const FILE_BACKEND: Backend = {
 };
 
 /** All backends, in the order to ask them whether a text is theirs. */
-const BACKENDS: readonly Backend[] = [TOKEN_BACKEND];
+const BACKENDS: readonly Backend[] = [TOKEN_BACKEND, EXEC_BACKEND];
 
 /** The backend of a KEY or CERT. */
 export function backendOf(text: string): Backend {

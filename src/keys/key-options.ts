@@ -1,3 +1,4 @@
+import type { Programs } from '../exec/index.ts';
 import type { PinMemory, TokenEvent, Tokens } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
 import type { FailoverEvent } from './key-copy.ts';
@@ -23,12 +24,14 @@ export interface Pkcs11Options {
 
 /** Which key to open, and how. */
 export interface KeyOptions {
-  /** Files' paths or `pkcs11:` URIs; several are copies of one key, the first preferred. */
+  /** Files' paths, `pkcs11:` URIs or `exec:` programs; several are copies of one key, the first preferred. */
   readonly keys: readonly string[];
   /** A file's path or a `pkcs11:` URI; without it, what comes with the key. */
   readonly certificate?: string | undefined;
   /** For `pkcs11:` URIs: without it there can be none. */
   readonly pkcs11?: Pkcs11Options | undefined;
+  /** For `exec:` programs: without it there can be none. */
+  readonly programs?: Programs | undefined;
   /** Take a key file that group or others can read. */
   readonly allowReadableKey?: boolean | undefined;
   /**

@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import { INTEGER, readAllBer, readBer, SEQUENCE } from './ber.ts';
 
 function derInteger(unsigned: Uint8Array): Buffer {
   const first = unsigned.findIndex((byte) => byte !== 0);
@@ -21,4 +22,29 @@ export function encodeEcdsaDer(raw: Uint8Array): Buffer {
   const body = Buffer.concat([derInteger(raw.subarray(0, half)), derInteger(raw.subarray(half))]);
   const header = body.length < 0x80 ? [0x30, body.length] : [0x30, 0x81, body.length];
   return Buffer.concat([Buffer.from(header), body]);
+}
+
+/** An INTEGER of DER, at most `length` bytes long, as so many bytes; undefined for a negative one, or another encoding. */
+function unsignedOf(content: Buffer, length: number): Buffer | undefined {
+  const [first, second = 0] = content;
+  if (first === undefined || (first & 0x80) !== 0 || (first === 0 && content.length > 1 && (second & 0x80) === 0))
+    return undefined;
+  const digits = first === 0 ? content.subarray(1) : content;
+  return digits.length > length ? undefined : Buffer.concat([Buffer.alloc(length - digits.length), digits]);
+}
+
+/**
+ * The inverse of {@link encodeEcdsaDer}.
+ * @param length of r and of s in the raw signature
+ * @returns undefined for anything but DER of two numbers that fit
+ */
+export function decodeEcdsaDer(der: Buffer, length: number): Buffer | undefined {
+  const sequence = readBer(der);
+  if (sequence?.tag !== SEQUENCE || sequence.length !== der.length) return undefined;
+  const numbers = readAllBer(sequence.content);
+  const [r, s] = (numbers ?? []).map(({ tag, content }) => (tag === INTEGER ? unsignedOf(content, length) : undefined));
+  if (!r || !s || numbers?.length !== 2) return undefined;
+  const raw = Buffer.concat([r, s]);
+  // lengths longer than needed
+  return encodeEcdsaDer(raw).equals(der) ? raw : undefined;
 }

@@ -1,5 +1,6 @@
 import type { AgentEvent } from '../agent/events.ts';
 import type { Outcome } from '../agent/answer.ts';
+import type { ProgramEvent } from '../exec/index.ts';
 import type { ModuleHostEvent } from '../pkcs11/index.ts';
 import { LimitedLog, type Level, type Line, type Log } from './limited-log.ts';
 import { logAsOf } from './log.ts';
@@ -45,6 +46,12 @@ function hostLine({ type, ...fields }: ModuleHostEvent): Line | undefined {
   }
   const level = 'expected' in fields && !fields.expected ? 'warn' : 'debug';
   return { level, fields, text: `module host ${type}` };
+}
+
+function programLine({ type, ...fields }: ProgramEvent): Line {
+  if (type === 'output') return { level: 'info', fields, text: 'the program says' };
+  const level = 'expected' in fields && !fields.expected ? 'warn' : 'debug';
+  return { level, fields, text: `program ${type}` };
 }
 
 /** The line of each event. Texts and fields are read by people and programs: they stay. */
@@ -186,6 +193,7 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'audit-works': say('warn', 'the audit log can be written again'),
   'audit-kept': say('error', 'the audit log stays as it is: what it is to be can not be used'),
   'module-host': ({ event }) => hostLine(event),
+  'key-program': ({ event }) => programLine(event),
   'module-output-shown': say(
     'warn',
     "the log gets what the module prints, and some print PINs: don't leave --module-output on",
@@ -234,9 +242,10 @@ function atOnce(write: () => void): void {
 /** Each request of many may have one. */
 const CAUSED_BY_TOKENS: ReadonlySet<AgentEvent['type']> = new Set(['recovering', 'pin-count-low', 'login-failed']);
 
-/** What can cause such lines without end: a daemon; a token that fails while many wait for it. */
+/** What can cause such lines without end: a daemon; a program; a token that fails while many wait for it. */
 function causeOf(event: AgentEvent): string | undefined {
   if ('tunnel' in event) return `tunnel ${event.tunnel}`;
+  if (event.type === 'key-program') return `program ${event.event.program}`;
   return 'token' in event && CAUSED_BY_TOKENS.has(event.type) ? `token ${event.token}` : undefined;
 }
 

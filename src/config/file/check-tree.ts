@@ -65,7 +65,7 @@ function absolute(kind: Exclude<PathKind, 'words' | 'plain words'>, folder: stri
     case 'path':
       return resolve(folder, text);
     case 'key':
-      return backendOf(text).certificatePath(text) === undefined ? text : resolve(folder, text);
+      return backendOf(text).from(text, folder);
     case 'source':
       return absoluteSource(text, folder);
     case 'login':

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { formatExecText } from '../../exec/index.ts';
 import { LOG_LEVELS } from '../../log-level.ts';
 import { RELAY_RIGHTS } from '../../management/index.ts';
 import { TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
@@ -11,8 +12,14 @@ import { KEY_POLICY, TUNNEL_POLICY } from './policy-schema.ts';
 import type { Schema } from './schema-types.ts';
 
 const flag = v.boolean();
-const texts = v.pipe(
-  v.union([text, v.pipe(v.array(text), v.nonEmpty())]),
+/** A program and its arguments, as the KEY that says the same. */
+const program = v.pipe(
+  v.strictObject({ program: text, arguments: v.optional(v.array(text), []) }),
+  v.transform(({ program: path, arguments: words }) => formatExecText({ program: path, words })),
+);
+const keyText = v.union([text, program]);
+const keys = v.pipe(
+  v.union([keyText, v.pipe(v.array(keyText), v.nonEmpty())]),
   v.transform((value) => (typeof value === 'string' ? [value] : value)),
 );
 const seconds = v.pipe(v.number(), v.gtValue(0), v.maxValue(3600));
@@ -89,7 +96,7 @@ const TOKEN = v.pipe(
         {
           takes: 'seconds, more than 0 and at most 3600',
           option: '--deadline',
-          text: 'How long one call into a PKCS#11 module may take before its process is replaced.',
+          text: 'How long one call into a PKCS#11 module, or one request to a program, may take before its process is replaced.',
         },
         seconds,
       ),
@@ -128,7 +135,7 @@ const TOKEN = v.pipe(
         {
           takes: 'a table of names and strings, such as { NAME = "value" }',
           option: '--module-env',
-          text: "Variables for the modules' processes. No secrets: all users of the machine can read them.",
+          text: "Variables for the modules' processes, and for the programs of `exec:` keys. No secrets: all users of the machine can read them.",
         },
         v.record(v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/)), v.string()),
       ),
@@ -151,21 +158,21 @@ const KEY = v.pipe(
   v.object({
     key: setting(
       {
-        takes: 'a file or a pkcs11: URI, or a list of them',
+        takes: 'a file, a pkcs11: URI or exec:PROGRAM, or a list of them',
         option: '--key',
         path: 'key',
-        text: 'The private key. Several are copies of one key, the first preferred.',
+        text: 'The private key. Several are copies of one key, the first preferred. A program that signs ([EXEC.md](EXEC.md)) is `"exec:PROGRAM ARGUMENT"` or `{ program = "PROGRAM", arguments = ["ARGUMENT"] }`.',
       },
-      texts,
+      keys,
     ),
     cert: v.optional(
       setting(
         {
-          takes: 'a file or a pkcs11: URI',
+          takes: 'a file, a pkcs11: URI or exec:PROGRAM',
           option: '--cert',
           path: 'key',
           without: 'what comes with the key',
-          text: 'Its certificate, for `management-external-cert` and for tokens that tell no public key.',
+          text: 'Its certificate, for `management-external-cert` and for tokens and programs that tell no public key.',
         },
         text,
       ),

@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream';
+import { LineSplitter } from '../../lines.ts';
 import { Secret } from '../../secret.ts';
 import type { ModuleHostOptions } from './options.ts';
-
-/** A line longer than this many characters is cut. */
-const MAX_LINE = 1000;
 
 /**
  * Reads what a module prints, so that it never waits for us. It is dropped unless `showOutput` asks for it: a module that
@@ -44,17 +42,5 @@ export class ModuleOutput {
 
   #redact(line: string): string {
     return this.#secrets.reduce((text, secret) => text.replaceAll(secret.reveal(), '<redacted>'), line);
-  }
-}
-
-/** Lines of a stream, each cut at a limit: a module may never end one. */
-class LineSplitter {
-  #rest = '';
-
-  push(chunk: Buffer): string[] {
-    const [first = '', ...more] = chunk.toString('utf8').split('\n');
-    const lines = [this.#rest + first, ...more].map((line) => line.slice(0, MAX_LINE));
-    this.#rest = lines.pop() ?? '';
-    return lines.map((line) => line.replace(/\r$/, ''));
   }
 }

@@ -53,11 +53,11 @@ allow_pin_command = true                  #! 1: unknown key 'allow_pin_command' 
 [key.office]
 key = "pkcs11:token=Office;object=vpn"
 
-[key.home]                                #! 6: [key.home] lacks 'key', which takes a file or a pkcs11: URI, or a list of them
+[key.home]                                #! 6: [key.home] lacks 'key', which takes a file, a pkcs11: URI or exec:PROGRAM, or a list of them
 pin-source = "prompt"                     #! 1: unknown key 'pin-source' in [key.home]: it belongs into [token]
 
 [key.bad]
-key = ["k.pem", 3]                        #! 7: 'key' takes a file or a pkcs11: URI, or a list of them
+key = ["k.pem", 3]                        #! 7: 'key' takes a file, a pkcs11: URI or exec:PROGRAM, or a list of them
 cert = "pkcs11:tokn=x"                    #! 8: bad pkcs11 URI: unknown attribute 'tokn': known are token, manufacturer, model, serial, slot-id, object, id, type
 
 [key.pin]
