@@ -382,7 +382,7 @@ export class Agent implements AsyncDisposable {
         },
         signal: AbortSignal.any([signal, stop.signal]),
         emit: (event) => {
-          if (event.type === 'daemon-connected') this.#idle.abort();
+          if (event.type === 'daemon-connected' && !this.#idle.signal.aborted) this.#idle.abort();
           surroundings.emit({ tunnel: name, ...event });
         },
       });

@@ -16,7 +16,9 @@ export class DaemonIdentity {
   }
 
   /** As far as it is known by now. */
-  readonly known = (): AuditedRequest['daemon'] => ({ pid: this.#pid ?? null, user: this.#client.daemonUser ?? null });
+  known(): AuditedRequest['daemon'] {
+    return { pid: this.#pid ?? null, user: this.#client.daemonUser ?? null };
+  }
 
   /** Asks the daemon for its process. Never rejects: it is not known then. */
   async ask(signal: AbortSignal): Promise<void> {

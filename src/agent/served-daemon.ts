@@ -10,6 +10,7 @@ import { Latest } from './latest.ts';
 import { Uses } from './policy/rate.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { Answerer } from './questions/answerer.ts';
+import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 import type { ServiceOptions } from './service-options.ts';
 import { Trouble } from './trouble.ts';
 import { pause } from '../clock.ts';
@@ -41,10 +42,11 @@ const RELAY_PATIENCE = 15_000;
 const STATE_PATIENCE = 10_000;
 /** Milliseconds that it has for telling it: at once, if it is not busy. What is sent next waits that long. */
 const STATE_TIMEOUT = 2_000;
-/** Notifications of one connection that are taken in one turn of the event loop: then the others have theirs. */
-const NOTIFICATIONS_A_TURN = 64;
 
-/** One connection to a daemon, served until it ends: at most one request, one hold and one certificate under way. */
+/**
+ * One connection to a daemon, served until it ends: at most one request, one hold and one certificate under way. There may be
+ * thousands, most of them at rest: what few of them need is made when it is needed.
+ */
 export class ServedDaemon {
   readonly #client: ManagementClient;
   readonly #options: ServiceOptions;
@@ -52,21 +54,21 @@ export class ServedDaemon {
   readonly #hold = new Latest();
   readonly #certificate = new Latest();
   /** Requests under way, to their acknowledgement: a stop waits for them. */
-  readonly #busy = new Set<Promise<unknown>>();
+  #busy: readonly Promise<unknown>[] = [];
   /** The request that is under way. */
   #current: { readonly since: number; readonly done: Promise<void> } | undefined;
   #isGone = false;
   /** When the daemon's pause in the hold is over. */
   #holdUntil = 0;
   /** What waits for the key. */
-  readonly #waitsForKey = new Set<HeldKind>();
+  #waitsForKey: readonly HeldKind[] = [];
   #releases = 0;
   #isFollowed = false;
   readonly #identity: DaemonIdentity;
   #knowsState = false;
   /** The daemon waits for an answer that we don't have. */
-  readonly #question: Trouble;
-  readonly #fruitless: Trouble;
+  #question: Trouble | undefined;
+  #fruitless: Trouble | undefined;
   /** Undefined if the settings answer nothing. */
   readonly #answerer: Answerer | undefined;
   readonly #uses: Uses | undefined;
@@ -75,58 +77,43 @@ export class ServedDaemon {
     this.#client = client;
     this.#identity = new DaemonIdentity(client);
     this.#options = options;
-    this.#question = this.#trouble('answer');
-    this.#fruitless = this.#trouble('release');
-    const { answers, relay, emit, clock } = options;
-    const onAnswered = (): void => {
-      this.#follow();
-    };
-    this.#answerer =
-      answers && new Answerer(answers, { client, relay, emit, clock, onAnswered, trouble: this.#question });
+    this.#answerer = options.answers && this.#answererBy(options.answers);
     this.#uses = Uses.upTo(options.usesPerConnect);
   }
 
-  /** Serves until the connection ends; never throws. */
-  async serve(): Promise<CloseReason> {
-    const { signal, relay, isRecorded } = this.#options;
+  /** Serves until the connection ends; never rejects. */
+  serve(): Promise<CloseReason> {
+    const { signal, relay, isRecorded, clock } = this.#options;
     const client = this.#client;
-    const stop = (): void => {
-      this.#hold.stop();
-      this.#certificate.stop();
-      this.#answerer?.stop();
-      // a stop waits for signatures, not for a key that may never be ready
-      void this.#idle().then(() => client.close());
-    };
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop);
-    // before the relay hears of it, to whom a daemon that has gone asks nothing
-    void client.closed.then(() => {
-      this.#leave();
-    });
-    relay?.attach(client, () => {
-      // a client has answered
-      this.#question.clear();
-      this.#answerer?.over();
-    });
-    const callOff = this.#options.clock.after(STATE_PATIENCE, () => {
+    const callOff = clock.after(STATE_PATIENCE, () => {
       this.#follow();
     });
+    const end = async (reason: CloseReason): Promise<CloseReason> => {
+      callOff();
+      this.#leave();
+      await taker.over();
+      await this.#idle();
+      return reason;
+    };
+    // before the relay hears of it, to whom a daemon that has gone asks nothing
+    const ended = client.closed.then(end);
+    relay?.attach(client, () => {
+      // a client has answered
+      this.#question?.clear();
+      this.#answerer?.over();
+    });
+    const taker = client.takeEach((notification) => this.#take(notification));
+    if (signal.aborted) this.stop();
     if (isRecorded?.() === true) void this.#identity.ask(signal);
-    try {
-      let taken = 0;
-      for await (const notification of client) {
-        await this.#take(notification);
-        taken += 1;
-        if (taken % NOTIFICATIONS_A_TURN === 0) await nextTurn();
-      }
-    } catch {
-      // a daemon that broke the protocol: `closed` says how
-    }
-    callOff();
-    signal.removeEventListener('abort', stop);
-    const reason = await client.closed;
-    await this.#idle();
-    return reason;
+    return ended;
+  }
+
+  /** Ends it, as its signal has aborted: a stop waits for signatures, not for a key that may never be ready. */
+  stop(): void {
+    this.#hold.stop();
+    this.#certificate.stop();
+    this.#answerer?.stop();
+    void this.#idle().then(() => this.#client.close());
   }
 
   async signal(name: DaemonSignal): Promise<void> {
@@ -134,7 +121,7 @@ export class ServedDaemon {
   }
 
   async #idle(): Promise<void> {
-    while (this.#busy.size > 0) await Promise.all(this.#busy);
+    while (this.#busy.length > 0) await Promise.all(this.#busy);
   }
 
   /** What belongs to a connection that has gone is dropped. */
@@ -142,8 +129,8 @@ export class ServedDaemon {
     this.#isGone = true;
     for (const work of [this.#request, this.#hold, this.#certificate]) work.stop();
     this.#answerer?.stop();
-    this.#question.stop();
-    this.#fruitless.stop();
+    this.#question?.stop();
+    this.#fruitless?.stop();
   }
 
   /** Begins with what a notification wants. Settles when the next one may be taken. */
@@ -232,9 +219,9 @@ export class ServedDaemon {
       this.#request.stop();
       return;
     }
-    this.#question.clear();
+    this.#question?.clear();
     this.#answerer?.over();
-    this.#fruitless.clear();
+    this.#fruitless?.clear();
     this.#releases = 0;
     this.#options.emit({ type: 'request-received', notification: type });
     const current = { since, done: this.#answer(type, sign, this.#request.renew()) };
@@ -276,7 +263,7 @@ export class ServedDaemon {
   }
 
   #record(data: string | undefined): RequestRecord | undefined {
-    return this.#options.record?.({ daemon: this.#identity.known, data });
+    return this.#options.record?.({ daemon: () => this.#identity.known(), data });
   }
 
   /** Writes the answer at once; settles when it is acknowledged, or when nobody cares any more. Never throws. */
@@ -304,7 +291,7 @@ export class ServedDaemon {
 
   #beginHold(waitSeconds: number | undefined): void {
     const { emit, clock } = this.#options;
-    this.#question.clear();
+    this.#question?.clear();
     this.#answerer?.stop();
     emit({ type: 'daemon-held' });
     if (this.#releases > 0) this.#tellFruitless();
@@ -336,6 +323,7 @@ export class ServedDaemon {
 
   #tellFruitless(): void {
     const details = { releases: this.#releases };
+    this.#fruitless ??= this.#trouble('release');
     this.#fruitless.set({ trouble: 'fruitless-release', level: 'warn', details, patience: FRUITLESS_PATIENCE });
   }
 
@@ -343,12 +331,12 @@ export class ServedDaemon {
     const { relay } = this.#options;
     const { certificates } = await this.#key('NEED-CERTIFICATE', signal, (opened) => Promise.resolve(opened));
     if (certificates.length > 0) {
-      this.#question.clear();
+      this.#question?.clear();
       await this.#client.certificate(certificates.map(certificatePem).join(''), { signal });
     } else if (relay?.askForCertificate(this.#client) === true) {
-      this.#question.set({ trouble: 'certificate-unanswered', level: 'warn', patience: RELAY_PATIENCE });
+      this.#asked().set({ trouble: 'certificate-unanswered', level: 'warn', patience: RELAY_PATIENCE });
     } else {
-      this.#question.set({ trouble: 'no-certificate', level: 'error' });
+      this.#asked().set({ trouble: 'no-certificate', level: 'error' });
     }
   }
 
@@ -365,9 +353,9 @@ export class ServedDaemon {
     const details = { notification: question.type, ...('name' in question ? { name: question.name } : {}) };
     const what = question.type === 'PASSWORD' ? 'password' : 'question';
     if (relay === undefined) {
-      this.#question.set({ trouble: `${what}-asked`, level: 'warn', details });
+      this.#asked().set({ trouble: `${what}-asked`, level: 'warn', details });
     } else {
-      this.#question.set({ trouble: `${what}-unanswered`, level: 'warn', details, patience: RELAY_PATIENCE });
+      this.#asked().set({ trouble: `${what}-unanswered`, level: 'warn', details, patience: RELAY_PATIENCE });
     }
   }
 
@@ -375,15 +363,28 @@ export class ServedDaemon {
   async #key<T>(kind: HeldKind, signal: AbortSignal, use: (key: OpenedKey) => Promise<T>): Promise<T> {
     const waiting = this.#trouble('key');
     waiting.set({ trouble: 'key-not-ready', level: 'warn', patience: KEY_PATIENCE });
-    this.#waitsForKey.add(kind);
+    this.#waitsForKey = [...this.#waitsForKey, kind];
     try {
       const used = await unlessAborted(this.#options.key().then(use), signal);
       waiting.clear();
       return used;
     } finally {
-      this.#waitsForKey.delete(kind);
+      this.#waitsForKey = this.#waitsForKey.filter((each) => each !== kind);
       waiting.stop();
     }
+  }
+
+  #asked(): Trouble {
+    this.#question ??= this.#trouble('answer');
+    return this.#question;
+  }
+
+  #answererBy(answers: TunnelAnswers): Answerer {
+    const { relay, emit, clock } = this.#options;
+    const onAnswered = (): void => {
+      this.#follow();
+    };
+    return new Answerer(answers, { client: this.#client, relay, emit, clock, onAnswered, trouble: this.#asked() });
   }
 
   #trouble(subject: TroubleSubject): Trouble {
@@ -391,8 +392,10 @@ export class ServedDaemon {
   }
 
   #track(work: Promise<unknown>): void {
-    this.#busy.add(work);
-    void work.then(() => this.#busy.delete(work));
+    this.#busy = [...this.#busy, work];
+    void work.then(() => {
+      this.#busy = this.#busy.filter((each) => each !== work);
+    });
   }
 
   /**
@@ -400,7 +403,7 @@ export class ServedDaemon {
    * What goes wrong with one concerns no other.
    */
   #handle(kind: HeldKind, latest: Latest, work: (signal: AbortSignal) => Promise<void>): void {
-    if (this.#waitsForKey.has(kind)) return;
+    if (this.#waitsForKey.includes(kind)) return;
     const given = latest.renew();
     const { signal } = given;
     work(signal)

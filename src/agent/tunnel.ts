@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { type AgentErrorCode, errorCode, errorText } from '../errors.ts';
 import {
   type CloseReason,
@@ -77,17 +76,16 @@ const MAX_HELD_WITH_RELAY = 64 * 1024 * 1024;
 export class Tunnel {
   readonly name: string;
   readonly #options: TunnelOptions;
-  readonly #serving = new Set<Promise<unknown>>();
   readonly #daemons = new Set<ServedDaemon>();
   /** We listen, and no daemon is connected. */
   readonly #lonely: Trouble;
   #listener: ManagementListener | undefined;
+  /** Called when the last daemon has gone. */
+  #onDeserted: (() => void) | undefined;
 
   private constructor(options: TunnelOptions) {
     this.name = formatManagementAddress(options.address);
     this.#options = options;
-    // each connection listens to it, and there may be thousands: Node would take that for a leak
-    setMaxListeners(0, options.signal);
     this.#lonely = new Trouble(options.emit, 'daemon', options.clock);
   }
 
@@ -121,10 +119,25 @@ export class Tunnel {
 
   /** Runs until the signal; resolves when the last request is answered. Never rejects. */
   async run(): Promise<void> {
+    const { signal } = this.#options;
     void this.#watchToken();
+    // one listener for all of them: there may be thousands
+    const stop = (): void => {
+      for (const daemon of this.#daemons) daemon.stop();
+    };
+    signal.addEventListener('abort', stop);
     await (this.#listener ? this.#accept(this.#listener) : this.#connect());
-    await Promise.all(this.#serving);
+    await this.#deserted();
+    signal.removeEventListener('abort', stop);
     this.#lonely.stop();
+  }
+
+  /** Resolves when no daemon is served any more. */
+  async #deserted(): Promise<void> {
+    if (this.#daemons.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onDeserted = resolve;
+    });
   }
 
   async #clientOptions() {
@@ -155,11 +168,7 @@ export class Tunnel {
 
   async #accept(listener: ManagementListener): Promise<void> {
     this.#lonely.set(NO_DAEMON);
-    for await (const client of listener) {
-      const served = this.#serve(client);
-      this.#serving.add(served);
-      void served.finally(() => this.#serving.delete(served));
-    }
+    for await (const client of listener) void this.#serve(client);
   }
 
   async #watchToken(): Promise<void> {
@@ -179,20 +188,27 @@ export class Tunnel {
     else if (undo) signal.addEventListener('abort', undo, { once: true });
   }
 
-  /** Serves one connection until it ends; never throws. */
-  async #serve(client: ManagementClient): Promise<CloseReason> {
-    const { emit, signal } = this.#options;
+  /** Serves one connection until it ends; never rejects. */
+  #serve(client: ManagementClient): Promise<CloseReason> {
     this.#lonely.clear();
-    emit({ type: 'daemon-connected' });
+    this.#options.emit({ type: 'daemon-connected' });
     const daemon = new ServedDaemon(client, this.#options);
     this.#daemons.add(daemon);
-    const reason = await daemon.serve();
+    return daemon.serve().then((reason) => {
+      this.#leave(daemon, reason);
+      return reason;
+    });
+  }
+
+  #leave(daemon: ServedDaemon, reason: CloseReason): void {
+    const { emit, signal } = this.#options;
     this.#daemons.delete(daemon);
     const { error } = reason;
     const isFailure = error !== undefined && errorCode(error) !== 'ERR_MANAGEMENT_CLOSED';
     emit({ type: 'daemon-disconnected', reason: reasonText(reason), isFailure });
-    if (this.#listener && this.#daemons.size === 0 && !signal.aborted) this.#lonely.set(NO_DAEMON);
-    return reason;
+    if (this.#daemons.size > 0) return;
+    if (this.#listener && !signal.aborted) this.#lonely.set(NO_DAEMON);
+    this.#onDeserted?.();
   }
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net';
+import { SYSTEM_CLOCK } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import { within } from '../../promises.ts';
 import { accepted, type Reply } from '../commands/reply.ts';
@@ -40,6 +41,9 @@ export class ManagementClient extends ManagementConnection {
 
 Object.assign(ManagementClient.prototype, signingCommands, daemonCommands, questionCommands, serverCommands);
 
+/** Milliseconds from the start to the daemon's greeting. */
+const CONNECT_TIMEOUT = 10_000;
+
 /**
  * Connects to a daemon's management interface (`--management ADDRESS PORT` or `PATH unix`) and waits for its greeting.
  *
@@ -59,37 +63,50 @@ export async function connectManagement(
   });
 }
 
-/** Makes a client of a connection that was accepted. `signal` only counts until the client is there. */
-export async function acceptManagement(
-  socket: Socket,
-  name: string,
-  options: Omit<ManagementOptions, 'signal'>,
-  signal: AbortSignal,
-): Promise<ManagementClient> {
-  return await inTime(name, { ...options, signal }, (limit) =>
-    greet(socket, name, { ...options, signal: undefined }, limit),
-  );
+/**
+ * Waits for the greeting of a daemon that connected by itself. Without signals: there may be thousands at once.
+ *
+ * @throws AgentError ERR_MANAGEMENT_TIMEOUT, and what the connection fails with
+ */
+export async function greetedInTime(client: ManagementClient, { connectTimeout }: ManagementOptions): Promise<void> {
+  const timeout = connectTimeout ?? CONNECT_TIMEOUT;
+  const expire = (): void => {
+    client.fail(notGreeted(client.peer, timeout));
+  };
+  const callOff = timeout > 0 ? SYSTEM_CLOCK.after(timeout, expire, 'keep alive') : undefined;
+  try {
+    await client.greeted();
+  } finally {
+    callOff?.();
+  }
 }
 
 /** Works until the connect timeout is over or the caller's signal aborts. */
 async function inTime<T>(
   name: string,
-  { signal, connectTimeout = 10_000 }: ManagementOptions,
+  { signal, connectTimeout = CONNECT_TIMEOUT }: ManagementOptions,
   work: (limit: AbortSignal) => Promise<T>,
 ): Promise<T> {
   using limit = within(connectTimeout, signal);
   try {
     return await work(limit.signal);
   } catch (error) {
-    if (!limit.isLate) throw error;
-    const text = `OpenVPN didn't greet us on ${name} within ${connectTimeout} ms`;
-    const hint = 'it serves one management client at a time: is another one connected?';
-    throw new AgentError('ERR_MANAGEMENT_TIMEOUT', text, { cause: error, hint });
+    throw limit.isLate ? notGreeted(name, connectTimeout, error) : error;
   }
 }
 
-/** Bytes: a daemon that speaks the protocol says two lines until then. */
-const MAX_BEFORE_GREETING = 65_536;
+/** Whoever waited for a greeting waits for it no longer. */
+export function givenUp(name: string): AgentError {
+  return new AgentError('ERR_ABORTED', `connecting to the management interface ${name} was given up`);
+}
+
+function notGreeted(name: string, timeout: number, cause?: unknown): AgentError {
+  const hint = 'it serves one management client at a time: is another one connected?';
+  return new AgentError('ERR_MANAGEMENT_TIMEOUT', `OpenVPN didn't greet us on ${name} within ${timeout} ms`, {
+    cause,
+    hint,
+  });
+}
 
 async function greet(
   socket: Socket,
@@ -99,28 +116,22 @@ async function greet(
 ): Promise<ManagementClient> {
   const client = new ManagementClient(socket, name, options);
   const giveUp = (): void => {
-    client.fail(new AgentError('ERR_ABORTED', `connecting to the management interface ${name} was given up`));
+    client.fail(givenUp(name));
   };
-  const notTooMuch = (): void => {
-    if (socket.bytesRead <= MAX_BEFORE_GREETING) return;
-    const text = `${name} sent ${MAX_BEFORE_GREETING} bytes and did not greet us`;
-    client.fail(new AgentError('ERR_MANAGEMENT_PROTOCOL', text));
-  };
-  socket.on('data', notTooMuch);
   if (limit.aborted) giveUp();
   limit.addEventListener('abort', giveUp, { once: true });
   try {
     await client.greeted();
   } finally {
-    socket.removeListener('data', notTooMuch);
     limit.removeEventListener('abort', giveUp);
   }
   const { signal } = options;
+  if (signal === undefined) return client;
   const close = (): void => void client.close();
-  if (signal?.aborted === true) close();
-  signal?.addEventListener('abort', close, { once: true });
+  if (signal.aborted) close();
+  signal.addEventListener('abort', close, { once: true });
   void client.closed.then(() => {
-    signal?.removeEventListener('abort', close);
+    signal.removeEventListener('abort', close);
   });
   return client;
 }

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
-import { acceptManagement, type ManagementClient } from './client.ts';
-import { gone, judgePeer, judgeUsers } from '../sockets/daemon-owner.ts';
+import { givenUp, greetedInTime, ManagementClient } from './client.ts';
+import { type DaemonOwner, gone, judgePeer, judgeUsers } from '../sockets/daemon-owner.ts';
 import { type Listening, listenAt } from '../sockets/listen.ts';
 import type { ManagementOptions } from '../connection/options.ts';
 import { type OnRejected, Rejections } from '../sockets/rejections.ts';
@@ -27,15 +27,19 @@ const MAX_SILENT = 64;
 /** Milliseconds of silence on a TCP connection before its other end is asked whether it is still there. */
 const KEEP_ALIVE = 30_000;
 
+const ignore = (): void => undefined;
+
 /** Where daemons connect. Iterate for them, one after the other as they come. */
 export class ManagementListener implements AsyncIterable<ManagementClient>, AsyncDisposable {
   /** The address in use: with the port that the system picked, if 0 was asked for. */
   readonly address: ManagementAddress;
-  readonly #options: ListenOptions;
+  readonly #name: string;
+  readonly #options: Omit<ListenOptions, 'signal'>;
+  readonly #signal: AbortSignal | undefined;
   readonly #server: Listening;
   readonly #ready: ManagementClient[] = [];
   readonly #readers: ((result: IteratorResult<ManagementClient>) => void)[] = [];
-  readonly #silent = new Set<AbortController>();
+  readonly #silent = new Set<ManagementClient>();
   readonly #rejections: Rejections;
   readonly #onAbort = (): void => void this.close();
   /** Daemons that have greeted us and are still connected. */
@@ -45,10 +49,13 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
   /** @internal `server` listens; connections that it accepts must come to {@link ManagementListener.accept}. */
   constructor(server: Listening, address: ManagementAddress, options: ListenOptions) {
     this.#server = server;
-    this.#options = options;
+    const { signal, ...others } = options;
+    this.#options = others;
+    this.#signal = signal;
     this.address = server.addressOf(address);
+    this.#name = formatManagementAddress(this.address);
     this.#rejections = new Rejections((error, peer, count) => options.onRejected?.(error, peer, count));
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   /** Ends when the listener is closed. A daemon goes to one iterator only. */
@@ -76,38 +83,52 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
 
   /** @internal Takes a connection; never throws for what its other end does. */
   async accept(socket: Socket): Promise<void> {
-    const peer = peerName(this.address, socket);
+    const peer = this.#nameOf(socket);
     // until there is a client, who hears them
-    socket.on('error', () => undefined);
-    const turn = new AbortController();
+    socket.on('error', ignore);
     try {
       if (this.#closing !== undefined) throw gone(peer);
       this.#refuseTooMany(peer);
-      const options = await this.#optionsFor(socket, peer);
-      // only now: those who may not be the daemon can't push it out
-      this.#makeRoom();
-      this.#silent.add(turn);
+      const { owner } = this.#options;
+      // a unix socket lets no other user in
+      if (owner !== undefined && this.address.kind !== 'unix') await this.#judge(socket, peer, owner);
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEP_ALIVE);
-      const client = await acceptManagement(socket, peer, options, turn.signal);
+      const client = new ManagementClient(socket, peer, this.#options);
+      socket.removeListener('error', ignore);
+      await this.#greeting(client);
       await this.#handOut(client, peer);
     } catch (error) {
       socket.destroy();
       if (!(error instanceof AgentError)) throw error;
       if (this.#closing === undefined) this.#rejections.add(error, peer);
+    }
+  }
+
+  /** Waits for the daemon's greeting. Only those who may be the daemon wait: others can't push it out. */
+  async #greeting(client: ManagementClient): Promise<void> {
+    this.#makeRoom();
+    this.#silent.add(client);
+    try {
+      await greetedInTime(client, this.#options);
     } finally {
-      this.#silent.delete(turn);
+      this.#silent.delete(client);
     }
   }
 
   async #close(): Promise<void> {
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#signal?.removeEventListener('abort', this.#onAbort);
     // closes at once; its callback waits for the clients that were handed out
     this.#server.close();
-    for (const turn of this.#silent) turn.abort();
+    for (const client of this.#silent) client.fail(givenUp(client.peer));
     this.#rejections.flush();
     for (const reader of this.#readers.splice(0)) reader({ done: true, value: undefined });
     await Promise.all(this.#ready.splice(0).map((client) => client.close()));
+  }
+
+  #nameOf(socket: Socket): string {
+    if (this.address.kind === 'unix' || socket.remoteAddress === undefined) return this.#name;
+    return formatManagementAddress({ kind: 'tcp', host: socket.remoteAddress, port: socket.remotePort ?? 0 });
   }
 
   #refuseTooMany(peer: string): void {
@@ -124,17 +145,14 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
     const [oldest] = this.#silent;
     if (oldest === undefined) return;
     this.#silent.delete(oldest);
-    oldest.abort();
+    oldest.fail(givenUp(oldest.peer));
   }
 
-  /** The options for this peer: no password for one that isn't known. Nothing was sent to it so far, and nothing read. */
-  async #optionsFor(socket: Socket, peer: string): Promise<ListenOptions> {
-    const { owner, password } = this.#options;
-    // a unix socket lets no other user in
-    if (owner === undefined || this.address.kind === 'unix') return this.#options;
+  /** Whose the peer is: one that isn't known gets no password. Nothing was sent to it so far, and nothing read. */
+  async #judge(socket: Socket, peer: string, owner: DaemonOwner): Promise<void> {
     const verdict = await judgePeer(peer, socket, owner);
     if (socket.destroyed || this.#closing !== undefined) throw gone(peer);
-    if (verdict === 'known' || password === undefined) return this.#options;
+    if (verdict === 'known' || this.#options.password === undefined) return;
     throw new AgentError('ERR_MANAGEMENT_PEER', `whose end ${peer} is can't be told: it doesn't get the password`);
   }
 
@@ -203,9 +221,4 @@ export async function listenManagement(
 /** Who is to own the socket: root gets in anyhow. */
 function socketUser(owner: ListenOptions['owner']): number | undefined {
   return owner?.user === undefined || owner.user === owner.self || owner.user === 0 ? undefined : owner.user;
-}
-
-function peerName(address: ManagementAddress, socket: Socket): string {
-  if (address.kind === 'unix' || socket.remoteAddress === undefined) return formatManagementAddress(address);
-  return formatManagementAddress({ kind: 'tcp', host: socket.remoteAddress, port: socket.remotePort ?? 0 });
 }

@@ -4,7 +4,7 @@ import { withResolvers } from '../../promises.ts';
 import type { Reply } from '../commands/reply.ts';
 import type { ReplyShape } from '../commands/shape.ts';
 import { type Encoding, MAX_PIPELINED_LINE } from '../wire/words.ts';
-import { ReplyMatcher } from './reply-matcher.ts';
+import { type AwaitedReply, ReplyMatcher } from './reply-matcher.ts';
 
 /** How long to wait for a reply, and when to stop waiting. */
 export interface CommandOptions {
@@ -59,17 +59,17 @@ const NO_REPLY: Reply = { text: undefined, lines: [], raw: [], error: undefined 
  */
 export class CommandQueue {
   readonly replies: ReplyMatcher;
-  readonly #write: (bytes: Buffer, written: () => void) => void;
+  readonly #write: (bytes: Buffer, written?: () => void) => void;
   readonly #changed: () => void;
   readonly #defaultTimeout: number;
   #waiting: Waiting[] = [];
-  #sent = new Set<Waiting>();
+  #sent: Waiting[] = [];
   #current: Waiting | undefined;
   #closed: AgentError | undefined;
 
   /** @param maxHeld bytes of memory that one reply may take */
   constructor(
-    write: (bytes: Buffer, written: () => void) => void,
+    write: (bytes: Buffer, written?: () => void) => void,
     changed: () => void,
     defaultTimeout: number,
     maxHeld?: number,
@@ -82,7 +82,7 @@ export class CommandQueue {
 
   /** Commands that are waited for, sent or not. */
   get size(): number {
-    return this.#waiting.length + this.#sent.size;
+    return this.#waiting.length + this.#sent.length;
   }
 
   /**
@@ -110,7 +110,7 @@ export class CommandQueue {
       settle: (outcome, bytes = []) => {
         callOff?.();
         signal?.removeEventListener('abort', giveUp);
-        this.#sent.delete(waiting);
+        this.#sent = without(this.#sent, waiting);
         if (this.#current === waiting) this.#current = undefined;
         if (outcome instanceof AgentError) {
           reject(outcome);
@@ -126,13 +126,23 @@ export class CommandQueue {
     return await promise;
   }
 
+  /** Writes what gets its reply by {@link expect}, or none. */
+  write(bytes: Buffer, written?: () => void): void {
+    this.#write(bytes, written);
+  }
+
+  /** Awaits the reply to what was written otherwise. */
+  expect(reply: AwaitedReply): void {
+    this.replies.push(reply);
+  }
+
   /** The connection has ended: whatever waits, fails. */
   close(error: AgentError): void {
     this.#closed = error;
     const all = [...this.#sent, ...this.#waiting];
     this.#waiting = [];
     for (const waiting of all) {
-      const isDone = waiting.command.shape.closes === true && this.#sent.has(waiting);
+      const isDone = waiting.command.shape.closes === true && this.#sent.includes(waiting);
       waiting.settle(isDone ? NO_REPLY : error);
     }
   }
@@ -152,8 +162,8 @@ export class CommandQueue {
 
   #send(waiting: Waiting): void {
     const { command } = waiting;
-    this.#waiting = this.#waiting.filter((each) => each !== waiting);
-    this.#sent.add(waiting);
+    this.#waiting = without(this.#waiting, waiting);
+    this.#sent = [...this.#sent, waiting];
     this.#write(command.bytes, () => {
       if (command.secret === true) command.bytes.fill(0);
     });
@@ -174,8 +184,8 @@ export class CommandQueue {
 
   #giveUp(waiting: Waiting, error: AgentError): void {
     // its reply came in this very turn
-    if (!this.#waiting.includes(waiting) && !this.#sent.has(waiting)) return;
-    this.#waiting = this.#waiting.filter((each) => each !== waiting);
+    if (!this.#waiting.includes(waiting) && !this.#sent.includes(waiting)) return;
+    this.#waiting = without(this.#waiting, waiting);
     waiting.abandon?.();
     waiting.settle(error);
     // not at once: the same signal may be about to give up the next command too
@@ -184,6 +194,11 @@ export class CommandQueue {
       this.#changed();
     });
   }
+}
+
+/** Lists of one at most, as a rule: of many connections each would keep a set's table. */
+function without(all: readonly Waiting[], waiting: Waiting): Waiting[] {
+  return all.filter((each) => each !== waiting);
 }
 
 function isLong(command: OutgoingCommand): boolean {

@@ -19,12 +19,15 @@ import { endWithin } from '../sockets/end-within.ts';
 import { type CommandOptions, CommandQueue, type ExchangeOptions, type OutgoingCommand } from './command-queue.ts';
 import { Handshake } from './handshake.ts';
 import { NotificationHub, type NotificationListener } from './notification-hub.ts';
+import type { NotificationTaker, TakeNotification } from './notification-readers.ts';
 import type { CloseReason, DaemonVersion, ManagementOptions } from './options.ts';
 
 /** Bytes that may wait for a daemon which does not read, before anything more is written. */
 const MAX_UNREAD = 1024 * 1024;
 /** Milliseconds that a daemon has for reading what was written before we close. */
 const WRITTEN_WITHIN = 2_000;
+/** Bytes until the greeting: a daemon that speaks the protocol says two lines until then. */
+const MAX_BEFORE_GREETING = 65_536;
 /** Replies that may be due at once: beyond it the daemon answers nothing any more. */
 const MAX_DUE = 1024;
 
@@ -61,15 +64,9 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     };
     this.#hub = new NotificationHub(changed);
     this.#commands = new CommandQueue(write, changed, options.commandTimeout ?? 60_000, options.maxHeld);
-    this.#handshake = new Handshake(peer, options, {
-      write,
-      expect: (reply) => this.#commands.replies.push(reply),
-      fail: (error) => {
-        this.fail(error);
-      },
-    });
+    this.#handshake = new Handshake(peer, options, this.#commands, this);
     this.closed = new Promise((resolve) => {
-      socket.once('close', () => {
+      socket.on('close', () => {
         this.#ended();
         resolve(this.#reason ?? { by: 'daemon', error: undefined });
       });
@@ -110,6 +107,16 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
    */
   notifications(): AsyncIterableIterator<Notification> {
     return this.#hub.stream();
+  }
+
+  /**
+   * Has each notification from now on taken, one after the other: as {@link notifications}, but with nothing that waits
+   * while there is none.
+   *
+   * @internal
+   */
+  takeEach(take: TakeNotification): NotificationTaker {
+    return this.#hub.takeEach(take);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Notification> {
@@ -164,7 +171,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
 
   /** @internal Settles when the daemon has greeted us, rejects if it never will. */
   greeted(): Promise<void> {
-    return this.#handshake.greeted;
+    return this.#handshake.greeted();
   }
 
   /** @internal Ends the connection, as it can't be used any longer. */
@@ -185,6 +192,10 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   }
 
   #read(chunk: Buffer): void {
+    if (this.#handshake.daemon === undefined && this.#socket.bytesRead > MAX_BEFORE_GREETING) {
+      const text = `${this.peer} sent ${MAX_BEFORE_GREETING} bytes and did not greet us`;
+      this.fail(new AgentError('ERR_MANAGEMENT_PROTOCOL', text));
+    }
     try {
       this.#decoder.push(chunk, (line, bytes) => {
         if (this.#reason?.by !== 'error') this.#take(line, bytes);
@@ -203,7 +214,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
       if (this.#handshake.daemon === undefined) this.#greet(line.text);
       const word = notificationWord(line.text);
       if (this.#commands.replies.takeNotification(word, line.text, bytes)) return;
-      this.#assembler.push(line.text, line.kind === 'truncated', this.#deliver, bytes);
+      this.#deliver(line.text, line.kind === 'truncated', bytes);
     } else if (this.#handshake.daemon === undefined) {
       this.#handshake.takeLine(line.text);
     } else if (!this.#commands.replies.take(line.text, bytes)) {
@@ -211,12 +222,15 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     }
   }
 
-  readonly #deliver = (assembled: AssembledNotification): void => {
-    this.#hub.push(assembled);
-  };
+  #deliver(line: string, isCut: boolean, bytes: string): void {
+    const sink = (assembled: AssembledNotification): void => {
+      this.#hub.push(assembled);
+    };
+    this.#assembler.push(line, isCut, sink, bytes);
+  }
 
   #deliverStray(line: string, bytes: string): void {
-    this.#deliver({ notification: { type: 'STRAY', line }, lines: [line], bytes: [bytes] });
+    this.#hub.push({ notification: { type: 'STRAY', line }, lines: [line], bytes: [bytes] });
   }
 
   #greet(line: string): void {
@@ -263,10 +277,12 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     this.#decoder.end((line, bytes) => {
       if (this.#handshake.daemon === undefined || line.kind === 'prompt') return;
       // a line that never ended is passed on as TRUNCATED or STRAY, not as what it might have become
-      if (line.text.startsWith('>')) this.#assembler.push(line.text, true, this.#deliver, bytes);
+      if (line.text.startsWith('>')) this.#deliver(line.text, true, bytes);
       else this.#deliverStray(line.text, bytes);
     });
-    this.#assembler.end(this.#deliver);
+    this.#assembler.end((assembled) => {
+      this.#hub.push(assembled);
+    });
     const error = this.#closedError();
     this.#handshake.end(error);
     this.#commands.close(error);

@@ -1,5 +1,5 @@
 import { AgentError } from '../../errors.ts';
-import { withResolvers } from '../../promises.ts';
+import { type Resolvers, withResolvers } from '../../promises.ts';
 import type { Reply } from '../commands/reply.ts';
 import { COMMANDS, replyShape } from '../commands/table.ts';
 import type { DaemonVersion, ManagementOptions } from './options.ts';
@@ -7,36 +7,46 @@ import type { AwaitedReply } from './reply-matcher.ts';
 
 const GREETING = /^>INFO:OpenVPN Management Interface Version ([0-9]+)/;
 
+/** What the handshake writes by. */
+export interface HandshakeCommands {
+  write(bytes: Buffer, written?: () => void): void;
+  /** Awaits the reply to what the handshake wrote. */
+  expect(reply: AwaitedReply): void;
+}
+
 /** The connection, as far as the handshake needs it. */
 export interface HandshakeConnection {
-  readonly write: (bytes: Buffer, written?: () => void) => void;
-  /** Awaits the reply to what the handshake wrote. */
-  readonly expect: (reply: AwaitedReply) => void;
   /** Ends the connection, as it can't be used. */
-  readonly fail: (error: AgentError) => void;
+  fail(error: AgentError): void;
 }
 
 /** The beginning of a connection: the password, the announced version, the daemon's greeting. Knows who the daemon is. */
 export class Handshake {
   readonly #peer: string;
   readonly #options: ManagementOptions;
+  readonly #commands: HandshakeCommands;
   readonly #connection: HandshakeConnection;
-  readonly #greeted = withResolvers();
+  /** Who waits for the greeting. */
+  #waiting: Resolvers<void> | undefined;
+  /** Why it never comes. */
+  #failure: AgentError | undefined;
   #daemon: DaemonVersion | undefined;
   #passwordSent = false;
   #announced: number | undefined;
 
-  constructor(peer: string, options: ManagementOptions, connection: HandshakeConnection) {
+  constructor(peer: string, options: ManagementOptions, commands: HandshakeCommands, connection: HandshakeConnection) {
     this.#peer = peer;
     this.#options = options;
+    this.#commands = commands;
     this.#connection = connection;
-    // those who do not wait for the greeting learn of its failure through the connection's end
-    this.#greeted.promise.catch(() => undefined);
   }
 
   /** Settles when the daemon has greeted us, rejects if it never will. */
-  get greeted(): Promise<void> {
-    return this.#greeted.promise;
+  async greeted(): Promise<void> {
+    if (this.#daemon !== undefined) return;
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#waiting ??= withResolvers();
+    await this.#waiting.promise;
   }
 
   /** Undefined until the daemon has greeted us. */
@@ -68,7 +78,7 @@ export class Handshake {
     } else {
       this.#passwordSent = true;
       const bytes = Buffer.concat([password.bytes, Buffer.from('\n')]);
-      this.#connection.write(bytes, () => {
+      this.#commands.write(bytes, () => {
         bytes.fill(0);
       });
       this.#announce();
@@ -84,7 +94,7 @@ export class Handshake {
     this.#announce();
     const shape = replyShape(`version ${this.#announced ?? ''}`, management);
     if (this.#announced !== undefined && shape.parts.length > 0) {
-      this.#connection.expect({
+      this.#commands.expect({
         shape,
         says: COMMANDS['version']?.says ?? /^/,
         done: (reply) => {
@@ -92,7 +102,8 @@ export class Handshake {
         },
       });
     }
-    this.#greeted.resolve();
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
   }
 
   /** Any other line came before the greeting. */
@@ -121,14 +132,16 @@ export class Handshake {
 
   /** The connection has ended. */
   end(error: AgentError): void {
-    this.#greeted.reject(error);
+    this.#failure = error;
+    this.#waiting?.reject(error);
+    this.#waiting = undefined;
   }
 
   #announce(): void {
     const { clientVersion } = this.#options;
     if (clientVersion === undefined || this.#announced !== undefined) return;
     this.#announced = clientVersion;
-    this.#connection.write(Buffer.from(`version ${clientVersion}\n`));
+    this.#commands.write(Buffer.from(`version ${clientVersion}\n`));
   }
 
   #passwordRefused(): void {

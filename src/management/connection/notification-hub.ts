@@ -4,6 +4,7 @@ import type { AssembledNotification } from '../notifications/assembler.ts';
 import type { Notification, NotificationOf, NotificationType } from '../notifications/types.ts';
 import { heldNotification } from '../wire/held-bytes.ts';
 import type { CommandOptions } from './command-queue.ts';
+import { NotificationStream, NotificationTaker, type Reader, type TakeNotification } from './notification-readers.ts';
 
 /**
  * Called with each notification, and with the lines that it came in: `lines` as text, `bytes` with one character a byte
@@ -16,13 +17,13 @@ export type NotificationListener<T extends Notification = Notification> = (
 ) => void;
 
 /**
- * Hands notifications to listeners and to streams. Keeps what comes before the first of them; a stream keeps what its
- * reader hasn't taken yet.
+ * Hands notifications to listeners and to readers. Keeps what comes before the first of them; a reader keeps what it hasn't
+ * taken yet. There is one for each of thousands of connections: what few of them need is made when it is needed.
  */
 export class NotificationHub {
-  readonly #listeners = new Map<NotificationType | '*', Set<NotificationListener>>();
-  readonly #streams = new Set<NotificationStream>();
-  readonly #atEnd = new Set<(error: Error | undefined) => void>();
+  #listeners: Map<NotificationType | '*', Set<NotificationListener>> | undefined;
+  #readers: readonly Reader[] = [];
+  #atEnd: readonly ((error: Error | undefined) => void)[] = [];
   readonly #changed: () => void;
   #backlog: AssembledNotification[] | undefined = [];
   /** Bytes that the backlog takes. */
@@ -37,14 +38,14 @@ export class NotificationHub {
   /** Notifications that the slowest reader has yet to take. */
   get queued(): number {
     let most = this.#backlog?.length ?? 0;
-    for (const stream of this.#streams) most = Math.max(most, stream.size);
+    for (const reader of this.#readers) most = Math.max(most, reader.size);
     return most;
   }
 
   /** The most bytes of notifications that one reader has yet to take. */
   get held(): number {
     let most = this.#backlogHeld;
-    for (const stream of this.#streams) most = Math.max(most, stream.held);
+    for (const reader of this.#readers) most = Math.max(most, reader.held);
     return most;
   }
 
@@ -62,27 +63,28 @@ export class NotificationHub {
     }
   }
 
-  /** Nothing more comes. Streams end once they are read, with the error if there is one. */
+  /** Nothing more comes. Readers end once they have taken all, with the error if there is one. */
   end(error: Error | undefined): void {
     this.#ended = { error };
     // a backlog that is about to be delivered goes first
     if (this.#draining) return;
-    for (const stream of this.#streams) stream.end(error);
+    for (const reader of this.#readers) reader.end(error);
     for (const call of this.#atEnd) call(error);
-    this.#atEnd.clear();
+    this.#atEnd = [];
   }
 
   /** Calls once nothing more comes, behind the last notification. Returns how to call that off. */
   atEnd(call: (error: Error | undefined) => void): () => void {
     if (this.#ended !== undefined && !this.#draining) call(this.#ended.error);
-    else this.#atEnd.add(call);
+    else this.#atEnd = [...this.#atEnd, call];
     return () => {
-      this.#atEnd.delete(call);
+      this.#atEnd = this.#atEnd.filter((each) => each !== call);
     };
   }
 
   /** Returns how to stop listening. */
   on<T extends NotificationType>(type: T | '*', listener: NotificationListener<NotificationOf<T>>): () => void {
+    this.#listeners ??= new Map();
     const listeners = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, listeners);
     // listeners are kept by the one type that they get
@@ -129,11 +131,24 @@ export class NotificationHub {
 
   /** A stream of what comes from now on; the first consumer gets the backlog too. */
   stream(): NotificationStream {
-    const stream = new NotificationStream(this.#changed, () => this.#streams.delete(stream));
-    this.#streams.add(stream);
-    if (this.#ended !== undefined && this.#backlog === undefined) stream.end(this.#ended.error);
-    this.#drainSoon();
+    const stream = new NotificationStream(this.#changed, () => {
+      this.#readers = this.#readers.filter((each) => each !== stream);
+    });
+    this.#read(stream);
     return stream;
+  }
+
+  /** Has what comes from now on taken, one after the other; the first consumer gets the backlog too. */
+  takeEach(take: TakeNotification): NotificationTaker {
+    const taker = new NotificationTaker(this.#changed, take);
+    this.#read(taker);
+    return taker;
+  }
+
+  #read(reader: Reader): void {
+    this.#readers = [...this.#readers, reader];
+    if (this.#ended !== undefined && this.#backlog === undefined) reader.end(this.#ended.error);
+    this.#drainSoon();
   }
 
   /** In a microtask, so that all who start to listen in the same tick get the backlog. */
@@ -152,7 +167,8 @@ export class NotificationHub {
   }
 
   #deliver({ notification, lines, bytes }: AssembledNotification): void {
-    for (const stream of this.#streams) stream.push(notification, lines);
+    for (const reader of this.#readers) reader.push(notification, lines);
+    if (this.#listeners === undefined) return;
     for (const key of [notification.type, '*'] as const) {
       for (const listener of this.#listeners.get(key) ?? []) {
         try {
@@ -165,89 +181,5 @@ export class NotificationHub {
         }
       }
     }
-  }
-}
-
-/** One reader's notifications, in order. Ends (or throws) when the connection does, after what came before. */
-export class NotificationStream implements AsyncIterableIterator<Notification> {
-  #queue: { readonly notification: Notification; readonly held: number }[] = [];
-  #head = 0;
-  #held = 0;
-  #readers: { resolve: (result: IteratorResult<Notification>) => void; reject: (error: Error) => void }[] = [];
-  #ended: { error: Error | undefined } | undefined;
-  readonly #changed: () => void;
-  readonly #detach: () => void;
-
-  constructor(changed: () => void, detach: () => void) {
-    this.#changed = changed;
-    this.#detach = detach;
-  }
-
-  /** Notifications that weren't read yet. */
-  get size(): number {
-    return this.#queue.length - this.#head;
-  }
-
-  /** Bytes that they take. */
-  get held(): number {
-    return this.#held;
-  }
-
-  push(notification: Notification, lines: readonly string[]): void {
-    if (this.#ended !== undefined) return;
-    const reader = this.#readers.shift();
-    if (reader !== undefined) {
-      reader.resolve({ done: false, value: notification });
-    } else {
-      const held = heldNotification(lines);
-      this.#queue.push({ notification, held });
-      this.#held += held;
-    }
-  }
-
-  end(error: Error | undefined): void {
-    this.#ended ??= { error };
-    const readers = this.#readers;
-    this.#readers = [];
-    for (const [index, reader] of readers.entries()) {
-      if (error !== undefined && index === 0) reader.reject(error);
-      else reader.resolve({ done: true, value: undefined });
-    }
-    if (readers.length > 0) this.#ended = { error: undefined };
-  }
-
-  next(): Promise<IteratorResult<Notification>> {
-    const next = this.#queue[this.#head];
-    if (next !== undefined) {
-      this.#head += 1;
-      this.#held -= next.held;
-      if (this.#head > 512 && this.#head * 2 > this.#queue.length) {
-        this.#queue = this.#queue.slice(this.#head);
-        this.#head = 0;
-      }
-      this.#changed();
-      return Promise.resolve({ done: false, value: next.notification });
-    }
-    if (this.#ended !== undefined) {
-      const { error } = this.#ended;
-      this.#ended = { error: undefined };
-      return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error);
-    }
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
-  }
-
-  /** Stops the stream; what wasn't read is dropped. */
-  return(): Promise<IteratorResult<Notification>> {
-    this.#detach();
-    this.#queue = [];
-    this.#head = 0;
-    this.#held = 0;
-    this.end(undefined);
-    this.#changed();
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
   }
 }

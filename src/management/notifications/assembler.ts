@@ -23,7 +23,8 @@ const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
 
 /** Lines that start with `>` to notifications; joins those that span lines, whatever comes between their lines. */
 export class NotificationAssembler {
-  readonly #open = new Map<string, Block>();
+  /** Those that were begun; of many connections few have any. */
+  #open: Map<string, Block> | undefined;
 
   /**
    * Takes one line and hands out the notifications that it completes.
@@ -38,7 +39,7 @@ export class NotificationAssembler {
       sink({ notification: parseNotification([line]), lines: [line], bytes: [bytes] });
       return;
     }
-    const block = this.#open.get(word);
+    const block = this.#open?.get(word);
     const prefix = `>${word}:ENV,`;
     if (block !== undefined && line.startsWith(prefix)) {
       // a variable that the daemon cut is kept as far as it came
@@ -55,6 +56,7 @@ export class NotificationAssembler {
     if (truncated) {
       sink({ notification: { type: 'TRUNCATED', of: word, line: line.slice(1) }, lines: [line], bytes: [bytes] });
     } else if (hasEnvironment(line)) {
+      this.#open ??= new Map();
       this.#open.set(word, { lines: [line], bytes: [bytes], held: heldLine(line, bytes) });
     } else {
       sink({ notification: parseNotification([line]), lines: [line], bytes: [bytes] });
@@ -63,7 +65,7 @@ export class NotificationAssembler {
 
   /** The connection has ended: what was begun is TRUNCATED. */
   end(sink: (assembled: AssembledNotification) => void): void {
-    for (const word of this.#open.keys()) this.#giveUp(word, sink);
+    for (const word of this.#open?.keys() ?? []) this.#giveUp(word, sink);
   }
 
   /** A block whose END never came says nothing that one could act upon: variables may be missing. */
@@ -78,8 +80,8 @@ export class NotificationAssembler {
   }
 
   #take(word: string): Pick<Block, 'lines' | 'bytes'> {
-    const block = this.#open.get(word) ?? { lines: [], bytes: [] };
-    this.#open.delete(word);
+    const block = this.#open?.get(word) ?? { lines: [], bytes: [] };
+    this.#open?.delete(word);
     return block;
   }
 }

@@ -116,6 +116,10 @@ export async function bed(
   });
   const answers = answersOf?.(clock);
   const options = { admit, key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay, answers };
-  const served = new ServedDaemon(client, options).serve();
+  const servedDaemon = new ServedDaemon(client, options);
+  const served = servedDaemon.serve();
+  stop.signal.addEventListener('abort', () => {
+    servedDaemon.stop();
+  });
   return { client, daemon, signer, clock, served, logged, events, openKey, stop };
 }

@@ -1,7 +1,7 @@
 import { AgentError } from '../../../../src/errors.ts';
 import { describe, expect, test } from 'vitest';
 import type { Notification } from '../../../../src/management/index.ts';
-import { Handshake } from '../../../../src/management/connection/handshake.ts';
+import { Handshake, type HandshakeCommands } from '../../../../src/management/connection/handshake.ts';
 import type { ManagementOptions } from '../../../../src/management/connection/options.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { coded, greeting, setUp } from '../pair.ts';
@@ -48,14 +48,14 @@ describe('step by step', () => {
   /** A handshake, and what it does to its connection. */
   function begun(options: ManagementOptions): { handshake: Handshake; did: unknown[] } {
     const did: unknown[] = [];
-    const handshake = new Handshake('the daemon', options, {
+    const commands: HandshakeCommands = {
       write: (bytes, written) => {
         did.push(bytes.toString());
         written?.();
       },
       expect: ({ shape }) => did.push(shape),
-      fail: (error) => did.push(error),
-    });
+    };
+    const handshake = new Handshake('the daemon', options, commands, { fail: (error) => did.push(error) });
     handshake.begin();
     return { handshake, did };
   }
@@ -66,7 +66,7 @@ describe('step by step', () => {
     handshake.takeNotification('>HOLD:before the greeting');
     expect(handshake.daemon).toBeUndefined();
     handshake.takeNotification(greeting(5).trim());
-    await handshake.greeted;
+    await handshake.greeted();
     expect(handshake.daemon?.management).toBe(5);
     expect(did).toHaveLength(1);
   });
@@ -128,6 +128,6 @@ describe('step by step', () => {
   test('the connection’s end before the greeting', async () => {
     const { handshake } = begun({});
     handshake.end(new AgentError('ERR_MANAGEMENT_CLOSED', 'closed'));
-    await expect(handshake.greeted).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
+    await expect(handshake.greeted()).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
   });
 });

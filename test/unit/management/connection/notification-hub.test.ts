@@ -48,6 +48,27 @@ describe('notifications', () => {
     expect(seen).toEqual(Array.from({ length: 200 }, (_, index) => index));
   });
 
+  test('taken one after the other, from what was kept to the last; what fails concerns no other', async () => {
+    const { client, daemon } = await pair({}, `${GREETING}>HOLD:Waiting for hold release:0\r\n`);
+    const taken: string[] = [];
+    let underWay = 0;
+    const taker = client.takeEach(async ({ type }) => {
+      underWay += 1;
+      await new Promise((resolve) => setImmediate(resolve));
+      taken.push(`${type} ${underWay}`);
+      underWay -= 1;
+      if (type === 'HOLD') throw new Error('this one can not be taken');
+    });
+    for (let index = 0; index < 100; index += 1) daemon.say('>BYTECOUNT:1,2\r\n');
+    daemon.say('>FATAL:bye\r\n');
+    daemon.socket.end();
+    await taker.over();
+    expect(taken).toEqual(['INFO 1', 'HOLD 1', ...Array.from({ length: 100 }, () => 'BYTECOUNT 1'), 'FATAL 1']);
+    expect([taker.size, taker.held]).toEqual([0, 0]);
+    // and to who comes when all is over
+    await client.takeEach(() => Promise.resolve()).over();
+  });
+
   test('next: the next of a type, given up by signal or with the connection', async () => {
     const { client, daemon } = await pair();
     const next = client.next('HOLD');
