@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, mkdir } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Bench } from './bench.ts';
@@ -35,4 +35,13 @@ export async function addToAgent(bench: Bench, key: string): Promise<string> {
   await run('ssh-add', ['-q', key], { env });
   const { stdout } = await run('ssh-add', ['-L'], { env });
   return await bench.write('agent.pub', stdout.trim().split('\n').at(-1) ?? '');
+}
+
+/** Puts a stand-in of a program where it is found first. @returns the $PATH for that */
+export async function standIn(bench: Bench, name: string): Promise<string> {
+  const folder = bench.path('stand-ins');
+  await mkdir(folder, { recursive: true });
+  const script = join(import.meta.dirname, 'stand-ins', `${name}.mjs`);
+  await writeFile(join(folder, name), `#!/bin/sh\nexec '${process.execPath}' '${script}' "$@"\n`, { mode: 0o755 });
+  return `${folder}:${process.env['PATH'] ?? ''}`;
 }
