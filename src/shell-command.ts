@@ -30,6 +30,11 @@ export interface CommandOptions {
   readonly isSilent?: boolean;
 }
 
+/** Nothing but blanks and comments: a shell says yes to it. */
+export function runsNothing(command: string): boolean {
+  return command.split('\n').every((line) => /^\s*(?:#.*)?$/.test(line));
+}
+
 /**
  * Runs a command line for /bin/sh in a process group of its own, which is killed at the deadline, at the signal, and when it
  * says too much. Whoever gets what it said zeroes that. Errors repeat neither the command nor its output.
@@ -40,6 +45,7 @@ export async function runCommand(
   { input = '', words = [], variables = {}, deadline = DEADLINE, signal, isSilent = false }: CommandOptions,
   { clock, environment, killGroup }: CommandSurroundings,
 ): Promise<Buffer> {
+  if (runsNothing(command)) throw new Error('the command is empty');
   using limit = within(deadline, signal, clock);
   if (limit.signal.aborted) throw new AgentError('ERR_ABORTED', 'given up');
   const child = spawn('/bin/sh', ['-c', command, 'pksigd', ...words], {

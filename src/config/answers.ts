@@ -1,5 +1,6 @@
 import { AgentError } from '../errors.ts';
 import type { ProxyChoice } from '../management/index.ts';
+import { commandLine } from './command-line.ts';
 import { parseSecretSource } from './secret-source.ts';
 
 /** What OpenVPN calls the things that it wants a password for. */
@@ -143,8 +144,8 @@ export function answerSettings(flags: AnswerFlags): AnswerSettings | undefined {
     needStr: named('answer-needstr', flags.answerNeedstr),
     remote: remote(flags.answerRemote),
     proxy: proxy(flags.answerProxy),
-    challengeCommand: flags.challengeCommand,
-    openUrlCommand: flags.openUrlCommand,
+    challengeCommand: commandLine(flags.challengeCommand, '--challenge-command'),
+    openUrlCommand: commandLine(flags.openUrlCommand, '--open-url-command'),
   };
   const isEmpty = Object.values(settings).every(
     (value) => value === undefined || (typeof value === 'object' && Object.keys(value as object).length === 0),

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type RelayRights } from '../management/index.ts';
 import { type AnswerFlags, answerSettings } from './answers.ts';
+import { commandLine } from './command-line.ts';
 import { AGE_TAKES, ageOf, required, SIZE_TAKES, sizeOf } from './amounts.ts';
 import { filesOf, isPattern } from './file-pattern.ts';
 import { managementDirectives, readOpenVpnConfig } from './openvpn-config.ts';
@@ -167,7 +168,7 @@ function policySettings(flags: PolicyFlags): PolicySettings {
     context: requireContext === undefined ? (context ?? 'when-visible') : 'require',
     serverCa: flags.requireServerCa,
     serverName: flags.requireServerName,
-    confirm: flags.confirm,
+    confirm: commandLine(flags.confirm, '--confirm'),
     lifetime: flags.lifetime,
     rate: rateSettings(flags),
   };

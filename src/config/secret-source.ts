@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
 import { readFileLimited } from '../read-file-limited.ts';
 import { Secret } from '../secret.ts';
+import { runsNothing } from '../shell-command.ts';
 
 /** Where a PIN, passphrase or password comes from. */
 export type SecretSource =
@@ -97,7 +98,7 @@ export function parseSecretSource(text: string, kind: SecretKind = 'PIN'): Secre
   if (text === 'prompt') return { kind: 'prompt' };
   const command = /^(?:\||command:)(.*)$/s.exec(text)?.[1]?.trimStart();
   if (command !== undefined) {
-    return command === ''
+    return runsNothing(command)
       ? usage(`a ${kind} source without a command`, "say 'command:COMMAND'")
       : { kind: 'command', command };
   }

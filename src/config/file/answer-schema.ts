@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { PROXY_TAKES, REMOTE_TAKES } from '../answers.ts';
-import { setting, text, words } from './checkers.ts';
+import { command, setting, text, words } from './checkers.ts';
 import type { AnswerSection } from './document.ts';
 import type { Schema } from './schema-types.ts';
 
@@ -74,7 +74,7 @@ export const ANSWERS: { readonly [Name in keyof AnswerSection]-?: Schema<AnswerS
         option: '--challenge-command',
         text: 'Reads a challenge on its standard input and prints the response: a one-time code.',
       },
-      text,
+      command,
     ),
   ),
   'open-url-command': v.optional(
@@ -84,7 +84,7 @@ export const ANSWERS: { readonly [Name in keyof AnswerSection]-?: Schema<AnswerS
         option: '--open-url-command',
         text: 'Reads a link by which a person logs in on its standard input, and opens it.',
       },
-      text,
+      command,
     ),
   ),
   'answer-needok': v.optional(

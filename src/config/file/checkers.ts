@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { readWords } from '../../management/index.ts';
+import { runsNothing } from '../../shell-command.ts';
 import type { About } from './schema-types.ts';
 
 /** A checker that takes one type and gives one. */
@@ -14,6 +15,12 @@ export function setting<const Checked extends v.GenericSchema>(
 }
 
 export const text: Checker<string> = v.pipe(v.string(), v.nonEmpty());
+
+/** A command line for /bin/sh. */
+export const command: Checker<string> = v.pipe(
+  text,
+  v.check((line) => !runsNothing(line)),
+);
 
 export const count: Checker<number> = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 

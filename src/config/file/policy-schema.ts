@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { SCHEME_NAMES } from '../../signing/algorithm-text.ts';
 import { HASH_NAMES } from '../../signing/hashes.ts';
 import { CONTEXT_RULES, DEFAULT_HASHES, MAX_LIFETIME } from '../settings.ts';
-import { count, setting, text } from './checkers.ts';
+import { command, count, setting, text } from './checkers.ts';
 import type { KeyPolicySection, TunnelPolicySection } from './document.ts';
 import type { Schema } from './schema-types.ts';
 
@@ -103,7 +103,7 @@ export const KEY_POLICY: Entries<KeyPolicySection> = {
         option: '--confirm',
         text: 'A command that says yes to each signature by its exit status 0, until `deadline`.',
       },
-      text,
+      command,
     ),
   ),
   lifetime: v.optional(
