@@ -8,6 +8,13 @@ function isInDates({ validFrom, validTo }: X509Certificate, now: number): boolea
   return Date.parse(validFrom) <= now && now <= Date.parse(validTo);
 }
 
+/** A certificate that says what it is for must say that it is for servers; so must those of the CAs below the trusted one. */
+function isForServers({ keyUsage }: X509Certificate): boolean {
+  // node calls the extended usages so
+  const usages = (keyUsage as readonly string[] | undefined) ?? [];
+  return usages.length === 0 || usages.includes(SERVER_AUTH);
+}
+
 function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate, now: number): boolean {
   return issuer.ca && isInDates(issuer, now) && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
@@ -26,15 +33,13 @@ export function chainFault(
   now: number,
 ): string | undefined {
   if (!isInDates(server, now)) return 'it is not valid now';
-  // node calls the extended usages so
-  const usages = (server.keyUsage as readonly string[] | undefined) ?? [];
-  if (usages.length > 0 && !usages.includes(SERVER_AUTH)) return 'it is none of a server';
+  if (!isForServers(server)) return 'it is none of a server';
   const between = sent.slice(0, MAX_DEPTH).map((der) => new X509Certificate(der));
   let last = server;
   for (let depth = 0; depth <= MAX_DEPTH; depth++) {
     const below = last;
     if (authorities.some((authority) => isIssuedBy(below, authority, now))) return undefined;
-    const issuer = between.find((other) => isIssuedBy(below, other, now));
+    const issuer = between.find((other) => isForServers(other) && isIssuedBy(below, other, now));
     if (!issuer) break;
     between.splice(between.indexOf(issuer), 1);
     last = issuer;
