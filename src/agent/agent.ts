@@ -177,7 +177,7 @@ export class Agent implements AsyncDisposable {
    * @throws AgentError ERR_LOCKED if it is locked
    */
   async lock(passphrase: Secret | undefined): Promise<void> {
-    this.#lock.admit();
+    this.#lock.gate.check();
     const locking = this.#lock.lock(passphrase);
     this.#surroundings.emit({ type: 'agent-locked' });
     await locking;
@@ -374,7 +374,7 @@ export class Agent implements AsyncDisposable {
         password: this.#passwordOf(settings),
         key: () => key.opened(),
         decide: decideBy(key, name, settings, clock),
-        admit: this.#lock.admit,
+        gates: [this.#lock.gate, key.gate],
         record: (asking) => this.#audit.record({ tunnel: name, ...asking }),
         isRecorded: () => this.#audit.isKept,
         get deadline() {
@@ -429,7 +429,7 @@ export class Agent implements AsyncDisposable {
 function decideBy(key: RunningKey, tunnel: string, { rate }: TunnelSettings, clock: Clock): ServiceOptions['decide'] {
   const own = rate ? [new Rate(rate, "the tunnel's", clock)] : [];
   return async (asked, limits, signal) => {
-    await (await key.policy()).decide(asked, { tunnel, limits: [...limits, ...own], signal });
+    return await (await key.policy()).decide(asked, { tunnel, limits: [...limits, ...own], signal });
   };
 }
 

@@ -13,7 +13,8 @@ import {
 import { contextOf, type SigningContext } from '../signing/tls/context.ts';
 import { serverIn } from '../signing/tls/server-name.ts';
 import type { Clock } from '../clock.ts';
-import type { Asked } from './policy/asked.ts';
+import type { Gate } from './gate.ts';
+import type { Asked, Decision } from './policy/asked.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import type { Known, RequestRecord } from './audit/request-record.ts';
 import { unlessAborted } from '../promises.ts';
@@ -55,21 +56,21 @@ export type Outcome =
 /** A request on its way through the steps. */
 interface Job {
   readonly request: RawRequest;
-  readonly admit: AnswerOptions['admit'];
   readonly key: AnswerOptions['key'];
   readonly record: AnswerOptions['record'];
   readonly durationMs: () => number;
   readonly decide: AnswerOptions['decide'];
   /** Aborts when there is no use in a signature any more. */
   readonly signal: AbortSignal;
-  /** The deadline has passed. */
-  isLate: boolean;
+  /** Why the agent itself ended it before there was a signature. */
+  calledOff?: AgentError;
   /** What is being done. */
   step?: Step;
   signer?: Signer;
   scheme?: string;
   parsed?: SignatureRequest;
   context?: SigningContext;
+  isServerVerified?: boolean;
   raw?: RawSignature;
   verified?: VerifiedSignature;
   signature?: Signature;
@@ -77,10 +78,6 @@ interface Job {
 
 /** One step of answering. Throws what keeps the request from being signed. */
 type Step = (job: Job) => Promise<void> | undefined;
-
-function admit(job: Job): undefined {
-  job.admit?.();
-}
 
 async function awaitKey(job: Job): Promise<void> {
   job.signer = (await job.key()).signer;
@@ -95,8 +92,10 @@ function parse(job: Job): undefined {
 }
 
 /** What is known of it, for the audit log. */
-function known({ signer, scheme, context }: Job): Known {
-  const seen = context && 'tls' in context ? { tls: context.tls, server: serverIn(context) ?? null } : undefined;
+function known({ signer, scheme, context, isServerVerified = false }: Job): Known {
+  const server = context && serverIn(context);
+  const verified = server === undefined ? null : isServerVerified;
+  const seen = context && 'tls' in context ? { tls: context.tls, server: server ?? null, verified } : undefined;
   return { publicKey: signer?.publicKey, scheme, context: seen };
 }
 
@@ -113,10 +112,10 @@ function look(job: Job): undefined {
 /** The key's policy, and what the tunnel may have. */
 function decide(job: Job): Promise<void> | undefined {
   const signer = need(job.signer);
-  return job.decide?.(
-    { request: need(job.parsed), kind: keyKind(signer.publicKey), context: need(job.context), key: signer.name },
-    job.signal,
-  );
+  const asked = { request: need(job.parsed), context: need(job.context), key: signer.name };
+  return job.decide?.({ ...asked, kind: keyKind(signer.publicKey) }, job.signal).then(({ isServerVerified }) => {
+    job.isServerVerified = isServerVerified;
+  });
 }
 
 async function sign(job: Job): Promise<void> {
@@ -138,58 +137,58 @@ function recordSignature(job: Job): Promise<void> | undefined {
 }
 
 /** All that is done to a request, in order. What must come before or behind a step has its place here. */
-const STEPS: readonly Step[] = [
-  admit,
-  awaitKey,
-  parse,
-  look,
-  decide,
-  recordRequest,
-  sign,
-  verify,
-  encode,
-  recordSignature,
-];
+const STEPS: readonly Step[] = [awaitKey, parse, look, decide, recordRequest, sign, verify, encode, recordSignature];
 
 function need<T>(value: T | undefined): T {
   if (value === undefined) throw new TypeError('a step was left out');
   return value;
 }
 
+/** A request that takes its time. */
+export interface SlowRequest {
+  readonly waitedMs: number;
+  /** Somebody is asked whether to sign it; else the key has it, or is waited for. */
+  readonly isAsking: boolean;
+}
+
 export interface AnswerOptions {
-  /** Whether anything is signed now. @throws AgentError why not */
-  readonly admit?: (() => void) | undefined;
+  /** What it has to pass, and may be called off by as long as it has no answer. */
+  readonly gates?: readonly Gate[] | undefined;
   /** What is to sign, as soon as it is ready. */
   readonly key: () => Promise<Pick<OpenedKey, 'signer'>>;
   /** Has it written down, if that is asked for. */
   readonly record?: RequestRecord | undefined;
   /** Whether the key may sign it. @throws AgentError ERR_POLICY_* why not */
-  readonly decide?: ((asked: Asked, signal: AbortSignal) => Promise<void>) | undefined;
+  readonly decide?: ((asked: Asked, signal: AbortSignal) => Promise<Decision>) | undefined;
   /** Milliseconds until it counts as failed: a key that is not ready, a module that hangs. */
   readonly deadline: number;
   /** Aborted when nobody waits for the answer any more, or, by {@link answer}, at the deadline. */
   readonly wanted: AbortController;
   readonly clock: Clock;
   /** Told once if it takes so long that a person may be waited for. */
-  readonly onSlow: (about: Omit<About, 'durationMs'> & { readonly waitedMs: number }) => void;
+  readonly onSlow: (about: Omit<About, 'durationMs'> & SlowRequest) => void;
 }
 
 /** Answers one request. Never rejects: what went wrong is the outcome. */
 export async function answer(request: RawRequest, options: AnswerOptions): Promise<Outcome> {
-  const { admit, key, decide, record, deadline, wanted, clock, onSlow } = options;
+  const { gates = [], key, decide, record, deadline, wanted, clock, onSlow } = options;
   const started = clock.now();
   // two decimals: a software key signs in less than a millisecond
   const durationMs = (): number => Math.round((clock.now() - started) * 100) / 100;
-  const job: Job = { request, admit, key, decide, record, durationMs, signal: wanted.signal, isLate: false };
+  const job: Job = { request, key, decide, record, durationMs, signal: wanted.signal };
   const about = (): Omit<About, 'durationMs'> => ({
     ...(job.signer && { key: job.signer.name }),
     ...(job.scheme !== undefined && { scheme: job.scheme }),
   });
 
-  const expire = (): void => {
-    job.isLate = !wanted.signal.aborted;
-    wanted.abort(TOO_LATE);
+  const endWith = (why: AgentError): void => {
+    if (!wanted.signal.aborted) job.calledOff = why;
+    wanted.abort(why);
   };
+  const expire = (): void => {
+    endWith(tooLate(job, deadline));
+  };
+  const leave: (() => void)[] = [];
   // one timer for both: nearly all requests end before the first
   let callOff = clock.after(Math.min(TOUCH_AFTER, deadline), () => {
     if (deadline <= TOUCH_AFTER) {
@@ -197,32 +196,31 @@ export async function answer(request: RawRequest, options: AnswerOptions): Promi
       return;
     }
     callOff = clock.after(deadline - TOUCH_AFTER, expire);
-    onSlow({ ...about(), waitedMs: TOUCH_AFTER });
+    onSlow({ ...about(), waitedMs: TOUCH_AFTER, isAsking: job.step === decide });
   });
   try {
+    for (const gate of gates) leave.push(gate.enter(endWith));
     await unlessAborted(run(job), job.signal);
     const { bytes, mechanism } = need(job.signature);
     return { ...about(), mechanism, outcome: 'signed', signature: bytes, durationMs: durationMs() };
   } catch (error) {
-    const outcome = noSignature(job, error, deadline);
+    const outcome = noSignature(job, error);
     record?.ended(known(job), outcome);
     return { ...about(), ...outcome };
   } finally {
+    for (const each of leave) each();
     callOff();
   }
 }
 
-function noSignature(job: Job, error: unknown, deadline: number): Exclude<Outcome, { outcome: 'signed' }> {
+function noSignature(job: Job, error: unknown): Exclude<Outcome, { outcome: 'signed' }> {
   const durationMs = job.durationMs();
-  if (job.signal.aborted && !job.isLate) return { outcome: 'dropped', durationMs };
-  const reason = job.isLate ? tooLate(job, deadline) : error;
+  if (job.signal.aborted && !job.calledOff) return { outcome: 'dropped', durationMs };
+  const reason = job.calledOff ?? error;
   const code = errorCode(reason);
   const isRefused = code === 'ERR_LOCKED' || /^ERR_(?:REQUEST|POLICY)_/.test(code ?? '');
   return { outcome: isRefused ? 'refused' : 'failed', code, error: errorText(reason), durationMs };
 }
-
-/** A reason of its own: the signal would else make one with a stack. */
-const TOO_LATE = new AgentError('ERR_ABORTED', 'the deadline has passed');
 
 function tooLate({ signer, step }: Job, deadline: number): AgentError {
   // of all that decides only a command takes time: whoever has not said yes has said no

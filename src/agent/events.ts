@@ -3,7 +3,7 @@ import type { ProgramEvent } from '../exec/index.ts';
 import type { FailoverEvent } from '../keys/key-copy.ts';
 import type { DaemonSignal, Notification, RelayEvent, RelayRights } from '../management/index.ts';
 import type { ModuleHostEvent, TokenEvent } from '../pkcs11/index.ts';
-import type { Outcome } from './answer.ts';
+import type { Outcome, SlowRequest } from './answer.ts';
 import type { AuditEvent } from './audit/events.ts';
 
 /** Why a tunnel does not work, while that lasts. `hint` and text for each stand in `telemetry/trouble-lines.ts`. */
@@ -103,7 +103,7 @@ export type TunnelEvent =
   /** One that the agent does not act on. */
   | { readonly type: 'notification'; readonly notification: Notification['type'] }
   | { readonly type: 'request-received'; readonly notification: 'PK_SIGN' | 'RSA_SIGN' }
-  | { readonly type: 'request-slow'; readonly key?: string; readonly scheme?: string; readonly waitedMs: number }
+  | ({ readonly type: 'request-slow'; readonly key?: string; readonly scheme?: string } & SlowRequest)
   | { readonly type: 'request-done'; readonly outcome: Outcome }
   /** By what the settings say; `name` is what the question was about, if it says so. */
   | { readonly type: 'question-answered'; readonly notification: Notification['type']; readonly name?: string }

@@ -3,14 +3,14 @@ import { stat } from 'node:fs/promises';
 import type { KeySettings } from '../config/settings.ts';
 import { backendOf } from '../keys/backends.ts';
 import { readFileLimited } from '../read-file-limited.ts';
-
-const MAX_BYTES = 1024 * 1024;
+import { MAX_CA_BYTES } from './policy/server.ts';
 
 async function digestOf(path: string): Promise<string> {
   try {
     // a pipe would be emptied
     if (!(await stat(path)).isFile()) return 'no file';
-    const bytes = await readFileLimited(path, { what: 'the file', code: 'ERR_KEY_FILE', maxBytes: MAX_BYTES });
+    // of all of them a file of CAs is the largest
+    const bytes = await readFileLimited(path, { what: 'the file', code: 'ERR_KEY_FILE', maxBytes: MAX_CA_BYTES });
     const digest = createHash('sha256').update(bytes).digest('hex');
     bytes.fill(0);
     return digest;
@@ -19,9 +19,10 @@ async function digestOf(path: string): Promise<string> {
   }
 }
 
-/** Stands for what is in the files of a key and of its certificate: another text if they change. */
-export async function keyContents({ copies, certificate }: KeySettings): Promise<string> {
+/** Stands for what is in the files of a key, of its certificate and of its policy: another text if they change. */
+export async function keyContents({ copies, certificate, policy }: KeySettings): Promise<string> {
   const texts = [...copies, ...(certificate === undefined ? [] : [certificate])];
   const paths = texts.map((text) => backendOf(text).certificatePath(text)).filter((path) => path !== undefined);
+  if (policy?.serverCa !== undefined) paths.push(policy.serverCa);
   return (await Promise.all(paths.map(digestOf))).join(' ');
 }

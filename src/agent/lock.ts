@@ -2,6 +2,7 @@ import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { pause, type Clock } from '../clock.ts';
 import { AgentError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
+import { Gate } from './gate.ts';
 
 interface Digest {
   readonly salt: Buffer;
@@ -18,6 +19,8 @@ const LONGEST_PAUSE = 10_000;
 /** A lock as ssh-agent's: while it is closed nothing is signed. Of its passphrase, if it has one, only a hash is kept. */
 export class Lock {
   readonly #clock: Clock;
+  /** Closed while it is locked. */
+  readonly gate: Gate = new Gate();
   #isLocked = false;
   #digest: Digest | undefined;
   #failures = 0;
@@ -32,15 +35,11 @@ export class Lock {
     return this.#isLocked;
   }
 
-  /** @throws AgentError ERR_LOCKED */
-  readonly admit = (): void => {
-    if (this.#isLocked) throw new AgentError('ERR_LOCKED', 'the agent is locked', { hint: 'unlock it' });
-  };
-
-  /** Closes it at once. @throws AgentError ERR_LOCKED if it is closed: its passphrase stays */
+  /** Closes it at once, and ends what is under way. @throws AgentError ERR_LOCKED if it is closed: its passphrase stays */
   async lock(passphrase: Secret | undefined): Promise<void> {
-    this.admit();
+    this.gate.check();
     this.#isLocked = true;
+    this.gate.close(new AgentError('ERR_LOCKED', 'the agent is locked', { hint: 'unlock it' }));
     this.#digest = undefined;
     if (!passphrase) return;
     const salt = randomBytes(16);
@@ -59,6 +58,7 @@ export class Lock {
     await this.#inTurn(async () => {
       if (this.#isLocked && this.#digest) await this.#check(this.#digest, passphrase);
       this.#isLocked = false;
+      this.gate.open();
       this.#digest = undefined;
       this.#failures = 0;
     });

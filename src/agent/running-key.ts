@@ -6,6 +6,7 @@ import { nameOnOneLine } from '../keyfile/pem.ts';
 import { backendOf } from '../keys/backends.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { isAborted, withResolvers } from '../promises.ts';
+import { Gate } from './gate.ts';
 import { keyContents } from './key-contents.ts';
 import { KeyPolicy } from './policy/key-policy.ts';
 import type { Keyring } from './keyring.ts';
@@ -18,6 +19,8 @@ const RETRY = 2_000;
 /** A key of the agent: opened when it is first asked for, in use until it is stopped. */
 export class RunningKey implements AsyncDisposable {
   readonly settings: KeySettings;
+  /** Closed when its lifetime is over. */
+  readonly gate: Gate = new Gate();
   readonly #name: string;
   readonly #keyring: Keyring;
   readonly #surroundings: Surroundings;
@@ -142,6 +145,7 @@ export class RunningKey implements AsyncDisposable {
       );
       this.#publicKey = undefined;
       this.#isOver = true;
+      this.gate.close(over);
       this.#opening = Promise.reject(over);
       this.#opening.catch(() => undefined); // told to whoever asks for the key
       emit({ type: 'key-state', name: this.#name, state: 'failed', error: errorText(over) });

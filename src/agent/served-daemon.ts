@@ -251,13 +251,13 @@ export class ServedDaemon {
   }
 
   #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
-    const { admit, key, decide, deadline, clock, emit } = this.#options;
+    const { gates, key, decide, deadline, clock, emit } = this.#options;
     const record = this.#record(request.data);
     const onSlow: AnswerOptions['onSlow'] = (about) => {
       emit({ type: 'request-slow', ...about });
     };
     return answer(request, {
-      ...{ admit, key, record, deadline, wanted, clock, onSlow },
+      ...{ gates, key, record, deadline, wanted, clock, onSlow },
       decide: decide && ((asked, signal) => decide(asked, this.#uses ? [this.#uses] : [], signal)),
     });
   }

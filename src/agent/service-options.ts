@@ -4,13 +4,12 @@ import type { Relay } from '../management/index.ts';
 import type { AnswerOptions } from './answer.ts';
 import type { Asking, RequestRecord } from './audit/request-record.ts';
 import type { Emit, TunnelEvent } from './events.ts';
-import type { Asked, Limit } from './policy/asked.ts';
+import type { Asked, Decision, Limit } from './policy/asked.ts';
 import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {
-  /** Whether anything is signed now. @throws AgentError why not */
-  readonly admit?: AnswerOptions['admit'];
+  readonly gates?: AnswerOptions['gates'];
   /** What is written down of a request; undefined where nothing is. */
   readonly record?: ((asking: Omit<Asking, 'tunnel'>) => RequestRecord | undefined) | undefined;
   /** Requests are written down: whose they are is asked for. */
@@ -18,7 +17,7 @@ export interface ServiceOptions {
   /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
   readonly key: () => Promise<OpenedKey>;
   /** Whether the key may sign it, for who has limits of its own. @throws AgentError ERR_POLICY_* why not */
-  readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<void>) | undefined;
+  readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<Decision>) | undefined;
   /** Signatures until the daemon's state changes. */
   readonly usesPerConnect?: number | undefined;
   /** Milliseconds after which a request is answered, with an empty block if there is no signature. */

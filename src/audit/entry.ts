@@ -4,8 +4,10 @@
 export interface AuditContext {
   /** `1.2`, `1.3`. */
   readonly tls: string | null;
-  /** The name that the server's certificate has. */
+  /** The name that the server's certificate has, as the daemon showed it. */
   readonly server: string | null;
+  /** Whether the key's policy saw that this server took part; null without a server. */
+  readonly verified: boolean | null;
 }
 
 /** What is known of a request. Hashes are SHA-256 in hex. */

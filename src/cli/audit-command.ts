@@ -168,7 +168,8 @@ const COLUMNS: readonly (readonly [string, number, (entry: Shown) => string])[] 
   ['KEY', 12, ({ key }) => key?.slice(0, 12) ?? '-'],
   ['MS', 8, ({ duration }) => (duration === null ? '-' : String(duration))],
   ['SIGNATURE', 12, signatureText],
-  ['SERVER', 12, ({ context }) => context?.server ?? '-'],
+  // a name that nobody checked gets a question mark
+  ['SERVER', 12, ({ context }) => (context?.server ? `${context.server}${context.verified ? '' : '?'}` : '-')],
   ['CODE', 12, ({ code }) => code ?? '-'],
   ['SCHEME', 0, ({ scheme }) => scheme ?? '-'],
 ];

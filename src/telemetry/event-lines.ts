@@ -99,7 +99,13 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     text: 'notification',
   }),
   'request-received': say('debug', 'a signature is asked for'),
-  'request-slow': say('warn', 'still signing: touch your token if it wants that'),
+  'request-slow': ({ tunnel, key, scheme, waitedMs, isAsking }) => ({
+    level: 'warn',
+    fields: { tunnel, ...(key !== undefined && { key }), ...(scheme !== undefined && { scheme }), waitedMs },
+    text: isAsking
+      ? 'still waiting for a yes of the confirming command'
+      : 'still signing: touch your token if it wants that',
+  }),
   'request-done': ({ tunnel, outcome }) => outcomeLine(outcome, tunnel),
   'question-answered': say('info', "answered the daemon's question"),
   'login-refused': say('warn', 'a password was refused'),

@@ -11,6 +11,12 @@ export interface Asked {
   readonly key: string;
 }
 
+/** What a policy says of a request that it allows. */
+export interface Decision {
+  /** The server's certificate leads to a CA that the policy names, and its key took part in the handshake. */
+  readonly isServerVerified: boolean;
+}
+
 /** What may run out. */
 export interface Limit {
   /** Takes one. @throws AgentError ERR_POLICY_* if there is none */

@@ -1,5 +1,5 @@
 import type { PolicySettings } from '../../config/settings.ts';
-import type { Asked, Limit } from './asked.ts';
+import type { Asked, Decision, Limit } from './asked.ts';
 import type { CommandSurroundings } from '../../shell-command.ts';
 import { Confirmation } from './confirm.ts';
 import { checkContext } from './context.ts';
@@ -40,12 +40,14 @@ export class KeyPolicy {
    * what nothing else refuses.
    * @throws AgentError ERR_POLICY_* why not
    */
-  async decide(asked: Asked, { tunnel, limits, signal }: Asker): Promise<void> {
+  async decide(asked: Asked, { tunnel, limits, signal }: Asker): Promise<Decision> {
     checkStrength(asked, this.#settings);
     checkContext(asked, this.#settings);
     this.#server?.check(asked, Date.now());
     for (const limit of limits) limit.take();
     this.#rate?.take();
-    await this.#confirmation?.ask(asked, tunnel, signal);
+    const decision = { isServerVerified: this.#server?.verifies === true };
+    await this.#confirmation?.ask({ ...asked, ...decision }, tunnel, signal);
+    return decision;
   }
 }

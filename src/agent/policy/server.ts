@@ -7,7 +7,7 @@ import { hasName, subjectOf } from '../../signing/tls/server-name.ts';
 import { isSignedByServer } from '../../signing/tls/server-signature.ts';
 import type { Asked } from './asked.ts';
 
-const MAX_CA_BYTES = 4 * 1024 * 1024;
+export const MAX_CA_BYTES: number = 4 * 1024 * 1024;
 const PEM = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 function refuse(why: string): never {
@@ -28,6 +28,11 @@ export class ServerRule {
   static async open({ serverCa, serverName }: PolicySettings): Promise<ServerRule | undefined> {
     if (serverCa === undefined && serverName === undefined) return undefined;
     return new ServerRule(serverCa === undefined ? undefined : await readAuthorities(serverCa), serverName);
+  }
+
+  /** Whoever passes it is a server of one of the CAs: a name alone may be anybody's. */
+  get verifies(): boolean {
+    return this.#authorities !== undefined;
   }
 
   /** @param now milliseconds since 1970 @throws AgentError ERR_POLICY_SERVER */

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -12,6 +12,7 @@ import {
   type TunnelSettings,
 } from '../../../src/config/settings.ts';
 import { clientVerify } from '../../support/client-verify.ts';
+import { HANDSHAKES_CA } from '../../support/handshakes.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
 import { processSurroundings } from './process-surroundings.ts';
 
@@ -136,11 +137,52 @@ describe('a lifetime', () => {
     }, LATER);
   });
 
+  test('ends what is not answered yet', async () => {
+    const { listener } = await open({ lifetime: 1_000, confirm: 'sleep 1000' });
+    const daemon = await greeted(listener);
+    expect(await ask(daemon)).toBe(false);
+    expect(codes()).toEqual(['ERR_POLICY_LIFETIME']);
+  });
+
   test('that is long does not keep the agent from ending', async () => {
     const { agent, listener } = await open({ lifetime: 1_000_000_000 });
     expect(await ask(await greeted(listener))).toBe(true);
     await agent[Symbol.asyncDispose]();
   });
+});
+
+test('a lock refuses what is not answered yet, and all that waits behind it', async () => {
+  const asked = join(folder, 'asked');
+  const { agent, listener } = await open({ confirm: `echo >> ${asked}; sleep 1000` }, { maxDaemons: 2 });
+  const daemon = await greeted(listener);
+  const answered = ask(daemon);
+  await vi.waitFor(() => {
+    expect(readFileSync(asked, 'utf8')).toBe('\n');
+  }, LATER);
+  await agent.lock(undefined);
+  expect(await answered).toBe(false);
+  expect(await ask(daemon)).toBe(false);
+  expect(codes()).toEqual(['ERR_LOCKED', 'ERR_LOCKED']);
+  expect(readFileSync(asked, 'utf8')).toBe('\n');
+});
+
+test("a reload takes a policy's file of CAs anew, and stays with the old one if that is broken", async () => {
+  const serverCa = join(folder, 'ca.pem');
+  copyFileSync(HANDSHAKES_CA, serverCa);
+  const { agent, settings } = await open({ serverCa });
+  await told('key-ready');
+  const ready = (): number => events.filter(({ type }) => type === 'key-ready').length;
+  await agent.apply(settings);
+  expect(ready()).toBe(1);
+  writeFileSync(serverCa, 'no certificate');
+  await agent.apply(settings);
+  expect(events).toContainEqual(expect.objectContaining({ type: 'key-kept', key: 'one', code: 'ERR_CONFIG' }));
+  copyFileSync(HANDSHAKES_CA, serverCa);
+  writeFileSync(serverCa, '\n', { flag: 'a' });
+  await agent.apply(settings);
+  await vi.waitFor(() => {
+    expect(ready()).toBe(2);
+  }, LATER);
 });
 
 test('a key whose policy names a file that is not there is not opened', async () => {

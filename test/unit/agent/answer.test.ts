@@ -1,5 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test, vi } from 'vitest';
+import type { Decision } from '../../../src/agent/policy/asked.ts';
 import { answer, type Outcome } from '../../../src/agent/answer.ts';
 import { AgentError } from '../../../src/errors.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
@@ -81,7 +82,7 @@ describe('an answer', () => {
     const { clock, slow, outcome } = ask(Promise.resolve(hangs));
     await expect.poll(() => heard).toBeDefined();
     clock.pass(3);
-    expect(slow).toEqual([{ key: 'a key', scheme: 'ED25519,data=message', waitedMs: 3_000 }]);
+    expect(slow).toEqual([{ key: 'a key', scheme: 'ED25519,data=message', waitedMs: 3_000, isAsking: false }]);
     clock.pass(7);
     expect(await outcome).toMatchObject({ outcome: 'failed', durationMs: 10_000 });
     expect(heard?.aborted).toBe(true);
@@ -91,7 +92,7 @@ describe('an answer', () => {
 
   test('is refused at the deadline while somebody is yet to say yes', async () => {
     const clock = new FakeClock();
-    const decide = vi.fn(() => new Promise<void>(() => undefined));
+    const decide = vi.fn(() => new Promise<Decision>(() => undefined));
     const key = (): Promise<{ signer: Signer }> => Promise.resolve({ signer: WORKS });
     const about = { deadline: 10_000, wanted: new AbortController(), clock, onSlow: () => undefined };
     const outcome = answer(REQUEST, { key, decide, ...about });

@@ -3,6 +3,7 @@ import type { TunnelEvent } from '../../../src/agent/events.ts';
 import type { OpenedKey } from '../../../src/keys/open-key.ts';
 import { eventLine } from '../../../src/telemetry/event-lines.ts';
 import type { Line } from '../../../src/telemetry/limited-log.ts';
+import type { Gate } from '../../../src/agent/gate.ts';
 import type { TunnelAnswers } from '../../../src/agent/questions/tunnel-answers.ts';
 import { ServedDaemon } from '../../../src/agent/served-daemon.ts';
 import type { Relay } from '../../../src/management/index.ts';
@@ -93,7 +94,7 @@ export interface Bed {
 /** A daemon that is served with a key that is not ready. */
 export async function bed(
   relay?: Relay,
-  admit?: () => void,
+  gates: readonly Gate[] = [],
   answersOf?: (clock: FakeClock) => TunnelAnswers,
 ): Promise<Bed> {
   const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
@@ -115,7 +116,7 @@ export async function bed(
     };
   });
   const answers = answersOf?.(clock);
-  const options = { admit, key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay, answers };
+  const options = { gates, key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay, answers };
   const servedDaemon = new ServedDaemon(client, options);
   const served = servedDaemon.serve();
   stop.signal.addEventListener('abort', () => {

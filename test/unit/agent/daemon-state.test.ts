@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { AgentError } from '../../../src/errors.ts';
+import { Gate } from '../../../src/agent/gate.ts';
 import { Relay } from '../../../src/management/index.ts';
-
 import { HOLD, ACKNOWLEDGED, LAST_OF_ALL, PATIENTLY, request, block, type Bed, bed } from './daemon-bed.ts';
 
 describe("the daemon's own state", () => {
@@ -64,14 +64,42 @@ describe("the daemon's own state", () => {
   });
 });
 
-test('an agent that is locked refuses every request at once, without its key', async () => {
-  const { daemon, events, signer } = await bed(undefined, () => {
-    throw new AgentError('ERR_LOCKED', 'the agent is locked');
+describe('a gate that is closed', () => {
+  const locked = (): AgentError => new AgentError('ERR_LOCKED', 'the agent is locked');
+  const refused = { type: 'request-done', outcome: { outcome: 'refused', code: 'ERR_LOCKED' } };
+
+  test('every request is refused at once, without the key; none when it is open again', async () => {
+    const gate = new Gate();
+    gate.close(locked());
+    const { daemon, events, signer, openKey } = await bed(undefined, [gate]);
+    daemon.say(request('x'));
+    await daemon.hear('pk-sig\nEND\n');
+    await expect.poll(() => events.at(-1), PATIENTLY).toMatchObject(refused);
+    expect(signer.calls).toEqual([]);
+    gate.open();
+    openKey();
+    daemon.say(ACKNOWLEDGED);
+    await daemon.hear('state on 1\n');
+    daemon.say(request('y'));
+    (await signer.call(0)).finish();
+    await daemon.hear(block('y'));
   });
-  daemon.say(request('x'));
-  await daemon.hear('pk-sig\nEND\n');
-  await expect
-    .poll(() => events.at(-1), PATIENTLY)
-    .toMatchObject({ type: 'request-done', outcome: { outcome: 'refused', code: 'ERR_LOCKED' } });
-  expect(signer.calls).toEqual([]);
+
+  test('what the key is asked for already is refused at once, and its signature does not leave', async () => {
+    const gate = new Gate();
+    const { daemon, events, signer, openKey } = await bed(undefined, [gate]);
+    openKey();
+    daemon.say(request('x'));
+    const call = await signer.call(0);
+    gate.close(locked());
+    await daemon.hear('pk-sig\nEND\n');
+    await expect.poll(() => events.at(-1), PATIENTLY).toMatchObject(refused);
+    call.finish();
+    gate.open();
+    daemon.say(ACKNOWLEDGED);
+    await daemon.hear('state on 1\n');
+    daemon.say(request('y'));
+    (await signer.call(1)).finish();
+    await daemon.hear(block('y'));
+  });
 });

@@ -11,11 +11,13 @@ const INCORRECT = expect.objectContaining({ code: 'ERR_PASSPHRASE_INCORRECT' }) 
 describe('without a passphrase', () => {
   test('nothing is admitted until it is unlocked', async () => {
     const lock = new Lock(new FakeClock());
-    lock.admit();
+    lock.gate.check();
     await lock.lock(undefined);
-    expect(lock.admit).toThrow(LOCKED);
+    expect(() => {
+      lock.gate.check();
+    }).toThrow(LOCKED);
     await lock.unlock(undefined);
-    lock.admit();
+    lock.gate.check();
   });
 
   test('one that is locked is not locked again: its passphrase stays', async () => {
@@ -23,7 +25,7 @@ describe('without a passphrase', () => {
     await lock.lock(right());
     await expect(lock.lock(wrong())).rejects.toEqual(LOCKED);
     await lock.unlock(right());
-    lock.admit();
+    lock.gate.check();
   });
 });
 

@@ -249,16 +249,33 @@ describe('a command that confirms', () => {
     if (!handshake) throw new Error('no such handshake');
     expect(await decide(by, askedOf(handshake))).toBe(undefined);
     expect(readFileSync(told, 'utf8').split('\n')).toEqual([
-      'Sign with a key for tunnel office, at server O=pksigd, CN=server deep?',
+      'Sign with a key for tunnel office, at what calls itself O=pksigd, CN=server deep?',
       'PKSIGD_CONTEXT=client-certificate-verify',
       'PKSIGD_KEY=a key',
       'PKSIGD_SCHEME=ECDSA,hashalg=SHA256,data=message',
       'PKSIGD_SERVER=O=pksigd, CN=server deep',
+      'PKSIGD_SERVER_VERIFIED=no',
       'PKSIGD_TLS=1.2',
       'PKSIGD_TUNNEL=office',
       'SSH_ASKPASS_PROMPT=confirm',
       '',
     ]);
+  });
+
+  test('is told whether the server was seen to be who it says it is', async () => {
+    const told = join(folder, 'verified');
+    const confirm = `printf '%s\\n' "$PKSIGD_SERVER_VERIFIED" "$1" > ${told}`;
+    const by = await policy({ confirm, serverCa: HANDSHAKES_CA });
+    const [handshake] = TRANSCRIPTS.filter(({ name }) => name.includes(' p256 1.2 server-long'));
+    if (!handshake) throw new Error('no such handshake');
+    expect(await decide(by, askedOf(handshake))).toBe(undefined);
+    expect(readFileSync(told, 'utf8')).toBe(
+      'yes\nSign with a key for tunnel office, at server O=pksigd, CN=server deep?\n',
+    );
+  });
+
+  test.for(['', ' ', '# ask', '\n  # ask\n'])('says no that runs nothing: %j', async (confirm) => {
+    expect(await decide(await policy({ confirm }), askedOf(ec))).toBe('ERR_POLICY_CONFIRM');
   });
 
   test.for(['false', 'exit 3', 'kill -TERM $$', '/no/such/program'])('says no: %s', async (confirm) => {

@@ -58,7 +58,7 @@ pin-source = "prompt"                     #! 1: unknown key 'pin-source' in [key
 
 [key.bad]
 key = ["k.pem", 3]                        #! 7: 'key' takes a file, a pkcs11: URI or exec:PROGRAM, or a list of them
-cert = "pkcs11:tokn=x"                    #! 8: bad pkcs11 URI: unknown attribute 'tokn': known are token, manufacturer, model, serial, slot-id, object, id, type
+cert = "pkcs11:tokn=x"                    #! 8: bad pkcs11 URI: unknown attribute 'tokn': known are token, manufacturer, model, serial, slot-id, slot-manufacturer, slot-description, library-manufacturer, library-description, library-version, object, id, type
 
 [key.pin]
 key = "pkcs11:token=x?pin-value=123456"   #! 7: bad pkcs11 URI: pin-value would show the PIN to everybody: put it into a file and say pin-source=file:/path
