@@ -12,6 +12,7 @@ import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { Audit } from './audit/audit.ts';
 import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
 import { Lock } from './lock.ts';
+import { Pace } from './pace.ts';
 import { openRelay, place } from './open-relay.ts';
 import { rehearse } from './rehearsal.ts';
 import { TunnelAnswers } from './questions/tunnel-answers.ts';
@@ -375,6 +376,7 @@ export class Agent implements AsyncDisposable {
         key: () => key.opened(),
         decide: decideBy(key, name, settings, clock),
         gates: [this.#lock.gate, key.gate],
+        pace: new Pace(clock),
         record: (asking) => this.#audit.record({ tunnel: name, ...asking }),
         isRecorded: () => this.#audit.isKept,
         get deadline() {

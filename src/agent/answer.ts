@@ -1,4 +1,5 @@
 import { AgentError, errorCode, errorText, type AgentErrorCode } from '../errors.ts';
+import { MAX_ALGORITHM_TEXT } from '../signing/algorithm-text.ts';
 import { parseSignatureRequest } from '../signing/parse-request.ts';
 import { keyKind } from '../signing/public-key.ts';
 import type { SignatureRequest } from '../signing/request.ts';
@@ -21,8 +22,6 @@ import { unlessAborted } from '../promises.ts';
 
 /** Milliseconds of waiting after which a person is told what a token may be waiting for. */
 const TOUCH_AFTER = 3_000;
-/** An algorithm text longer than this is not one: no more of it goes into events. In characters. */
-const LONGEST_TEXT = 100;
 
 /** What one daemon wants signed, as it said it. */
 export interface RawRequest {
@@ -82,7 +81,7 @@ type Step = (job: Job) => Promise<void> | undefined;
 async function awaitKey(job: Job): Promise<void> {
   job.signer = (await job.key()).signer;
   const { algorithmText } = job.request;
-  if (algorithmText !== undefined) job.scheme = algorithmText.slice(0, LONGEST_TEXT);
+  if (algorithmText !== undefined) job.scheme = algorithmText.slice(0, MAX_ALGORITHM_TEXT);
 }
 
 function parse(job: Job): undefined {

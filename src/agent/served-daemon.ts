@@ -58,6 +58,8 @@ export class ServedDaemon {
   /** The request that is under way. */
   #current: { readonly since: number; readonly done: Promise<void> } | undefined;
   #isGone = false;
+  /** Ends its being slowed down. */
+  #slowed: AbortController | undefined;
   /** When the daemon's pause in the hold is over. */
   #holdUntil = 0;
   /** What waits for the key. */
@@ -110,6 +112,7 @@ export class ServedDaemon {
 
   /** Ends it, as its signal has aborted: a stop waits for signatures, not for a key that may never be ready. */
   stop(): void {
+    this.#slowed?.abort();
     this.#hold.stop();
     this.#certificate.stop();
     this.#answerer?.stop();
@@ -127,6 +130,7 @@ export class ServedDaemon {
   /** What belongs to a connection that has gone is dropped. */
   #leave(): void {
     this.#isGone = true;
+    this.#slowed?.abort();
     for (const work of [this.#request, this.#hold, this.#certificate]) work.stop();
     this.#answerer?.stop();
     this.#question?.stop();
@@ -213,6 +217,7 @@ export class ServedDaemon {
   async #takeRequest(type: SignType, sign: (wanted: AbortController) => Promise<Outcome>): Promise<void> {
     const since = this.#options.clock.now();
     if (this.#current !== undefined && since - this.#current.since < RESTART_PAUSE) await this.#current.done;
+    await this.#keepPace();
     if (this.#isGone) return;
     if (this.#options.signal.aborted) {
       // who asks during a stop asks whoever comes next: one that never ceases to ask must not keep us from ending
@@ -231,6 +236,16 @@ export class ServedDaemon {
     });
   }
 
+  /** Whoever asks again and again for what it does not get is not read for a while. */
+  async #keepPace(): Promise<void> {
+    const { pace, clock } = this.#options;
+    const delay = pace?.delay ?? 0;
+    if (delay === 0 || this.#isGone || this.#options.signal.aborted) return;
+    this.#slowed = new AbortController();
+    await pause(clock, delay, this.#slowed.signal);
+    this.#slowed = undefined;
+  }
+
   /** Settles when the answer is written, a turn of the event loop later: other connections have theirs in between. */
   async #answer(
     type: SignType,
@@ -240,6 +255,7 @@ export class ServedDaemon {
     const signed = sign(wanted);
     this.#track(signed);
     const outcome = await signed;
+    if (outcome.outcome !== 'signed') this.#options.pace?.count();
     if (outcome.outcome !== 'dropped') {
       const signature = outcome.outcome === 'signed' ? outcome.signature : null;
       // an answer that comes at the deadline is still to be written

@@ -4,6 +4,7 @@ import type { Relay } from '../management/index.ts';
 import type { AnswerOptions } from './answer.ts';
 import type { Asking, RequestRecord } from './audit/request-record.ts';
 import type { Emit, TunnelEvent } from './events.ts';
+import type { Pace } from './pace.ts';
 import type { Asked, Decision, Limit } from './policy/asked.ts';
 import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 
@@ -22,6 +23,8 @@ export interface ServiceOptions {
   readonly usesPerConnect?: number | undefined;
   /** Milliseconds after which a request is answered, with an empty block if there is no signature. */
   readonly deadline: number;
+  /** How fast the tunnel may ask for what it does not get. */
+  readonly pace?: Pace | undefined;
   /** Other management clients, who get what is not for us. */
   readonly relay?: Relay | undefined;
   /** What the daemon's questions are answered with. */

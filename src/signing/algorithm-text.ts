@@ -40,6 +40,9 @@ const GRAMMAR: Readonly<
   ED448: { takes: ['data'], hashes: [] },
 };
 
+/** In characters: more than any has. What is longer is repeated nowhere. */
+export const MAX_ALGORITHM_TEXT: number = 100;
+
 function refuse(why: string): never {
   throw new AgentError('ERR_REQUEST_ALGORITHM', why);
 }
@@ -73,6 +76,7 @@ function parseDataKind(text: string | undefined): DataKind {
  * @throws AgentError ERR_REQUEST_ALGORITHM, ERR_REQUEST_HASH, ERR_REQUEST_SALT
  */
 export function parseAlgorithmText(text: string): Algorithm {
+  if (text.length > MAX_ALGORITHM_TEXT) refuse(`${text.length} characters are no algorithm text`);
   const [name = '', ...words] = text.trim().split(',');
   if (!Object.hasOwn(GRAMMAR, name)) refuse(`unknown signature algorithm '${name}'`);
   const scheme = name as SchemeName;

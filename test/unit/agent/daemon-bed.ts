@@ -5,6 +5,7 @@ import { eventLine } from '../../../src/telemetry/event-lines.ts';
 import type { Line } from '../../../src/telemetry/limited-log.ts';
 import type { Gate } from '../../../src/agent/gate.ts';
 import type { TunnelAnswers } from '../../../src/agent/questions/tunnel-answers.ts';
+import { Pace } from '../../../src/agent/pace.ts';
 import { ServedDaemon } from '../../../src/agent/served-daemon.ts';
 import type { Relay } from '../../../src/management/index.ts';
 import { type CloseReason, type ManagementClient } from '../../../src/management/index.ts';
@@ -96,6 +97,7 @@ export async function bed(
   relay?: Relay,
   gates: readonly Gate[] = [],
   answersOf?: (clock: FakeClock) => TunnelAnswers,
+  paced?: 'paced',
 ): Promise<Bed> {
   const { client, daemon } = await pair({ maxHeld: 4 * 1024 * 1024 });
   const signer = new SlowSigner();
@@ -116,7 +118,8 @@ export async function bed(
     };
   });
   const answers = answersOf?.(clock);
-  const options = { gates, key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay, answers };
+  const pace = paced && new Pace(clock);
+  const options = { gates, pace, key: () => key, deadline: 60_000, signal: stop.signal, emit, clock, relay, answers };
   const servedDaemon = new ServedDaemon(client, options);
   const served = servedDaemon.serve();
   stop.signal.addEventListener('abort', () => {

@@ -103,3 +103,43 @@ describe('a gate that is closed', () => {
     await daemon.hear(block('y'));
   });
 });
+
+describe('a daemon that asks again and again for what it does not get', () => {
+  const REFUSED = 'pk-sig\nEND\n';
+  async function flood({ daemon }: Bed, times: number): Promise<void> {
+    for (let time = 0; time < times; time++) {
+      daemon.say(request('x').replace('ED25519', 'NONE'));
+      await daemon.hear(REFUSED);
+      daemon.say(ACKNOWLEDGED);
+      if (time === 0) await daemon.hear('state on 1\n');
+    }
+  }
+
+  test('is answered once a second in the end', async () => {
+    const all = await bed(undefined, [], undefined, 'paced');
+    const { clock, daemon, events, openKey } = all;
+    openKey();
+    await flood(all, 501);
+    const done = (): number => events.filter(({ type }) => type === 'request-done').length;
+    await expect.poll(done, PATIENTLY).toBe(501);
+    daemon.say(request('x').replace('ED25519', 'NONE'));
+    // what comes behind it waits, too
+    daemon.say('>FATAL:nobody reads this yet\r\n');
+    clock.pass(0.9);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(done()).toBe(501);
+    clock.pass(0.2);
+    await daemon.hear(REFUSED);
+  });
+
+  test('does not keep the agent from ending', async () => {
+    const all = await bed(undefined, [], undefined, 'paced');
+    const { daemon, openKey, stop, served } = all;
+    openKey();
+    await flood(all, 502 - 1);
+    daemon.say(request('x').replace('ED25519', 'NONE'));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    stop.abort();
+    await served;
+  });
+});
