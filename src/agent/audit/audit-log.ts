@@ -187,7 +187,7 @@ export class AuditLog {
   async #take(items: readonly Item[], isAwaited: boolean, isSyncDue: boolean): Promise<void> {
     const { files } = this.#options;
     if (items.length > 0) await files.append(items);
-    if (isSyncDue || (isAwaited && this.#settings.sync === 'each')) await this.#sync();
+    if (isSyncDue || files.hasSyncFailed || (isAwaited && this.#settings.sync === 'each')) await this.#sync();
     else this.#syncLater();
     if (files.uncovered > 0) this.#later('checkpoint', CHECKPOINT_AFTER, () => void this.checkpoint('interval'));
   }

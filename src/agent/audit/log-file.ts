@@ -8,7 +8,7 @@ import { errnoOf } from '../../disk/state-error.ts';
 import { auditError } from './audit-error.ts';
 
 /** What can be done to an open file: a test may have a disk that fails. */
-export type LogHandle = Pick<FileHandle, 'write' | 'datasync' | 'stat' | 'read' | 'close'>;
+export type LogHandle = Pick<FileHandle, 'fd' | 'write' | 'datasync' | 'stat' | 'read' | 'close'>;
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants;
 const NEWLINE = 0x0a;

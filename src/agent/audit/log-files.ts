@@ -19,6 +19,7 @@ import {
   rotatedName,
   type Tail,
 } from './log-file.ts';
+import { type OpenAgain, Unsynced } from './unsynced.ts';
 
 /** Entries after which the chain is signed. */
 const CHECKPOINT_ENTRIES = 100;
@@ -53,6 +54,7 @@ export interface FilesOptions {
   readonly emit: (event: AuditEvent) => void;
   /** How a file is opened. */
   readonly open?: (path: string, uid: number | undefined) => Promise<LogHandle>;
+  readonly openAgain?: OpenAgain;
 }
 
 /** An entry to be written, made when its place is known of all before it. */
@@ -71,8 +73,8 @@ interface Before {
 }
 
 /**
- * The files of one log, of which the last is written, and the chain of their entries. Nothing in them is ever overwritten or
- * cut: what a crash or a full disk left behind stays, and an entry tells of it. Its caller does one thing at a time.
+ * The files of one log, of which the last is written, and the chain of their entries. Nothing in them is ever changed or cut:
+ * what a crash or a full disk left behind stays, and an entry tells of it. Its caller does one thing at a time.
  */
 export class LogFiles {
   readonly #options: FilesOptions;
@@ -92,6 +94,7 @@ export class LogFiles {
   /** How the file ends is not known: a write failed. */
   #isUnknown = false;
   #isUnsynced = false;
+  readonly #unsynced = new Unsynced();
   #lookedAt = Number.NEGATIVE_INFINITY;
   #rotateAt = Number.NEGATIVE_INFINITY;
   #uncovered = 0;
@@ -146,13 +149,20 @@ export class LogFiles {
   /** Resolves when all that is in the file is on the disk. */
   async sync(): Promise<void> {
     if (!this.#isUnsynced) return;
-    await this.#handle?.datasync();
+    const { path, openAgain } = this.#options;
+    if (this.#handle) await this.#unsynced.sync(this.#handle, path, openAgain);
     this.#isUnsynced = false;
+  }
+
+  /** The last sync failed: nothing that is written counts until one succeeds. */
+  get hasSyncFailed(): boolean {
+    return this.#unsynced.hasFailed;
   }
 
   async close(): Promise<void> {
     await this.#handle?.close();
     this.#handle = undefined;
+    this.#unsynced.clear();
   }
 
   async #put(items: readonly Item[]): Promise<void> {
@@ -176,11 +186,13 @@ export class LogFiles {
     if (head.seq - checkpoint.seq >= CHECKPOINT_ENTRIES) add({ type: 'checkpoint', reason: 'interval' });
     this.#isUnknown = true;
     this.#isUnsynced = true;
-    await writeAll(handle, Buffer.from(text));
+    const bytes = Buffer.from(text);
+    this.#unsynced.add(this.#length, bytes);
+    await writeAll(handle, bytes);
     this.#isUnknown = false;
     this.#lacksEnd = false;
     this.#tellFront();
-    this.#length += Buffer.byteLength(text);
+    this.#length += bytes.length;
     this.#end = this.#length;
     this.#head = head;
     this.#checkpoint = checkpoint;
@@ -191,6 +203,7 @@ export class LogFiles {
   async settle(): Promise<void> {
     if (!this.#isUnknown || !this.#handle) return;
     this.#take(await readTail(this.#handle, this.#end));
+    this.#unsynced.cut(this.#length);
     this.#isUnknown = false;
   }
 
@@ -311,6 +324,7 @@ export class LogFiles {
       this.#lacksEnd = (await readTail(handle)).lacksEnd;
       this.#end = own.size;
       this.#length = own.size;
+      this.#unsynced.clear();
       return;
     }
     const named = await lstat(path).catch((error: unknown) => {

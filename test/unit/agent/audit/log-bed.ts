@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterEach } from 'vitest';
@@ -23,6 +24,9 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
+/** Bytes of a file that the system has and the disk need not have. */
+type Dirty = { readonly start: number; readonly end: number }[];
+
 /** A disk that works until the test says otherwise. */
 export class Disk {
   /** Bytes that there is room for. */
@@ -31,27 +35,55 @@ export class Disk {
   syncs = 0;
   /** What a sync waits for, or fails with. */
   onSync: () => Promise<void> = () => Promise.resolve();
+  /** What is left of each file when the machine loses its power, by its inode. */
+  readonly #durable = new Map<number, Buffer>();
+  readonly #dirty = new Map<number, Dirty>();
 
-  readonly open = async (path: string, uid: number | undefined): Promise<LogHandle> => {
-    const file = await openLogFile(path, uid);
+  readonly open = async (path: string, uid: number | undefined): Promise<LogHandle> =>
+    await this.#handle(await openLogFile(path, uid));
+
+  readonly openAgain = async (_: LogHandle, path: string): Promise<LogHandle> =>
+    await this.#handle(await open(path, 'r+'));
+
+  /** What is left of a file when the machine loses its power. */
+  durable(path: string): Buffer {
+    return this.#durable.get(statSync(path).ino) ?? Buffer.alloc(0);
+  }
+
+  async #handle(file: FileHandle): Promise<LogHandle> {
+    const { ino } = await file.stat();
+    const dirty = this.#dirty.get(ino) ?? [];
+    this.#dirty.set(ino, dirty);
     return {
-      stat: file.stat.bind(file),
-      read: file.read.bind(file),
-      close: file.close.bind(file),
+      ...{ fd: file.fd, stat: file.stat.bind(file), read: file.read.bind(file), close: file.close.bind(file) },
       datasync: async () => {
         this.syncs += 1;
+        const written = dirty.splice(0);
+        // as Linux does: what could not be written counts as clean from then on
         await this.onSync();
+        for (const { start, end } of written) await this.#settle(file, ino, start, end);
         await file.datasync();
       },
-      write: (async (bytes: Buffer, offset: number, length: number) => {
+      write: (async (bytes: Buffer, offset: number, length: number, position: number | null) => {
         this.writes += 1;
         const fits = Math.min(length, this.room);
         if (fits <= 0) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
         this.room -= fits;
-        return await file.write(bytes, offset, fits);
+        const start = position ?? (await file.stat()).size;
+        const written = await file.write(bytes, offset, fits, position);
+        dirty.push({ start, end: start + written.bytesWritten });
+        return written;
       }) as LogHandle['write'],
     };
-  };
+  }
+
+  async #settle(file: FileHandle, ino: number, start: number, end: number): Promise<void> {
+    const present = this.#durable.get(ino) ?? Buffer.alloc(0);
+    const made = Buffer.alloc(Math.max(present.length, end));
+    present.copy(made);
+    await file.read(made, start, end - start, start);
+    this.#durable.set(ino, made);
+  }
 }
 
 export class LogBed {
@@ -76,7 +108,7 @@ export class LogBed {
     const rotation = () => ({ size: log.settings.rotateSize, age: log.settings.rotateAge });
     const files = await LogFiles.open({
       ...{ path, uid: UID, key: PAIR.privateKey, recorded, after: undefined, rotation },
-      ...{ now: () => clock.now(), emit, open: this.disk.open },
+      ...{ now: () => clock.now(), emit, open: this.disk.open, openAgain: this.disk.openAgain },
     });
     const log = new AuditLog(settings, { path, files, record, clock, emit });
     const { publicKey, number: file } = files;
@@ -108,6 +140,11 @@ export class LogBed {
 
   types(paths: readonly string[] = this.files): string[] {
     return this.entries(paths).map((entry) => (entry.type === 'checkpoint' ? entry.reason : entry.type));
+  }
+
+  /** What would be left if the machine lost its power now. */
+  get durable(): Buffer {
+    return this.disk.durable(this.path);
   }
 
   /** With what the state directory knows. */
