@@ -168,6 +168,60 @@ describe.concurrent('an audit log', () => {
   });
 });
 
+describe.concurrent('another state directory, by SIGHUP', () => {
+  const config = (bench: Bench, state: string): Promise<string> =>
+    bench.write(
+      'pksigd.toml',
+      `[audit]\nfile = "audit.jsonl"\n[state]\ndirectory = "${state}"\n[key.k]\nkey = "${bench.key('p256', 'file')}"\n` +
+        `[tunnel.office]\nmanagement = "${bench.path('management')} unix"\nmanagement-client = true\n`,
+    );
+  const signs = async (bench: Bench): Promise<string[]> => {
+    const asker = await Asker.open(bench.path('management'));
+    expect(await asker.ask()).toBe(true);
+    asker.close();
+    return asker.signatures;
+  };
+
+  test('is taken: the log ends, and starts anew with the key that lies there', async ({ bench }) => {
+    const pksigd = await bench.pksigd(['run', '--config', await config(bench, 'one')]);
+    await pksigd.listening();
+    const first = await signs(bench);
+    await config(bench, 'two');
+    pksigd.process.kill('SIGHUP');
+    await pksigd.message('requests and signatures are written into the audit log', 2);
+    await pksigd.message('listening for the daemon', 2);
+    const second = await signs(bench);
+    await pksigd.stop();
+    expect(signaturesIn([logOf(bench)])).toEqual(new Set([null, ...first, ...second]));
+    const keys = await Promise.all(
+      ['one', 'two'].map(async (state) => {
+        const key = await bench.pksigd(['audit', 'key', '--state-directory', bench.path(state)]);
+        expect(await key.exited).toBe(0);
+        return await bench.write(`${state}.pem`, `${key.stdout.join('\n')}\n`);
+      }),
+    );
+    const given = [...keys.flatMap((key) => ['--key', key]), '--state-directory', bench.path('two')];
+    expect(await verify(bench, ...given)).toMatchObject({ code: 0, out: expect.stringContaining('ok: ') });
+    expect(await verify(bench, '--key', keys[1] ?? '', '--state-directory', bench.path('two'))).toMatchObject({
+      code: 1,
+    });
+  });
+
+  test('that can not be used changes nothing', async ({ bench }) => {
+    const pksigd = await bench.pksigd(['run', '--config', await config(bench, 'one')]);
+    await pksigd.listening();
+    await bench.write('two', 'a file');
+    await config(bench, 'two');
+    pksigd.process.kill('SIGHUP');
+    await pksigd.message('the audit log stays as it is: what it is to be can not be used');
+    await pksigd.message('listening for the daemon', 2);
+    const signatures = await signs(bench);
+    await pksigd.stop();
+    expect(signaturesIn([logOf(bench)])).toContain(signatures[0]);
+    expect(await verify(bench, '--state-directory', bench.path('one'))).toMatchObject({ code: 0 });
+  });
+});
+
 /** Several daemons ask as fast as they can until the agent is killed. @returns the signatures that they got */
 async function killedUnderLoad(bench: Bench, pksigd: Pksigd): Promise<string[]> {
   const askers = await Promise.all(Array.from({ length: 4 }, () => Asker.open(bench.path('management'))));

@@ -94,6 +94,8 @@ async function closeLog({ log, lock }: OpenLog, isEnded = false): Promise<void> 
 export class Audit implements EntryWriter {
   readonly #around: AuditSurroundings;
   #settings: AuditSettings | undefined;
+  /** The state directory of what is open. */
+  #stateDirectory: string | undefined;
   #open: OpenLog | undefined;
   /** Another log is about to take its place: what is to be written waits for it. */
   #changing: Promise<void> | undefined;
@@ -107,7 +109,10 @@ export class Audit implements EntryWriter {
    * @throws AgentError ERR_AUDIT_FILE, ERR_AUDIT_IN_USE, ERR_STATE_DIRECTORY
    */
   async open(settings: AuditSettings | undefined, stateDirectory: () => string): Promise<void> {
-    if (settings) this.#open = await openLog(settings, stateDirectory(), this.#around, undefined);
+    if (settings) {
+      this.#stateDirectory = stateDirectory();
+      this.#open = await openLog(settings, this.#stateDirectory, this.#around, undefined);
+    }
     this.#settings = settings;
   }
 
@@ -143,34 +148,77 @@ export class Audit implements EntryWriter {
 
   /** Takes other settings. A log that can't be used is told of, and all stays as it is. Never throws. */
   async apply(settings: AuditSettings | undefined, stateDirectory: () => string): Promise<void> {
-    if (this.#settings?.file === settings?.file) {
+    let place: string | undefined;
+    try {
+      place = settings && stateDirectory();
+    } catch (error) {
+      this.#keep(error);
+      return;
+    }
+    const isSameFile = this.#settings?.file === settings?.file;
+    if (isSameFile && place === this.#stateDirectory) {
       if (this.#open && settings) this.#open.log.settings = settings;
       this.#settings = settings;
       return;
     }
-    this.#changing = this.#change(settings, stateDirectory).finally(() => {
+    const change =
+      isSameFile && settings && place !== undefined
+        ? this.#changeState(settings, place)
+        : this.#change(settings, place);
+    this.#changing = change.finally(() => {
       this.#changing = undefined;
     });
     await this.#changing;
   }
 
-  async #change(settings: AuditSettings | undefined, stateDirectory: () => string): Promise<void> {
+  async #change(settings: AuditSettings | undefined, stateDirectory: string | undefined): Promise<void> {
     const present = this.#open;
     try {
       let next: OpenLog | undefined;
-      if (settings) {
+      if (settings && stateDirectory !== undefined) {
         // a log that is new goes on from there
         await present?.log.checkpoint('end');
         const after = present && { path: present.log.path, head: present.log.head };
-        next = await openLog(settings, stateDirectory(), this.#around, after);
+        next = await openLog(settings, stateDirectory, this.#around, after);
       }
       this.#open = next;
       this.#settings = settings;
+      this.#stateDirectory = stateDirectory;
     } catch (error) {
-      this.#around.emit({ type: 'audit-kept', file: this.#settings?.file, error: errorText(error) });
+      this.#keep(error);
       return;
     }
     if (present) await closeLog(present, settings !== undefined);
+  }
+
+  /** The same file with another state directory, where another key lies: there is an end, and a start with that key. */
+  async #changeState(settings: AuditSettings, stateDirectory: string): Promise<void> {
+    const present = this.#open;
+    const { uid } = this.#around;
+    try {
+      const folder = (await safeStateFolder(stateDirectory, uid, true)) ?? stateDirectory;
+      await signingKey(folder, uid);
+    } catch (error) {
+      this.#keep(error);
+      return;
+    }
+    if (present) await closeLog(present);
+    try {
+      this.#open = await openLog(settings, stateDirectory, this.#around, undefined);
+      this.#settings = settings;
+      this.#stateDirectory = stateDirectory;
+    } catch (error) {
+      this.#keep(error);
+      const old = this.#settings && this.#stateDirectory;
+      if (old === undefined || !this.#settings) return;
+      // one that is closed writes nothing, and says so: better no signature than one without its entry
+      this.#open = await openLog(this.#settings, old, this.#around, undefined).catch(() => present);
+    }
+  }
+
+  /** What is there stays. */
+  #keep(error: unknown): void {
+    this.#around.emit({ type: 'audit-kept', file: this.#settings?.file, error: errorText(error) });
   }
 
   /** Writes that this is the end. Never throws. */
