@@ -96,23 +96,19 @@ export class ManagementListener implements AsyncIterable<ManagementClient>, Asyn
       socket.setKeepAlive(true, KEEP_ALIVE);
       const client = new ManagementClient(socket, peer, this.#options);
       socket.removeListener('error', ignore);
-      await this.#greeting(client);
+      // only now: those who may not be the daemon can't push it out
+      this.#makeRoom();
+      this.#silent.add(client);
+      try {
+        await greetedInTime(client, this.#options);
+      } finally {
+        this.#silent.delete(client);
+      }
       await this.#handOut(client, peer);
     } catch (error) {
       socket.destroy();
       if (!(error instanceof AgentError)) throw error;
       if (this.#closing === undefined) this.#rejections.add(error, peer);
-    }
-  }
-
-  /** Waits for the daemon's greeting. Only those who may be the daemon wait: others can't push it out. */
-  async #greeting(client: ManagementClient): Promise<void> {
-    this.#makeRoom();
-    this.#silent.add(client);
-    try {
-      await greetedInTime(client, this.#options);
-    } finally {
-      this.#silent.delete(client);
     }
   }
 

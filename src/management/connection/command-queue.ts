@@ -51,6 +51,9 @@ interface Waiting {
   abandon: (() => void) | undefined;
 }
 
+/** One for all: of many connections few have commands under way, and hardly any more than one. */
+const NONE: readonly Waiting[] = [];
+
 const NO_REPLY: Reply = { text: undefined, lines: [], raw: [], error: undefined };
 
 /**
@@ -62,8 +65,8 @@ export class CommandQueue {
   readonly #write: (bytes: Buffer, written?: () => void) => void;
   readonly #changed: () => void;
   readonly #defaultTimeout: number;
-  #waiting: Waiting[] = [];
-  #sent: Waiting[] = [];
+  #waiting: readonly Waiting[] = NONE;
+  #sent: readonly Waiting[] = NONE;
   #current: Waiting | undefined;
   #closed: AgentError | undefined;
 
@@ -120,7 +123,7 @@ export class CommandQueue {
         }
       },
     };
-    this.#waiting.push(waiting);
+    this.#waiting = [...this.#waiting, waiting];
     this.#pump();
     this.#changed();
     return await promise;
@@ -140,7 +143,7 @@ export class CommandQueue {
   close(error: AgentError): void {
     this.#closed = error;
     const all = [...this.#sent, ...this.#waiting];
-    this.#waiting = [];
+    this.#waiting = NONE;
     for (const waiting of all) {
       const isDone = waiting.command.shape.closes === true && this.#sent.includes(waiting);
       waiting.settle(isDone ? NO_REPLY : error);
@@ -196,9 +199,9 @@ export class CommandQueue {
   }
 }
 
-/** Lists of one at most, as a rule: of many connections each would keep a set's table. */
-function without(all: readonly Waiting[], waiting: Waiting): Waiting[] {
-  return all.filter((each) => each !== waiting);
+function without(all: readonly Waiting[], waiting: Waiting): readonly Waiting[] {
+  const others = all.filter((each) => each !== waiting);
+  return others.length === 0 ? NONE : others;
 }
 
 function isLong(command: OutgoingCommand): boolean {

@@ -42,11 +42,11 @@ export class Handshake {
   }
 
   /** Settles when the daemon has greeted us, rejects if it never will. */
-  async greeted(): Promise<void> {
-    if (this.#daemon !== undefined) return;
-    if (this.#failure !== undefined) throw this.#failure;
+  greeted(): Promise<void> {
+    if (this.#daemon !== undefined) return Promise.resolve();
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     this.#waiting ??= withResolvers();
-    await this.#waiting.promise;
+    return this.#waiting.promise;
   }
 
   /** Undefined until the daemon has greeted us. */
