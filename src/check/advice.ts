@@ -16,16 +16,42 @@ export interface Advice {
   readonly impossible?: string;
 }
 
-/** 2.6 for `2.6.14`, as numbers that can be compared. */
+/** 2.6 for `2.6.14`, as numbers that can be compared; and what it was built with, as far as that is known. */
 export interface Release {
   readonly major: number;
   readonly minor: number;
+  readonly library?: 'OpenSSL' | 'mbed TLS';
+  /** The first that does TLS 1.3 is 1.1.1, the first that has providers (OpenVPN asks for PSS by its name then) 3. */
+  readonly openssl?: 'before 1.1.1' | '1.1.1' | '3';
 }
 
-/** @returns undefined for text that is not a release, such as `git:master/…` */
+/**
+ * @param text of a version's title (`OpenVPN 2.6.14 x86_64-pc-linux-gnu [SSL (OpenSSL)] …`), with what stands below it where
+ *   that is known (`library versions: OpenSSL 3.0.19 …`); or `2.6.14` alone
+ * @returns undefined for what is not a release, such as `git:master/…`
+ */
 export function parseRelease(text: string | undefined): Release | undefined {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(text ?? '') ?? [];
-  return major === undefined || minor === undefined ? undefined : { major: Number(major), minor: Number(minor) };
+  const [, major, minor] = /^(?:OpenVPN )?(\d+)\.(\d+)/.exec(text ?? '') ?? [];
+  if (major === undefined || minor === undefined) return undefined;
+  const [, library] = /\[SSL \((OpenSSL|mbed TLS)\)\]/.exec(text ?? '') ?? [];
+  const [, one, rest] = /^library versions: OpenSSL (\d+)\.(\d+\.\d+)/m.exec(text ?? '') ?? [];
+  const openssl = one === undefined ? undefined : Number(one) >= 3 ? '3' : rest === '1.1' ? '1.1.1' : 'before 1.1.1';
+  return {
+    major: Number(major),
+    minor: Number(minor),
+    ...(library !== undefined && { library: library as 'OpenSSL' | 'mbed TLS' }),
+    ...(openssl !== undefined && { openssl }),
+  };
+}
+
+/** `OpenVPN 2.6`, with its library where that is what matters. */
+export function releaseName({ major, minor, library }: Release): string {
+  return `OpenVPN ${major}.${minor}${library === 'mbed TLS' ? ' with mbed TLS' : ''}`;
+}
+
+/** No server is asked for PSS, nor for TLS 1.3: 2.3 can't be built with a newer OpenSSL. */
+function knowsNoPss(release: Release): boolean {
+  return isBefore(release, 2, 4) || release.openssl === 'before 1.1.1';
 }
 
 export function isBefore(release: Release, major: number, minor: number): boolean {
@@ -53,9 +79,11 @@ export function isHashed(kind: KeyKind): boolean {
 /** The advice, so that the key's policy sees what it wants to see. */
 export function withSight(advice: Advice, sight: Sight, kind: KeyKind, release: Release): Advice {
   if (sight === 'nothing' || advice.impossible !== undefined) return advice;
-  const name = `OpenVPN ${release.major}.${release.minor}`;
-  if (isHashed(kind) && isBefore(release, 2, 6))
-    return impossible(`${name} sends hashes only, of which the key's policy sees nothing: use OpenVPN 2.6`);
+  const name = releaseName(release);
+  if (isHashed(kind) && (isBefore(release, 2, 6) || release.library === 'mbed TLS'))
+    return impossible(
+      `${name} sends hashes only, of which the key's policy sees nothing: use OpenVPN 2.6 with OpenSSL`,
+    );
   const keyArguments =
     isHashed(kind) && !advice.keyArguments.includes('digest')
       ? [...advice.keyArguments, 'digest']
@@ -94,26 +122,37 @@ function rsaArguments(canSign: CanSign): Advice {
   return impossible('the key signs nothing that OpenVPN can ask of an RSA key');
 }
 
-/** 2.5: what it can't pad itself it has no word for; PSS comes as a padded block. */
-function rsaArguments25(canSign: CanSign): Advice {
+/** 2.5, and 2.6 with OpenSSL 1.1.1: what it can't pad itself it has no word for; PSS comes as a padded block. It insists on `nopadding`, needed or not. */
+function rsaArguments25(canSign: CanSign, release: Release): Advice {
   const pkcs1 = canSign(PKCS1, 'digest');
   if (canSign(RAW, 'digest')) return { keyArguments: ['nopadding', ...(pkcs1 ? ['pkcs1'] : [])] };
-  if (pkcs1) return { keyArguments: ['pkcs1'], tlsVersionMax: '1.2', note: ONLY_PKCS1 };
-  return impossible('OpenVPN 2.5 asks for padded blocks or PKCS #1 v1.5, and the key signs neither: use OpenVPN 2.6');
+  const keyArguments = ['nopadding', 'pkcs1'];
+  if (pkcs1) return knowsNoPss(release) ? { keyArguments } : { keyArguments, tlsVersionMax: '1.2', note: ONLY_PKCS1 };
+  const name = releaseName(release);
+  return impossible(
+    `${name} asks for padded blocks or PKCS #1 v1.5, and the key signs neither: use OpenVPN 2.6 with OpenSSL 3`,
+  );
 }
 
 /**
  * The arguments of management-external-key for a key and a daemon (README.md, docs/SIGNING.md: what each release knows).
  */
 export function advise(kind: KeyKind, release: Release, canSign: CanSign): Advice {
-  const name = `OpenVPN ${release.major}.${release.minor}`;
+  const name = releaseName(release);
   if (kind.type === 'RSA') {
-    if (!isBefore(release, 2, 6)) return rsaArguments(canSign);
-    if (!isBefore(release, 2, 5)) return rsaArguments25(canSign);
-    return canSign(PKCS1, 'digest')
-      ? { keyArguments: [], note: `${name} knows no RSA-PSS: ${ONLY_PKCS1}` }
-      : impossible(`${name} asks for PKCS #1 v1.5 only, which the key does not sign: use OpenVPN 2.6`);
+    // it makes the DigestInfo itself, whatever words there are
+    const isMbed = release.library === 'mbed TLS';
+    if (!isMbed && !isBefore(release, 2, 6) && release.openssl !== '1.1.1') return rsaArguments(canSign);
+    if (!isMbed && !isBefore(release, 2, 5)) return rsaArguments25(canSign, release);
+    if (!canSign(PKCS1, 'digest'))
+      return impossible(
+        `${name} asks for PKCS #1 v1.5 only, which the key does not sign: use OpenVPN 2.6 with OpenSSL`,
+      );
+    if (isMbed || knowsNoPss(release)) return { keyArguments: [] };
+    return { keyArguments: [], note: `${name} gives up where a server offers RSA-PSS, which it does not know` };
   }
+  if (release.library === 'mbed TLS')
+    return impossible(`${name} takes RSA keys only from outside: use a build with OpenSSL`);
   if (kind.type === 'EC') {
     if (isBefore(release, 2, 5)) return impossible(`${name} takes RSA keys only from outside: use OpenVPN 2.6`);
     // builds with OpenSSL 1.1.1 insist on the word for TLS 1.3, whatever the key

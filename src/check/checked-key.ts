@@ -1,6 +1,6 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import type { Opening } from '../keys/backends.ts';
-import { keyKind, keyKindName } from '../signing/public-key.ts';
+import { keyKind, keyKindName, weakness } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { CanSign } from './can-sign.ts';
 import type { Report } from './verdict.ts';
@@ -25,6 +25,12 @@ export interface CheckedKey {
 }
 
 export const AFTER_LOGIN = 'it can be seen after login only, if at all';
+
+/** Warns of a key that servers may refuse. */
+export function checkStrength(publicKey: KeyObject, report: Report): void {
+  const detail = weakness(keyKind(publicKey));
+  if (detail !== undefined) report({ outcome: 'warn', what: 'key', detail, hint: 'use 2048 bits or more' });
+}
 
 /** `/etc/key.pem: RSA-2048`. @throws AgentError ERR_KEY_UNSUPPORTED */
 export function describeKey(name: string, publicKey: KeyObject): string {

@@ -15,8 +15,9 @@ export function reportContext(kind: KeyKind, directives: Directives, release: Re
     });
     return;
   }
-  const hint = isBefore(release, 2, 6)
-    ? 'OpenVPN 2.6 can send messages'
-    : "'digest' behind management-external-key has messages sent; with TLS 1.2 they are transcripts, which OpenVPN cuts at 10,239 bytes of base64";
+  const hint =
+    isBefore(release, 2, 6) || release.library === 'mbed TLS'
+      ? 'OpenVPN 2.6 with OpenSSL can send messages'
+      : "'digest' behind management-external-key has messages sent; with TLS 1.2 they are transcripts, which OpenVPN cuts at 10,239 bytes of base64";
   report({ outcome: 'ok', what: WHAT, detail: 'hashes are sent, and nothing is seen of what they are of', hint });
 }

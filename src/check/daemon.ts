@@ -19,6 +19,8 @@ export interface ManagementCheck {
   /** `--management-client`: the daemon connects to us. */
   readonly listen: boolean;
   readonly password?: (() => Promise<Secret>) | undefined;
+  /** Only the .ovpn was given: OpenVPN may be started with it later. */
+  readonly mayComeLater?: boolean | undefined;
   /** Why connecting would disturb the daemon. */
   readonly disturbs?: string | undefined;
 }
@@ -26,7 +28,9 @@ export interface ManagementCheck {
 /** Milliseconds: a daemon that is free greets at once. */
 const PATIENCE = 3_000;
 
-async function checkSocket(path: string, owner: DaemonOwner, report: Report): Promise<boolean> {
+const NOT_YET = 'OpenVPN makes it when it starts';
+
+async function checkSocket(path: string, { owner, mayComeLater }: ManagementCheck, report: Report): Promise<boolean> {
   const what = 'socket';
   try {
     const status = await lstat(path);
@@ -49,6 +53,10 @@ async function checkSocket(path: string, owner: DaemonOwner, report: Report): Pr
       return false;
     }
     const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && mayComeLater === true) {
+      report({ outcome: 'skip', what, detail: `${path} is not there yet: ${NOT_YET}` });
+      return false;
+    }
     const hint =
       code === 'ENOENT'
         ? 'is OpenVPN running with this --management path?'
@@ -58,13 +66,22 @@ async function checkSocket(path: string, owner: DaemonOwner, report: Report): Pr
   }
 }
 
+/** Nobody listens there. */
+function isRefused(error: unknown): boolean {
+  const cause = error instanceof AgentError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  return cause?.code === 'ECONNREFUSED';
+}
+
 /** Too many clients wait there already, or it does not greet: another client has the seat. */
 function isBusy(error: unknown): boolean {
   const cause = error instanceof AgentError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
   return errorCode(error) === 'ERR_MANAGEMENT_TIMEOUT' || cause?.code === 'EAGAIN';
 }
 
-async function checkDaemon({ address, owner, password }: ManagementCheck, report: Report): Promise<string | undefined> {
+async function checkDaemon(
+  { address, owner, password, mayComeLater }: ManagementCheck,
+  report: Report,
+): Promise<string | undefined> {
   const what = 'daemon';
   const name = formatManagementAddress(address);
   try {
@@ -80,11 +97,13 @@ async function checkDaemon({ address, owner, password }: ManagementCheck, report
       const hint = 'use a unix socket, or a password file';
       report({ outcome: 'warn', what: 'socket', detail: `everybody who reaches ${name} can command the daemon`, hint });
     }
-    return release;
+    return title ?? release;
   } catch (error) {
     if (isBusy(error)) {
       const detail = `${name} is there, but does not answer: another management client has its only seat`;
       report({ outcome: 'warn', what, detail, hint: "if that is 'pksigd run', all is well" });
+    } else if (mayComeLater === true && isRefused(error)) {
+      report({ outcome: 'skip', what, detail: `nobody listens on ${name} yet: ${NOT_YET}` });
     } else {
       report(failure(what, error));
     }
@@ -132,15 +151,15 @@ async function checkListening({ address, owner }: ManagementCheck, report: Repor
 /**
  * Is the management interface there, may we use it, who is it? Takes the daemon's seat for a moment, asks for its version
  * only, and leaves its hold and its requests alone.
- * @returns the daemon's release, such as `2.6.14`, if it told
+ * @returns the title of the daemon's version, such as `OpenVPN 2.6.14 … [SSL (OpenSSL)]`, if it told
  */
 export async function checkManagement(options: ManagementCheck, report: Report): Promise<string | undefined> {
-  const { address, owner, listen, disturbs } = options;
+  const { address, listen, disturbs } = options;
   if (listen) {
     await checkListening(options, report);
     return undefined;
   }
-  if (address.kind === 'unix' && !(await checkSocket(address.path, owner, report))) return undefined;
+  if (address.kind === 'unix' && !(await checkSocket(address.path, options, report))) return undefined;
   if (disturbs !== undefined) {
     report({ outcome: 'skip', what: 'daemon', detail: `not connected to: ${disturbs}` });
     return undefined;

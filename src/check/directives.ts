@@ -1,5 +1,5 @@
 import { AgentError } from '../errors.ts';
-import { isBefore, type Advice, type Release } from './advice.ts';
+import { isBefore, releaseName, type Advice, type Release } from './advice.ts';
 import { failure, type Report } from './verdict.ts';
 
 /** The directives of an .ovpn by name, each with the words behind its last occurrence. */
@@ -22,25 +22,36 @@ function refuse(report: Report, detail: string, hint: string): void {
   report(failure(WHAT, new AgentError('ERR_CONFIG', detail, { hint })));
 }
 
+/** The words that a release does not end at; undefined: any, since it looks at none. */
+function knownArguments(release: Release): readonly string[] | undefined {
+  if (isBefore(release, 2, 4)) return undefined;
+  if (isBefore(release, 2, 5)) return [];
+  return ['nopadding', 'pkcs1', ...(isBefore(release, 2, 6) ? [] : ['pss', 'digest'])];
+}
+
+/** Without the word such a build does not start, or asks for nothing: all before 2.6, and those with OpenSSL 1.1.1. */
+const needsNopadding = (release: Release): boolean => isBefore(release, 2, 6) || release.openssl === '1.1.1';
+
 function checkKeyArguments(given: readonly string[], advice: Advice, release: Release, report: Report): void {
   const { keyArguments: advised } = advice;
-  const known = isBefore(release, 2, 5) ? [] : ['nopadding', 'pkcs1'];
-  if (!isBefore(release, 2, 6)) known.push('pss', 'digest');
+  const known = knownArguments(release);
   const line = ['management-external-key', ...advised].join(' ');
-  const unknown = given.filter((word) => !known.includes(word));
+  const unknown = known ? given.filter((word) => !known.includes(word)) : [];
   if (unknown.length > 0) {
-    const detail = `OpenVPN ${release.major}.${release.minor} refuses 'management-external-key ${unknown.join(' ')}'`;
+    const detail = `${releaseName(release)} refuses 'management-external-key ${unknown.join(' ')}'`;
     refuse(report, detail, `write '${line}'`);
     return;
   }
-  const missing = advised.filter((word) => !given.includes(word));
-  const needed = missing.filter((word) => word !== 'nopadding' && word !== 'pkcs1');
-  if (needed.length > 0 || (missing.includes('nopadding') && isBefore(release, 2, 6))) {
-    refuse(report, `management-external-key lacks ${missing.join(' ')}: handshakes fail`, `write '${line}'`);
+  const lacking = advised.filter((word) => !given.includes(word));
+  const missing = lacking.filter((word) => word !== 'nopadding' || needsNopadding(release));
+  const needed = missing.filter((word) => word !== 'pkcs1');
+  if (needed.length > 0) {
+    refuse(report, `management-external-key lacks ${lacking.join(' ')}: handshakes fail`, `write '${line}'`);
     return;
   }
-  // 'digest' is good for policies, whatever the key can sign
-  const superfluous = given.filter((word) => !advised.includes(word) && word !== 'digest' && advised.length > 0);
+  // other words change nothing, or are good for policies; this one has it ask for what the key can't sign
+  const isAsked = given.includes('pss') && advised.includes('pkcs1') && release.openssl !== '1.1.1';
+  const superfluous = isAsked && !advised.includes('pss') ? ['pss'] : [];
   if (missing.length > 0 || superfluous.length > 0) {
     const detail = `'management-external-key ${given.join(' ')}' is not what this key would best have`;
     report({ outcome: 'warn', what: WHAT, detail, hint: `write '${line}'` });
@@ -49,11 +60,14 @@ function checkKeyArguments(given: readonly string[], advice: Advice, release: Re
   report({ outcome: 'ok', what: WHAT, detail: ['management-external-key', ...given].join(' ') });
 }
 
-function checkRivals(directives: Directives, report: Report): void {
+function checkRivals(directives: Directives, release: Release, report: Report): void {
   for (const rival of RIVALS_OF_KEY.filter((name) => directives.has(name))) {
     refuse(report, `${rival} contradicts management-external-key`, `remove ${rival}: the key is pksigd's`);
   }
   const certificates = ['cert', 'management-external-cert'].filter((name) => directives.has(name));
+  if (isBefore(release, 2, 4) && directives.has('management-external-cert')) {
+    refuse(report, `${releaseName(release)} has no management-external-cert`, "write 'cert FILE' in its place");
+  }
   if (certificates.length === 2) {
     refuse(report, 'cert contradicts management-external-cert', 'remove one of them');
   } else if (certificates.length === 0) {
@@ -100,7 +114,7 @@ export function checkDirectives(
   }
   if (!directives.has('management-external-key')) refuse(report, 'no management-external-key', SEE_CHECK);
   if (advice) checkKeyLine(directives, advice, release, report);
-  checkRivals(directives, report);
+  checkRivals(directives, release, report);
   if (advice) checkTlsVersion(directives, advice, report);
   const only = directives.get('management-client-user')?.[0];
   if (only !== undefined && only !== user) {

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 import { backendOf, EXEC_BACKEND, TOKEN_BACKEND, type Backend } from '../keys/backends.ts';
-import { describeKey, type CheckedKey, type KeyCheck } from './checked-key.ts';
+import { checkStrength, describeKey, type CheckedKey, type KeyCheck } from './checked-key.ts';
 import { checkExecKey } from './key-in-program.ts';
 import { checkTokenKey, lookForCertificate } from './key-in-token.ts';
 import { failure } from './verdict.ts';
@@ -43,6 +43,7 @@ export async function checkKeys(keys: readonly string[], check: KeyCheck): Promi
       const error = new AgentError('ERR_CERTIFICATE_MISMATCH', `${one.name} is another key than ${other.name}`);
       check.report(failure('key', error));
     }
+    if (one.publicKey) checkStrength(one.publicKey, check.report);
     found.push(one);
   }
   return found;

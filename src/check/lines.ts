@@ -1,7 +1,7 @@
 import type { KeyKind } from '../signing/public-key.ts';
 import { keyKindName } from '../signing/public-key.ts';
 import { quoteWord } from '../management/index.ts';
-import type { Advice, Release } from './advice.ts';
+import { releaseName, type Advice, type Release } from './advice.ts';
 import type { Report, Verdict } from './verdict.ts';
 
 /** The parts of the lines beside the key's arguments. */
@@ -46,7 +46,7 @@ export interface LinesFor {
 
 /** Reports the lines to write for a key. */
 export function reportLines({ advice, kind, release, source }: LinesFor, options: LineOptions, report: Report): void {
-  const target = `${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor} (${source})`;
+  const target = `${keyKindName(kind)} and ${releaseName(release)} (${source})`;
   if (advice.impossible !== undefined) {
     report(impossible(target, advice.impossible));
     return;

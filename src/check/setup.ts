@@ -5,7 +5,7 @@ import { quoteWord } from '../management/index.ts';
 import { backendOf, openingOf } from '../keys/backends.ts';
 import type { KeyOptions } from '../keys/key-options.ts';
 import { keyKind, type KeyKind } from '../signing/public-key.ts';
-import { advise, parseRelease, type Release, type Sight, withSight } from './advice.ts';
+import { advise, isBefore, parseRelease, type Release, type Sight, withSight } from './advice.ts';
 import type { CanSign } from './can-sign.ts';
 import { checkCertificate, reportNoCertificate } from './certificate.ts';
 import { AFTER_LOGIN, type CheckedKey, type KeyCheck } from './checked-key.ts';
@@ -38,7 +38,7 @@ export interface TunnelSetup extends Pick<KeySetup, 'certificate' | 'login' | 'n
   readonly sight: Sight;
   /** Reads the certificate that the .ovpn names or has in it. */
   readonly configCertificate: (() => Promise<readonly X509Certificate[]>) | undefined;
-  /** The release of the openvpn of this machine, where the daemon itself does not tell. */
+  /** What the openvpn of this machine says of its version, where the daemon itself does not tell. */
   readonly installedRelease: () => Promise<string | undefined>;
   readonly user: string;
   /** Passwords are given to the daemon that asks for them. */
@@ -162,9 +162,16 @@ async function learnRelease(
   { management, installedRelease }: TunnelSetup,
   report: Report,
 ): Promise<{ readonly release: Release; readonly source: string }> {
-  const daemon = parseRelease(management && (await checkManagement(management, report)));
-  if (daemon) return { release: daemon, source: 'the daemon' };
-  const installed = parseRelease(await installedRelease());
+  const title = management && (await checkManagement(management, report));
+  const daemon = parseRelease(title);
+  if (daemon && daemon.library !== 'OpenSSL') return { release: daemon, source: 'the daemon' };
+  const text = await installedRelease();
+  const installed = parseRelease(text);
+  if (daemon) {
+    // a daemon does not tell which OpenSSL it has; of its own build, the program does
+    const isSame = text?.startsWith(title ?? '') === true;
+    return { release: (isSame ? installed : undefined) ?? daemon, source: 'the daemon' };
+  }
   if (installed) return { release: installed, source: 'the openvpn that is installed' };
   return { release: USUAL_RELEASE, source: 'no OpenVPN told its release' };
 }
@@ -173,13 +180,15 @@ async function learnRelease(
 function certificateLine(
   { certificate: given, directives }: Pick<SetupOptions, 'certificate' | 'directives'>,
   certificate: X509Certificate | undefined,
+  release: Release,
 ): string {
   const [file] = directives?.get('cert') ?? [];
   if (file === '[inline]') return '# and the <cert> as it stands';
   if (file !== undefined) return ['cert', quoteWord(file)].join(' ');
   const path = given === undefined ? undefined : backendOf(given).certificatePath(given);
   if (path !== undefined) return ['cert', quoteWord(resolve(path))].join(' ');
-  if (!certificate) return '# and: cert FILE';
+  // 2.3 asks for none
+  if (!certificate || isBefore(release, 2, 4)) return '# and: cert FILE';
   const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? 'pksigd';
   return `management-external-cert "${commonName.replace(/[^\w .@-]/g, '_')}"`;
 }
@@ -224,7 +233,7 @@ async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report
   const lineOptions = {
     management: managementWords,
     listen: management?.listen ?? false,
-    certificate: certificateLine(options, certificate),
+    certificate: certificateLine(options, certificate, release),
     wasTried,
   };
   reportLines({ advice, kind, release, source }, lineOptions, report);

@@ -2,9 +2,10 @@ import type { X509Certificate } from 'node:crypto';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { sampleRequests } from '../signing/sample-requests.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { advise, parseRelease, type Sight, withSight } from './advice.ts';
+import { advise, parseRelease, releaseName, type Sight, withSight } from './advice.ts';
 import { canSignOf, type CanSign } from './can-sign.ts';
 import { checkCertificate, reportNoCertificate } from './certificate.ts';
+import { checkStrength } from './checked-key.ts';
 import { checkDirectives, checkKeyDirectives, type Directives } from './directives.ts';
 import { impossible } from './lines.ts';
 import { USUAL_RELEASE } from './setup.ts';
@@ -55,6 +56,7 @@ export async function checkStart(options: StartOptions, report: Report): Promise
   if (directives) checkDirectives(directives, undefined, USUAL_RELEASE, { user, answersPasswords }, report);
   const opened = await options.key.catch(() => undefined);
   if (!opened) return;
+  checkStrength(opened.signer.publicKey, report);
   await checkCertificates(opened, options, report);
   if (!directives) return;
   const kind = keyKind(opened.signer.publicKey);
@@ -62,5 +64,5 @@ export async function checkStart(options: StartOptions, report: Report): Promise
   const advice = withSight(advise(kind, release, listed(opened)), options.sight, kind, release);
   checkKeyDirectives(directives, advice, release, report);
   if (advice.impossible === undefined) return;
-  report(impossible(`${keyKindName(kind)} and OpenVPN ${release.major}.${release.minor}`, advice.impossible));
+  report(impossible(`${keyKindName(kind)} and ${releaseName(release)}`, advice.impossible));
 }

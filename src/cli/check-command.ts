@@ -73,7 +73,10 @@ async function checkOptions(flags: CheckFlags, login: boolean, log: Logger, verd
   try {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
     const tunnel = words && tunnelSettings(flags, words, listen);
-    management = tunnel && (await managementCheck(tunnel, config, surroundings));
+    management = tunnel && {
+      ...(await managementCheck(tunnel, config, surroundings)),
+      mayComeLater: flags.management === undefined,
+    };
     managementWords = words && (await directiveWords(words, configPath));
   } catch (error) {
     report(failure('management', error));

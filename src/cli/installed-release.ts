@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 
-/** The release of the openvpn that is installed, if there is one: also where only root looks. */
+/** What the openvpn that is installed says of its version, if there is one: also where only root looks. */
 export async function installedRelease(): Promise<string | undefined> {
   return await new Promise((done) => {
     const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin` };
     // up to 2.5 it ends with status 1 all the same
     execFile('openvpn', ['--version'], { env }, (_, stdout) => {
-      done(/^OpenVPN (\S+)/.exec(stdout)?.[1]);
+      done(stdout.startsWith('OpenVPN ') ? stdout : undefined);
     });
   });
 }

@@ -5,6 +5,11 @@ import { AgentError } from '../errors.ts';
 export type CurveName = 'P-256' | 'P-384' | 'P-521';
 export const CURVE_BYTES: Readonly<Record<CurveName, number>> = { 'P-256': 32, 'P-384': 48, 'P-521': 66 };
 
+/** Shorter ones can be factored by whoever wants to. */
+const LEAST_RSA_BITS = 1024;
+/** Shorter ones are not taken by OpenSSL at its usual level of security (2), so by most servers. */
+const USUAL_RSA_BITS = 2048;
+
 const CURVE_BY_OPENSSL_NAME = new Map<string, CurveName>([
   ['prime256v1', 'P-256'],
   ['secp384r1', 'P-384'],
@@ -20,13 +25,18 @@ export type KeyKind =
 
 /**
  * The kind of a public or private key.
- * @throws AgentError ERR_KEY_UNSUPPORTED for kinds that OpenVPN can't use from outside: DSA, RSA-PSS's own OID, other curves
+ * @throws AgentError ERR_KEY_UNSUPPORTED for kinds that OpenVPN can't use from outside (DSA, RSA-PSS's own OID, other curves), and RSA below 1024 bits
  */
 export function keyKind(key: KeyObject): KeyKind {
   const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
       if (modulusLength === undefined) break;
+      if (modulusLength < LEAST_RSA_BITS) {
+        throw new AgentError('ERR_KEY_UNSUPPORTED', `RSA key of ${modulusLength} bits`, {
+          hint: 'use 2048 bits or more',
+        });
+      }
       return { type: 'RSA', modulusBits: modulusLength, modulusBytes: Math.ceil(modulusLength / 8) };
     case 'ec': {
       const curve = CURVE_BY_OPENSSL_NAME.get(namedCurve ?? '');
@@ -46,6 +56,12 @@ export function keyKind(key: KeyObject): KeyKind {
   throw new AgentError('ERR_KEY_UNSUPPORTED', `key of type ${key.asymmetricKeyType ?? 'unknown'}`, {
     hint: 'use RSA, P-256, P-384, P-521, Ed25519 or Ed448',
   });
+}
+
+/** Why servers may refuse a key of this kind; undefined if they take it. */
+export function weakness(kind: KeyKind): string | undefined {
+  if (kind.type !== 'RSA' || kind.modulusBits >= USUAL_RSA_BITS) return undefined;
+  return `an RSA key of ${kind.modulusBits} bits is weak, and most servers refuse it`;
 }
 
 /** For log lines and error messages: `RSA-2048`, `P-256`, `ED25519`. */

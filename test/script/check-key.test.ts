@@ -34,6 +34,32 @@ describe.concurrent('the .ovpn', () => {
     expect(lines).toContain('management-external-key nopadding pkcs1 pss');
   });
 
+  test('is read before OpenVPN has ever started: its interface is not missed, its faults are told', async ({
+    bench,
+  }) => {
+    const own = [
+      'management-hold',
+      'management-external-key nopadding pkcs1 pss',
+      `cert ${bench.recipe('rsa2048.crt')}`,
+    ];
+    for (const management of [`management ${bench.path('none')} unix`, 'management 127.0.0.1 9']) {
+      const good = await check(
+        bench,
+        '--openvpn-config',
+        await clientConfig(bench, [management, ...own]),
+        ...rsa(bench),
+      );
+      expect(good.code, JSON.stringify(good.verdicts)).toBe(0);
+      const socket = [...good.of('socket'), ...good.of('daemon')];
+      expect(socket).toEqual([expect.objectContaining({ outcome: 'skip', detail: expect.stringContaining('yet') })]);
+      const config = await clientConfig(bench, [management, ...own, 'key x']);
+      const bad = await check(bench, '--openvpn-config', config, ...rsa(bench));
+      expect(bad.code).toBe(2);
+    }
+    const named = await check(bench, '--management', bench.path('none'), 'unix', ...rsa(bench));
+    expect(named.code).toBe(1);
+  });
+
   test('has a certificate inline, and a directive that forbids to connect', async ({ bench }) => {
     const server = await bench.server();
     const certificate = await readFile(bench.recipe('rsa2048.crt'), 'utf8');

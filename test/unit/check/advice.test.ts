@@ -26,7 +26,7 @@ const rows: [string, KeyKind, string[], CanSign, string | undefined][] = [
   ['RSA with PKCS #1 only, which hashes itself', RSA, ['2.6'], onlyHashedPkcs1, 'pkcs1 digest 1.2'],
   ['RSA', RSA, ['2.5'], all, 'nopadding pkcs1'],
   ['RSA without PKCS #1', RSA, ['2.5'], noPkcs1, 'nopadding'],
-  ['RSA without raw', RSA, ['2.5'], noRaw, 'pkcs1 1.2'],
+  ['RSA without raw', RSA, ['2.5'], noRaw, 'nopadding pkcs1 1.2'],
   ['RSA that hashes itself', RSA, ['2.5', '2.4'], onlyMessages, undefined],
   ['RSA', RSA, ['2.3', '2.4'], all, ''],
   ['RSA without PKCS #1', RSA, ['2.3', '2.4'], noPkcs1, undefined],
@@ -41,6 +41,49 @@ const rows: [string, KeyKind, string[], CanSign, string | undefined][] = [
     return [`${kind.type} that signs nothing`, kind, ['2.3', '2.5', '2.6'], nothing, undefined];
   }),
 ];
+
+/** Titles of builds, as they stand in the daemon's `version`, and what `openvpn --version` says below them. */
+const build = (release: string, library: string): string =>
+  library.startsWith('mbed')
+    ? `OpenVPN ${release} x86_64-pc-linux-gnu [SSL (mbed TLS)] [LZO]\nlibrary versions: ${library}, LZO 2.10`
+    : `OpenVPN ${release} x86_64-pc-linux-gnu [SSL (OpenSSL)] [LZO]\nlibrary versions: ${library}, LZO 2.10`;
+const [OLD, MIDDLE, NEW] = ['OpenSSL 1.0.2u  20 Dec 2019', 'OpenSSL 1.1.1w  11 Sep 2023', 'OpenSSL 3.0.19 27 Jan 2026'];
+const MBED = 'mbed TLS 2.28.3';
+/** As above; and what the note, if there is one, says. */
+const builds: [string, KeyKind, string, CanSign, string | undefined, RegExp?][] = [
+  ['RSA with mbed TLS', RSA, build('2.6.22', MBED), all, ''],
+  ['RSA without PSS with mbed TLS', RSA, build('2.7.6', MBED), onlyPkcs1, ''],
+  ['RSA without PKCS #1 with mbed TLS', RSA, build('2.6.22', MBED), noPkcs1, undefined],
+  ['EC with mbed TLS', EC, build('2.6.22', MBED), all, undefined],
+  ['Ed25519 with mbed TLS', ED25519, build('2.7.6', MBED), all, undefined],
+  ['RSA, no PSS in OpenSSL 1.0.2', RSA, build('2.3.18', OLD), onlyPkcs1, ''],
+  ['RSA, no PSS in OpenSSL 1.0.2', RSA, build('2.4.12', OLD), onlyPkcs1, ''],
+  ['RSA, PSS in OpenSSL 1.1.1', RSA, build('2.4.12', MIDDLE), all, '', /gives up where a server offers RSA-PSS/],
+  ['RSA without PSS', RSA, build('2.5.11', MIDDLE), onlyPkcs1, 'nopadding pkcs1 1.2', /RSA-PSS/],
+  ['RSA, no PSS in OpenSSL 1.0.2', RSA, build('2.5.11', OLD), onlyPkcs1, 'nopadding pkcs1'],
+  ['RSA', RSA, build('2.6.14', MIDDLE), all, 'nopadding pkcs1'],
+  ['RSA without raw: PSS comes as a block', RSA, build('2.6.14', MIDDLE), noRaw, 'nopadding pkcs1 1.2', /RSA-PSS/],
+  ['RSA without raw', RSA, build('2.6.14', NEW), noRaw, 'pkcs1 pss'],
+];
+
+describe('advise, by the library that OpenVPN was built with', () => {
+  it.each(builds)('%s', (_, kind, text, canSign, expected, saying) => {
+    const release = parseRelease(text) ?? { major: 0, minor: 0 };
+    const { keyArguments, tlsVersionMax, impossible, note } = advise(kind, release, canSign);
+    if (expected === undefined) {
+      expect(impossible).toMatch(/mbed TLS/);
+      return;
+    }
+    expect([...keyArguments, ...(tlsVersionMax === undefined ? [] : [tlsVersionMax])].join(' ')).toBe(expected);
+    if (saying) expect(note).toMatch(saying);
+    else expect(note).toBeUndefined();
+  });
+
+  it('shows a policy nothing with mbed TLS', () => {
+    const release = parseRelease(build('2.7.6', MBED)) ?? { major: 0, minor: 0 };
+    expect(withSight(advise(RSA, release, all), 'client', RSA, release).impossible).toContain('OpenSSL');
+  });
+});
 
 describe('advise', () => {
   it.each(
@@ -103,6 +146,11 @@ describe('releases', () => {
     ['2.6.14', { major: 2, minor: 6 }],
     ['2.7_alpha1', { major: 2, minor: 7 }],
     ['2.10.0', { major: 2, minor: 10 }],
+    ['OpenVPN 2.4.12 x86_64 [SSL (OpenSSL)] [LZO]', { major: 2, minor: 4, library: 'OpenSSL' }],
+    [build('2.5.11', MIDDLE), { major: 2, minor: 5, library: 'OpenSSL', openssl: '1.1.1' }],
+    [build('2.3.18', OLD), { major: 2, minor: 3, library: 'OpenSSL', openssl: 'before 1.1.1' }],
+    [build('2.6.14', NEW), { major: 2, minor: 6, library: 'OpenSSL', openssl: '3' }],
+    [build('2.7.6', MBED), { major: 2, minor: 7, library: 'mbed TLS' }],
     ['git:master/1234', undefined],
     [undefined, undefined],
   ])('%s', (text, release) => {

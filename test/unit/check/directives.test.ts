@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Advice } from '../../../src/check/advice.ts';
+import type { Advice, Release } from '../../../src/check/advice.ts';
 import { checkDirectives, disturbance, type Directives } from '../../../src/check/directives.ts';
 import type { Verdict } from '../../../src/check/verdict.ts';
 import { readOpenVpnConfig } from '../../../src/config/openvpn-config.ts';
@@ -14,13 +14,14 @@ async function directivesOf(text: string): Promise<Directives> {
 async function check(
   text: string,
   advice: Advice | undefined = PSS,
-  minor = 6,
+  build: number | Partial<Release> = 6,
   answersPasswords = false,
 ): Promise<string[]> {
   const verdicts: Verdict[] = [];
   const directives = await directivesOf(text);
   const around = { user: 'vpn', answersPasswords };
-  checkDirectives(directives, advice, { major: 2, minor }, around, (verdict) => verdicts.push(verdict));
+  const release = { major: 2, minor: 6, ...(typeof build === 'number' ? { minor: build } : build) };
+  checkDirectives(directives, advice, release, around, (verdict) => verdicts.push(verdict));
   return verdicts.map(({ outcome, detail, code }) =>
     [outcome, detail, ...(code === undefined ? [] : [code])].join(' '),
   );
@@ -33,6 +34,7 @@ describe('checkDirectives', () => {
     ['no pss', 'management-external-key nopadding pkcs1', PSS, 6, /^fail .*lacks pss.* ERR_CONFIG$/],
     ['no arguments', 'management-external-key', PSS, 7, /^fail .*lacks nopadding pkcs1 pss/],
     ['pss alone', 'management-external-key pss', PSS, 6, /^warn /],
+    ['pss that the key lacks', 'management-external-key pkcs1 pss', { keyArguments: ['pkcs1'] }, 6, /^warn /],
     ['digest, by which policies see', 'management-external-key nopadding pkcs1 pss digest', PSS, 6, /^ok .*digest/],
     [
       'no digest where it is needed',
@@ -57,10 +59,54 @@ describe('checkDirectives', () => {
     ],
     ['arguments for 2.4', 'management-external-key pkcs1', { keyArguments: [] }, 4, /^fail OpenVPN 2.4 refuses/],
     ['arguments that an Ed25519 key does not need', 'management-external-key pss', { keyArguments: [] }, 6, /^ok /],
+    ['words for 2.3, which looks at none', 'management-external-key nopadding', { keyArguments: [] }, 3, /^ok /],
+    [
+      'words for mbed TLS, which needs none',
+      'management-external-key nopadding pkcs1 pss',
+      { keyArguments: [] },
+      { library: 'mbed TLS' },
+      /^ok /,
+    ],
+    ['EC without nopadding', 'management-external-key', { keyArguments: ['nopadding'] }, 6, /^ok /],
+    [
+      'EC without nopadding, OpenSSL 3',
+      'management-external-key',
+      { keyArguments: ['nopadding'] },
+      { openssl: '3' },
+      /^ok /,
+    ],
+    [
+      'EC without nopadding, OpenSSL 1.1.1',
+      'management-external-key',
+      { keyArguments: ['nopadding'] },
+      { openssl: '1.1.1' },
+      /^fail .*lacks nopadding/,
+    ],
+    [
+      "the README's line for an EC key",
+      'management-external-key nopadding pkcs1 pss',
+      { keyArguments: ['nopadding'] },
+      6,
+      /^ok /,
+    ],
+    [
+      "the README's line for an RSA key without raw RSA",
+      'management-external-key nopadding pkcs1 pss',
+      { keyArguments: ['pkcs1', 'pss'] },
+      6,
+      /^ok /,
+    ],
+    [
+      "the README's line, OpenSSL 1.1.1",
+      'management-external-key nopadding pkcs1 pss',
+      { keyArguments: ['nopadding', 'pkcs1'] },
+      { openssl: '1.1.1' },
+      /^ok /,
+    ],
     ['a word that is none', 'management-external-key psss', PSS, 6, /^fail .*refuses .*psss/],
     ['none', '', PSS, 6, /^fail no management-external-key/],
-  ] as const)('%s', async (_, line, advice, minor, expected) => {
-    expect(await check(GOOD + line, advice, minor)).toEqual([expect.stringMatching(expected)]);
+  ] as const)('%s', async (_, line, advice, build, expected) => {
+    expect(await check(GOOD + line, advice, build)).toEqual([expect.stringMatching(expected)]);
   });
 
   const KEY = 'management-external-key nopadding pkcs1 pss\n';
@@ -86,6 +132,14 @@ describe('checkDirectives', () => {
     const asks = `${KEY}${GOOD}management-query-passwords`;
     expect(await check(asks, PSS, 6, true)).toHaveLength(1);
     expect(await check(`${KEY}${GOOD}`, PSS, 6, true)).toContainEqual('warn no management-query-passwords');
+  });
+
+  it('has 2.3 take its certificate from a file', async () => {
+    const text = 'management 1 1\nmanagement-hold\nmanagement-external-key\nmanagement-external-cert x';
+    expect(await check(text, { keyArguments: [] }, 3)).toContainEqual(
+      'fail OpenVPN 2.3 has no management-external-cert ERR_CONFIG',
+    );
+    expect(await check(text, { keyArguments: [] }, 4)).toHaveLength(1);
   });
 
   it('takes the user that it is', async () => {
