@@ -41,7 +41,7 @@ const GRAMMAR: Readonly<
 };
 
 /** In characters: more than any has. What is longer is repeated nowhere. */
-export const MAX_ALGORITHM_TEXT: number = 100;
+export const MAX_ALGORITHM_TEXT = 100;
 
 function refuse(why: string): never {
   throw new AgentError('ERR_REQUEST_ALGORITHM', why);
