@@ -8,6 +8,7 @@ const COMMON =
 const ROOMS = {
   signing: [],
   'signing/tls': ['signing'],
+  certificates: ['signing'],
   audit: [],
   disk: [],
 
@@ -46,7 +47,7 @@ const ROOMS = {
   'pkcs11/modules': ['pkcs11'],
   'pkcs11/pins': ['pkcs11', 'pkcs11/host', 'disk'],
   'pkcs11/token': ['pkcs11', 'pkcs11/host', 'pkcs11/modules', 'pkcs11/pins'],
-  'pkcs11/key': ['pkcs11', 'pkcs11/host', 'pkcs11/modules', 'pkcs11/pins', 'pkcs11/token', 'signing'],
+  'pkcs11/key': ['pkcs11', 'pkcs11/host', 'pkcs11/modules', 'pkcs11/pins', 'pkcs11/token', 'certificates', 'signing'],
   'pkcs11/inventory': [
     'pkcs11',
     'pkcs11/host',
@@ -54,19 +55,21 @@ const ROOMS = {
     'pkcs11/pins',
     'pkcs11/token',
     'pkcs11/key',
+    'certificates',
     'signing',
   ],
   pkcs11: ['pkcs11/host', 'pkcs11/modules', 'pkcs11/pins', 'pkcs11/token', 'pkcs11/key', 'pkcs11/inventory'],
 
-  keyfile: ['signing'],
+  keyfile: ['certificates', 'signing'],
   exec: ['signing', 'disk'],
-  keys: ['pkcs11', 'keyfile', 'exec', 'signing'],
-  config: ['management', 'keys', 'keyfile', 'signing'],
+  keys: ['pkcs11', 'keyfile', 'exec', 'certificates', 'signing'],
+  config: ['certificates', 'management', 'keys', 'keyfile', 'signing'],
   'config/file': ['config', 'disk', 'management', 'keys', 'exec', 'signing'],
   'agent/questions': ['agent', 'config', 'management'],
   'agent/policy': ['config', 'signing', 'signing/tls'],
   'agent/audit': ['audit', 'disk', 'config'],
   agent: [
+    'certificates',
     'agent/policy',
     'agent/questions',
     'agent/audit',
@@ -84,8 +87,9 @@ const ROOMS = {
   status: ['agent'],
   control: ['management'],
   metrics: ['status', 'agent', 'management', 'signing'],
-  check: ['management', 'keys', 'pkcs11', 'keyfile', 'exec', 'signing', 'telemetry'],
+  check: ['certificates', 'management', 'keys', 'pkcs11', 'keyfile', 'exec', 'signing', 'telemetry'],
   cli: [
+    'certificates',
     'audit',
     'agent/audit',
     'disk',

@@ -143,6 +143,8 @@ export type Reason =
   /** Every user of this host can connect where a daemon is to. */
   | 'open-listener'
   | 'no-certificate'
+  /** The key is another one than when it was opened: it is to be opened anew. */
+  | 'key-changed'
   /** Username and password that were refused. */
   | 'refused-login'
   /** A challenge, and nothing that gives the response. */

@@ -172,6 +172,11 @@ export class Agent implements AsyncDisposable {
     return tokens;
   }
 
+  /** Reads the certificates of all keys anew. Never rejects. */
+  async refreshCertificates(): Promise<void> {
+    await this.#keys.refresh();
+  }
+
   /**
    * Refuses every request from now on, with ERR_LOCKED.
    * @param passphrase what it takes to unlock
@@ -240,6 +245,8 @@ export class Agent implements AsyncDisposable {
     this.#tokens = { ...this.#tokens, deadline };
     this.#keys.deadline = deadline;
     const isRenewed = !isDeepStrictEqual(this.#tokens, settings.tokens);
+    // what was renewed is taken over without a tunnel's noticing; what can't be is opened anew below
+    if (!isRenewed) await this.#keys.refresh('before reload');
     const keys = compareKeys(presentKeys, next.keys, await this.#keys.stale());
     const opened = isRenewed ? undefined : await this.#keys.open(keys.changed, next.keys);
     const tunnels = compareTunnels(
@@ -374,6 +381,10 @@ export class Agent implements AsyncDisposable {
         ...{ owner, relay, answers, clock, network, rounds: this.#rounds },
         password: this.#passwordOf(settings),
         key: () => key.opened(),
+        choose: (hint, manner) => key.choose(hint, manner),
+        hint: settings.openvpnConfig?.directives.get('management-external-cert')?.[0],
+        onKeyFailure: () => void key.refresh(),
+        onKeyChange: (listener) => key.onChange(listener),
         decide: decideBy(key, name, settings, clock),
         gates: [this.#lock.gate, key.gate],
         pace: new Pace(clock),

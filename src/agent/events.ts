@@ -21,6 +21,8 @@ export type TroubleKind =
   /** The hold was released, and the daemon is back in it without having asked for a signature. */
   | 'fruitless-release'
   | 'no-certificate'
+  /** None fits the words of its hint. */
+  | 'certificate-not-chosen'
   | 'password-asked'
   | 'question-asked'
   /** The settings say how a question is answered, and the answer can't be had. */
@@ -121,6 +123,8 @@ export type TunnelEvent =
   /** The key's token went away, and the daemon is sent a signal for it. */
   | { readonly type: 'daemon-signalled'; readonly signal: DaemonSignal }
   | { readonly type: 'signal-failed'; readonly error: string }
+  /** It has a certificate that is not the key's any more, and is sent a signal so that it asks anew. */
+  | { readonly type: 'daemon-outdated'; readonly signal: DaemonSignal }
   /** It can't be served: its address, its .ovpn or its key is of no use. */
   | { readonly type: 'tunnel-failed'; readonly code: AgentErrorCode | undefined; readonly error: string }
   /** By other settings. */
@@ -135,7 +139,37 @@ export type KeyEvent =
       /** Of its certificate, if there is one: the subject, and the last day as OpenSSL prints it. */
       readonly certificate?: string;
       readonly validTo?: string;
+      /** Whole days until that. */
+      readonly daysLeft?: number;
     }
+  /** It has another certificate than before: it was renewed, on the token or in its file. */
+  | {
+      readonly type: 'certificate-changed';
+      readonly name: string;
+      readonly key: string;
+      readonly certificate?: string;
+      readonly validTo?: string;
+      readonly daysLeft?: number;
+    }
+  /** Once a day: it ends soon, or has ended. */
+  | {
+      readonly type: 'certificate-ending';
+      readonly name: string;
+      readonly key: string;
+      readonly certificate?: string;
+      readonly validTo?: string;
+      readonly daysLeft?: number;
+    }
+  /** It can't be read anew: the one from before stays. */
+  | {
+      readonly type: 'certificate-kept';
+      readonly name: string;
+      readonly key: string;
+      readonly code: AgentErrorCode | undefined;
+      readonly error: string;
+    }
+  /** Another key pair is in its place, and was taken over. */
+  | { readonly type: 'key-changed'; readonly name: string; readonly key: string }
   /** What the settings call `name` is being opened, is open as `key`, or can't be opened. */
   | {
       readonly type: 'key-state';
@@ -145,6 +179,7 @@ export type KeyEvent =
       readonly key?: string;
       readonly certificate?: string;
       readonly validTo?: string;
+      readonly daysLeft?: number;
       /** As their KEYs may be logged. */
       readonly copies?: readonly string[];
       readonly error?: string;

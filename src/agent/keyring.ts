@@ -1,3 +1,4 @@
+import { allWords, type CertificateWords, parseWords } from '../certificates/words.ts';
 import { KeySecrets } from '../config/secrets.ts';
 import type { KeySettings, TokenSettings } from '../config/settings.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
@@ -79,14 +80,20 @@ export class Keyring implements AsyncDisposable {
     this.#surroundings.emit(event);
   };
 
-  /** How the library is to open a key. @param watchInterval milliseconds between looks at its token */
-  options(key: KeySettings, watchInterval?: number): KeyOptions {
+  /**
+   * How the library is to open a key.
+   * @param watchInterval milliseconds between looks at its token
+   * @param further words beside its own
+   * @throws AgentError ERR_USAGE for words that can't be read
+   */
+  options(key: KeySettings, watchInterval?: number, further?: CertificateWords): KeyOptions {
     const { pins } = this.#settings;
     const { secrets } = this;
     const deadline = (): number => this.#settings.deadline;
     return {
       keys: key.copies,
       certificate: key.certificate,
+      words: allWords(key.select && parseWords(key.select), further),
       pkcs11: {
         tokens: this.tokens,
         defaultModule: key.module,
@@ -111,11 +118,12 @@ export class Keyring implements AsyncDisposable {
 
   /**
    * Opens a key, and tells a person at the terminal what takes so long.
+   * @param further words beside its own
    * @throws AgentError what {@link openKey} throws
    */
-  async open(key: KeySettings): Promise<OpenedKey> {
+  async open(key: KeySettings, further?: CertificateWords): Promise<OpenedKey> {
     const notice = key.copies.map((copy) => backendOf(copy).notice).find((text) => text !== '') ?? '';
-    return await this.waiting(key, notice, () => openKey(this.options(key, WATCH_INTERVAL)));
+    return await this.waiting(key, notice, () => openKey(this.options(key, WATCH_INTERVAL, further)));
   }
 
   /** Does something with a key in which a person waits, who may be asked for its PIN. */

@@ -1,20 +1,26 @@
 import { pause } from '../clock.ts';
-import type { KeyObject, X509Certificate } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { type CertificateWords, parseHint } from '../certificates/words.ts';
 import { DEFAULT_POLICY, type KeySettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
-import { nameOnOneLine } from '../keyfile/pem.ts';
 import { backendOf } from '../keys/backends.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
+import { Listeners } from '../listeners.ts';
 import { isAborted, withResolvers } from '../promises.ts';
 import { Gate } from './gate.ts';
 import { keyContents } from './key-contents.ts';
 import { KeyPolicy } from './policy/key-policy.ts';
 import type { Keyring } from './keyring.ts';
+import { certificateFields, LiveKey } from './live-key.ts';
+import type { KeyEvent } from './events.ts';
+import type { Choice } from './service-options.ts';
 import type { Surroundings } from './surroundings.ts';
 import { Trouble } from './trouble.ts';
 
 /** Milliseconds between tries to open a key whose token is not there. */
 const RETRY = 2_000;
+/** Keys that are open at a time since hints of daemons chose them. */
+const MOST_CHOSEN = 8;
 
 /** A key of the agent: opened when it is first asked for, in use until it is stopped. */
 export class RunningKey implements AsyncDisposable {
@@ -25,9 +31,13 @@ export class RunningKey implements AsyncDisposable {
   readonly #keyring: Keyring;
   readonly #surroundings: Surroundings;
   readonly #stop = new AbortController();
-  #opening: Promise<OpenedKey> | undefined;
+  #opening: Promise<LiveKey> | undefined;
   #failure: { readonly error: unknown } | undefined;
-  #publicKey: KeyObject | undefined;
+  /** As soon as it is open. */
+  #live: LiveKey | undefined;
+  /** By the words of hints that choose others among what its KEY fits. */
+  readonly #chosen = new Map<string, Promise<LiveKey>>();
+  readonly #changes = new Listeners();
   readonly #decided = withResolvers();
   /** Read before the key is opened. */
   #policy: Promise<KeyPolicy> | undefined;
@@ -53,9 +63,98 @@ export class RunningKey implements AsyncDisposable {
    * The key, opened once.
    * @throws AgentError what {@link Keyring.open} throws
    */
-  opened(): Promise<OpenedKey> {
+  async opened(): Promise<OpenedKey> {
+    return (await this.#opened()).opened;
+  }
+
+  #opened(): Promise<LiveKey> {
     this.#opening ??= this.#open(() => this.#openWithPatience());
     return this.#opening;
+  }
+
+  /**
+   * The key that a daemon's hint chooses among those that the KEY names, and its certificates, read anew or `as it is` known
+   * of them; the key itself for a hint that is a name for people.
+   * @throws AgentError ERR_USAGE for words that can't be read; what {@link Keyring.open} throws
+   */
+  async choose(hint: string, manner?: 'as it is'): Promise<Choice> {
+    const words = parseHint(hint);
+    const main = await this.#opened();
+    if (manner === undefined) await main.refresh();
+    const [certificate] = main.certificates;
+    // of those that all words fit it would be the newest, too
+    const isMain = !words || (certificate && words.fits(certificate));
+    const live = isMain ? main : await this.#chosenBy(words, manner);
+    const { opened, certificates } = live;
+    return { opened, certificates };
+  }
+
+  async #chosenBy(words: CertificateWords, manner: 'as it is' | undefined): Promise<LiveKey> {
+    const known = this.#chosen.get(words.text);
+    if (known) {
+      const live = await known;
+      if (manner === undefined) await live.refresh();
+      return live;
+    }
+    const opening = this.#openChosen(words);
+    this.#chosen.set(words.text, opening);
+    // words are the daemon's: they must not pile up
+    const [oldest] = this.#chosen.size > MOST_CHOSEN ? this.#chosen.keys() : [];
+    if (oldest !== undefined) void this.#closeChosen(oldest);
+    opening.catch(() => {
+      if (this.#chosen.get(words.text) === opening) this.#chosen.delete(words.text);
+    });
+    return await opening;
+  }
+
+  async #openChosen(words: CertificateWords): Promise<LiveKey> {
+    const opened = await this.#keyring.open(this.settings, words);
+    if (this.#stop.signal.aborted || this.#isOver) {
+      await opened[Symbol.asyncDispose]();
+      throw new AgentError('ERR_ABORTED', `${opened.signer.name} is not wanted any more`);
+    }
+    const live = this.#liven(opened, words);
+    await live.refresh();
+    return live;
+  }
+
+  async #closeChosen(text: string): Promise<void> {
+    const opening = this.#chosen.get(text);
+    this.#chosen.delete(text);
+    await (await opening?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Reads its certificates anew, if it is open. Never rejects.
+   * @param manner `before reload`: a file that has changed and can't be taken over is opened anew next, and told of then
+   */
+  async refresh(manner?: 'before reload'): Promise<void> {
+    const isOpened = manner !== undefined && (await this.hasNewContents());
+    const chosen = await Promise.all([...this.#chosen.values()].map((opening) => opening.catch(() => undefined)));
+    for (const live of [this.#live, ...chosen]) await live?.refresh(isOpened ? 'quietly' : undefined);
+  }
+
+  /** Calls whenever it has another certificate, or is another key. @returns its undoing */
+  onChange(listener: () => void): () => void {
+    return this.#changes.add(listener);
+  }
+
+  #liven(opened: OpenedKey, words?: CertificateWords): LiveKey {
+    const { emit, clock } = this.#surroundings;
+    return new LiveKey(opened, {
+      name: this.#name,
+      open: () => this.#keyring.open(this.settings, words),
+      onChange: () => {
+        // what its files say has been read
+        this.#contents = keyContents(this.settings);
+        this.#changes.tell();
+      },
+      // what status and metrics say of the key is said of the key itself
+      emit: (event) => {
+        if (!words || !isOfStatus(event)) emit(event);
+      },
+      clock,
+    });
   }
 
   /**
@@ -84,12 +183,12 @@ export class RunningKey implements AsyncDisposable {
   }
 
   get isOpen(): boolean {
-    return this.#publicKey !== undefined;
+    return this.#live !== undefined;
   }
 
   /** Undefined until it is open. */
   get publicKey(): KeyObject | undefined {
-    return this.#publicKey;
+    return this.#live?.opened.signer.publicKey;
   }
 
   /** Whether its files say something else than when it was opened. */
@@ -97,7 +196,7 @@ export class RunningKey implements AsyncDisposable {
     return this.#contents !== undefined && (await this.#contents) !== (await keyContents(this.settings));
   }
 
-  async #open(open: () => Promise<OpenedKey>): Promise<OpenedKey> {
+  async #open(open: () => Promise<OpenedKey>): Promise<LiveKey> {
     const { emit } = this.#surroundings;
     this.#contents = keyContents(this.settings);
     const name = this.#name;
@@ -110,13 +209,14 @@ export class RunningKey implements AsyncDisposable {
         throw new AgentError('ERR_ABORTED', `${opened.signer.name} is not wanted any more`);
       }
       const [certificate] = opened.certificates;
-      this.#publicKey = opened.signer.publicKey;
+      const live = this.#liven(opened);
+      this.#live = live;
       const about = { key: opened.signer.name, ...certificateFields(certificate) };
       const copies = this.settings.copies.map((copy) => backendOf(copy).publicName(copy));
       emit({ type: 'key-state', name, state: 'open', copies, ...about });
       emit({ type: 'key-ready', ...about });
       this.#liveFor(opened);
-      return opened;
+      return live;
     } catch (error) {
       // told to stop before, at its prompt for one: that the key is not open is not a failure
       if (this.#stop.signal.aborted) emit({ type: 'key-given-up', error: errorText(error) });
@@ -143,14 +243,16 @@ export class RunningKey implements AsyncDisposable {
           hint: 'reload the configuration, or start pksigd anew',
         },
       );
-      this.#publicKey = undefined;
+      const live = this.#live;
+      this.#live = undefined;
       this.#isOver = true;
       this.gate.close(over);
       this.#opening = Promise.reject(over);
       this.#opening.catch(() => undefined); // told to whoever asks for the key
       emit({ type: 'key-state', name: this.#name, state: 'failed', error: errorText(over) });
       emit({ type: 'key-expired', name: this.#name, key: opened.signer.name, seconds: lifetime / 1000 });
-      void opened[Symbol.asyncDispose]();
+      void live?.[Symbol.asyncDispose]();
+      for (const text of this.#chosen.keys()) void this.#closeChosen(text);
     });
   }
 
@@ -188,12 +290,15 @@ export class RunningKey implements AsyncDisposable {
   /** Lets go of a key that is open; does not wait for one that is not. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.giveUp();
-    const opened = await Promise.race([this.#opening, Promise.resolve(undefined)]).catch(() => undefined);
-    await opened?.[Symbol.asyncDispose]();
+    const live = await Promise.race([this.#opening, Promise.resolve(undefined)]).catch(() => undefined);
+    await Promise.all([
+      live?.[Symbol.asyncDispose](),
+      ...[...this.#chosen.keys()].map((text) => this.#closeChosen(text)),
+    ]);
   }
 }
 
-function certificateFields(certificate: X509Certificate | undefined): { certificate?: string; validTo?: string } {
-  if (!certificate) return {};
-  return { certificate: nameOnOneLine(certificate.subject), validTo: certificate.validTo };
+/** Whether status and metrics take an event for the key that the settings name. */
+function isOfStatus({ type }: KeyEvent): boolean {
+  return type === 'certificate-changed' || type === 'key-changed';
 }

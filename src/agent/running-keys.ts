@@ -40,6 +40,11 @@ export class RunningKeys implements AsyncDisposable {
     await key?.[Symbol.asyncDispose]();
   }
 
+  /** Reads the certificates of those that are open anew. Never rejects. */
+  async refresh(manner?: 'before reload'): Promise<void> {
+    await Promise.all([...this.#keys.values()].map((key) => key.refresh(manner)));
+  }
+
   /** Those that could not be opened, those whose lifetime is over, and those whose files have changed since they were. */
   async stale(): Promise<Set<string>> {
     const looks = [...this.#keys].map(async ([name, key]) =>

@@ -1,3 +1,4 @@
+/* eslint-disable max-lines -- the certificate's part is to move into certificate-supply.ts */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorCode, errorText } from '../errors.ts';
 import { certificatePem } from '../keyfile/pem.ts';
@@ -5,6 +6,7 @@ import type { CloseReason, DaemonSignal, ManagementClient, Notification, StateEn
 import type { RequestRecord } from './audit/request-record.ts';
 import { answer, type AnswerOptions, type Outcome, type RawRequest } from './answer.ts';
 import type { TroubleSubject } from './events.ts';
+import { type CertificateMemory, CertificateSupply } from './certificate-supply.ts';
 import { cutOff, DaemonIdentity } from './daemon-identity.ts';
 import { Latest } from './latest.ts';
 import { Uses } from './policy/rate.ts';
@@ -43,6 +45,9 @@ const STATE_PATIENCE = 10_000;
 /** Milliseconds that it has for telling it: at once, if it is not busy. What is sent next waits that long. */
 const STATE_TIMEOUT = 2_000;
 
+/** How a signature fails where another key may have come in the key's place. */
+const KEY_FAILURES: ReadonlySet<string> = new Set(['ERR_KEY_NOT_FOUND', 'ERR_SIGNATURE_INVALID']);
+
 /**
  * One connection to a daemon, served until it ends: at most one request, one hold and one certificate under way. There may be
  * thousands, most of them at rest: what few of them need is made when it is needed.
@@ -74,13 +79,16 @@ export class ServedDaemon {
   /** Undefined if the settings answer nothing. */
   readonly #answerer: Answerer | undefined;
   readonly #uses: Uses | undefined;
+  readonly #supply: CertificateSupply;
 
-  constructor(client: ManagementClient, options: ServiceOptions) {
+  /** @param memory of its certificate, from connections before */
+  constructor(client: ManagementClient, options: ServiceOptions, memory: CertificateMemory = { hint: undefined }) {
     this.#client = client;
     this.#identity = new DaemonIdentity(client);
     this.#options = options;
     this.#answerer = options.answers && this.#answererBy(options.answers);
     this.#uses = Uses.upTo(options.usesPerConnect);
+    this.#supply = new CertificateSupply(options, memory);
   }
 
   /** Serves until the connection ends; never rejects. */
@@ -103,6 +111,7 @@ export class ServedDaemon {
       // a client has answered
       this.#question?.clear();
       this.#answerer?.over();
+      this.#supply.over();
     });
     const taker = client.takeEach((notification) => this.#take(notification));
     if (signal.aborted) this.stop();
@@ -119,8 +128,25 @@ export class ServedDaemon {
     void this.#idle().then(() => this.#client.close());
   }
 
+  /** Never rejects. */
   async signal(name: DaemonSignal): Promise<void> {
-    await this.#client.signal(name);
+    await this.#client.signal(name).catch((error: unknown) => {
+      this.#options.emit({ type: 'signal-failed', error: errorText(error) });
+    });
+  }
+
+  /** The key has another certificate: a daemon that waits for one gets it, one that has another `restart`s, if it is to. */
+  async renewCertificate(isToRestart: boolean): Promise<void> {
+    if (this.#supply.isAsked) this.#takeCertificate();
+    else if (isToRestart && (await this.#supply.isOutdated())) await this.#haveAskAnew('SIGUSR1');
+  }
+
+  /** What keeps its certificate over SIGUSR1 (`persist-key`) gets SIGHUP, by which it reads its configuration anew as well. */
+  async #haveAskAnew(signal: DaemonSignal): Promise<void> {
+    if (this.#isGone) return;
+    this.#supply.signalled(signal);
+    this.#options.emit({ type: 'daemon-outdated', signal });
+    await this.signal(signal);
   }
 
   async #idle(): Promise<void> {
@@ -159,7 +185,8 @@ export class ServedDaemon {
         this.#beginHold(notification.waitSeconds);
         return;
       case 'NEED-CERTIFICATE':
-        this.#handle('NEED-CERTIFICATE', this.#certificate, (signal) => this.#sendCertificates(signal));
+        this.#supply.ask(notification.hint);
+        this.#takeCertificate();
         return;
       case 'PASSWORD':
         // only the questions: other texts may hold an Auth-Token
@@ -206,6 +233,7 @@ export class ServedDaemon {
 
   #tellState({ name, detail, time }: StateEntry): void {
     this.#knowsState = true;
+    if (name === 'RECONNECTING') this.#supply.restarted();
     this.#uses?.tellState(name);
     this.#options.emit({ type: 'daemon-state', state: name, detail, since: time * 1000 });
   }
@@ -263,11 +291,15 @@ export class ServedDaemon {
     }
     // behind the answer: the daemon does not wait for our log
     this.#options.emit({ type: 'request-done', outcome });
+    if (outcome.outcome === 'failed' && outcome.code !== undefined && KEY_FAILURES.has(outcome.code))
+      this.#options.onKeyFailure?.();
+    if (this.#supply.hasKept) void this.#haveAskAnew('SIGHUP');
     await nextTurn();
   }
 
   #sign(request: RawRequest, wanted: AbortController): Promise<Outcome> {
-    const { gates, key, decide, deadline, clock, emit } = this.#options;
+    const { gates, decide, deadline, clock, emit } = this.#options;
+    const key = (): Promise<OpenedKey> => this.#supply.key();
     const record = this.#record(request.data);
     const onSlow: AnswerOptions['onSlow'] = (about) => {
       emit({ type: 'request-slow', ...about });
@@ -310,6 +342,7 @@ export class ServedDaemon {
     this.#question?.clear();
     this.#answerer?.stop();
     emit({ type: 'daemon-held' });
+    this.#supply.restarted();
     if (this.#releases > 0) this.#tellFruitless();
     const pause = Math.min((waitSeconds ?? 0) * 1000, LONGEST_HOLD);
     if (pause >= LONG_HOLD) emit({ type: 'hold-paused', waitSeconds: pause / 1000 });
@@ -343,14 +376,27 @@ export class ServedDaemon {
     this.#fruitless.set({ trouble: 'fruitless-release', level: 'warn', details, patience: FRUITLESS_PATIENCE });
   }
 
+  #takeCertificate(): void {
+    this.#handle('NEED-CERTIFICATE', this.#certificate, (signal) => this.#sendCertificates(signal));
+  }
+
   async #sendCertificates(signal: AbortSignal): Promise<void> {
     const { relay } = this.#options;
-    const { certificates } = await this.#key('NEED-CERTIFICATE', signal, (opened) => Promise.resolve(opened));
-    if (certificates.length > 0) {
+    let refusal: unknown;
+    const choice = await this.#key('NEED-CERTIFICATE', signal, (opened) =>
+      this.#supply.choose(opened).catch((error: unknown) => {
+        refusal = error;
+      }),
+    );
+    if (choice && choice.certificates.length > 0) {
       this.#question?.clear();
-      await this.#client.certificate(certificates.map(certificatePem).join(''), { signal });
+      this.#supply.give(choice);
+      await this.#client.certificate(choice.certificates.map(certificatePem).join(''), { signal });
     } else if (relay?.askForCertificate(this.#client) === true) {
       this.#asked().set({ trouble: 'certificate-unanswered', level: 'warn', patience: RELAY_PATIENCE });
+    } else if (refusal !== undefined) {
+      const details = { code: errorCode(refusal), error: errorText(refusal) };
+      this.#asked().set({ trouble: 'certificate-not-chosen', level: 'error', details });
     } else {
       this.#asked().set({ trouble: 'no-certificate', level: 'error' });
     }

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import type { Relay } from '../management/index.ts';
@@ -8,6 +9,13 @@ import type { Pace } from './pace.ts';
 import type { Asked, Decision, Limit } from './policy/asked.ts';
 import type { TunnelAnswers } from './questions/tunnel-answers.ts';
 
+/** A key and its certificates, read anew. */
+export interface Choice {
+  readonly opened: OpenedKey;
+  /** The key's own first; often none. */
+  readonly certificates: readonly X509Certificate[];
+}
+
 /** How a daemon is served, whichever connection it came by. */
 export interface ServiceOptions {
   readonly gates?: AnswerOptions['gates'];
@@ -15,8 +23,15 @@ export interface ServiceOptions {
   readonly record?: ((asking: Omit<Asking, 'tunnel'>) => RequestRecord | undefined) | undefined;
   /** Requests are written down: whose they are is asked for. */
   readonly isRecorded?: (() => boolean) | undefined;
-  /** The key, as soon as it is ready: until then the daemon is held. Always the same promise. */
+  /** The key, as soon as it is ready: until then the daemon is held. */
   readonly key: () => Promise<OpenedKey>;
+  /**
+   * The key that a daemon's hint chooses, and its certificates, read anew, or `as it is` known of them; absent where they never
+   * change. @throws AgentError ERR_USAGE for words that can't be read; ERR_CERTIFICATE_* for those that fit nothing
+   */
+  readonly choose?: ((hint: string, manner?: 'as it is') => Promise<Choice>) | undefined;
+  /** A signature failed in a way that another key in its place would make it fail. */
+  readonly onKeyFailure?: (() => void) | undefined;
   /** Whether the key may sign it, for who has limits of its own. @throws AgentError ERR_POLICY_* why not */
   readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<Decision>) | undefined;
   /** Signatures until the daemon's state changes. */

@@ -10,8 +10,9 @@ import {
   type ManagementListener,
 } from '../management/index.ts';
 import { PathWatches, type WatchPath, whoReaches, whoReplaces } from '../management/internal.ts';
-import type { TokenRemovalAction } from '../config/settings.ts';
+import type { CertificateChangeAction, TokenRemovalAction } from '../config/settings.ts';
 import type { Secret } from '../secret.ts';
+import type { CertificateMemory } from './certificate-supply.ts';
 import { connectLoop } from './connect-loop.ts';
 import { NO_DAEMON } from './connect-complaint.ts';
 import { NextTry } from './next-try.ts';
@@ -25,6 +26,8 @@ export interface TunnelOptions extends ServiceOptions {
   readonly address: ManagementAddress;
   /** The daemon connects to us (`--management-client`). */
   readonly listen: boolean;
+  /** What its .ovpn says behind `management-external-cert`. */
+  readonly hint?: string | undefined;
   /** Whose the daemon's end must be, wherever the kernel tells. */
   readonly owner: DaemonOwner;
   /** How many daemons that connect to us may be there at a time. */
@@ -32,6 +35,9 @@ export interface TunnelOptions extends ServiceOptions {
   /** Gets the management password, anew at each connection. */
   readonly password?: (() => Promise<Secret>) | undefined;
   readonly onTokenRemoval: TokenRemovalAction;
+  readonly onCertificateChange?: CertificateChangeAction | undefined;
+  /** Calls whenever the key has another certificate, or is another key. @returns its undoing */
+  readonly onKeyChange?: ((listener: () => void) => () => void) | undefined;
   readonly network: Network;
   /** Of all tunnels together. */
   readonly rounds: AgentRounds;
@@ -82,10 +88,14 @@ export class Tunnel {
   #listener: ManagementListener | undefined;
   /** Called when the last daemon has gone. */
   #onDeserted: (() => void) | undefined;
+  #unwatch: () => void = () => undefined;
+  /** Of the daemon that we connect to; those that connect to us may be any. */
+  readonly #memory: CertificateMemory;
 
   private constructor(options: TunnelOptions) {
     this.name = formatManagementAddress(options.address);
     this.#options = options;
+    this.#memory = { hint: options.hint };
     this.#lonely = new Trouble(options.emit, 'daemon', options.clock);
   }
 
@@ -121,6 +131,11 @@ export class Tunnel {
   async run(): Promise<void> {
     const { signal } = this.#options;
     void this.#watchToken();
+    const unlisten = this.#options.onKeyChange?.(() => {
+      // its token may be another one
+      void this.#watchToken();
+      for (const daemon of this.#daemons) void daemon.renewCertificate(this.#options.onCertificateChange === 'restart');
+    });
     // one listener for all of them: there may be thousands
     const stop = (): void => {
       for (const daemon of this.#daemons) daemon.stop();
@@ -129,6 +144,8 @@ export class Tunnel {
     await (this.#listener ? this.#accept(this.#listener) : this.#connect());
     await this.#deserted();
     signal.removeEventListener('abort', stop);
+    unlisten?.();
+    this.#unwatch();
     this.#lonely.stop();
   }
 
@@ -176,23 +193,24 @@ export class Tunnel {
     if (onTokenRemoval === 'none') return;
     const name = REMOVAL_SIGNALS[onTokenRemoval];
     const opened = await key().catch(() => undefined);
+    this.#unwatch();
+    if (signal.aborted) return;
     const undo = opened?.signer.availability?.onLost(() => {
+      if (signal.aborted) return;
       for (const daemon of this.#daemons) {
         emit({ type: 'daemon-signalled', signal: name });
-        daemon.signal(name).catch((error: unknown) => {
-          emit({ type: 'signal-failed', error: errorText(error) });
-        });
+        void daemon.signal(name);
       }
     });
-    if (signal.aborted) undo?.();
-    else if (undo) signal.addEventListener('abort', undo, { once: true });
+    this.#unwatch = undo ?? (() => undefined);
   }
 
   /** Serves one connection until it ends; never rejects. */
   #serve(client: ManagementClient): Promise<CloseReason> {
     this.#lonely.clear();
     this.#options.emit({ type: 'daemon-connected' });
-    const daemon = new ServedDaemon(client, this.#options);
+    const memory = this.#listener ? { hint: this.#options.hint } : this.#memory;
+    const daemon = new ServedDaemon(client, this.#options, memory);
     this.#daemons.add(daemon);
     return daemon.serve().then((reason) => {
       this.#leave(daemon, reason);

@@ -1,4 +1,5 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
+import { parseHint } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import { AFTER_LOGIN } from './checked-key.ts';
@@ -95,5 +96,24 @@ export function reportNoCertificate(
     report(failure(what, new AgentError('ERR_CERTIFICATE_NOT_FOUND', detail, { reason: 'no-certificate' })));
   } else {
     report({ outcome: 'warn', what, detail: 'none lies with the key', reason: 'no-certificate' });
+  }
+}
+
+/** Do the words of `management-external-cert`, if it has some, fit the certificate? */
+export function checkHint(directives: Directives, certificate: X509Certificate | undefined, report: Report): void {
+  const what = 'config';
+  const hint = directives.get('management-external-cert')?.[0] ?? '';
+  try {
+    const words = parseHint(hint);
+    if (!words || !certificate) return;
+    const subject = nameOnOneLine(certificate.subject) || 'no subject';
+    if (words.fits(certificate)) {
+      report({ outcome: 'ok', what, detail: `management-external-cert '${hint}' fits ${subject}` });
+    } else {
+      const detail = `management-external-cert '${hint}' does not fit ${subject}`;
+      report({ outcome: 'warn', what, detail, hint: 'another certificate that the key fits is looked for then' });
+    }
+  } catch (error) {
+    report(failure(what, error));
   }
 }

@@ -5,6 +5,7 @@ import { pkcs11Options } from '../keys/pins.ts';
 import {
   canSignBy,
   findModule,
+  narrowed,
   parsePkcs11Uri,
   peekAtCertificate,
   peekAtKey,
@@ -42,7 +43,7 @@ function detailOf(name: string, publicKey: KeyObject, alwaysAuthenticate: boolea
 async function lookForKey(place: Place, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
   const { host, token, uri } = place;
   const name = pkcs11UriName(uri);
-  const { privateKey, publicKey, certificates, mechanisms } = await peekAtKey(host, token, uri);
+  const { privateKey, publicKey, certificates, mechanisms } = await peekAtKey(host, token, uri, opening.words);
   if (privateKey && publicKey) {
     report({ outcome: 'ok', what: 'key', detail: detailOf(name, publicKey, privateKey.alwaysAuthenticate) });
   } else {
@@ -99,7 +100,7 @@ export async function checkTokenKey(key: string, check: KeyCheck): Promise<Check
     const host = await tokens.module(await findModule(uri, defaultModule));
     report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
     what = 'token';
-    const token = await tokens.await(uri, host.modulePath);
+    const token = await tokens.await(await narrowed(uri, host.modulePath, tokens, opening.words), host.modulePath);
     const { label, manufacturer, model, serial } = token;
     report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
     what = 'PIN';
@@ -124,9 +125,10 @@ export async function lookForCertificate(
   const uri = parsePkcs11Uri(certificate);
   const { tokens, defaultModule } = pkcs11Options(opening.options);
   const host = await tokens.module(await findModule(uri, defaultModule));
-  const token = await tokens.await(uri, host.modulePath);
+  const { words } = opening;
+  const token = await tokens.await(await narrowed(uri, host.modulePath, tokens, words), host.modulePath);
   if (login) return (await TOKEN_BACKEND.readCertificates(certificate, opening))[0];
-  return await peekAtCertificate(host, token, uri).catch((error: unknown) => {
+  return await peekAtCertificate(host, token, uri, words).catch((error: unknown) => {
     if (pinState(token).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
     throw error;
   });

@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { chosen } from '../certificates/choose.ts';
 import { AgentError } from '../errors.ts';
 import { backendOf, EXEC_BACKEND, TOKEN_BACKEND, type Backend } from '../keys/backends.ts';
 import { checkStrength, describeKey, type CheckedKey, type KeyCheck } from './checked-key.ts';
@@ -58,5 +59,7 @@ export async function readCertificate(text: string, check: KeyCheck): Promise<X5
   const backend = backendOf(text);
   const look = LOOKS.get(backend)?.readCertificate;
   if (look) return await look(text, check);
-  return (await backend.readCertificates(text, check.opening))[0];
+  const { words } = check.opening;
+  const certificates = await backend.readCertificates(text, check.opening);
+  return words ? chosen(certificates, words, Date.now())[0] : certificates[0];
 }

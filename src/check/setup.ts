@@ -7,7 +7,7 @@ import type { KeyOptions } from '../keys/key-options.ts';
 import { keyKind, type KeyKind } from '../signing/public-key.ts';
 import { advise, isBefore, parseRelease, type Release, type Sight, withSight } from './advice.ts';
 import type { CanSign } from './can-sign.ts';
-import { checkCertificate, reportNoCertificate } from './certificate.ts';
+import { checkCertificate, checkHint, reportNoCertificate } from './certificate.ts';
 import { AFTER_LOGIN, type CheckedKey, type KeyCheck } from './checked-key.ts';
 import { reportContext } from './context.ts';
 import { checkDirectives, type Directives } from './directives.ts';
@@ -112,7 +112,8 @@ export async function checkKey(
   const check = { opening: openingOf(options), login, report };
   const { ofConfig, given } = await namedCertificates(options, check);
   // as run does: the .ovpn's does not stand in for what a token does not tell
-  const opening = { ...check.opening, certificate: given?.certificate };
+  const words = options.certificate === undefined ? check.opening.words : undefined;
+  const opening = { ...check.opening, certificate: given?.certificate, words };
   const keys = await checkKeys(options.keys, { ...check, opening });
   const named = [ofConfig, given].filter((one) => one !== undefined);
   const [withKey] = keys.flatMap(({ certificates }) => certificates.slice(0, 1));
@@ -225,6 +226,7 @@ async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report
   const kind = kindOf(publicKey ?? certificate?.publicKey, report);
   const advice = kind && canSign && withSight(advise(kind, release, canSign), options.sight, kind, release);
   if (directives) checkDirectives(directives, advice, release, { user, answersPasswords }, report);
+  if (directives) checkHint(directives, certificate, report);
   if (directives && kind) reportContext(kind, directives, release, report);
   if (!kind || !advice) {
     report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });

@@ -17,6 +17,7 @@ const HINTS: Readonly<Record<Reason, string | ((user: number) => string)>> = {
   'unknown-daemon': (user) => `--management-user insists on user ${user}`,
   'open-listener': 'give --management-user, or use a unix socket',
   'no-certificate': 'give --cert, or have the .ovpn name it by cert',
+  'key-changed': 'restart pksigd, if it does not take it over',
   'refused-login': 'change it at its source, or have a configuration file read anew (SIGHUP)',
   'no-challenge-command': 'give --challenge-command',
   'scheme-not-allowed': 'name it in --allow-scheme, if it is wanted',

@@ -39,6 +39,13 @@ function keyOption(): Option {
   ).argParser((key, keys: readonly string[] | undefined) => [...(keys ?? []), key]);
 }
 
+function selectOption(): Option {
+  return new Option(
+    '--select <words...>',
+    'what the certificate must be, where --key fits several: SUBJ:, ISSUER:, THUMB:, SERIAL:, EKU:, TMPL:; the newest valid one is taken',
+  );
+}
+
 function withTokenOptions(command: Command, logLevel: LogLevel): Command {
   return command
     .option(
@@ -115,12 +122,21 @@ function withServingOptions(command: Command): Command {
       '--cert <cert>',
       "the key's certificate, a file, a pkcs11: URI or exec:PROGRAM, which OpenVPN gets by management-external-cert",
     )
+    .addOption(selectOption())
     .addOption(
       new Option(
         '--on-token-removal <action>',
         'what to send the daemon when the token is removed: restart sends SIGUSR1, disconnect SIGTERM',
       )
         .choices(['none', 'restart', 'disconnect'])
+        .default('none'),
+    )
+    .addOption(
+      new Option(
+        '--on-certificate-change <action>',
+        'what to send the daemon when the key has another certificate: restart sends SIGUSR1, so that it asks anew, or SIGHUP',
+      )
+        .choices(['none', 'restart'])
         .default('none'),
     )
     .option('--wait-for-token', 'wait at the start for a token that is not there')
@@ -206,6 +222,7 @@ withKeyOptions(
       '--cert <cert>',
       "the key's certificate, where the token or program tells no public key: a file or a pkcs11: URI",
     )
+    .addOption(selectOption())
     .option('--algorithm <text>', "OpenVPN's algorithm text; without it, what the data's shape says"),
   'warn',
 ).action(async (flags: SignFlags) => {

@@ -185,7 +185,13 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
   if (reloader) explainBy(configurationHint);
   const stop = new AbortController();
   stop.signal.addEventListener('abort', () => notifier?.stopping(), { once: true });
-  handleSignals(stop, log, monitors.report, reloader?.ask);
+  let refresh = (): void => undefined;
+  handleSignals(stop, log, monitors.report, {
+    reload: reloader?.ask,
+    refresh: () => {
+      refresh();
+    },
+  });
   const { settings, logLevel, monitor } = await startOf(flags, given);
   log.level = logLevel;
   catchTheRest(log, (error) => {
@@ -204,6 +210,7 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
     // before the agent: a port that is in use must not cost a PIN's try
     await monitors.serveMetrics(monitor);
     await using agent = await Agent.open(settings, surroundings, stop.signal);
+    refresh = () => void agent.refreshCertificates();
     tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined);
     void agent.served().then((isServed) => {
       if (!isServed) return;

@@ -9,12 +9,12 @@ import { terminal } from './terminal.ts';
 const QUIET = 10_000;
 const STDERR = 2;
 
-/** Says of a signal that has no effect that it came: whoever sent it expected something. */
-function logMeaningless(name: NodeJS.Signals, log: Logger): void {
+/** Says of a signal that has little or no effect that it came: whoever sent it expected something. */
+function logQuietly(name: NodeJS.Signals, log: Logger, level: 'info' | 'warn', text: string): void {
   let unsaid = 0;
   let isQuiet = false;
   const say = (times: number): void => {
-    log.warn({ signal: name, ...(times > 1 && { times }) }, 'this signal has no effect on pksigd');
+    log[level]({ signal: name, ...(times > 1 && { times }) }, text);
     unsaid = 0;
     isQuiet = true;
     setTimeout(() => {
@@ -58,10 +58,15 @@ export function leaveDeadTerminals(): void {
 /**
  * What signals do to `run`: the first SIGINT or SIGTERM gives up a prompt and aborts `stop`, a second one of the two ends
  * the process as if nobody caught it, but for the sockets' files, which go. The end of the terminal that the log goes to
- * (SIGHUP) does as the first. Any other SIGHUP calls `reload`; without it, it is a line of the log, as the signals are that
- * mean nothing. SIGUSR1, which is caught since the process began so that it opens no debugger, calls `report`.
+ * (SIGHUP) does as the first. Any other SIGHUP calls `reload`; without it `refresh`, which is a line of the log, as the signals are
+ * that mean nothing. SIGUSR1, which is caught since the process began so that it opens no debugger, calls `report`.
  */
-export function handleSignals(stop: AbortController, log: Logger, report: () => void, reload?: () => void): void {
+export function handleSignals(
+  stop: AbortController,
+  log: Logger,
+  report: () => void,
+  { reload, refresh }: { readonly reload: (() => void) | undefined; readonly refresh: () => void },
+): void {
   const hadTerminal = isatty(STDERR) || hasHungUp(STDERR);
   const begin = (name: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
@@ -89,12 +94,14 @@ export function handleSignals(stop: AbortController, log: Logger, report: () => 
   };
   process.on('SIGHUP', () => {
     lookAtTerminal();
-    if (!stop.signal.aborted) reload?.();
+    if (!stop.signal.aborted) (reload ?? refresh)();
   });
   // one that came before now was not heard
   lookAtTerminal();
   process.on('SIGUSR1', report);
   for (const name of MEANINGLESS_SIGNALS) {
-    if (name !== 'SIGUSR1' && (name !== 'SIGHUP' || !reload)) logMeaningless(name, log);
+    if (name === 'SIGUSR1') continue;
+    if (name !== 'SIGHUP') logQuietly(name, log, 'warn', 'this signal has no effect on pksigd');
+    else if (!reload) logQuietly(name, log, 'info', 'reading the certificates anew: there is no configuration file');
   }
 }

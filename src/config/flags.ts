@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { parseWords } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type RelayRights } from '../management/index.ts';
 import { type AnswerFlags, answerSettings } from './answers.ts';
@@ -13,6 +14,7 @@ import {
   type AuditFailureAction,
   type AuditSettings,
   type AuditSync,
+  type CertificateChangeAction,
   type ContextRule,
   DEFAULT_HASHES,
   type KeySettings,
@@ -46,6 +48,8 @@ export interface TokenFlags {
 export interface KeyFlags extends TokenFlags {
   readonly key: readonly string[];
   readonly cert?: string | undefined;
+  /** Each with one word or several, such as `SUBJ:Jane`. */
+  readonly select?: readonly string[] | undefined;
   readonly module?: string | undefined;
   readonly allowReadableKey?: boolean | undefined;
 }
@@ -117,6 +121,7 @@ export interface TunnelFlags
   /** Paths and patterns: each file is a tunnel. */
   readonly openvpnConfig?: readonly string[] | undefined;
   readonly onTokenRemoval: TokenRemovalAction;
+  readonly onCertificateChange?: CertificateChangeAction | undefined;
   readonly waitForToken?: boolean | undefined;
 }
 
@@ -174,6 +179,18 @@ function policySettings(flags: PolicyFlags): PolicySettings {
   };
 }
 
+/** @throws AgentError ERR_USAGE for words that can't be read */
+function checkedWords(select: readonly string[] | undefined): readonly string[] | undefined {
+  try {
+    if (select) parseWords(select);
+    return select;
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    const { message, hint } = error;
+    throw new AgentError(error.code, `--select: ${message}`, { cause: error, ...(hint !== undefined && { hint }) });
+  }
+}
+
 /** @throws AgentError ERR_USAGE */
 export function keySettings(
   flags: Omit<KeyFlags, keyof TokenFlags> & Pick<TunnelFlags, 'waitForToken'> & PolicyFlags,
@@ -181,6 +198,7 @@ export function keySettings(
   return {
     copies: flags.key,
     certificate: flags.cert,
+    select: checkedWords(flags.select),
     module: flags.module,
     allowReadable: flags.allowReadableKey ?? false,
     waitForToken: flags.waitForToken ?? false,
@@ -242,7 +260,11 @@ function maxDaemons(flags: PeerFlags, { address, listen }: ManagementSettings, r
  * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS
  */
 export function tunnelSettings(
-  flags: PeerFlags & RelayFlags & AnswerFlags & TunnelPolicyFlags & Pick<TunnelFlags, 'onTokenRemoval'>,
+  flags: PeerFlags &
+    RelayFlags &
+    AnswerFlags &
+    TunnelPolicyFlags &
+    Pick<TunnelFlags, 'onTokenRemoval' | 'onCertificateChange'>,
   words: readonly string[],
   listen: boolean,
   key: string = KEY,
@@ -268,6 +290,7 @@ export function tunnelSettings(
     key,
     maxDaemons: maxDaemons(flags, management, relay !== undefined),
     onTokenRemoval: flags.onTokenRemoval,
+    onCertificateChange: flags.onCertificateChange ?? 'none',
     usesPerConnect: flags.usesPerConnect,
     relay,
     answers: answerSettings(flags),

@@ -81,6 +81,8 @@ export interface KeySettings {
   readonly copies: readonly string[];
   /** A file's path or a `pkcs11:` URI. Default: what comes with the key. */
   readonly certificate?: string | undefined;
+  /** Words that its certificate must fit, where there are several, or several keys. */
+  readonly select?: readonly string[] | undefined;
   /** The PKCS#11 module for URIs that name none. */
   readonly module?: string | undefined;
   /** Take a key file that group or others can read. */
@@ -136,6 +138,10 @@ export interface RateSettings {
 export const TOKEN_REMOVAL_ACTIONS = ['none', 'restart', 'disconnect'] as const;
 export type TokenRemovalAction = (typeof TOKEN_REMOVAL_ACTIONS)[number];
 
+/** What to tell the daemon when its key has another certificate: nothing, or SIGUSR1, so that it asks for it anew. */
+export const CERTIFICATE_CHANGE_ACTIONS = ['none', 'restart'] as const;
+export type CertificateChangeAction = (typeof CERTIFICATE_CHANGE_ACTIONS)[number];
+
 /** A management interface and how to get in. */
 export interface ManagementSettings {
   readonly address: ManagementAddress;
@@ -154,6 +160,8 @@ export interface TunnelSettings extends ManagementSettings {
   /** How many daemons that connect to us may be there at a time. */
   readonly maxDaemons: number;
   readonly onTokenRemoval: TokenRemovalAction;
+  /** Default: `none`. */
+  readonly onCertificateChange?: CertificateChangeAction | undefined;
   /** Of this tunnel alone, beside the key's. */
   readonly rate?: RateSettings | undefined;
   /** Signatures until the daemon's state changes. Default: any number. */

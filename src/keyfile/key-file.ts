@@ -1,6 +1,7 @@
 // Key files: PEM, DER, PKCS#8, PKCS#12, opened as a Signer that holds the key in this process, and certificates in files.
 // For keys/, the checks, and the library.
 import {
+  createHash,
   createPrivateKey,
   createPublicKey,
   constants,
@@ -121,17 +122,26 @@ async function parse(bytes: Buffer, path: string, ask: KeyFileOptions['passphras
   }
 }
 
+const digestOf = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest();
+
 /** A private key from a file, held in this process. */
 export class FileKey implements Signer {
   readonly name: string;
   readonly publicKey: KeyObject;
   readonly certificates: readonly X509Certificate[];
+  readonly #path: string;
+  readonly #allowReadableByOthers: boolean;
+  /** Of the file. */
+  readonly #digest: Buffer;
   readonly #privateKey: KeyObject;
   readonly #kind: KeyKind;
   #digestSigner: DigestSigner | undefined;
 
-  private constructor(path: string, { privateKey, certificates }: ParsedKey) {
+  private constructor(path: string, { privateKey, certificates }: ParsedKey, digest: Buffer, isReadable: boolean) {
     this.name = path;
+    this.#path = path;
+    this.#allowReadableByOthers = isReadable;
+    this.#digest = digest;
     this.publicKey = createPublicKey(privateKey);
     this.certificates = certificates;
     this.#privateKey = privateKey;
@@ -143,12 +153,22 @@ export class FileKey implements Signer {
    * @throws AgentError ERR_KEY_NOT_FOUND, ERR_KEY_FILE, ERR_KEY_PERMISSIONS, ERR_KEY_UNSUPPORTED, ERR_KEY_AMBIGUOUS, ERR_PIN_*
    */
   static async open(path: string, options: KeyFileOptions = {}): Promise<FileKey> {
-    const bytes = await readPrivateFile(path, options.allowReadableByOthers ?? false);
+    const isReadable = options.allowReadableByOthers ?? false;
+    const bytes = await readPrivateFile(path, isReadable);
     try {
-      return new FileKey(path, await parse(bytes, path, options.passphrase));
+      return new FileKey(path, await parse(bytes, path, options.passphrase), digestOf(bytes), isReadable);
     } finally {
       bytes.fill(0);
     }
+  }
+
+  /** What is in a file that has changed takes opening it, which may take its passphrase. */
+  async readCertificates(): Promise<readonly X509Certificate[]> {
+    const bytes = await readPrivateFile(this.#path, this.#allowReadableByOthers);
+    const isSame = digestOf(bytes).equals(this.#digest);
+    bytes.fill(0);
+    if (isSame) return this.certificates;
+    throw new AgentError('ERR_KEY_FILE', `${this.name} is another file than before`, { reason: 'key-changed' });
   }
 
   sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature> {

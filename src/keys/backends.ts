@@ -2,6 +2,7 @@
 // A further kind of key is one more row here, and nothing elsewhere.
 import type { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
+import type { CertificateWords } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
 import { ExecKey, execTextFrom, formatExecText, isExecText, parseExecText } from '../exec/index.ts';
 import { readCertificateFile } from '../keyfile/certificate-file.ts';
@@ -11,7 +12,7 @@ import {
   isPkcs11Uri,
   parsePkcs11Uri,
   pkcs11UriName,
-  readTokenCertificate,
+  readTokenCertificates,
   type Pkcs11Uri,
   type TokenOptions,
 } from '../pkcs11/index.ts';
@@ -27,6 +28,8 @@ export interface Opening {
   readonly pinFor: PinFor;
   /** The key's certificate if one was given, for keys that do not tell their public half. */
   readonly certificate?: X509Certificate | undefined;
+  /** What says which of several is meant, of keys and certificates. */
+  readonly words?: CertificateWords | undefined;
 }
 
 /** Where a secret that a key may ask for comes from. */
@@ -77,19 +80,20 @@ export const TOKEN_BACKEND: TokenBackend = {
   notice: 'reading the token…',
   openKey: async (text, opening) => {
     const uri = parsePkcs11Uri(text);
-    const { options, certificate } = opening;
+    const { options, certificate, words } = opening;
     const keyOptions = {
       ...tokenOptions(opening, uri),
       watchInterval: options.pkcs11?.watchInterval,
       onEvent: options.onEvent,
       ...(certificate && { certificate }),
+      ...(words && { words }),
     };
     return await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
   },
   readCertificates: async (text, opening) => {
     const uri = parsePkcs11Uri(text);
-    const certificateOptions = tokenOptions(opening, uri);
-    return [await askingAgain(opening.options, uri.pinSource, () => readTokenCertificate(uri, certificateOptions))];
+    const certificateOptions = { ...tokenOptions(opening, uri), words: opening.words };
+    return await askingAgain(opening.options, uri.pinSource, () => readTokenCertificates(uri, certificateOptions));
   },
   certificatePath: () => undefined,
 };
@@ -153,6 +157,6 @@ export function backendOf(text: string): Backend {
 }
 
 /** Prepares opening a key, its copies and its certificate. */
-export function openingOf(options: Opening['options']): Opening {
-  return { options, pinFor: pinsBySource(options) };
+export function openingOf(options: Omit<KeyOptions, 'keys' | 'certificate'>): Opening {
+  return { options, pinFor: pinsBySource(options), words: options.words };
 }

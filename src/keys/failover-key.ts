@@ -128,6 +128,12 @@ export class FailoverKey implements Signer {
     });
   }
 
+  /** Of the first copy that is there. */
+  async readCertificates(): Promise<readonly X509Certificate[]> {
+    const [first] = this.#byTurn();
+    return (await first?.readCertificates()) ?? this.certificates;
+  }
+
   /** All copies that are open must be able to: any of them may be the one that signs. */
   canSign(request: SignatureRequest): boolean {
     return this.#copies.every((copy) => copy.canSign(request));

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import type { SignatureRequest } from '../signing/request.ts';
 import { verifySignature, type Signer, type VerifiedSignature } from '../signing/signer.ts';
@@ -68,6 +69,11 @@ export class KeyCopy implements AsyncDisposable {
   /** When to ask it, in milliseconds since 1970: now, after its pause, or last of all as it is away. */
   turn(now: number): number {
     return this.#isLost ? Infinity : Math.max(this.#pausedUntil, now);
+  }
+
+  /** Undefined of one that is not open, or whose certificates never change. */
+  async readCertificates(): Promise<readonly X509Certificate[] | undefined> {
+    return await this.#signer?.readCertificates?.();
   }
 
   /** One that is not open yet may turn out to. */

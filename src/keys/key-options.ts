@@ -1,3 +1,4 @@
+import type { CertificateWords } from '../certificates/words.ts';
 import type { Programs } from '../exec/index.ts';
 import type { PinMemory, TokenEvent, Tokens } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
@@ -28,6 +29,8 @@ export interface KeyOptions {
   readonly keys: readonly string[];
   /** A file's path or a `pkcs11:` URI; without it, what comes with the key. */
   readonly certificate?: string | undefined;
+  /** What the certificate must be, where the KEY names several keys, or there are several certificates. */
+  readonly words?: CertificateWords | undefined;
   /** For `pkcs11:` URIs: without it there can be none. */
   readonly pkcs11?: Pkcs11Options | undefined;
   /** For `exec:` programs: without it there can be none. */

@@ -1,4 +1,6 @@
-import type { X509Certificate } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
+import { chosen } from '../certificates/choose.ts';
+import type { CertificateWords } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
 import type { Signer } from '../signing/signer.ts';
 import { backendOf, openingOf, type Opening } from './backends.ts';
@@ -8,7 +10,13 @@ import type { KeyOptions } from './key-options.ts';
 /** A key that is ready, and the certificates to hand to the daemon, the key's own first. */
 export interface OpenedKey extends AsyncDisposable {
   readonly signer: Signer;
+  /** As they were when the key was opened; of a key in a token without those that lead to its root. */
   readonly certificates: readonly X509Certificate[];
+  /**
+   * Reads them anew: they may have been renewed since. Absent where they never change.
+   * @throws AgentError with reason `key-changed` if they are of another key; ERR_CERTIFICATE_*, and what opening throws
+   */
+  readonly readCertificates?: () => Promise<readonly X509Certificate[]>;
 }
 
 /** Milliseconds after which the next copy is asked as well: the daemon stands still meanwhile. */
@@ -34,22 +42,50 @@ async function openCopies(options: KeyOptions, opening: Opening): Promise<Signer
   });
 }
 
+/** The key's newest that the words fit, and those of others that come with it. @throws AgentError ERR_CERTIFICATE_* */
+function select(
+  certificates: readonly X509Certificate[],
+  publicKey: KeyObject,
+  words: CertificateWords | undefined,
+): readonly X509Certificate[] {
+  if (!words) return certificates;
+  const isOwn = (certificate: X509Certificate): boolean => certificate.publicKey.equals(publicKey);
+  const own = certificates.filter(isOwn);
+  // one of another key is told as such
+  const [first] = chosen(own.length > 0 ? own : certificates, words, Date.now());
+  return [first, ...certificates.filter((certificate) => certificate !== first && !isOwn(certificate))];
+}
+
 /**
  * Opens a key and the certificate that goes with it.
  * @throws AgentError ERR_KEY_*, ERR_CERTIFICATE_*, ERR_PIN_*, ERR_URI, ERR_TOKEN_*, ERR_MODULE_*
  */
 export async function openKey(options: KeyOptions): Promise<OpenedKey> {
-  const { certificate } = options;
+  const { certificate, words } = options;
   const opening = openingOf(options);
-  const given =
+  const readGiven = async (): Promise<X509Certificate[] | undefined> =>
     certificate === undefined ? undefined : await backendOf(certificate).readCertificates(certificate, opening);
-  const signer = await openCopies(options, { ...opening, certificate: given?.[0] });
-  const certificates = given ?? signer.certificates;
-  const [own] = certificates;
-  if (own && !own.publicKey.equals(signer.publicKey)) {
-    await signer[Symbol.asyncDispose]();
+  const given = await readGiven();
+  // of a certificate that was given alone they say which it is: the key it is of has a name
+  const ofKey = given ? { ...opening, words: undefined, certificate: given[0] } : opening;
+  const signer = await openCopies(options, ofKey);
+  const checked = (found: readonly X509Certificate[], isAnew: boolean): readonly X509Certificate[] => {
+    const certificates = select(found, signer.publicKey, words);
+    const [own] = certificates;
+    if (!own || own.publicKey.equals(signer.publicKey)) return certificates;
     const text = `the certificate ${certificate ?? ''} is not of the key ${signer.name}`;
-    throw new AgentError('ERR_CERTIFICATE_MISMATCH', text);
+    throw new AgentError('ERR_CERTIFICATE_MISMATCH', text, isAnew ? { reason: 'key-changed' } : {});
+  };
+  try {
+    return {
+      signer,
+      certificates: checked(given ?? signer.certificates, false),
+      readCertificates: async () =>
+        checked((await readGiven()) ?? (await signer.readCertificates?.()) ?? signer.certificates, true),
+      [Symbol.asyncDispose]: () => signer[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await signer[Symbol.asyncDispose]();
+    throw error;
   }
-  return { signer, certificates, [Symbol.asyncDispose]: () => signer[Symbol.asyncDispose]() };
 }

@@ -21,6 +21,7 @@ export const CKA = {
   LABEL: 0x3,
   VALUE: 0x11,
   KEY_TYPE: 0x100,
+  SUBJECT: 0x101,
   ID: 0x102,
   MODULUS: 0x120,
   PUBLIC_EXPONENT: 0x122,

@@ -30,6 +30,11 @@ export interface Signer extends AsyncDisposable {
   readonly publicKey: KeyObject;
   /** The certificates that came with the key (same CKA_ID on the token, or in the same file), its own first; often none. */
   readonly certificates: readonly X509Certificate[];
+  /**
+   * The certificates that come with the key, read anew, with those that lead to its root; absent where they never change.
+   * @throws AgentError with reason `key-changed` if the key itself is another one; ERR_CERTIFICATE_*, and what opening throws
+   */
+  readCertificates?(): Promise<readonly X509Certificate[]>;
   /** Absent for a key that can always sign. */
   readonly availability?: Availability;
   /**

@@ -87,12 +87,17 @@ function keepOnly(all: Map<string, unknown>, names: readonly string[]): void {
 
 type EventOf<Type extends AgentEvent['type']> = Extract<AgentEvent, { readonly type: Type }>;
 
+/** In milliseconds since 1970. */
+function timeOf(text: string | undefined): number | undefined {
+  const time = text === undefined ? Number.NaN : Date.parse(text);
+  return Number.isNaN(time) ? undefined : time;
+}
+
 function nextKey(key: KeyState | undefined, event: EventOf<'key-state'>, at: number): KeyState {
   const { state, certificate, validTo, copies, error } = event;
-  const end = validTo === undefined ? Number.NaN : Date.parse(validTo);
   return {
     ...{ state, since: at, key: event.key, certificate },
-    validTo: Number.isNaN(end) ? undefined : end,
+    validTo: timeOf(validTo),
     copies: copies ?? key?.copies ?? [],
     error: error === undefined ? undefined : clipped(error),
   };
@@ -239,6 +244,17 @@ export class AgentState {
     switch (event.type) {
       case 'key-state': {
         this.keys.set(event.name, nextKey(this.keys.get(event.name), event, at));
+        break;
+      }
+      case 'certificate-changed': {
+        const key = this.keys.get(event.name);
+        const { certificate, validTo } = event;
+        if (key) this.keys.set(event.name, { ...key, key: event.key, certificate, validTo: timeOf(validTo) });
+        break;
+      }
+      case 'key-changed': {
+        const key = this.keys.get(event.name);
+        if (key) this.keys.set(event.name, { ...key, key: event.key, certificate: undefined, validTo: undefined });
         break;
       }
       case 'copy-failed':

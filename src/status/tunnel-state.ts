@@ -88,6 +88,7 @@ const SUBJECTS: Readonly<Record<TroubleKind, TroubleSubject>> = {
   'key-not-ready': 'key',
   'fruitless-release': 'release',
   'no-certificate': 'answer',
+  'certificate-not-chosen': 'answer',
   'password-asked': 'answer',
   'question-asked': 'answer',
   'answer-missing': 'answer',

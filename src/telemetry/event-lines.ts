@@ -123,6 +123,7 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     text: 'no answer was possible',
   }),
   'daemon-signalled': say('warn', 'token lost: the daemon gets a signal'),
+  'daemon-outdated': say('warn', 'the certificate has changed: the daemon gets a signal'),
   'signal-failed': say('warn', 'the daemon took no signal'),
   'tunnel-failed': say('error', 'the tunnel is not served'),
   'tunnel-added': say('info', 'tunnel added'),
@@ -146,6 +147,26 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   }),
 
   'key-ready': say('info', 'key ready'),
+  'certificate-changed': ({ key, certificate, validTo, daysLeft }) => ({
+    level: 'info',
+    fields: { key, certificate, validTo, daysLeft },
+    text: 'the key has another certificate',
+  }),
+  'certificate-ending': ({ key, certificate, validTo, daysLeft = 0 }) => ({
+    level: daysLeft < 0 ? 'error' : 'warn',
+    fields: { key, certificate, validTo, daysLeft },
+    text: daysLeft < 0 ? 'the certificate has ended' : 'the certificate ends soon: have it renewed',
+  }),
+  'certificate-kept': ({ key, code, error }) => ({
+    level: 'warn',
+    fields: { key, ...(code !== undefined && { code }), error },
+    text: 'the certificate could not be read anew: the one from before stays',
+  }),
+  'key-changed': ({ key }) => ({
+    level: 'warn',
+    fields: { key, hint: 'daemons that have the certificate of the key before must ask anew' },
+    text: 'another key pair is in its place: it is used from now on',
+  }),
   'key-state': silent,
   'key-given-up': say('debug', 'the key was given up'),
   recovering: say('warn', 'the token failed: trying to recover'),

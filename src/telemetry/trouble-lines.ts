@@ -40,6 +40,7 @@ export const TROUBLE_TEXTS: Readonly<Record<TroubleKind, TroubleText>> = {
     text: 'the daemon is back in its hold, and asked for no signature since it was released',
     hint: "the handshake fails before it needs the key (management-external-key without 'pss'?), or the server does not answer: see the daemon's log, and ask 'pksigd check'",
   },
+  'certificate-not-chosen': { text: "the daemon's hint names no certificate that can be used" },
   'no-certificate': { text: 'the daemon wants a certificate and there is none: give --cert' },
   'password-asked': {
     text: 'the daemon asks for a password, which pksigd does not have',

@@ -215,9 +215,10 @@ describe('SIGHUP', () => {
     expect(pksigd.log.filter(({ code }) => code === 'ERR_CERTIFICATE_MISMATCH')).toHaveLength(1);
     await served(b);
     await copy('p384');
-    await reload(bench, pksigd, text, 'reloaded: 0 added, 1 changed, 0 removed');
-    await served(await greeted(daemons.b));
-    expect(pksigd.messages('key ready').at(-1)).toMatchObject({
+    await reload(bench, pksigd, text, 'reloaded: 0 added, 0 changed, 0 removed');
+    await served(b);
+    expect(pksigd.messages('another key pair is in its place: it is used from now on')).toHaveLength(1);
+    expect(pksigd.messages('the key has another certificate').at(-1)).toMatchObject({
       certificate: expect.stringContaining('p384') as string,
     });
     // a relay of a, and more to say
@@ -247,14 +248,15 @@ describe('SIGHUP', () => {
     expect(await pksigd.stop()).toBe(0);
   });
 
-  test('without a configuration file does nothing, and says so', async ({ bench }) => {
+  test('without a configuration file reads the certificate anew, and says so', async ({ bench }) => {
     const { a } = await listen(bench, 'a');
     const args = ['run', '--management', bench.path('a.sock'), 'unix', '--key', bench.recipe('p256.pem')];
     const pksigd = await bench.pksigd(args);
     const daemon = await greeted(a);
     await served(daemon);
     pksigd.kill('SIGHUP');
-    expect(await pksigd.message('this signal has no effect on pksigd')).toMatchObject({ signal: 'SIGHUP' });
+    const text = 'reading the certificates anew: there is no configuration file';
+    expect(await pksigd.message(text)).toMatchObject({ signal: 'SIGHUP' });
     await served(daemon);
     expect(await pksigd.stop()).toBe(0);
   });

@@ -2,7 +2,13 @@ import type { LogLevel } from '../../log-level.ts';
 import type { RelayRights } from '../../management/index.ts';
 import type { SchemeName } from '../../signing/algorithm-text.ts';
 import type { HashName } from '../../signing/hashes.ts';
-import type { AuditFailureAction, AuditSync, ContextRule, TokenRemovalAction } from '../settings.ts';
+import type {
+  AuditFailureAction,
+  AuditSync,
+  CertificateChangeAction,
+  ContextRule,
+  TokenRemovalAction,
+} from '../settings.ts';
 
 // What a file says, checked, with defaults and absolute paths. Keys are called as the options are.
 
@@ -63,6 +69,7 @@ export interface KeyPolicySection {
 export interface KeySection extends KeyPolicySection {
   readonly key: readonly string[];
   readonly cert?: string | undefined;
+  readonly select?: readonly string[] | undefined;
   readonly module?: string | undefined;
   readonly 'allow-readable-key': boolean;
   readonly 'wait-for-token': boolean;
@@ -99,6 +106,7 @@ export interface TunnelSection extends AnswerSection, TunnelPolicySection {
   readonly 'management-user'?: string | undefined;
   readonly 'max-daemons'?: number | undefined;
   readonly 'on-token-removal': TokenRemovalAction;
+  readonly 'on-certificate-change': CertificateChangeAction;
   readonly relay?: readonly string[] | undefined;
   readonly 'relay-allow': RelayRights;
   readonly 'relay-mode'?: string | undefined;

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { formatExecText } from '../../exec/index.ts';
 import { LOG_LEVELS } from '../../log-level.ts';
 import { RELAY_RIGHTS } from '../../management/index.ts';
-import { TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
+import { CERTIFICATE_CHANGE_ACTIONS, TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
 import { AGENT } from './agent-schema.ts';
 import { ANSWERS } from './answer-schema.ts';
 import { AUDIT } from './audit-schema.ts';
@@ -20,6 +20,10 @@ const program = v.pipe(
 const keyText = v.union([text, program]);
 const keys = v.pipe(
   v.union([keyText, v.pipe(v.array(keyText), v.nonEmpty())]),
+  v.transform((value) => (typeof value === 'string' ? [value] : value)),
+);
+const texts = v.pipe(
+  v.union([text, v.pipe(v.array(text), v.nonEmpty())]),
   v.transform((value) => (typeof value === 'string' ? [value] : value)),
 );
 const seconds = v.pipe(v.number(), v.gtValue(0), v.maxValue(3600));
@@ -177,6 +181,16 @@ const KEY = v.pipe(
         text,
       ),
     ),
+    select: v.optional(
+      setting(
+        {
+          takes: 'words such as "SUBJ:Jane ISSUER:Corp CA", or a list of them',
+          option: '--select',
+          text: 'What its certificate must be, where `key` fits several: all words must fit; of those that they fit, the newest valid one is taken ([CERTIFICATES.md](CERTIFICATES.md)).',
+        },
+        texts,
+      ),
+    ),
     module: v.optional(
       setting(
         {
@@ -282,6 +296,17 @@ const TUNNEL = v.pipe(
           text: 'What the daemon is told when the token goes away: nothing, SIGUSR1 or SIGTERM.',
         },
         v.picklist(TOKEN_REMOVAL_ACTIONS),
+      ),
+      'none',
+    ),
+    'on-certificate-change': v.optional(
+      setting(
+        {
+          takes: CERTIFICATE_CHANGE_ACTIONS.join(', '),
+          option: '--on-certificate-change',
+          text: 'What the daemon is told when the key has another certificate: nothing, or SIGUSR1, so that it asks for it anew; SIGHUP if it does not.',
+        },
+        v.picklist(CERTIFICATE_CHANGE_ACTIONS),
       ),
       'none',
     ),

@@ -1,8 +1,9 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
+import { newestFirst } from '../../certificates/choose.ts';
 import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import { CKA, CKO } from '../constants.ts';
-import { find, LIMITS, limitsOf, newestFirst, read, readCertificate, readPublicKey } from '../key/objects.ts';
+import { find, LIMITS, limitsOf, read, readCertificate, readPublicKey } from '../key/objects.ts';
 import type { Session } from '../host/session.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import { withoutPadding } from '../padding.ts';
@@ -205,7 +206,10 @@ async function describe(at: Session, group: Group, names: Names, isComplete: boo
   let publicKey = privateKey && (await readPublicKey(at, privateKey.handle, value?.(CKA.KEY_TYPE)));
   const half = halfOf(group, publicKey);
   for (const object of half.publicKeys) publicKey ??= await readPublicKey(at, object.handle);
-  const certificates = newestFirst(half.certificates.map(({ certificate }) => certificate));
+  const certificates = newestFirst(
+    half.certificates.map(({ certificate }) => certificate),
+    Date.now(),
+  );
   publicKey ??= certificates[0]?.publicKey;
   const { id, label } = firstOf(group);
   return {

@@ -3,16 +3,20 @@ import { AgentError } from '../../errors.ts';
 import { onceMore } from '../host/login-outcome.ts';
 import { inSession } from '../host/session.ts';
 import { findModule } from '../modules/find-module.ts';
-import { findCertificate } from './objects.ts';
+import { findChosenCertificate, narrowed, type Words } from './chosen.ts';
+import { tokenChain } from './token-chain.ts';
 import type { TokenOptions } from './token-key.ts';
 import { takeStep } from '../token/recovery.ts';
 import { pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 
 /**
- * Reads a certificate from a token; logs in only if it can't be seen without.
- * @throws AgentError ERR_CERTIFICATE_NOT_FOUND, ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*
+ * Reads a certificate from a token, and those that lead from it to its root; logs in only if it can't be seen without.
+ * @throws AgentError ERR_CERTIFICATE_*, ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*
  */
-export async function readTokenCertificate(uri: Pkcs11Uri, options: TokenOptions): Promise<X509Certificate> {
+export async function readTokenCertificates(
+  uri: Pkcs11Uri,
+  options: TokenOptions & { readonly words?: Words },
+): Promise<[X509Certificate, ...X509Certificate[]]> {
   if (uri.type !== undefined && uri.type !== 'cert') {
     throw new AgentError('ERR_URI', `${pkcs11UriName(uri)} names no certificate`, { hint: 'say type=cert' });
   }
@@ -23,16 +27,21 @@ export async function readTokenCertificate(uri: Pkcs11Uri, options: TokenOptions
   );
 }
 
-async function readAt(modulePath: string, uri: Pkcs11Uri, options: TokenOptions): Promise<X509Certificate> {
-  const { tokens, pin } = options;
-  const token = await tokens.await(uri, modulePath);
+async function readAt(
+  modulePath: string,
+  uri: Pkcs11Uri,
+  { tokens, pin, words }: Parameters<typeof readTokenCertificates>[1],
+): ReturnType<typeof readTokenCertificates> {
+  const token = await tokens.await(await narrowed(uri, modulePath, tokens, words), modulePath);
   const host = await tokens.module(modulePath);
-  return await inSession(host, token, (at) =>
-    findCertificate(at, uri).catch(async (error: unknown) => {
+  return await inSession(host, token, async (at) => {
+    const find = (): Promise<X509Certificate> => findChosenCertificate(at, uri, words);
+    const certificate = await find().catch(async (error: unknown) => {
       await pin.login(host, at.session, token);
-      return await findCertificate(at, uri).catch(() => {
+      return await find().catch(() => {
         throw error;
       });
-    }),
-  );
+    });
+    return await tokenChain(at, certificate);
+  });
 }

@@ -1,4 +1,5 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
+import { newestFirst } from '../../certificates/choose.ts';
 import { AgentError } from '../../errors.ts';
 import { CKA, CKK, CKO } from '../constants.ts';
 import type { Session } from '../host/session.ts';
@@ -48,10 +49,14 @@ export async function read(
 }
 
 const hexOf = (text: string): string => Buffer.from(text, 'utf8').toString('hex');
+/** @returns attributes that tie what belongs together: the CKA_ID, or the label of those that have none */
+export const byPartner = ({ id, label }: Pick<KeyObjects, 'id' | 'label'>): Attributes =>
+  id.length > 0 ? byId(id) : byLabel(label);
 const byId = (id: Buffer): Attributes => ({ [CKA.ID]: id.toString('hex') });
 const byLabel = (label: string): Attributes => ({ [CKA.LABEL]: hexOf(label) });
 
-function attributesOf(uri: Pkcs11Uri): Attributes {
+/** What of a URI names objects. */
+export function attributesOf(uri: Pkcs11Uri): Attributes {
   return { ...(uri.id && byId(uri.id)), ...(uri.object !== undefined && byLabel(uri.object)) };
 }
 
@@ -82,7 +87,8 @@ async function describe(at: Session, objects: readonly string[]): Promise<string
   return [...names, ...(objects.length > NAMED ? ['…'] : [])].join(', ');
 }
 
-async function describeKeys(at: Session): Promise<string> {
+/** The private keys of a token, for who named one that is not there. */
+export async function describeKeys(at: Session): Promise<string> {
   const keys = await find(at, CKO.PRIVATE_KEY, {}, NAMED + 1);
   return keys.length === 0 ? 'the token shows no private key' : `the token has ${await describe(at, keys)}`;
 }
@@ -97,18 +103,14 @@ export async function readCertificate(at: Session, object: string): Promise<X509
   }
 }
 
-async function findCertificates(at: Session, attributes: Attributes): Promise<X509Certificate[]> {
+/** All certificates with these attributes: the newest that is valid first. */
+export async function findCertificates(at: Session, attributes: Attributes): Promise<X509Certificate[]> {
   const certificates: X509Certificate[] = [];
   for (const object of await find(at, CKO.CERTIFICATE, attributes)) {
     const certificate = await readCertificate(at, object);
     if (certificate) certificates.push(certificate);
   }
-  return newestFirst(certificates);
-}
-
-/** The certificate that ends last first: a renewed one often stands beside the old one. */
-export function newestFirst(certificates: readonly X509Certificate[]): X509Certificate[] {
-  return certificates.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
+  return newestFirst(certificates, Date.now());
 }
 
 /** What a private key says of how it may be used; and CKA_KEY_TYPE, which shows how long a CK_ULONG is. */
@@ -192,15 +194,20 @@ export async function findKey(at: Session, uri: Pkcs11Uri): Promise<KeyObjects> 
       hint: `say which: ${await describe(at, handles)}`,
     });
   }
+  const key = await describeKey(at, handle);
+  const certificates = await findCertificates(at, byPartner(key));
+  const publicKey = key.publicKey ?? certificates[0]?.publicKey;
+  const own = certificates.filter((each) => publicKey && each.publicKey.equals(publicKey));
+  return { ...key, publicKey, certificates: own.slice(0, 1) };
+}
 
+/** What a private key's objects say of it. */
+export async function describeKey(at: Session, handle: string): Promise<Omit<KeyObjects, 'certificates'>> {
   const value = await read(at, handle, [CKA.ID, CKA.LABEL, ...LIMITS]);
   const id = value(CKA.ID) ?? Buffer.alloc(0);
   const label = value(CKA.LABEL)?.toString('utf8') ?? '';
-  const partner = id.length > 0 ? byId(id) : byLabel(label);
-  const certificates = await findCertificates(at, partner);
-  const publicKey = (await findPublicKey(at, handle, partner, value(CKA.KEY_TYPE))) ?? certificates[0]?.publicKey;
-  const own = certificates.filter((each) => publicKey && each.publicKey.equals(publicKey));
-  return { handle, id, label, ...limitsOf(value), publicKey, certificates: own.slice(0, 1) };
+  const publicKey = await findPublicKey(at, handle, byPartner({ id, label }), value(CKA.KEY_TYPE));
+  return { handle, id, label, ...limitsOf(value), publicKey };
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { inSession } from '../host/session.ts';
 import type { Pkcs11Uri } from '../uri.ts';
-import { findCertificate, findKey, findPublicHalf } from './objects.ts';
+import { findChosenCertificate, findChosenHalf, findChosenKey, type Words } from './chosen.ts';
 import { offered } from './offer.ts';
 
 /** What a token shows of a key to this process, which may be logged in or not. */
@@ -18,26 +18,31 @@ export interface PeekedKey {
 }
 
 /**
- * What a token shows of the key that a URI names, without a login.
- * @throws AgentError ERR_KEY_AMBIGUOUS, ERR_TOKEN_*, ERR_MODULE_*
+ * What a token shows of the key that a URI and words name, without a login.
+ * @throws AgentError ERR_KEY_AMBIGUOUS, ERR_CERTIFICATE_* by words, ERR_TOKEN_*, ERR_MODULE_*
  */
-export async function peekAtKey(host: Module, token: TokenInfo, uri: Pkcs11Uri): Promise<PeekedKey> {
+export async function peekAtKey(host: Module, token: TokenInfo, uri: Pkcs11Uri, words?: Words): Promise<PeekedKey> {
   const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
   return await inSession(host, token, async (at) => {
-    const privateKey = await findKey(at, uri).catch((error: unknown) => {
+    const privateKey = await findChosenKey(at, uri, words).catch((error: unknown) => {
       if (errorCode(error) === 'ERR_KEY_NOT_FOUND') return undefined;
       throw error;
     });
-    const { publicKey, certificates } = privateKey ?? (await findPublicHalf(at, uri));
+    const { publicKey, certificates } = privateKey ?? (await findChosenHalf(at, uri, words));
     const offer = { listed: mechanisms, allowed: privateKey?.allowedMechanisms };
     return { privateKey, publicKey, certificates, mechanisms: offered(offer) };
   });
 }
 
 /**
- * The certificate that a URI names, without a login.
- * @throws AgentError ERR_CERTIFICATE_NOT_FOUND, ERR_TOKEN_*, ERR_MODULE_*
+ * The certificate that a URI and words name, without a login.
+ * @throws AgentError ERR_CERTIFICATE_*, ERR_TOKEN_*, ERR_MODULE_*
  */
-export async function peekAtCertificate(host: Module, token: TokenInfo, uri: Pkcs11Uri): Promise<X509Certificate> {
-  return await inSession(host, token, (at) => findCertificate(at, uri));
+export async function peekAtCertificate(
+  host: Module,
+  token: TokenInfo,
+  uri: Pkcs11Uri,
+  words?: Words,
+): Promise<X509Certificate> {
+  return await inSession(host, token, (at) => findChosenCertificate(at, uri, words));
 }

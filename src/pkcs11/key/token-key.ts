@@ -14,10 +14,12 @@ import {
 import { isMechanismUnsuited, isUnlistedRefused } from '../host/failures.ts';
 import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
+import { findChosenKey, narrowed, type Words } from './chosen.ts';
 import { findKey, type KeyObjects } from './objects.ts';
 import { offered, waysInTurn, type Offer } from './offer.ts';
 import { rawEcdsaReadings } from './raw-ecdsa.ts';
 import { WayMemory } from './way-memory.ts';
+import { tokenChain } from './token-chain.ts';
 import type { OpenSession } from '../token/open-session.ts';
 import type { Tokens } from '../token/tokens.ts';
 import type { TokenUse, TokenUser } from '../token/token-user.ts';
@@ -34,6 +36,8 @@ export interface TokenOptions extends TokenUse {
 export interface TokenKeyOptions extends TokenOptions {
   /** The key's certificate, for tokens that tell neither a public key nor a certificate. */
   readonly certificate?: X509Certificate;
+  /** Which of several keys, by what their certificates say. */
+  readonly words?: Words;
 }
 
 /** One request while it is signed. */
@@ -52,6 +56,8 @@ export class TokenKey implements Signer {
   readonly publicKey: KeyObject;
   readonly certificates: readonly X509Certificate[];
   readonly #uri: Pkcs11Uri;
+  /** What names this key, though others may have come that the URI fits. */
+  readonly #own: Pkcs11Uri;
   readonly #options: TokenKeyOptions;
   readonly #token: TokenUser;
   readonly #memory = new WayMemory();
@@ -75,11 +81,10 @@ export class TokenKey implements Signer {
     this.#objects.set(at, Promise.resolve(objects));
     this.#offer = { listed: at.mechanisms, allowed: objects.allowedMechanisms };
     this.alwaysAuthenticate = objects.alwaysAuthenticate;
-    this.name = formatPkcs11Uri({
-      token: at.token.label,
-      ...(objects.label !== '' && { object: objects.label }),
-      ...(objects.id.length > 0 && { id: objects.id }),
-    });
+    const { label, id } = objects;
+    const own = { ...(label !== '' && { object: label }), ...(id.length > 0 && { id }) };
+    this.#own = Object.keys(own).length > 0 ? own : uri;
+    this.name = formatPkcs11Uri({ token: at.token.label, ...own });
     const publicKey = objects.publicKey ?? options.certificate?.publicKey;
     if (!publicKey) {
       throw new AgentError(
@@ -101,9 +106,11 @@ export class TokenKey implements Signer {
     if (uri.type !== undefined && uri.type !== 'private') {
       throw new AgentError('ERR_URI', `${pkcs11UriName(uri)} names no private key`, { hint: 'leave out type=' });
     }
-    const token = await options.tokens.open(uri, await findModule(uri, options.defaultModule), options);
+    const { tokens, words } = options;
+    const modulePath = await findModule(uri, options.defaultModule);
+    const token = await tokens.open(await narrowed(uri, modulePath, tokens, words), modulePath, options);
     try {
-      const found = await token.run(async (at) => ({ at, objects: await findKey(at, uri) }));
+      const found = await token.run(async (at) => ({ at, objects: await findChosenKey(at, uri, words) }));
       return new TokenKey(uri, options, token, found);
     } catch (error) {
       await token[Symbol.asyncDispose]();
@@ -134,6 +141,16 @@ export class TokenKey implements Signer {
       const params = { session: at.session, key, mechanism, slot: at.token.slot };
       const bytes = await at.host.sign(params, data(), { signal: task.signal });
       return verifySignature(this, task.request, this.#reading(task, { bytes, mechanism: name }));
+    });
+  }
+
+  /** Finds the key anew: its certificate may be another one since, or gone. */
+  async readCertificates(): Promise<readonly X509Certificate[]> {
+    return await this.#token.run(async (at) => {
+      const objects = this.#checked(await findChosenKey(at, this.#uri, this.#options.words));
+      this.#objects.set(at, Promise.resolve(objects));
+      const [certificate] = objects.certificates;
+      return certificate ? await tokenChain(at, certificate) : [];
     });
   }
 
@@ -200,7 +217,7 @@ export class TokenKey implements Signer {
   async #objectsAt(at: OpenSession): Promise<KeyObjects> {
     let objects = this.#objects.get(at);
     if (!objects) {
-      objects = this.#find(at);
+      objects = findKey(at, this.#own).then((found) => this.#checked(found));
       this.#objects.set(at, objects);
       // those that wait for it fail with it, the next one looks anew
       objects.catch(() => this.#objects.delete(at));
@@ -208,10 +225,13 @@ export class TokenKey implements Signer {
     return await objects;
   }
 
-  async #find(at: OpenSession): Promise<KeyObjects> {
-    const objects = await findKey(at, this.#uri);
+  /** @throws AgentError ERR_KEY_NOT_FOUND for another key */
+  #checked(objects: KeyObjects): KeyObjects {
     if (objects.publicKey && !objects.publicKey.equals(this.publicKey)) {
-      throw new AgentError('ERR_KEY_NOT_FOUND', `${this.name} is another key than before`, { hint: 'restart pksigd' });
+      throw new AgentError('ERR_KEY_NOT_FOUND', `${this.name} is another key than before`, {
+        hint: 'restart pksigd',
+        reason: 'key-changed',
+      });
     }
     return objects;
   }

@@ -20,7 +20,7 @@ test('a second signal ends the process, but not before the lines that were put o
   });
   const log = { info: () => undefined } as unknown as Logger;
   const stop = new AbortController();
-  handleSignals(stop, log, () => undefined);
+  handleSignals(stop, log, () => undefined, { reload: undefined, refresh: () => undefined });
 
   listeners.get('SIGTERM')?.();
   expect(stop.signal.aborted).toBe(true);

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { readTokenCertificate } from '../../../../src/pkcs11/key/certificates.ts';
+import { readTokenCertificates } from '../../../../src/pkcs11/key/certificates.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
 import { Tokens } from '../../../../src/pkcs11/token/tokens.ts';
 import type { Pkcs11Uri } from '../../../../src/pkcs11/uri.ts';
@@ -17,7 +17,8 @@ beforeEach(() => {
 
 async function read(uri = URI): Promise<string> {
   const pin = new Pin({ ask: () => Promise.resolve(new Secret('1234')) });
-  return (await readTokenCertificate(uri, { tokens: new Tokens({ hosts: modules }), pin })).serialNumber;
+  const [own] = await readTokenCertificates(uri, { tokens: new Tokens({ hosts: modules }), pin });
+  return own.serialNumber;
 }
 
 test('a certificate that all may see takes no login', async () => {

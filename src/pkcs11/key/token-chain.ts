@@ -1,0 +1,33 @@
+import type { X509Certificate } from 'node:crypto';
+import { chainOf } from '../../certificates/chain.ts';
+import { issuerDer } from '../../certificates/der.ts';
+import { CKA, CKO } from '../constants.ts';
+import type { Session } from '../host/session.ts';
+import { find, findCertificates, readCertificate } from './objects.ts';
+
+/** So many certificates are read, one by one, of a token that does not find them by their subjects. */
+const FEW = 16;
+
+/** All certificates, if they are few. */
+async function readFew(at: Session): Promise<X509Certificate[]> {
+  const objects = await find(at, CKO.CERTIFICATE, {}, FEW + 1);
+  if (objects.length > FEW) return [];
+  const certificates: X509Certificate[] = [];
+  for (const object of objects) {
+    const certificate = await readCertificate(at, object);
+    if (certificate) certificates.push(certificate);
+  }
+  return certificates;
+}
+
+/** A certificate, and those on the token that lead from it to its root. */
+export async function tokenChain(at: Session, leaf: X509Certificate): Promise<[X509Certificate, ...X509Certificate[]]> {
+  let few: Promise<X509Certificate[]> | undefined;
+  const issuersOf = async (certificate: X509Certificate): Promise<X509Certificate[]> => {
+    const subject = issuerDer(certificate);
+    const found = subject ? await findCertificates(at, { [CKA.SUBJECT]: subject.toString('hex') }) : [];
+    // CKA_SUBJECT is not told by all modules, and by some not as it lies in the certificate
+    return found.length > 0 ? found : await (few ??= readFew(at));
+  };
+  return await chainOf(leaf, issuersOf, Date.now());
+}
