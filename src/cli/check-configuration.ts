@@ -7,6 +7,7 @@ import { configCertificate } from '../config/config-certificate.ts';
 import { readConfiguration } from '../config/file/configuration.ts';
 import type { Settings, TunnelSettings } from '../config/settings.ts';
 import { ownUser } from '../own-user.ts';
+import { checkAudit } from './audit-check.ts';
 import { installedReleaseOnce } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
 import { sightOf } from './policy-sight.ts';
@@ -84,6 +85,7 @@ export async function checkConfiguration(
     found.set(name, await (login ? keyring.waiting(key, '', work) : work()));
   }
   for (const one of opened) await one[Symbol.asyncDispose]();
+  if (settings.audit) await checkAudit(settings.audit, settings.tokens, verdicts.report);
   for (const { name, error } of settings.broken ?? [])
     verdicts.report({ ...failure('config', error), of: { tunnel: name } });
   const checks = {

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
 import { check } from '../support/check.ts';
@@ -95,4 +97,27 @@ describe('check --config', () => {
     await child.exited;
     expect(child.stdout.join('\n')).toContain('give --login');
   });
+});
+
+test('check --config looks at the audit log, and leaves it as it is', async ({ bench }) => {
+  const audit = `[audit]\nfile = "audit.jsonl"\n[state]\ndirectory = "kept"\n`;
+  const place = `management = "${bench.path('l.sock')} unix"\nmanagement-client = true\n`;
+  const args = await config(bench, `${keySection(bench, 'k')}[tunnel.t]\n${place}${audit}`);
+  const said = async (): Promise<string[]> => {
+    const { verdicts } = await check(bench, ...args);
+    const own = (verdicts as Owned[]).filter(({ what }) => what === 'audit');
+    return own.map(({ outcome, detail, code }) => [outcome, code, detail.replaceAll(bench.folder, '.')].join(' '));
+  };
+  expect(await said()).toEqual([
+    'ok  ./audit.jsonl will be made',
+    'ok  its key will be made in ./kept, at the first start',
+  ]);
+  expect(existsSync(bench.path('audit.jsonl'))).toBe(false);
+  const pksigd = await bench.pksigd(['run', ...args]);
+  await pksigd.listening();
+  expect(await said()).toEqual([`warn  process ${pksigd.pid} writes ./audit.jsonl`, 'ok  its key is in ./kept']);
+  await pksigd.stop();
+  expect(await said()).toEqual(['ok  ./audit.jsonl can be written', 'ok  its key is in ./kept']);
+  await chmod(bench.path('audit.jsonl'), 0o644);
+  expect(await said()).toEqual(['fail ERR_AUDIT_FILE others can read or write ./audit.jsonl']);
 });
