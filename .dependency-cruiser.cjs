@@ -58,7 +58,16 @@ const ROOMS = {
     'certificates',
     'signing',
   ],
-  pkcs11: ['pkcs11/host', 'pkcs11/modules', 'pkcs11/pins', 'pkcs11/token', 'pkcs11/key', 'pkcs11/inventory'],
+  'pkcs11/enrolment': ['pkcs11', 'pkcs11/host', 'pkcs11/token', 'pkcs11/key', 'signing'],
+  pkcs11: [
+    'pkcs11/host',
+    'pkcs11/modules',
+    'pkcs11/pins',
+    'pkcs11/token',
+    'pkcs11/key',
+    'pkcs11/inventory',
+    'pkcs11/enrolment',
+  ],
 
   keyfile: ['certificates', 'signing'],
   exec: ['signing', 'disk'],
@@ -88,7 +97,9 @@ const ROOMS = {
   control: ['management'],
   metrics: ['status', 'agent', 'management', 'signing'],
   check: ['certificates', 'management', 'keys', 'pkcs11', 'keyfile', 'exec', 'signing', 'telemetry'],
+  enrol: ['certificates', 'check', 'disk', 'keys', 'pkcs11', 'keyfile', 'signing'],
   cli: [
+    'enrol',
     'certificates',
     'audit',
     'agent/audit',

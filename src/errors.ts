@@ -62,6 +62,8 @@ export type AgentErrorCode =
   // the key
   | 'ERR_KEY_NOT_FOUND'
   | 'ERR_KEY_AMBIGUOUS'
+  /** A key that is to be made is there already. */
+  | 'ERR_KEY_EXISTS'
   | 'ERR_KEY_FILE'
   | 'ERR_KEY_PERMISSIONS'
   | 'ERR_KEY_UNSUPPORTED'
@@ -72,6 +74,12 @@ export type AgentErrorCode =
   | 'ERR_CERTIFICATE_NOT_FOUND'
   | 'ERR_CERTIFICATE_MISMATCH'
   | 'ERR_CERTIFICATE_DATES'
+  /** Who issued a certificate can't be followed to an authority. */
+  | 'ERR_CERTIFICATE_CHAIN'
+  /** It is for something else than a client. */
+  | 'ERR_CERTIFICATE_PURPOSE'
+  /** A file that is to hold a certificate or request holds something else, or can't be written. */
+  | 'ERR_OUTPUT_FILE'
   | 'ERR_SCHEME_UNSUPPORTED'
   | 'ERR_SIGNATURE_INVALID'
   // the PIN
@@ -157,6 +165,14 @@ export type Reason =
   | 'hash-without-context'
   /** A handshake that does not show its server, where the policy wants one. */
   | 'server-not-seen'
+  /** A key that is to be made, and is there. */
+  | 'key-exists'
+  /** A request for a key that has no certificate, and no name to write into it. */
+  | 'no-subject'
+  /** A chain that could be followed, if it were known where to. */
+  | 'no-authorities'
+  /** The token does not store certificates. */
+  | 'certificate-not-kept'
   /** A login would tell. */
   | 'no-login'
   /** A login would tell, or else the certificate. */

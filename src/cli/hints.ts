@@ -28,6 +28,10 @@ const HINTS: Readonly<Record<Reason, string | ((user: number) => string)>> = {
   'server-not-seen':
     "--require-server-ca and --require-server-name take 'tls-version-max 1.2' and 'management-external-key … digest'",
   'no-login': 'give --login',
+  'key-exists': 'name the new one otherwise; or give --renew to have a request for the one that is there',
+  'no-subject': 'give --subject, or --template with a certificate or request that has one',
+  'no-authorities': 'give --ca FILE',
+  'certificate-not-kept': 'give --cert FILE to keep it in a file',
   'no-login-nor-certificate': 'give --login, or --cert',
 };
 

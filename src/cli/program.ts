@@ -9,6 +9,7 @@ import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { commandLineHint } from './hints.ts';
 import { addAuditCommands, withAuditOptions } from './audit-options.ts';
 import type { CheckFlags } from './check-command.ts';
+import { addEnrolCommand } from './enrol-options.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
 import { count, withPolicyOptions } from './policy-options.ts';
@@ -244,6 +245,8 @@ withKeyOptions(
   const { checkCommand } = await import('./check-command.ts');
   await checkCommand(flags, givenOptions(command));
 });
+
+withKeyOptions(addEnrolCommand(program), 'warn');
 
 withTokenOptions(
   program

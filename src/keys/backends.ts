@@ -61,7 +61,7 @@ export interface Backend {
 }
 
 /** How to open what a `pkcs11:` URI names. @throws AgentError ERR_USAGE without the settings that tokens take */
-function tokenOptions({ options, pinFor }: Opening, { pinSource }: Pkcs11Uri): TokenOptions {
+export function tokenOptions({ options, pinFor }: Opening, { pinSource }: Pkcs11Uri): TokenOptions {
   const { tokens, defaultModule } = pkcs11Options(options);
   return { tokens, ...pinFor(pinSource), ...(defaultModule !== undefined && { defaultModule }) };
 }
@@ -132,7 +132,7 @@ export const EXEC_BACKEND: Backend = {
 };
 
 /** Paths of files: whatever no other backend takes. */
-const FILE_BACKEND: Backend = {
+export const FILE_BACKEND: Backend = {
   takes: () => true,
   publicName: withoutPinAttributes,
   validate: () => undefined,

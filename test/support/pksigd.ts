@@ -12,6 +12,8 @@ export interface PksigdOptions {
   env?: Record<string, string>;
   /** What is written to stdin, which ends after it. */
   input?: string;
+  /** Stands in for node. */
+  launcher?: string;
   /** Starts it with sockets, as systemd does. */
   activation?: Activation;
 }
@@ -29,7 +31,7 @@ export class Pksigd extends Child {
       ...(softhsm2Conf === undefined ? {} : { SOFTHSM2_CONF: softhsm2Conf }),
       ...options.env,
     };
-    const command = [process.execPath, MAIN, ...args];
+    const command = [options.launcher ?? process.execPath, MAIN, ...args];
     const [program = '', words] =
       options.activation === undefined ? [command[0], command.slice(1)] : activated(options.activation, command);
     super('pksigd', program, words, { env, cwd: folder, input: options.input });

@@ -176,6 +176,10 @@ WRAP(C_CloseSession, (CK_SESSION_HANDLE h), (h))
 WRAP(C_GetSessionInfo, (CK_SESSION_HANDLE h, CK_SESSION_INFO_PTR i), (h, i))
 WRAP(C_Login, (CK_SESSION_HANDLE h, CK_USER_TYPE u, CK_UTF8CHAR_PTR p, CK_ULONG n), (h, u, p, n))
 WRAP(C_Logout, (CK_SESSION_HANDLE h), (h))
+WRAP(C_GenerateKeyPair,
+     (CK_SESSION_HANDLE h, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_ATTRIBUTE_PTR u, CK_ULONG l,
+      CK_OBJECT_HANDLE_PTR a, CK_OBJECT_HANDLE_PTR b),
+     (h, m, t, n, u, l, a, b))
 WRAP(C_FindObjectsInit, (CK_SESSION_HANDLE h, CK_ATTRIBUTE_PTR t, CK_ULONG n), (h, t, n))
 
 /* endless: what was found last is found again, for ever; counted: with a new handle each time. */
@@ -254,6 +258,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR out) {
     TAKE(C_Initialize) TAKE(C_Finalize) TAKE(C_GetSlotList) TAKE(C_GetSlotInfo) TAKE(C_GetTokenInfo)
     TAKE(C_GetMechanismList) TAKE(C_OpenSession) TAKE(C_CloseSession) TAKE(C_GetSessionInfo) TAKE(C_Login) TAKE(C_Logout)
     TAKE(C_FindObjectsInit) TAKE(C_FindObjects) TAKE(C_GetAttributeValue) TAKE(C_SignInit) TAKE(C_Sign)
+    TAKE(C_GenerateKeyPair)
     mine.C_GetFunctionList = C_GetFunctionList;
   }
   *out = &mine;

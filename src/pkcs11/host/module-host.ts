@@ -32,6 +32,8 @@ interface PendingCall {
  * take, this one how busy a machine may be.
  */
 const START_DEADLINE = 60_000;
+/** Milliseconds that calls get at least which take a slow token longer than any other: a card looks for large primes for minutes. */
+const SLOW_CALLS: Readonly<Partial<Record<HostCall, number>>> = { generateKeyPair: 600_000 };
 /** Milliseconds that a module gets for C_Finalize before its process ends. */
 const FINALIZE_DEADLINE = 500;
 
@@ -126,10 +128,11 @@ export class ModuleHost implements Module {
   async call<Call extends HostCall>(
     call: Call,
     params: HostCalls[Call]['params'],
-    deadline: number = this.#options.deadline,
+    deadline?: number,
   ): Promise<HostCalls[Call]['result']> {
     if (call === 'reinitialize') this.#epoch++;
-    const { result } = await this.#send(call, params, { deadline: Math.min(deadline, this.#options.deadline) });
+    const most = Math.max(this.#options.deadline, SLOW_CALLS[call] ?? 0);
+    const { result } = await this.#send(call, params, { deadline: Math.min(deadline ?? most, most) });
     return result as HostCalls[Call]['result'];
   }
 

@@ -46,6 +46,9 @@ export interface LibraryInfo {
 /** An attribute's value as hex; absent ones are null. Keys are CKA_* numbers. */
 export type Attributes = Readonly<Record<number, string | null>>;
 
+/** What a new object is to be: by CKA_*, bytes in hex, numbers (CK_ULONG), yes or no (CK_BBOOL). */
+export type Template = Readonly<Record<number, string | number | boolean>>;
+
 /** What the host can be asked. Where there is a payload, it is said. */
 export interface HostCalls {
   /** dlopen and C_Initialize; `initArgs` is what NSS wants as pReserved's string. */
@@ -59,7 +62,8 @@ export interface HostCalls {
   slot: { params: { slot: string }; result: SlotInfo };
   library: { params: Record<string, never>; result: LibraryInfo };
   mechanisms: { params: { slot: string }; result: number[] };
-  openSession: { params: { slot: string }; result: string };
+  /** Objects are made and changed in a `writable` session only (CKF_RW_SESSION). */
+  openSession: { params: { slot: string; writable?: boolean }; result: string };
   closeSession: { params: { session: string }; result: null };
   /**
    * C_Login as the user; payload: the PIN, empty for a token with a PIN pad. Already logged in counts as success: false then,
@@ -85,6 +89,14 @@ export interface HostCalls {
     params: { session: string; key: string; mechanism: Mechanism; pinLength?: number; slot?: string };
     result: null;
   };
+  /** C_GenerateKeyPair by a mechanism without a parameter: both handles. It has a deadline of its own. */
+  generateKeyPair: {
+    params: { session: string; mechanism: number; publicKey: Template; privateKey: Template };
+    result: { publicKey: string; privateKey: string };
+  };
+  /** C_CreateObject: its handle. */
+  createObject: { params: { session: string; template: Template }; result: string };
+  destroyObject: { params: { session: string; object: string }; result: null };
 }
 
 export type HostCall = keyof HostCalls;

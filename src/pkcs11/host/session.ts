@@ -8,13 +8,17 @@ export interface Session {
   readonly session: string;
 }
 
-/** Opens a session with a token, does something in it, and closes it. What was done there is of no use afterwards. */
+/**
+ * Opens a session with a token, does something in it, and closes it. What was done there is of no use afterwards, but for
+ * objects that were made in a writable one.
+ */
 export async function inSession<Result>(
   host: Module,
   { slot }: TokenInfo,
   work: (at: Session) => Promise<Result>,
+  use: 'read' | 'write' = 'read',
 ): Promise<Result> {
-  const session = await host.call('openSession', { slot });
+  const session = await host.call('openSession', { slot, ...(use === 'write' && { writable: true }) });
   try {
     return await work({ host, session });
   } finally {

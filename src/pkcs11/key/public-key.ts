@@ -1,5 +1,5 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { CURVE_BYTES } from '../../signing/public-key.ts';
+import { CURVE_BYTES, type CurveName } from '../../signing/public-key.ts';
 import { CKK } from '../constants.ts';
 
 const base64url = (bytes: Buffer): string => bytes.toString('base64url');
@@ -17,6 +17,11 @@ const EDWARDS_CURVES = [
   { crv: 'Ed25519', bytes: 32 },
   { crv: 'Ed448', bytes: 57 },
 ] as const;
+
+/** CKA_EC_PARAMS of a curve, in hex. */
+export function ecParametersOf(curve: CurveName): string {
+  return EC_CURVES.find(({ crv }) => crv === curve)?.parameters ?? '';
+}
 
 /** What the objects of a key pair say of the public key. */
 export interface PublicKeyAttributes {

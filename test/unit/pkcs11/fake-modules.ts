@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { AgentError } from '../../../src/errors.ts';
-import { CKM } from '../../../src/pkcs11/constants.ts';
+import { CKA, CKM } from '../../../src/pkcs11/constants.ts';
 import { hostFailure } from '../../../src/pkcs11/host/failures.ts';
 import type { Module, Modules, SignOptions } from '../../../src/pkcs11/host/module.ts';
-import type { HostCall, HostCalls, Mechanism, TokenInfo } from '../../../src/pkcs11/host/protocol.ts';
+import type { HostCall, HostCalls, Mechanism, Template, TokenInfo } from '../../../src/pkcs11/host/protocol.ts';
 import type { Secret } from '../../../src/secret.ts';
 
 /** A module's path: of some file that is there. */
@@ -201,7 +201,29 @@ export class FakeModule implements Module {
       const { attributes } = this.#all.objects.get(object) ?? {};
       return Object.fromEntries(types.map((type) => [type, attributes?.[type] ?? null]));
     },
+    generateKeyPair: ({ session, publicKey, privateKey }) => {
+      this.#checkSession(session, 'C_GenerateKeyPair');
+      return { publicKey: this.#add(2, publicKey), privateKey: this.#add(3, privateKey) };
+    },
+    createObject: ({ session, template }) => {
+      this.#checkSession(session, 'C_CreateObject');
+      return this.#add(Number(template[0]), template);
+    },
+    destroyObject: ({ session, object }) => {
+      this.#checkSession(session, 'C_DestroyObject');
+      this.#all.objects.delete(object);
+      return null;
+    },
   };
+
+  #add(objectClass: number, template: Template): string {
+    const handle = `made-${++this.#handles}`;
+    const hexOf = (value: Template[number]): string =>
+      typeof value === 'boolean' ? (value ? '01' : '00') : typeof value === 'number' ? value.toString(16) : value;
+    const attributes = Object.fromEntries(Object.entries(template).map(([name, value]) => [name, hexOf(value)]));
+    this.#all.objects.set(handle, { class: objectClass, isPublic: template[CKA.PRIVATE] === false, attributes });
+    return handle;
+  }
 
   async call<Call extends HostCall>(call: Call, params: HostCalls[Call]['params']): Promise<HostCalls[Call]['result']> {
     if (call === 'reinitialize') this.epoch++;

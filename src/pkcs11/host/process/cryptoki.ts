@@ -2,7 +2,7 @@
 // read freed memory and are slower; parallel signatures come from several hosts.
 import type * as Pkcs11js from 'pkcs11js';
 import { CKA, CKF } from '../../constants.ts';
-import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, TokenInfo } from '../protocol.ts';
+import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, Template, TokenInfo } from '../protocol.ts';
 import { withoutPadding } from '../../padding.ts';
 import { SignAhead } from './sign-ahead.ts';
 
@@ -15,6 +15,7 @@ type Handlers = {
 };
 
 const CKF_SERIAL_SESSION = 0x4;
+const CKF_RW_SESSION = 0x2;
 const CKF_OS_LOCKING_OK = 0x2;
 const CKU_USER = 1;
 const CKU_CONTEXT_SPECIFIC = 2;
@@ -29,7 +30,13 @@ const MAX_ATTRIBUTE = 1024 * 1024;
 const MAX_SIGNATURE = 2048;
 
 /** The functions whose name is lost on the way. */
-const UNNAMED: Partial<Record<HostCall, string>> = { sign: 'C_Sign', find: 'C_FindObjects' };
+const UNNAMED: Partial<Record<HostCall, string>> = {
+  sign: 'C_Sign',
+  find: 'C_FindObjects',
+  generateKeyPair: 'C_GenerateKeyPair',
+  createObject: 'C_CreateObject',
+  destroyObject: 'C_DestroyObject',
+};
 
 class HostError extends Error {
   readonly failure: HostFailure;
@@ -49,6 +56,13 @@ function bounded<Item>(what: string, items: Item[]): Item[] {
 const fromHex = (handle: string): Buffer => Buffer.from(handle, 'hex');
 const toHex = (bytes: Buffer): string => bytes.toString('hex');
 
+function templateOf(template: Template): Pkcs11js.Template {
+  return Object.entries(template).map(([type, value]) => ({
+    type: Number(type),
+    value: typeof value === 'string' ? fromHex(value) : value,
+  }));
+}
+
 async function loadAddon(): Promise<typeof Pkcs11js> {
   try {
     const { default: addon } = await import('pkcs11js');
@@ -58,11 +72,20 @@ async function loadAddon(): Promise<typeof Pkcs11js> {
   }
 }
 
+/** What a module returned, by the error that pkcs11js made of it; some it leaves as they are (C_CreateObject). */
+function returned(error: unknown): { message: string; code: number; method: string } | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (error.name === 'Pkcs11Error') return error as Error & { code: number; method: string };
+  const [, message, code] = /^(CKR_\w+):(\d+)$/.exec(error.message) ?? [];
+  return message === undefined ? undefined : { message, code: Number(code), method: '' };
+}
+
 /** @param functionName for functions that pkcs11js wraps once more, and so loses the name of */
 function describeFailure(error: unknown, functionName = ''): HostFailure {
   if (error instanceof HostError) return error.failure;
-  if (error instanceof Error && error.name === 'Pkcs11Error') {
-    const { message, code, method } = error as Error & { code: number; method: string };
+  const value = returned(error);
+  if (value) {
+    const { message, code, method } = value;
     // codes that pkcs11js has no name for read CKR_VENDOR_DEFINED
     const ckr = message === 'CKR_VENDOR_DEFINED' && code < 0x80000000 ? `CKR_0x${code.toString(16)}` : message;
     return { kind: 'ckr', ckr, code, function: method || functionName };
@@ -179,7 +202,10 @@ export class Cryptoki {
       };
     },
     mechanisms: ({ slot }) => bounded('mechanisms', this.#loaded.C_GetMechanismList(fromHex(slot))),
-    openSession: ({ slot }) => toHex(this.#loaded.C_OpenSession(fromHex(slot), CKF_SERIAL_SESSION)),
+    openSession: ({ slot, writable }) => {
+      const flags = CKF_SERIAL_SESSION | (writable === true ? CKF_RW_SESSION : 0);
+      return toHex(this.#loaded.C_OpenSession(fromHex(slot), flags));
+    },
     closeSession: ({ session }) => {
       this.#loaded.C_CloseSession(fromHex(session));
       return null;
@@ -215,6 +241,20 @@ export class Cryptoki {
         onLogin();
       }
       return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), this.#signature);
+    },
+    generateKeyPair: ({ session, mechanism, publicKey, privateKey }) => {
+      const pair = this.#loaded.C_GenerateKeyPair(
+        fromHex(session),
+        { mechanism },
+        templateOf(publicKey),
+        templateOf(privateKey),
+      );
+      return { publicKey: toHex(pair.publicKey), privateKey: toHex(pair.privateKey) };
+    },
+    createObject: ({ session, template }) => toHex(this.#loaded.C_CreateObject(fromHex(session), templateOf(template))),
+    destroyObject: ({ session, object }) => {
+      this.#loaded.C_DestroyObject(fromHex(session), fromHex(object));
+      return null;
     },
   };
 

@@ -204,6 +204,17 @@ describe('deadlines', () => {
     expect(host.isAlive).toBe(true);
   });
 
+  test('making a key pair has ten minutes: a card looks for primes', async () => {
+    await started();
+    const params = { session: 's', mechanism: 0, publicKey: {}, privateKey: {} };
+    const making = outcome(host.call('generateKeyPair', params));
+    await settle();
+    clock.pass(599.9);
+    expect(await making()).toBe('nothing yet');
+    clock.pass(0.1);
+    expect(await making()).toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
+  });
+
   test('a call may have less, and a login more', async () => {
     await started();
     const login = outcome(host.login('s', new Secret('1234'), 120_000));

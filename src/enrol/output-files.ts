@@ -1,0 +1,90 @@
+import type { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { replaceFile, writeNewFile } from '../disk/new-file.ts';
+import { AgentError, errorText } from '../errors.ts';
+import { certificatePem, parseCertificates, pemBlocks } from '../keyfile/pem.ts';
+
+const PUBLIC = 0o644;
+
+const holdsSomethingElse = (path: string, what: string): AgentError =>
+  new AgentError('ERR_OUTPUT_FILE', `${path} is there, and is no ${what}`, { hint: 'name another file' });
+
+function notWritten(path: string, error: unknown): AgentError {
+  if (error instanceof AgentError) return error;
+  return new AgentError('ERR_OUTPUT_FILE', `can't write ${path}: ${errorText(error)}`, { cause: error });
+}
+
+async function contentOf(path: string): Promise<Buffer | undefined> {
+  return await readFile(path).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw notWritten(path, error);
+  });
+}
+
+/**
+ * Looks whether a request may be written there, before a key is made for it: where nothing is, or another request, which can
+ * be made again at any time.
+ * @throws AgentError ERR_OUTPUT_FILE
+ */
+export async function checkRequestFile(path: string): Promise<void> {
+  const before = await contentOf(path);
+  if (!before) return;
+  const [block, ...more] = pemBlocks(before.toString('latin1'));
+  if (block?.label !== 'CERTIFICATE REQUEST' || more.length > 0) throw holdsSomethingElse(path, 'request');
+}
+
+/** @throws AgentError ERR_OUTPUT_FILE */
+export async function writeRequest(path: string, pem: Buffer): Promise<void> {
+  await checkRequestFile(path);
+  await replaceFile(path, pem, PUBLIC).catch((error: unknown) => {
+    throw notWritten(path, error);
+  });
+}
+
+/** Where the certificate of a key file lies, if nobody says: `alice.crt` beside `alice.key`. */
+export function certificatePathOf(keyPath: string): string {
+  return `${keyPath.replace(/\.(?:key|pem|p8)$/i, '')}.crt`;
+}
+
+/** The certificates in a file; none if it is not there. @throws AgentError ERR_OUTPUT_FILE if it is something else */
+function certificatesIn(before: Buffer, path: string): X509Certificate[] {
+  const blocks = pemBlocks(before.toString('latin1'));
+  try {
+    // a file with a key in it is not ours to replace
+    if (blocks.every(({ label }) => label.endsWith('CERTIFICATE'))) return parseCertificates(before, path);
+  } catch {
+    // it is refused below
+  }
+  throw holdsSomethingElse(path, 'certificate');
+}
+
+/**
+ * Keeps a certificate in a file, with the rest of its chain behind it. One of the same key that was there goes to FILE.old.
+ * @returns where the one that was there is now; undefined if none was
+ * @throws AgentError ERR_OUTPUT_FILE
+ */
+export async function writeCertificate(
+  path: string,
+  [own, ...others]: readonly [X509Certificate, ...X509Certificate[]],
+): Promise<string | undefined> {
+  const before = await contentOf(path);
+  const pem = [own, ...others].map(certificatePem).join('');
+  if (before?.toString('latin1') === pem) return undefined;
+  try {
+    if (!before) {
+      await writeNewFile(path, pem, PUBLIC);
+      return undefined;
+    }
+    const [known] = certificatesIn(before, path);
+    if (known && !known.publicKey.equals(own.publicKey)) {
+      const text = `the certificate in ${path} is of another key`;
+      throw new AgentError('ERR_OUTPUT_FILE', text, { hint: 'name another file' });
+    }
+    const old = `${path}.old`;
+    await replaceFile(old, before, PUBLIC);
+    await replaceFile(path, pem, PUBLIC);
+    return old;
+  } catch (error) {
+    throw notWritten(path, error);
+  }
+}
