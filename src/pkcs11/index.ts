@@ -8,7 +8,7 @@ export { ModuleHosts } from './host/module-hosts.ts';
 export type { ModuleHostEvent, ModuleHostOptions } from './host/options.ts';
 export type { TokenInfo } from './host/protocol.ts';
 export { makeKeyPair } from './enrolment/make-key-pair.ts';
-export { storeCertificates, type Superseded } from './enrolment/store-certificates.ts';
+export { storeCertificates } from './enrolment/store-certificates.ts';
 export { findTokens, listToken, tokenForPin, type FoundToken, type ListedToken } from './inventory/inventory.ts';
 export type { ListedKey } from './inventory/key-list.ts';
 export { signingTable, type SigningRow } from './inventory/signing-table.ts';
