@@ -23,36 +23,72 @@ export interface AuditedRequest {
   readonly context: AuditContext | null;
 }
 
-export interface StartEntry {
-  /** An agent begins to write. */
-  readonly type: 'start';
-  readonly release: string;
-  readonly pid: number;
-  readonly user: number | null;
-  /** The public half of what signs its checkpoints: SubjectPublicKeyInfo in base64. */
+/** What each file begins with says which log it is of. */
+export interface LogNamed {
+  /** Of this log, in all its files: 32 hex digits by chance. */
+  readonly log: string;
+  /** The public half of what signs: SubjectPublicKeyInfo in base64. */
   readonly publicKey: string;
   /** Counts the log's files, from 1. */
   readonly file: number;
 }
 
-export interface ContinueEntry {
-  /** First of a further file: `prev` is the hash of the last entry in the one before. */
+export interface StartEntry extends LogNamed {
+  /** An agent begins to write. */
+  readonly type: 'start';
+  readonly release: string;
+  readonly pid: number;
+  readonly user: number | null;
+}
+
+/** Why a further file was begun. */
+export type ContinueReason =
+  /** The agent renamed the one before. */
+  | 'rotated'
+  /** Another program did. */
+  | 'moved'
+  /** Another program emptied it. */
+  | 'truncated'
+  /** The configuration names another log than before. */
+  | 'switched'
+  /** It was removed while the agent wrote it. */
+  | 'deleted'
+  /** It was not there when the agent started. */
+  | 'missing'
+  /** What stood in its place has not got the last entry that the agent knows of. */
+  | 'replaced';
+
+/** Those that say that somebody took entries away. */
+export const ALARMS: ReadonlySet<ContinueReason> = new Set(['deleted', 'missing', 'replaced']);
+
+export interface ContinueEntry extends LogNamed {
+  /** First of a further file: `prev` is the hash of the last entry that the agent knows of, wherever it is. */
   readonly type: 'continue';
-  readonly file: number;
+  readonly reason: ContinueReason;
   /** What the file before is called now, as far as that is known. */
   readonly after: string | null;
-  /** As in {@link StartEntry}. */
-  readonly publicKey: string;
+  /** What the file is called now that stood in this one's place. */
+  readonly aside: string | null;
 }
 
 export interface RecoveredEntry {
-  /** Between the entry before and this one stands what is none: an agent was cut off while it wrote. */
+  /** Between the last signed line before it and this one stands what counts for nothing. */
   readonly type: 'recovered';
   readonly bytes: number;
   /** Of those bytes. */
   readonly sha256: string;
-  /** Entries that the state directory knows of and that are not in the file: somebody took them away. */
-  readonly missing: { readonly seq: number; readonly hash: string } | null;
+  /**
+   * `cut-off`: found by an agent when it began, or when it could not write all; `foreign`: by one that had not written them, and
+   * knows that no other had.
+   */
+  readonly cause: 'cut-off' | 'foreign';
+}
+
+export interface UnprovenEntry {
+  /** These entries stand before it, and are not signed by the key of this agent, which knew nothing of this log. */
+  readonly type: 'unproven';
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface LostEntry {
@@ -100,6 +136,7 @@ export type Entry =
   | StartEntry
   | ContinueEntry
   | RecoveredEntry
+  | UnprovenEntry
   | LostEntry
   | RequestEntry
   | OutcomeEntry
@@ -109,7 +146,7 @@ export type Entry =
 export const OUTCOMES = ['signed', 'refused', 'failed', 'dropped'] as const;
 
 export const ENTRY_TYPES: ReadonlySet<string> = new Set<Entry['type']>([
-  ...(['start', 'continue', 'recovered', 'lost'] as const),
+  ...(['start', 'continue', 'recovered', 'unproven', 'lost'] as const),
   ...(['request', 'outcome', 'checkpoint'] as const),
 ]);
 

@@ -4,10 +4,12 @@ import { type Entry, ENTRY_TYPES, type Head } from './entry.ts';
 /**
  * A line is one JSON object without blanks, as JSON.stringify makes it, and "\n". Its members, in this order:
  *
- *     v, seq, time, type, … what the entry says …, prev, signature (of a checkpoint), hash
+ *     v, seq, time, type, … what the entry says …, prev, signature (of a checkpoint) or seal (of others), hash
  *
  * `hash` is the SHA-256 of all bytes of the line that stand before `,"hash":`. `prev` is the `hash` of the line before, so that
- * each hash covers all lines before it. `signature` is Ed25519 over all bytes that stand before `,"signature":`.
+ * each hash covers all lines before it. `signature` is Ed25519 over all bytes that stand before `,"signature":`; so is `seal`,
+ * which the last line of all that are written at once has if it is no checkpoint. Lines that nothing signed follows count for
+ * nothing: their writer was cut off, or is somebody else.
  */
 export const FORMAT_VERSION = 1 as const;
 
@@ -22,30 +24,44 @@ export type WrittenEntry = Entry & {
   readonly time: string;
   readonly prev: string;
   readonly hash: string;
+  readonly seal?: string;
 };
 
 const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
 /**
  * The line of an entry that follows `head`, with its end, and what is the head then.
- * @param key signs a checkpoint: Ed25519
+ * @param key signs: Ed25519
+ * @param isLast nothing else is written with it: it gets a seal
  */
-export function formatLine(entry: Entry, head: Head, time: Date, key: KeyObject): { text: string; head: Head } {
+export function formatLine(
+  entry: Entry,
+  head: Head,
+  time: Date,
+  key: KeyObject,
+  isLast: boolean,
+): { text: string; head: Head } {
   const seq = head.seq + 1;
   const said = JSON.stringify({ v: FORMAT_VERSION, seq, time: time.toISOString(), ...entry, prev: head.hash });
   let body = said.slice(0, -1);
-  if (entry.type === 'checkpoint') {
-    const signature = sign(null, Buffer.from(body), key).toString('base64');
-    body = `${body},"signature":"${signature}"`;
+  const name = entry.type === 'checkpoint' ? 'signature' : 'seal';
+  if (isLast || entry.type === 'checkpoint') {
+    body = `${body},"${name}":"${sign(null, Buffer.from(body), key).toString('base64')}"`;
   }
   const hash = sha256(body);
   return { text: `${body},"hash":"${hash}"}\n`, head: { seq, hash } };
 }
 
+/** Whether a line says that it is signed. */
+export function isSealed(entry: WrittenEntry): boolean {
+  return entry.type === 'checkpoint' || entry.seal !== undefined;
+}
+
 /** `,"hash":"…"}` and what stands behind a checkpoint's body: all fixed in their length. */
 const HASH_END = /^,"hash":"([0-9a-f]{64})"\}$/;
 const HASH_END_LENGTH = 75;
-const SIGNATURE_END = /^,"signature":"([A-Za-z0-9+/]{86}==)"$/;
+const SIGNATURE_END = /,"(?:signature|seal)":"([A-Za-z0-9+/]{86}==)"$/;
+/** Of the longer one. */
 const SIGNATURE_END_LENGTH = 103;
 const HASH = /^[0-9a-f]{64}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -61,7 +77,7 @@ export type LineFault =
 
 function isWritten(value: unknown): value is WrittenEntry {
   if (typeof value !== 'object' || value === null) return false;
-  const { v, seq, time, type, prev } = value as Record<string, unknown>;
+  const { v, seq, time, type, prev, seal } = value as Record<string, unknown>;
   return (
     v === FORMAT_VERSION &&
     Number.isSafeInteger(seq) &&
@@ -71,7 +87,8 @@ function isWritten(value: unknown): value is WrittenEntry {
     typeof type === 'string' &&
     ENTRY_TYPES.has(type) &&
     typeof prev === 'string' &&
-    HASH.test(prev)
+    HASH.test(prev) &&
+    (seal === undefined || (typeof seal === 'string' && type !== 'checkpoint'))
   );
 }
 
@@ -93,18 +110,16 @@ export function parseLine(line: Buffer): WrittenEntry | LineFault {
   return isWritten(value) && JSON.stringify(value) === text ? value : 'unknown';
 }
 
-/** The bytes of a checkpoint's line that are signed, and the signature. */
+/** The bytes of a line that are signed, and the signature. */
 function signedPart(line: Buffer): { readonly bytes: Buffer; readonly signature: Buffer } | undefined {
   const end = line.length - HASH_END_LENGTH;
-  const start = end - SIGNATURE_END_LENGTH;
-  if (start < 0) return undefined;
-  const [, signature] = SIGNATURE_END.exec(line.toString('latin1', start, end)) ?? [];
-  return signature === undefined
-    ? undefined
-    : { bytes: line.subarray(0, start), signature: Buffer.from(signature, 'base64') };
+  const found = SIGNATURE_END.exec(line.toString('latin1', Math.max(0, end - SIGNATURE_END_LENGTH), end));
+  return found
+    ? { bytes: line.subarray(0, end - found[0].length), signature: Buffer.from(found[1] ?? '', 'base64') }
+    : undefined;
 }
 
-/** Whether one of the keys signed a checkpoint's line. */
+/** Whether one of the keys signed a line. */
 export function isSignedBy(line: Buffer, keys: readonly KeyObject[]): boolean {
   const part = signedPart(line);
   return part !== undefined && keys.some((key) => verify(null, part.bytes, key, part.signature));

@@ -1,5 +1,5 @@
 import type { OutcomeEntry, RequestEntry } from './entry.ts';
-import { MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
+import { isSealed, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
 
 const NEWLINE = 0x0a;
 
@@ -49,23 +49,61 @@ function fits(entry: Shown, { tunnel, key, outcome, since, until }: ShownFilter)
   );
 }
 
+/** More entries than an agent writes at once. */
+const MOST_UNSEALED = 20_000;
+
+/** Goes through a log's lines and gives those that a signed line follows: others count for nothing. */
+class SealedEntries {
+  #pending: WrittenEntry[] = [];
+  /** Of the last signed line. */
+  #sealed = '';
+  /** Lines that are no entries, or count for none. */
+  strange = 0;
+
+  take(line: Buffer): readonly WrittenEntry[] {
+    const entry = parseLine(line);
+    if (typeof entry === 'string') {
+      this.strange += 1;
+      return [];
+    }
+    if (this.#pending.length >= MOST_UNSEALED) this.drop();
+    if (entry.type === 'recovered' && entry.prev === this.#sealed) this.drop();
+    this.#pending.push(entry);
+    if (!isSealed(entry)) return [];
+    const sealed = this.#pending;
+    this.#pending = [];
+    this.#sealed = entry.hash;
+    return sealed;
+  }
+
+  /** No signed line follows. */
+  drop(): void {
+    this.strange += this.#pending.length;
+    this.#pending = [];
+  }
+}
+
 /** Goes through a log's lines and gives each request once, when it is known what became of it. */
 export class Requests {
   readonly #filter: ShownFilter;
+  readonly #entries = new SealedEntries();
   readonly #open = new Map<number, Shown>();
-  /** Lines that are no entries. */
-  strange = 0;
 
   constructor(filter: ShownFilter) {
     this.#filter = filter;
   }
 
-  take(line: Buffer): Shown | undefined {
-    const entry = parseLine(line);
-    if (typeof entry === 'string') {
-      this.strange += 1;
-      return undefined;
-    }
+  /** Lines that count for nothing: they are no entries, or nobody signed them. */
+  get strange(): number {
+    return this.#entries.strange;
+  }
+
+  /** Requests that are over with this line, as they came. */
+  take(line: Buffer): Shown[] {
+    return this.#entries.take(line).flatMap((entry) => this.#shown(entry) ?? []);
+  }
+
+  #shown(entry: WrittenEntry): Shown | undefined {
     if (entry.type !== 'request' && entry.type !== 'outcome') return undefined;
     if (entry.type === 'request' && entry.verdict === 'accepted') {
       this.#open.set(entry.seq, entry);
@@ -73,6 +111,11 @@ export class Requests {
     }
     if (entry.type === 'outcome' && entry.of !== null) this.#open.delete(entry.of);
     return fits(entry, this.#filter) ? entry : undefined;
+  }
+
+  /** A file ends: what nothing signed follows in it counts for nothing. */
+  endFile(): void {
+    this.#entries.drop();
   }
 
   /** Those whose end is not written: under way, or the agent was killed. */

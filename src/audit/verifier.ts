@@ -1,6 +1,7 @@
-import { createHash, createPublicKey, type Hash, type KeyObject } from 'node:crypto';
-import { type Head, NO_HEAD, type RecoveredEntry } from './entry.ts';
-import { isSignedBy, type LineFault, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { ALARMS, type ContinueEntry, type ContinueReason, type Head, NO_HEAD, type RecoveredEntry } from './entry.ts';
+import { Gap } from './gap.ts';
+import { isSealed, isSignedBy, type LineFault, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
 
 /** Where, and what. */
 export interface Finding {
@@ -20,7 +21,7 @@ export interface Verdict {
   readonly first: number | undefined;
   readonly last: Head | undefined;
   readonly checkpoints: number;
-  /** Of the last checkpoint with a good signature. */
+  /** Of the last line whose signature was found good: it proves all before it. */
   readonly covered: number | undefined;
   /** The last entry says that the agent stopped in good order. */
   readonly isEnded: boolean;
@@ -29,8 +30,10 @@ export interface Verdict {
 export interface VerifierOptions {
   /** Who may have signed. Without any: whoever the log itself names, which proves nothing against who can write it. */
   readonly keys?: readonly KeyObject[] | undefined;
-  /** What the state directory remembers as the last entry: where a log that ends earlier was cut off. */
-  readonly head?: Head | undefined;
+  /** Entries that the state directory knows of: where a log that ends earlier was cut off. */
+  readonly heads?: readonly Head[] | undefined;
+  /** Where entries behind the last one of these files stand, if those are to be a part of the log only. */
+  readonly restAt?: string | undefined;
 }
 
 /** Findings that are kept; a file that is no log at all would have one a line. */
@@ -50,23 +53,33 @@ function isNext({ seq, prev }: WrittenEntry, head: Head): boolean {
   return seq === head.seq + 1 && prev === head.hash;
 }
 
-/** What stands between entries and is none: left by an agent that was cut off, or by somebody else. */
-class Gap {
-  readonly #hash: Hash = createHash('sha256');
-  readonly faults: { readonly line: number; readonly fault: LineFault }[] = [];
-  bytes = 0;
-  lines = 0;
-
-  add(bytes: Buffer): void {
-    this.#hash.update(bytes);
-    this.bytes += bytes.length;
-  }
-
-  /** Whether an entry tells of all of it. */
-  isToldBy({ bytes, sha256 }: RecoveredEntry): boolean {
-    return bytes === this.bytes && sha256 === this.#hash.copy().digest('hex');
-  }
+/** How far it was read when the last signed line came: entries behind it count only when another one does. */
+interface Sealed {
+  readonly last: Head;
+  readonly entries: number;
+  readonly isEnded: boolean;
+  readonly first: number | undefined;
+  readonly faults: number;
+  readonly notes: number;
 }
+
+/** A signature that proves what stands before it, and need not be looked at if one behind it does. */
+interface Unchecked {
+  readonly seq: number;
+  readonly bytes: Buffer;
+  readonly file: string;
+  readonly line: number;
+}
+
+const ALARM_TEXTS: Readonly<Record<ContinueReason, string>> = {
+  rotated: '',
+  moved: '',
+  truncated: '',
+  switched: '',
+  deleted: 'were in a file that was removed while the agent wrote it',
+  missing: 'were in no file that the agent found when it started',
+  replaced: 'were not in the file that stood in its place',
+};
 
 /**
  * Reads a log from its first file to its last, and finds what does not stand as it was written. Give each file's bytes in
@@ -74,7 +87,8 @@ class Gap {
  */
 export class Verifier {
   readonly #trusted: readonly KeyObject[];
-  readonly #known: Head | undefined;
+  readonly #known: ReadonlyMap<number, string>;
+  readonly #restAt: string | undefined;
   readonly #named: KeyObject[] = [];
   readonly #faults: Finding[] = [];
   readonly #notes: Finding[] = [];
@@ -84,7 +98,10 @@ export class Verifier {
   #isFresh = true;
   #rest: Buffer[] = [];
   #restLength = 0;
+  /** Since the last signed line of this file. */
   #gap: Gap | undefined;
+  #sealed: Sealed = { last: NO_HEAD, entries: 0, isEnded: false, first: undefined, faults: 0, notes: 0 };
+  #unchecked: Unchecked | undefined;
   /** What the next entry is to follow. */
   #last: Head | undefined;
   /** The entry that was read last, wherever it belongs. */
@@ -94,12 +111,16 @@ export class Verifier {
   #checkpoints = 0;
   #covered: number | undefined;
   #isEnded = false;
-  /** The entry that the state directory remembers was read, or another one in its place. */
-  #isKnownSeen = false;
+  /** The last file ends by a rotation: others follow. */
+  #isRotated = false;
+  #recoveredAt: number | undefined;
+  /** The last of the entries that the state directory knows of that was read, or another one in its place. */
+  #knownSeen = 0;
 
-  constructor({ keys = [], head }: VerifierOptions = {}) {
+  constructor({ keys = [], heads = [], restAt }: VerifierOptions = {}) {
     this.#trusted = keys;
-    this.#known = head;
+    this.#known = new Map(heads.map(({ seq, hash }) => [seq, hash]));
+    this.#restAt = restAt;
   }
 
   beginFile(name: string): void {
@@ -126,21 +147,32 @@ export class Verifier {
     const isWhole = this.#restLength === 0;
     if (!isWhole) this.#takeLine(false);
     const gap = this.#gap;
-    this.#gap = undefined;
+    const isTorn = gap !== undefined && gap.faults.length > 0;
     if (gap) this.#tellGap(gap);
-    if (gap && !isWhole) this.#fault('the file ends inside a line: cut off, or an agent was while it wrote');
+    if (isTorn && !isWhole) this.#fault('the file ends inside a line: cut off, or an agent was while it wrote');
     else if (!isWhole) this.#fault('the last line lacks its end');
+    else if (gap && !isTorn && this.#last && this.#last.seq > this.#sealed.last.seq) {
+      const { seq } = this.#sealed.last;
+      const what = entriesText(seq + 1, this.#last.seq);
+      const which = this.#last.seq === seq + 1 ? 'it' : 'them';
+      this.#fault(`${what} not signed: an agent was cut off while it wrote, or somebody else wrote ${which}`);
+    }
+    this.#gap = undefined;
     if (this.#line === 0) this.#fault('the file is empty: what stood in it was cut off, or copied elsewhere', 1);
   }
 
   /** What is to be said of the whole. */
   finish(): Verdict {
-    const known = this.#known;
+    this.#check();
     const last = this.#last ?? NO_HEAD;
-    if (known && known.seq > last.seq) {
-      this.#fault(`${entriesText(last.seq + 1, known.seq)} missing at the end: the state directory knows of them`);
-    } else if (known && known.seq > 0 && !this.#isKnownSeen && (this.#first ?? 0) <= known.seq) {
-      this.#fault(`entry ${known.seq} is not there: the state directory knows of it`);
+    const known = Math.max(0, ...this.#known.keys());
+    if (known > last.seq) {
+      const what = entriesText(last.seq + 1, known);
+      if (this.#restAt !== undefined && this.#isRotated)
+        this.#note(`${what} in further files, such as ${this.#restAt}`);
+      else this.#fault(`${what} missing at the end: the state directory knows of them`);
+    } else if (known > 0 && this.#knownSeen < known && (this.#first ?? 0) <= known) {
+      this.#fault(`entry ${known} is not there: the state directory knows of it`);
     }
     return {
       ...{ faults: this.#faults, notes: this.#notes, entries: this.#entries, first: this.#first, last: this.#last },
@@ -165,7 +197,7 @@ export class Verifier {
     const isRestOfLong = this.#gap?.faults.at(-1)?.line === this.#line;
     const entry = isRestOfLong ? 'no-entry' : parseLine(line);
     if (typeof entry !== 'string') {
-      this.#takeEntry(entry, line);
+      this.#takeEntry(entry, line, hasEnd);
       return;
     }
     const gap = (this.#gap ??= new Gap());
@@ -175,12 +207,12 @@ export class Verifier {
     if (hasEnd) gap.add(Buffer.of(NEWLINE));
   }
 
-  #takeEntry(entry: WrittenEntry, line: Buffer): void {
+  #takeEntry(entry: WrittenEntry, line: Buffer, hasEnd: boolean): void {
+    const isTold = entry.type === 'recovered' && this.#takeRecovered(entry);
     const gap = this.#gap;
-    this.#gap = undefined;
-    const isTold = entry.type === 'recovered' && this.#checkRecovered(entry, gap);
-    if (gap && !isTold) this.#tellGap(gap);
-    this.#checkPlace(entry, isTold, isTold ? 0 : (gap?.lines ?? 0));
+    if (gap) this.#tellGap(gap);
+    this.#checkPlace(entry, isTold, gap?.lines ?? 0);
+    if (gap) gap.lines = 0;
     const { seq, hash } = entry;
     const isMoved = this.#last !== undefined && seq <= this.#last.seq && !(this.#before && isNext(entry, this.#before));
     if (!isMoved) this.#last = { seq, hash };
@@ -189,31 +221,84 @@ export class Verifier {
     this.#entries += 1;
     this.#isFresh = false;
     this.#isEnded = entry.type === 'checkpoint' && entry.reason === 'end';
-    if (seq === this.#known?.seq) {
-      this.#isKnownSeen = true;
-      if (hash !== this.#known.hash) this.#fault(`entry ${seq} is not the one that the state directory knows of`);
+    this.#isRotated = entry.type === 'checkpoint' && entry.reason === 'rotate';
+    const known = this.#known.get(seq);
+    if (known !== undefined) {
+      this.#knownSeen = Math.max(seq, this.#knownSeen);
+      if (hash !== known) this.#fault(`entry ${seq} is not the one that the state directory knows of`);
     }
     this.#read(entry, line);
+    this.#takeSeal(entry, line, hasEnd);
   }
 
-  /** Whether what stands before it is what it tells of. */
-  #checkRecovered({ bytes, missing, ...told }: RecoveredEntry, gap: Gap | undefined): boolean {
-    if (missing) {
-      const from = (this.#last ?? NO_HEAD).seq + 1;
-      const what =
-        missing.seq >= from ? `${entriesText(from, missing.seq)} missing` : `entry ${missing.seq} was replaced`;
-      this.#fault(`${what} before this line: the agent knew of them when it started here`);
+  /** What is signed proves all before it. */
+  #takeSeal(entry: WrittenEntry, line: Buffer, hasEnd: boolean): void {
+    if (!isSealed(entry) || !hasEnd) {
+      const gap = (this.#gap ??= new Gap());
+      gap.add(line);
+      if (hasEnd) gap.add(Buffer.of(NEWLINE));
+      return;
     }
-    if (gap ? gap.isToldBy({ bytes, missing, ...told }) : bytes === 0) {
-      if (gap) this.#note(`an agent was cut off while it wrote the ${bytes} bytes before this line`);
-      return true;
-    }
-    this.#fault(`${bytes} bytes that this line tells of are not those before it`);
-    return false;
+    this.#gap = undefined;
+    const { seq, hash } = entry;
+    if (entry.type !== 'checkpoint')
+      this.#unchecked = { seq, bytes: Buffer.from(line), file: this.#file, line: this.#line };
+    const [faults, notes] = [this.#faults.length, this.#notes.length];
+    const last = { seq, hash };
+    this.#sealed = { last, entries: this.#entries, isEnded: this.#isEnded, first: this.#first, faults, notes };
   }
 
-  #tellGap({ faults }: Gap): void {
-    for (const { line, fault } of faults) this.#fault(FAULTS[fault], line);
+  /** Whether what stands behind the last signed line is what this entry tells of: then that counts for nothing. */
+  #takeRecovered(entry: WrittenEntry & RecoveredEntry): boolean {
+    const { bytes, cause } = entry;
+    const { last, ...sealed } = this.#sealed;
+    const gap = this.#gap;
+    const isTold = gap ? gap.isToldBy(entry) : bytes === 0;
+    if (!isTold || (sealed.first !== undefined && !isNext(entry, last))) {
+      this.#fault(`${bytes} bytes that this line tells of are not those before it`);
+      return false;
+    }
+    // a signed line must follow before it is over
+    if (gap) {
+      gap.faults = [];
+      gap.lines = 0;
+    }
+    this.#faults.length = Math.min(this.#faults.length, sealed.faults);
+    this.#notes.length = Math.min(this.#notes.length, sealed.notes);
+    this.#last = sealed.first === undefined ? undefined : last;
+    this.#before = this.#last;
+    this.#entries = sealed.entries;
+    this.#first = sealed.first;
+    this.#recoveredAt = entry.seq;
+    if (cause === 'foreign')
+      this.#fault(`the ${bytes} bytes before this line are none of the agent's: somebody else wrote them`);
+    else this.#note(`an agent was cut off while it wrote the ${bytes} bytes before this line`);
+    return true;
+  }
+
+  /** Looks at the last signature that nothing behind it proves. */
+  #check(): void {
+    const unchecked = this.#unchecked;
+    this.#unchecked = undefined;
+    if (!unchecked) return;
+    const { seq, bytes, file, line } = unchecked;
+    if (this.#isSigned(bytes)) {
+      this.#covered = seq;
+      return;
+    }
+    const what = entriesText((this.#covered ?? (this.#first ?? 1) - 1) + 1, seq);
+    const whose = this.#trusted.length > 0 ? 'the given key' : 'the key that the log names';
+    this.#fault(`${what} not proven: this line is not signed by ${whose}`, line, file);
+  }
+
+  #isSigned(bytes: Buffer): boolean {
+    const keys = this.#trusted.length > 0 ? this.#trusted : this.#named;
+    return keys.length > 0 && isSignedBy(bytes, keys);
+  }
+
+  #tellGap(gap: Gap): void {
+    for (const { line, fault } of gap.faults) this.#fault(FAULTS[fault], line);
+    gap.faults = [];
   }
 
   /** Whether an entry stands where it must. @param isTold it tells of what stands before it. @param bad lines before it that have been told of */
@@ -223,9 +308,15 @@ export class Verifier {
     const isBeginning = seq === 1 && prev === NO_HEAD.hash;
     // an agent that was cut off in its first line has left what must be told of first
     const isHead = type === 'continue' || isTold || (isBeginning && type === 'start');
+    if (!last || !isNext(entry, last)) this.#check();
+    if (this.#isEnded && !['start', 'continue', 'recovered', 'unproven'].includes(type))
+      this.#fault('this line follows the end of an agent, and none began');
     if (!last) {
-      if (isHead && !isBeginning) this.#note(`begins with entry ${seq}: those before stand in another file`);
-      else if (!isHead) this.#fault(`the log begins with entry ${seq}: those before were cut off, or copied elsewhere`);
+      if (isHead && !isBeginning) {
+        if (type !== 'continue' || !ALARMS.has(entry.reason))
+          this.#note(`begins with entry ${seq}: those before are not in these files`);
+      } else if (!isHead)
+        this.#fault(`the log begins with entry ${seq}: those before were cut off, or copied elsewhere`);
       return;
     }
     if (isNext(entry, last)) {
@@ -244,9 +335,20 @@ export class Verifier {
   #read(entry: WrittenEntry, line: Buffer): void {
     switch (entry.type) {
       case 'start':
-      case 'continue':
+        this.#check();
         this.#addKey(entry.publicKey);
         return;
+      case 'continue':
+        this.#check();
+        this.#addKey(entry.publicKey);
+        this.#readContinue(entry);
+        return;
+      case 'unproven': {
+        this.#check();
+        const what = entriesText(entry.from, entry.to);
+        this.#note(`${what} not known to the agent that begins here: its key did not sign them`);
+        return;
+      }
       case 'lost': {
         const { entries, signatures, code, since } = entry;
         const left = signatures > 0 ? `, and ${signatures} signatures left without one` : '';
@@ -258,6 +360,16 @@ export class Verifier {
         return;
       default:
     }
+  }
+
+  /** Entries before it that the agent missed may be in one of these files all the same. */
+  #readContinue({ reason, aside, seq }: WrittenEntry & ContinueEntry): void {
+    if (!ALARMS.has(reason)) return;
+    const isThere = this.#first !== undefined && this.#first < seq && this.#first !== this.#recoveredAt;
+    const place = aside === null ? '' : `, which is called ${aside} now`;
+    const text = `${entriesText(1, seq - 1).replace(/ (is|are)$/, '')} ${ALARM_TEXTS[reason]}${place}`;
+    if (isThere && reason !== 'replaced') this.#note(`${text}: they are here`);
+    else this.#fault(text);
   }
 
   #addKey(base64: string): void {
@@ -273,18 +385,18 @@ export class Verifier {
   #checkpoint(seq: number, line: Buffer): void {
     this.#checkpoints += 1;
     const isTrusted = this.#trusted.length > 0;
-    const keys = isTrusted ? this.#trusted : this.#named;
-    if (keys.length === 0) {
-      this.#note('this checkpoint was not checked: no key is known');
-    } else if (isSignedBy(line, keys)) {
+    this.#unchecked = undefined;
+    if (this.#isSigned(line)) {
       this.#covered = seq;
+    } else if (!isTrusted && this.#named.length === 0) {
+      this.#note('this checkpoint was not checked: no key is known');
     } else {
       this.#fault(`this checkpoint is not signed by the ${isTrusted ? 'given key' : 'key that the log names'}`);
     }
   }
 
-  #fault(text: string, line: number = this.#line): void {
-    if (this.#faults.length < MOST_FINDINGS) this.#faults.push({ file: this.#file, line, text });
+  #fault(text: string, line: number = this.#line, file: string = this.#file): void {
+    if (this.#faults.length < MOST_FINDINGS) this.#faults.push({ file, line, text });
   }
 
   #note(text: string): void {

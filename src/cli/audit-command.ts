@@ -1,10 +1,10 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { logPath } from '../agent/audit/audit.ts';
-import { readHead } from '../agent/audit/head-record.ts';
+import { constants } from 'node:fs';
+import { lstat, open, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type Recorded, readRecords } from '../agent/audit/head-record.ts';
 import { presentSigningKey } from '../agent/audit/signing-key.ts';
-import type { Head } from '../audit/entry.ts';
-import { parseLine } from '../audit/line.ts';
+import { parseLine, type WrittenEntry } from '../audit/line.ts';
 import { linesOf, outcomeOf, Requests, type Shown } from '../audit/shown.ts';
 import { type Finding, type Verdict, Verifier } from '../audit/verifier.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
@@ -78,62 +78,98 @@ function unreadable(path: string, error: unknown): AgentError {
   return new AgentError('ERR_AUDIT_FILE', `can't read ${path}: ${errorText(error)}`, { cause: error });
 }
 
+/** A pipe would be waited for, or be read only once. */
 async function* chunksOf(path: string): AsyncGenerator<Buffer> {
   try {
-    for await (const chunk of createReadStream(path)) yield chunk as Buffer;
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!(await file.stat()).isFile()) {
+      await file.close();
+      throw new TypeError('it is not a file');
+    }
+    for await (const chunk of file.createReadStream()) yield chunk as Buffer;
   } catch (error) {
     throw unreadable(path, error);
   }
 }
 
-/** Where a file stands among the others; one without entries behind all. */
-async function firstEntry(path: string): Promise<number> {
+async function firstEntry(path: string): Promise<WrittenEntry | undefined> {
   for await (const line of linesOf(chunksOf(path))) {
     const entry = parseLine(line);
-    if (typeof entry !== 'string') return entry.seq;
-  }
-  return Number.POSITIVE_INFINITY;
-}
-
-/** A log's files in the order in which they were written. */
-async function inOrder(paths: readonly string[]): Promise<string[]> {
-  const found = await Promise.all(paths.map(async (path) => ({ path, first: await firstEntry(path) })));
-  return found.sort((one, other) => (one.first === other.first ? 0 : one.first - other.first)).map(({ path }) => path);
-}
-
-/** What the state directory remembers of a log, one of whose files these are. */
-async function knownHead(folder: string, paths: readonly string[]): Promise<Head | undefined> {
-  for (const path of paths) {
-    const place = await logPath(path, ANY_USER).catch(() => undefined);
-    const head = place === undefined ? undefined : await readHead(folder, place, ANY_USER);
-    if (head) return head;
+    if (typeof entry !== 'string') return entry;
   }
   return undefined;
+}
+
+interface LogFile {
+  readonly path: string;
+  /** Without links, and without the last part's. */
+  readonly place: string;
+  readonly first: WrittenEntry | undefined;
+}
+
+async function lookAt(path: string): Promise<LogFile> {
+  const first = await firstEntry(path);
+  const folder = await realpath(dirname(path)).catch(() => dirname(path));
+  return { path, place: join(folder, basename(path)), first };
+}
+
+/** A log's files in the order in which they were written; one without entries behind all. */
+async function inOrder(paths: readonly string[]): Promise<LogFile[]> {
+  const found = await Promise.all(paths.map(lookAt));
+  const seqOf = ({ first }: LogFile): number => first?.seq ?? Number.MAX_SAFE_INTEGER;
+  return found.sort((one, other) => seqOf(one) - seqOf(other));
+}
+
+/** What the state directory remembers of a log, whatever its files are called now, and of what was written at their places. */
+async function recordsOf(folder: string, files: readonly LogFile[]): Promise<Recorded[]> {
+  const logs = new Set(files.flatMap(({ first }) => (first && 'log' in first ? [first.log] : [])));
+  const places = new Set(files.map(({ place }) => place));
+  const records = await readRecords(folder, ANY_USER);
+  return records.filter(({ log, file }) => logs.has(log) || places.has(file));
+}
+
+/** Where the log goes on that these files are of, if that was not given. */
+async function restOf(records: readonly Recorded[], files: readonly LogFile[]): Promise<string | undefined> {
+  const [last] = [...records].sort((one, other) => other.seq - one.seq);
+  if (!last || files.some(({ place }) => place === last.file)) return undefined;
+  return await lstat(last.file).then(
+    () => last.file,
+    () => undefined,
+  );
 }
 
 const placed = ({ file, line, text }: Finding): string => `${file}:${line}: ${text}`;
 
 /** In a few words, and what is not known. */
-function summary({ entries, first, last, checkpoints, covered, isEnded }: Verdict, isTrusted: boolean): string[] {
+function summary({ entries, first, last, checkpoints, isEnded }: Verdict, isTrusted: boolean): string[] {
   if (last === undefined) return [];
-  const uncovered = last.seq - (covered ?? 0);
   return [
     `ok: ${entries} entries, ${first} to ${last.seq}, ${checkpoints} checkpoints`,
     ...(isTrusted ? [] : ['no key was given or found: who can write the log could have written all of it anew']),
     ...(isEnded ? [] : ['the log has no end: its agent runs, or was killed, or what stood behind was cut off']),
-    ...(uncovered > 0 && !isEnded ? [`the last ${uncovered} entries are covered by no checkpoint yet`] : []),
   ];
 }
 
 /** `pksigd audit verify`: each fault is a line on standard error. */
 export async function auditVerify(given: readonly string[], flags: AuditVerifyFlags): Promise<void> {
-  const folder = await stateFolder(flags);
+  const files = await inOrder(given);
+  const found = await stateFolder(flags);
   // before the files are read: an agent that runs goes on writing
-  const head = folder === undefined ? undefined : await knownHead(folder, given);
+  const records = found === undefined ? [] : await recordsOf(found, files);
+  // one that was not named may be that of another agent
+  const folder = flags.stateDirectory !== undefined || records.length > 0 ? found : undefined;
   const ofState = folder === undefined ? undefined : await presentSigningKey(folder, ANY_USER).catch(() => undefined);
   const keys = flags.key ? await Promise.all(flags.key.map(publicKeyOf)) : ofState ? [createPublicKey(ofState)] : [];
-  const verifier = new Verifier({ keys, head });
-  for (const path of await inOrder(given)) {
+  const head = records.reduce<Recorded | undefined>(
+    (last, each) => (each.seq > (last?.seq ?? 0) ? each : last),
+    undefined,
+  );
+  const verifier = new Verifier({
+    keys,
+    heads: records.filter(({ seq }) => seq > 0),
+    restAt: await restOf(records, files),
+  });
+  for (const { path } of files) {
     verifier.beginFile(path);
     for await (const chunk of chunksOf(path)) verifier.push(chunk);
     verifier.endFile();
@@ -143,7 +179,13 @@ export async function auditVerify(given: readonly string[], flags: AuditVerifyFl
   if (flags.json === true) {
     const { entries, first = null, last = null, checkpoints, covered = null, isEnded } = verdict;
     const found = { entries, first, last, checkpoints, covered, ended: isEnded, trusted: keys.length > 0 };
-    const report = { ok: faults.length === 0, ...found, stateDirectory: head ?? null, faults, notes };
+    const report = {
+      ok: faults.length === 0,
+      ...found,
+      stateDirectory: head ? { seq: head.seq, hash: head.hash } : null,
+      faults,
+      notes,
+    };
     print(`${printableJson(JSON.stringify(report, null, 2))}\n`);
   } else {
     const lines = [...notes.map((note) => `note: ${placed(note)}`), ...summary(verdict, keys.length > 0)];
@@ -187,12 +229,13 @@ export async function auditShow(given: readonly string[], flags: AuditShowFlags)
     else print(row(COLUMNS.map(([, , textOf]) => textOf(entry))));
   };
   if (flags.json !== true) print(row(COLUMNS.map(([name]) => name)));
-  for (const path of await inOrder(given)) {
+  for (const { path } of await inOrder(given)) {
     for await (const line of linesOf(chunksOf(path))) {
-      const entry = requests.take(line);
-      if (entry) show(entry);
+      for (const entry of requests.take(line)) show(entry);
     }
+    requests.endFile();
   }
   if (flags.outcome === undefined) for (const entry of requests.unfinished()) show(entry);
-  if (requests.strange > 0) complain(`${requests.strange} lines are no entries: pksigd audit verify says more`);
+  if (requests.strange > 0)
+    complain(`${requests.strange} lines are no entries, or not signed: pksigd audit verify says more`);
 }

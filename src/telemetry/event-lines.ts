@@ -201,11 +201,15 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'audit-written': silent,
   'audit-checkpoint': say('info', 'the audit log was signed'),
   'audit-recovered': say('warn', 'the audit log ended in what is no entry: an agent was cut off while it wrote'),
-  'audit-missing': say('error', 'entries of the audit log are gone: somebody took them away'),
+  'audit-missing': ({ file, until, change, aside }) => ({
+    level: 'error',
+    fields: { file, until, change, aside },
+    text: 'entries of the audit log are gone: somebody took them away',
+  }),
   'audit-disturbed': ({ file, change }) => ({
-    level: 'warn',
+    level: change === 'moved' || change === 'truncated' ? 'warn' : 'error',
     fields: { file },
-    text: `another program ${change} the audit log: a further file is begun`,
+    text: `another program ${change} the audit log${change === 'appended to' ? '' : ': a further file is begun'}`,
   }),
   'audit-rotated': say('info', 'the audit log goes on in a further file'),
   'audit-not-rotated': say('error', 'the audit log can not go on in a further file: it stays in this one'),

@@ -1,4 +1,4 @@
-import type { CheckpointEntry, Entry, Head, StartEntry } from '../../audit/entry.ts';
+import { type CheckpointEntry, type Entry, type Head, NO_HEAD } from '../../audit/entry.ts';
 import type { Clock } from '../../clock.ts';
 import type { AuditSettings } from '../../config/settings.ts';
 import { AgentError, errorText } from '../../errors.ts';
@@ -7,12 +7,13 @@ import type { AuditEvent } from './events.ts';
 import type { HeadRecord } from './head-record.ts';
 import type { Item, LogFiles } from './log-files.ts';
 import { Losses } from './losses.ts';
+import type { Known } from './place.ts';
 
 /** Milliseconds after which entries that no checkpoint covers get one. */
 const CHECKPOINT_AFTER = 60_000;
 /** Milliseconds after which what nobody waits for is synced. */
 const SYNC_AFTER = 1_000;
-/** Milliseconds within which the state directory hears of what is on the disk. */
+/** Milliseconds within which what the state directory knows is on the disk, too. */
 const RECORD_AFTER = 1_000;
 /** Milliseconds between two words on a log that can't be written. */
 const COMPLAINT_INTERVAL = 60_000;
@@ -23,7 +24,7 @@ const MOST_WAITING = 10_000;
 export interface LogOptions {
   readonly path: string;
   readonly files: LogFiles;
-  readonly record: HeadRecord;
+  readonly record: Pick<HeadRecord, 'write' | 'sync' | 'close' | 'found'>;
   readonly clock: Clock;
   readonly emit: (event: AuditEvent) => void;
 }
@@ -67,9 +68,9 @@ export class AuditLog {
   #lost = { entries: 0, signatures: 0 };
   #isTellDue = false;
   #complainedAt: number | undefined;
-  /** The last entry that is on the disk, and the last that the state directory knows of. */
-  #synced: Head | undefined;
-  #recorded: Head | undefined;
+  /** What the state directory knows, and whether it does for sure. */
+  #recorded = '';
+  #isRecordUnsynced = false;
   #recording: Promise<void> = Promise.resolve();
   #toldCheckpoint: Head;
   readonly #timers = new Map<Task, () => void>();
@@ -79,14 +80,17 @@ export class AuditLog {
     this.#settings = settings;
     this.#options = options;
     this.#toldCheckpoint = options.files.checkpoint;
+    const lost = options.record.found?.lost;
+    if (lost) this.#losses = new Losses(lost);
   }
 
   get path(): string {
     return this.#options.path;
   }
 
-  get head(): Head {
-    return this.#options.files.head;
+  /** Where it ends: another log may go on from there. */
+  get known(): Known {
+    return this.#options.files.known;
   }
 
   /** The last entries could not be written. */
@@ -109,7 +113,8 @@ export class AuditLog {
     done.catch(() => undefined);
     const waiting: Waiting & Written = { make, isDurable, isSignature, done, resolve, reject };
     if (this.#isClosed || this.#waiting.length >= MOST_WAITING) {
-      this.#lose([waiting], new Error(this.#isClosed ? 'it is closed' : 'the disk does not answer'));
+      this.#lose([waiting], new Error(this.#isClosed ? 'it is closed' : 'the disk does not answer'))();
+      void this.#remember();
       return waiting;
     }
     this.#waiting.push(waiting);
@@ -118,9 +123,10 @@ export class AuditLog {
   }
 
   /** Writes that an agent begins. Where that fails, the log is told of as any that can't be written. Never throws. */
-  async begin(start: StartEntry): Promise<void> {
+  async begin(): Promise<void> {
     const { files, emit, path } = this.#options;
-    this.write(() => start);
+    // whatever stands behind the last entry from now on may be ours
+    await this.#remember(true);
     await this.checkpoint('start');
     emit({ type: 'audit-opened', file: path, sequence: files.head.seq });
   }
@@ -139,7 +145,7 @@ export class AuditLog {
     await this.#working;
     for (const callOff of this.#timers.values()) callOff();
     await files.sync().catch(() => undefined);
-    await this.#remember();
+    await this.#remember(true, true);
     await files.close().catch(() => undefined);
     await record.close().catch(() => undefined);
     emit({ type: 'audit-closed', file: path, sequence: files.head.seq });
@@ -176,7 +182,9 @@ export class AuditLog {
       } catch (error) {
         await this.#options.files.settle().catch(() => undefined);
         if (told && this.#isPlaced(told)) this.#losses?.told(told);
-        this.#lose(turn, error);
+        const tell = this.#lose(turn, error);
+        await this.#remember();
+        tell();
       }
       this.#tellProgress();
     }
@@ -202,28 +210,46 @@ export class AuditLog {
   };
 
   async #sync(): Promise<void> {
-    const { files } = this.#options;
-    const { head } = files;
-    await files.sync();
-    this.#synced = head;
-    this.#later('record', RECORD_AFTER, () => void this.#remember());
+    await this.#options.files.sync();
+    await this.#remember();
   }
 
-  /** One after the other: the last one stays. */
-  async #remember(): Promise<void> {
-    this.#recording = this.#recording.then(() => this.#record());
+  /**
+   * Has the state directory know what is on the disk, and what is lost: so that no signature leaves whose entry could be cut off
+   * unnoticed after this process is killed. Never throws.
+   * @param isDurable after the machine loses its power, too
+   */
+  async remember(isDurable: boolean): Promise<void> {
+    await this.#remember(isDurable);
+  }
+
+  /** One after the other: the last one stays. @param isClosing nothing is written any more */
+  async #remember(isDurable = false, isClosing = false): Promise<void> {
+    this.#recording = this.#recording.then(() => this.#record(isDurable, isClosing));
     await this.#recording;
   }
 
-  /** Has the state directory remember what is on the disk. Never throws. */
-  async #record(): Promise<void> {
-    const synced = this.#synced;
-    if (synced === undefined || synced.seq === this.#recorded?.seq) return;
+  async #record(isDurable: boolean, isClosing: boolean): Promise<void> {
     const { record, files, emit, path } = this.#options;
+    const { synced: mark = { ...NO_HEAD, number: 1, end: 0 }, log } = files;
+    const isClosed = isClosing && files.isClean && !files.isUnsynced;
+    const recorded = { ...mark, log, file: path, isClosed, lost: this.#losses?.untold ?? null };
+    const text = JSON.stringify(recorded);
     try {
-      await record.write({ ...synced, number: files.number });
-      this.#recorded = synced;
+      if (text !== this.#recorded) {
+        await record.write(recorded);
+        this.#recorded = text;
+        this.#isRecordUnsynced = true;
+      }
+      if (!this.#isRecordUnsynced) return;
+      if (!isDurable) {
+        this.#later('record', RECORD_AFTER, () => void this.#remember(true));
+        return;
+      }
+      await record.sync();
+      this.#isRecordUnsynced = false;
     } catch (error) {
+      this.#recorded = '';
       emit({ type: 'audit-not-recorded', file: path, error: errorText(error) });
     }
   }
@@ -233,7 +259,7 @@ export class AuditLog {
     const { checkpoint } = files;
     const { entries: lostEntries, signatures: lostSignatures } = this.#lost;
     emit({ type: 'audit-written', sequence: files.head.seq, lostEntries, lostSignatures });
-    if (checkpoint.seq <= this.#toldCheckpoint.seq || checkpoint.seq > (this.#synced?.seq ?? 0)) return;
+    if (checkpoint.seq <= this.#toldCheckpoint.seq || checkpoint.seq > (files.synced?.seq ?? 0)) return;
     this.#toldCheckpoint = checkpoint;
     emit({ type: 'audit-checkpoint', file: path, sequence: checkpoint.seq, hash: checkpoint.hash });
   }
@@ -245,11 +271,12 @@ export class AuditLog {
     if (this.#isTellDue) return;
     this.#losses = undefined;
     this.#complainedAt = undefined;
+    void this.#remember();
     this.#options.emit({ type: 'audit-works', file: this.path, ...losses.all });
   }
 
-  /** What was to be written and is not in the file, or need not be on the disk. */
-  #lose(turn: readonly Waiting[], error: unknown): void {
+  /** What was to be written and is not in the file, or need not be on the disk. @returns tells those that wait */
+  #lose(turn: readonly Waiting[], error: unknown): () => void {
     const leaves = this.#settings.onFailure === 'continue';
     const losses = (this.#losses ??= new Losses());
     losses.error = error;
@@ -259,16 +286,18 @@ export class AuditLog {
     const { entries: before, signatures: left } = this.#lost;
     this.#lost = { entries: before + isLost.length, signatures: left + signatures };
     for (const waiting of isLost) waiting.seq = undefined;
-    for (const { resolve, reject } of turn) {
-      if (leaves) resolve();
-      else reject(new AgentError('ERR_AUDIT_WRITE', `the audit log can't be written: ${errorText(error)}`));
-    }
     this.#syncLater();
     this.#complain(losses);
+    return () => {
+      for (const { resolve, reject } of turn) {
+        if (leaves) resolve();
+        else reject(new AgentError('ERR_AUDIT_WRITE', `the audit log can't be written: ${errorText(error)}`));
+      }
+    };
   }
 
   #isPlaced({ seq }: Item): boolean {
-    return seq !== undefined && seq <= this.head.seq;
+    return seq !== undefined && seq <= this.#options.files.head.seq;
   }
 
   #complain({ all, error }: Losses): void {

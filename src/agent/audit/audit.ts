@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from 'node:path';
-import type { Entry, Head } from '../../audit/entry.ts';
+import type { Entry } from '../../audit/entry.ts';
 import type { Clock } from '../../clock.ts';
 import type { AuditSettings } from '../../config/settings.ts';
 import { type FileLock, tryLockFile } from '../../disk/file-lock.ts';
@@ -8,8 +8,9 @@ import { AgentError, errorText } from '../../errors.ts';
 import { auditError } from './audit-error.ts';
 import { AuditLog, type WriteOptions, type Written } from './audit-log.ts';
 import type { AuditEvent } from './events.ts';
-import { HeadRecord } from './head-record.ts';
+import { HeadRecord, readRecords } from './head-record.ts';
 import { LogFiles } from './log-files.ts';
+import type { Known } from './place.ts';
 import { type Asking, type EntryWriter, RequestRecord } from './request-record.ts';
 import { signingKey } from './signing-key.ts';
 
@@ -58,7 +59,7 @@ async function openLog(
   settings: AuditSettings,
   stateDirectory: string,
   around: AuditSurroundings,
-  after: { readonly path: string; readonly head: Head } | undefined,
+  present: Known | undefined,
 ): Promise<OpenLog> {
   const { clock, emit, pid, uid, release } = around;
   const path = await logPath(settings.file, uid);
@@ -72,11 +73,15 @@ async function openLog(
       const { rotateSize: size, rotateAge: age } = log.settings;
       return { size, age };
     };
-    const recorded = record.found;
-    const files = await LogFiles.open({ path, uid, key, recorded, after, rotation, now: () => clock.now(), emit });
+    const own = record.found;
+    const others = (await readRecords(folder, uid)).filter(({ file }) => file !== path);
+    const files = await LogFiles.open({
+      ...{ path, uid, key, before: { own, others, present }, rotation, now: () => clock.now(), emit },
+      start: { type: 'start', release, pid, user: uid ?? null },
+      onLeft: () => log.remember(true),
+    });
     const log = new AuditLog(settings, { path, files, record, clock, emit });
-    const { publicKey, number: file } = files;
-    await log.begin({ type: 'start', release, pid, user: uid ?? null, publicKey, file });
+    await log.begin();
     return { log, lock };
   } catch (error) {
     await record?.close();
@@ -176,10 +181,10 @@ export class Audit implements EntryWriter {
     try {
       let next: OpenLog | undefined;
       if (settings && stateDirectory !== undefined) {
-        // a log that is new goes on from there
-        await present?.log.checkpoint('end');
-        const after = present && { path: present.log.path, head: present.log.head };
-        next = await openLog(settings, stateDirectory, this.#around, after);
+        // a log that is new goes on from there; if it can't be used, this one goes on
+        await present?.log.checkpoint('rotate');
+        await present?.log.remember(true);
+        next = await openLog(settings, stateDirectory, this.#around, present?.log.known);
       }
       this.#open = next;
       this.#settings = settings;
@@ -188,7 +193,7 @@ export class Audit implements EntryWriter {
       this.#keep(error);
       return;
     }
-    if (present) await closeLog(present, settings !== undefined);
+    if (present) await closeLog(present, this.#open?.log.known.log === present.log.known.log);
   }
 
   /** The same file with another state directory, where another key lies: there is an end, and a start with that key. */
@@ -204,7 +209,7 @@ export class Audit implements EntryWriter {
     }
     if (present) await closeLog(present);
     try {
-      this.#open = await openLog(settings, stateDirectory, this.#around, undefined);
+      this.#open = await openLog(settings, stateDirectory, this.#around, present?.log.known);
       this.#settings = settings;
       this.#stateDirectory = stateDirectory;
     } catch (error) {

@@ -1,3 +1,5 @@
+import type { ContinueReason } from '../../audit/entry.ts';
+
 /** What happens to the audit log. */
 export type AuditEvent =
   /** It is written from now on; `sequence` is that of its last entry. */
@@ -5,10 +7,20 @@ export type AuditEvent =
   | { readonly type: 'audit-closed'; readonly file: string; readonly sequence: number }
   /** An agent was cut off while it wrote, or a full disk was: so many bytes are no entry. */
   | { readonly type: 'audit-recovered'; readonly file: string; readonly bytes: number }
-  /** Entries that the state directory knows of are not in the file: somebody took them away. */
-  | { readonly type: 'audit-missing'; readonly file: string; readonly until: number }
-  /** Another program moved or truncated the file. */
-  | { readonly type: 'audit-disturbed'; readonly file: string; readonly change: 'moved' | 'truncated' }
+  /** Somebody took entries away, the last one known is `until`; `aside`: what the file is called now that stood there. */
+  | {
+      readonly type: 'audit-missing';
+      readonly file: string;
+      readonly until: number;
+      readonly change: ContinueReason;
+      readonly aside: string | undefined;
+    }
+  /** Another program did something to the file. */
+  | {
+      readonly type: 'audit-disturbed';
+      readonly file: string;
+      readonly change: 'moved' | 'truncated' | 'appended to' | 'changed';
+    }
   | { readonly type: 'audit-rotated'; readonly file: string; readonly name: string }
   /** It goes on in the same file. */
   | { readonly type: 'audit-not-rotated'; readonly file: string; readonly error: string }

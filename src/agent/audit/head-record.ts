@@ -1,90 +1,126 @@
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
+import { readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Head } from '../../audit/entry.ts';
 import { openPrivate, syncFolder } from '../../disk/private-file.ts';
 
 /** Bytes: one block, written in its own place, so that a full disk can't keep it from being written. */
 const SIZE = 4096;
+const NAME = /^audit-head-[0-9a-f]{24}\.json$/;
 
-function pathOf(folder: string, file: string): string {
-  return join(folder, `audit-head-${createHash('sha256').update(file).digest('hex').slice(0, 24)}.json`);
+function nameOf(file: string): string {
+  return `audit-head-${createHash('sha256').update(file).digest('hex').slice(0, 24)}.json`;
 }
 
-/** The last entry of a log that is known to be on the disk, and in which of its files it stands. */
-export interface RecordedHead extends Head {
+/** An entry, and where in the files of its log it ends. */
+export interface Mark extends Head {
+  /** Of its file. */
   readonly number: number;
+  /** Bytes of that file up to there, with the line's end. */
+  readonly end: number;
 }
 
-function parse(text: string): RecordedHead | undefined {
+/** What could not be written, and no entry tells of yet. */
+export interface UntoldLosses {
+  readonly entries: number;
+  readonly signatures: number;
+  /** ISO 8601. */
+  readonly since: string;
+  readonly code: string | null;
+}
+
+/** What the state directory remembers of a log: the last entry that is on the disk; `seq` is 0 if there is none. */
+export interface Recorded extends Mark {
+  /** Which log. */
+  readonly log: string;
+  /** The path at which it is written. */
+  readonly file: string;
+  /** Nothing stands behind that entry, and no agent writes. */
+  readonly isClosed: boolean;
+  readonly lost: UntoldLosses | null;
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function lossesOf(value: unknown): UntoldLosses | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { entries, signatures, since, code } = value as Record<string, unknown>;
+  if (!isCount(entries) || !isCount(signatures) || typeof since !== 'string') return null;
+  return { entries, signatures, since, code: typeof code === 'string' ? code : null };
+}
+
+function parse(text: string): Recorded | undefined {
   try {
-    const { seq, hash, number } = JSON.parse(text) as Record<string, unknown>;
-    const isHead =
-      Number.isSafeInteger(seq) &&
-      (seq as number) > 0 &&
-      Number.isSafeInteger(number) &&
-      typeof hash === 'string' &&
-      /^[0-9a-f]{64}$/.test(hash);
-    return isHead ? { seq: seq as number, hash, number: number as number } : undefined;
+    const { seq, hash, number, end, log, file, isClosed, lost } = JSON.parse(text) as Record<string, unknown>;
+    if (!isCount(seq) || !isCount(number) || !isCount(end)) return undefined;
+    if (typeof hash !== 'string' || !/^[0-9a-f]{64}$/.test(hash)) return undefined;
+    if (typeof log !== 'string' || typeof file !== 'string') return undefined;
+    return { seq, hash, number, end, log, file, isClosed: isClosed === true, lost: lossesOf(lost) };
   } catch {
     return undefined; // the machine stopped in the middle of it
   }
 }
 
-async function readFrom(file: FileHandle): Promise<RecordedHead | undefined> {
+async function readFrom(file: FileHandle): Promise<Recorded | undefined> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(SIZE), 0, SIZE, 0);
   return parse(buffer.toString('utf8', 0, bytesRead));
 }
 
 /**
- * What the state directory remembers of a log; undefined if nothing.
- * @param file the log's path, without links
+ * What the state directory remembers of all logs.
  * @throws AgentError ERR_STATE_DIRECTORY
  */
-export async function readHead(
-  folder: string,
-  file: string,
-  uid: number | undefined,
-): Promise<RecordedHead | undefined> {
-  const handle = await openPrivate(pathOf(folder, file), 'read', uid);
-  try {
-    return handle && (await readFrom(handle));
-  } finally {
-    await handle?.close();
+export async function readRecords(folder: string, uid: number | undefined): Promise<Recorded[]> {
+  const records: Recorded[] = [];
+  for (const name of await readdir(folder)) {
+    if (!NAME.test(name)) continue;
+    const handle = await openPrivate(join(folder, name), 'read', uid);
+    try {
+      const found = handle && (await readFrom(handle));
+      if (found) records.push(found);
+    } finally {
+      await handle?.close();
+    }
   }
+  return records;
 }
 
-/** Where a log ends, remembered in the state directory: what is cut off from its end is missed there. */
+/** Where a log ends, remembered in the state directory: what is taken from it, or put behind, is noticed by that. */
 export class HeadRecord {
   readonly #handle: FileHandle;
-  readonly #file: string;
-  readonly found: RecordedHead | undefined;
+  readonly found: Recorded | undefined;
 
-  private constructor(handle: FileHandle, file: string, found: RecordedHead | undefined) {
+  private constructor(handle: FileHandle, found: Recorded | undefined) {
     this.#handle = handle;
-    this.#file = file;
     this.found = found;
   }
 
-  /** @throws AgentError ERR_STATE_DIRECTORY */
+  /**
+   * @param file the log's path, without links
+   * @throws AgentError ERR_STATE_DIRECTORY
+   */
   static async open(folder: string, file: string, uid: number | undefined): Promise<HeadRecord> {
-    const handle = await openPrivate(pathOf(folder, file), 'lock', uid);
+    const handle = await openPrivate(join(folder, nameOf(file)), 'lock', uid);
     if (!handle) throw new TypeError('it was to be made');
     try {
       const found = await readFrom(handle);
       await syncFolder(folder);
-      return new HeadRecord(handle, file, found);
+      return new HeadRecord(handle, found?.file === file ? found : undefined);
     } catch (error) {
       await handle.close();
       throw error;
     }
   }
 
-  /** On the disk when it resolves. */
-  async write(head: RecordedHead): Promise<void> {
+  /** The system has it when it resolves, so that it outlives this process. */
+  async write(recorded: Recorded): Promise<void> {
     const bytes = Buffer.alloc(SIZE, ' ');
-    bytes.write(`${JSON.stringify({ ...head, file: this.#file })}\n`);
+    bytes.write(`${JSON.stringify(recorded)}\n`);
     await this.#handle.write(bytes, 0, SIZE, 0);
+  }
+
+  /** What was written is on the disk when it resolves. */
+  async sync(): Promise<void> {
     await this.#handle.datasync();
   }
 

@@ -1,24 +1,24 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { lstat, rename } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { type Entry, type Head, NO_HEAD } from '../../audit/entry.ts';
+import {
+  type ContinueReason,
+  type Entry,
+  type Head,
+  NO_HEAD,
+  type RecoveredEntry,
+  type StartEntry,
+} from '../../audit/entry.ts';
 import { formatLine } from '../../audit/line.ts';
 import { syncFolder } from '../../disk/private-file.ts';
 import { errnoOf } from '../../disk/state-error.ts';
 import { errorText } from '../../errors.ts';
 import { auditError } from './audit-error.ts';
 import type { AuditEvent } from './events.ts';
-import type { RecordedHead } from './head-record.ts';
-import {
-  isFree,
-  type LogHandle,
-  openLogFile,
-  readFirst,
-  readTail,
-  rotatedFiles,
-  rotatedName,
-  type Tail,
-} from './log-file.ts';
+import type { Mark } from './head-record.ts';
+import { type LogHandle, openLogFile } from './log-file.ts';
+import { type Before, freeName, type Known, type Place, placeLog } from './place.ts';
+import { endingBehind, endsAt, follow } from './trail.ts';
 import { type OpenAgain, Unsynced } from './unsynced.ts';
 
 /** Entries after which the chain is signed. */
@@ -26,8 +26,6 @@ const CHECKPOINT_ENTRIES = 100;
 /** Milliseconds between looks at what others did to the file, and until a rotation that failed is tried again. */
 const LOOK_INTERVAL = 1_000;
 const ROTATE_AGAIN = 60_000;
-/** How a line of ours begins: a file that begins otherwise is somebody else's. */
-const LINE_START = '{"v":1,"seq":';
 
 /** When a further file is begun. */
 export interface Rotation {
@@ -42,12 +40,14 @@ export interface FilesOptions {
   /** Without links. */
   readonly path: string;
   readonly uid: number | undefined;
-  /** Signs checkpoints. */
+  /** Signs. */
   readonly key: KeyObject;
-  /** What the state directory remembers of this log. */
-  readonly recorded: RecordedHead | undefined;
-  /** The log that a new one follows. */
-  readonly after: { readonly path: string; readonly head: Head } | undefined;
+  /** What is known of this log, and of others. */
+  readonly before: Before;
+  /** What is written first of all. */
+  readonly start: Omit<StartEntry, 'log' | 'publicKey' | 'file'>;
+  /** A file is done with: the state directory is to know its last entry, on the disk, before another one is begun. */
+  readonly onLeft: () => Promise<void>;
   readonly rotation: () => Rotation;
   /** Milliseconds, as a `Clock` has them. */
   readonly now: () => number;
@@ -64,31 +64,29 @@ export interface Item {
   seq?: number | undefined;
 }
 
-/** What a file begins behind. */
-interface Before {
-  readonly head: Head;
-  readonly number: number;
-  /** A file's name. */
-  readonly after: string | null;
-}
-
 /**
  * The files of one log, of which the last is written, and the chain of their entries. Nothing in them is ever changed or cut:
  * what a crash or a full disk left behind stays, and an entry tells of it. Its caller does one thing at a time.
  */
 export class LogFiles {
   readonly #options: FilesOptions;
+  readonly #publicKey: string;
   #handle: LogHandle | undefined;
+  /** Which log. */
+  #log = '';
   /** Of the file that is written, from 1. */
   #number = 1;
   /** When its first entry was made: milliseconds since 1970. */
   #began = 0;
-  /** Where the last entry ends, and where the file does. */
+  /** Where the last entry ends, and where the file does, as we left it. */
   #end = 0;
   #length = 0;
   #head: Head = NO_HEAD;
+  /** Where the head stands; and the last one that is on the disk. */
+  #mark: Mark | undefined;
+  #synced: Mark | undefined;
   /** What must come before all else that is written. */
-  #front: Entry[] = [];
+  #front: readonly Entry[] = [];
   /** The last line has no end. */
   #lacksEnd = false;
   /** How the file ends is not known: a write failed. */
@@ -102,23 +100,45 @@ export class LogFiles {
 
   private constructor(options: FilesOptions) {
     this.#options = options;
+    this.#publicKey = createPublicKey(options.key).export({ format: 'der', type: 'spki' }).toString('base64');
   }
 
   /** @throws AgentError ERR_AUDIT_FILE */
   static async open(options: FilesOptions): Promise<LogFiles> {
     const files = new LogFiles(options);
-    await files.#open(undefined);
+    const { before, start } = options;
+    await files.#open(before);
+    const { own } = before;
+    files.#synced = own && own.seq > 0 && own.log === files.#log ? own : files.#mark;
+    const about = { log: files.#log, publicKey: files.#publicKey, file: files.#number };
+    files.#front = [...files.#front, { ...start, ...about }];
     return files;
+  }
+
+  /** Which log this is, in all its files. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** The last entry that is on the disk, and where it stands; undefined if there is none. */
+  get synced(): Mark | undefined {
+    return this.#synced;
+  }
+
+  /** Nothing stands behind the last entry. */
+  get isClean(): boolean {
+    return !this.#isUnknown && !this.#lacksEnd && this.#end === this.#length;
+  }
+
+  /** What is known of this log by now. */
+  get known(): Known {
+    const mark = this.#mark ?? { ...NO_HEAD, number: this.#number, end: 0 };
+    return { ...mark, log: this.#log, file: this.#options.path, isClosed: true };
   }
 
   /** The last entry that is in a file. */
   get head(): Head {
     return this.#head;
-  }
-
-  /** The number of the file that it is in. */
-  get number(): number {
-    return this.#number;
   }
 
   /** Entries that no checkpoint covers. */
@@ -136,10 +156,6 @@ export class LogFiles {
     return this.#isUnsynced;
   }
 
-  get publicKey(): string {
-    return createPublicKey(this.#options.key).export({ format: 'der', type: 'spki' }).toString('base64');
-  }
-
   /** Writes entries, in order, with a checkpoint where it is time for one. @throws why not all of them are in the file */
   async append(items: readonly Item[]): Promise<void> {
     await this.#prepare();
@@ -150,7 +166,9 @@ export class LogFiles {
   async sync(): Promise<void> {
     if (!this.#isUnsynced) return;
     const { path, openAgain } = this.#options;
+    const mark = this.#mark;
     if (this.#handle) await this.#unsynced.sync(this.#handle, path, openAgain);
+    this.#synced = mark;
     this.#isUnsynced = false;
   }
 
@@ -165,6 +183,7 @@ export class LogFiles {
     this.#unsynced.clear();
   }
 
+  /** What is written counts as far as a signed line follows: the last one is. */
   async #put(items: readonly Item[]): Promise<void> {
     const handle = this.#handle;
     if (!handle) throw auditError(`the audit log ${this.#options.path} is not open`);
@@ -172,18 +191,20 @@ export class LogFiles {
     let checkpoint = this.#checkpoint;
     let text = this.#lacksEnd ? '\n' : '';
     const time = new Date();
-    const add = (entry: Entry): void => {
-      const line = formatLine(entry, head, time, this.#options.key);
+    const add = (entry: Entry, isLast: boolean): void => {
+      const line = formatLine(entry, head, time, this.#options.key, isLast);
       text += line.text;
       head = line.head;
       if (entry.type === 'checkpoint') checkpoint = head;
     };
-    for (const entry of this.#front) add(entry);
-    for (const item of items) {
-      add(item.make());
+    const isCheckpointDue = head.seq + this.#front.length + items.length - checkpoint.seq >= CHECKPOINT_ENTRIES;
+    for (const [index, entry] of this.#front.entries())
+      add(entry, items.length === 0 && !isCheckpointDue && index === this.#front.length - 1);
+    for (const [index, item] of items.entries()) {
+      add(item.make(), !isCheckpointDue && index === items.length - 1);
       item.seq = head.seq;
     }
-    if (head.seq - checkpoint.seq >= CHECKPOINT_ENTRIES) add({ type: 'checkpoint', reason: 'interval' });
+    if (isCheckpointDue) add({ type: 'checkpoint', reason: 'interval' }, true);
     this.#isUnknown = true;
     this.#isUnsynced = true;
     const bytes = Buffer.from(text);
@@ -195,112 +216,93 @@ export class LogFiles {
     this.#length += bytes.length;
     this.#end = this.#length;
     this.#head = head;
+    this.#mark = { ...head, number: this.#number, end: this.#end };
     this.#checkpoint = checkpoint;
     this.#uncovered = head.seq - checkpoint.seq;
   }
 
   /** Finds out what a write that failed left in the file. */
   async settle(): Promise<void> {
-    if (!this.#isUnknown || !this.#handle) return;
-    this.#take(await readTail(this.#handle, this.#end));
+    const handle = this.#handle;
+    if (!this.#isUnknown || !handle) return;
+    const trail = await follow(handle, this.#head, this.#end, this.#options.key);
+    if (trail) {
+      const came = trail.head.seq - this.#head.seq;
+      const due = this.#front.slice(came);
+      this.#front = this.#front.slice(0, came);
+      this.#tellFront();
+      this.#front = due;
+      this.#head = trail.head;
+      this.#end = trail.end;
+      this.#mark = { ...trail.head, number: this.#number, end: trail.end };
+      this.#uncovered = this.#head.seq - this.#checkpoint.seq;
+    }
+    if (!(await this.#takeEnding('cut-off'))) throw auditError(`another program writes ${this.#options.path}`);
     this.#unsynced.cut(this.#length);
     this.#isUnknown = false;
   }
 
-  /** Takes the end of a file for what it is. @param missing what the state directory knows beyond it */
-  #take({ head, end, length, entries, torn, lacksEnd }: Tail, missing: Head | null = null): void {
-    // of what was to come first, so much came
-    const due = this.#front.slice(entries);
-    this.#head = head ?? this.#head;
-    this.#uncovered = this.#head.seq - this.#checkpoint.seq;
-    this.#end = end;
-    this.#length = length;
-    this.#lacksEnd = lacksEnd;
-    const told = due.find((entry) => entry.type === 'recovered')?.missing ?? missing;
-    this.#front = due.filter(({ type }) => type !== 'recovered');
-    if (!torn && !told) return;
-    const { bytes, sha256 } = torn ?? NOTHING;
-    const gone = told && { seq: told.seq, hash: told.hash };
-    this.#front.unshift({ type: 'recovered', bytes, sha256, missing: gone });
+  /** What stands behind the last entry is told of before all else. @returns false if that is more than can be */
+  async #takeEnding(cause: RecoveredEntry['cause']): Promise<boolean> {
+    const ending = this.#handle && (await endingBehind(this.#handle, this.#end));
+    if (!ending) return false;
+    const isForeign = cause === 'foreign' || this.#front.some((entry) => 'cause' in entry && entry.cause === 'foreign');
+    const rest = this.#front.filter(({ type }) => type !== 'recovered');
+    this.#length = ending.length;
+    this.#lacksEnd = ending.lacksEnd;
+    this.#front = ending.torn
+      ? [{ type: 'recovered', ...ending.torn, cause: isForeign ? 'foreign' : 'cut-off' }, ...rest]
+      : rest;
+    return true;
   }
 
   #tellFront(): void {
     const { path, emit } = this.#options;
     for (const entry of this.#front) {
-      if (entry.type !== 'recovered') continue;
-      if (entry.bytes > 0) emit({ type: 'audit-recovered', file: path, bytes: entry.bytes });
-      if (entry.missing) emit({ type: 'audit-missing', file: path, until: entry.missing.seq });
+      if (entry.type === 'recovered') emit({ type: 'audit-recovered', file: path, bytes: entry.bytes });
     }
     this.#front = [];
   }
 
-  /** @param before what a new file is to follow; without it, that is looked for */
-  async #open(before: Before | undefined): Promise<void> {
-    const { path, uid, open = openLogFile, recorded } = this.#options;
-    const handle = await open(path, uid);
-    this.#front = [];
-    try {
-      const { size } = await handle.stat();
-      const tail = await readTail(handle);
-      const first = await readFirst(handle);
-      if (size > 0 && !tail.head && !(await startsAsOurs(handle)))
-        throw auditError(`${path} is not an audit log`, undefined, 'name a file of its own');
-      if (tail.head) {
-        const isCut =
-          recorded &&
-          (recorded.seq > tail.head.seq || (recorded.seq === tail.head.seq && recorded.hash !== tail.head.hash));
-        const file = first && 'file' in first ? first.file : undefined;
-        this.#number = file ?? recorded?.number ?? (await this.#lastNumber()) + 1;
-        this.#began = first ? Date.parse(first.time) : Date.now();
-        this.#checkpoint = tail.head;
-        this.#take(tail, before === undefined && isCut ? recorded : null);
-      } else {
-        this.#begin(before ?? (await this.#findBefore()));
-        this.#take(tail);
-      }
-      this.#handle = handle;
-    } catch (error) {
-      await handle.close();
-      throw auditError(`can't use the audit log ${path}`, error);
-    }
+  async #open(before: Before): Promise<void> {
+    const { path, uid, key, emit, open = openLogFile } = this.#options;
+    const publicKey = this.#publicKey;
+    // what waits for its turn still does
+    const waiting = this.#front.filter(({ type }) => type !== 'recovered' && type !== 'continue');
+    const place = await placeLog({ path, key, publicKey, emit, open: async () => await open(path, uid) }, before);
+    this.#take(place, waiting);
     await syncFolder(dirname(path));
   }
 
-  /** A file without entries. */
-  #begin(before: Before | undefined): void {
-    this.#began = Date.now();
-    this.#end = 0;
-    this.#length = 0;
-    this.#lacksEnd = false;
-    this.#head = before?.head ?? NO_HEAD;
-    this.#checkpoint = this.#head;
-    this.#number = (before?.number ?? 0) + 1;
-    const { publicKey } = this;
-    this.#front = before ? [{ type: 'continue', file: this.#number, after: before.after, publicKey }] : [];
+  #take(
+    { handle, log, number, head, mark, end, length, lacksEnd, began, front }: Place,
+    waiting: readonly Entry[],
+  ): void {
+    this.#handle = handle;
+    this.#log = log;
+    this.#number = number;
+    this.#began = began;
+    this.#end = end;
+    this.#length = length;
+    this.#lacksEnd = lacksEnd;
+    this.#head = head;
+    this.#mark = mark;
+    this.#front = [...front, ...waiting];
+    this.#checkpoint = head;
+    this.#uncovered = 0;
+    // an agent that was killed may not have synced it
+    this.#isUnsynced = true;
   }
 
-  async #lastNumber(): Promise<number> {
-    return (await rotatedFiles(this.#options.path)).at(-1)?.number ?? 0;
-  }
-
-  /** What a log that has no file of this name follows: its last other file, or what the state directory remembers. */
-  async #findBefore(): Promise<Before | undefined> {
-    const { path, uid, recorded, after } = this.#options;
-    const last = (await rotatedFiles(path)).at(-1);
-    let found: Before | undefined = recorded && { head: recorded, number: recorded.number, after: null };
-    if (last) {
-      const file = await openLogFile(last.path, uid);
-      const { head } = await readTail(file).finally(() => file.close());
-      if (head && head.seq >= (found?.head.seq ?? 0)) {
-        found = { head, number: last.number, after: basename(last.path) };
-      }
-    }
-    return found ?? (after && { head: after.head, number: 0, after: after.path });
+  /** Goes on in a file of the same name. */
+  async #further(reason: ContinueReason, after: string | null): Promise<void> {
+    await this.close();
+    await this.#open({ own: this.known, others: [], left: { reason, after } });
   }
 
   /** Opens the file if it is not, notices what others did to it, and begins a further one where it is time. */
   async #prepare(): Promise<void> {
-    if (!this.#handle) await this.#open({ head: this.#head, number: this.#number, after: null });
+    if (!this.#handle) await this.#open({ own: this.known, others: [] });
     await this.settle();
     const now = this.#options.now();
     if (now - this.#lookedAt >= LOOK_INTERVAL) {
@@ -312,65 +314,79 @@ export class LogFiles {
     if (isDue && now >= this.#rotateAt) await this.#rotate();
   }
 
-  /** Another program may have moved the file away (logrotate), or truncated it (its `copytruncate`). */
+  /** Another program may have moved the file away (logrotate), truncated it (its `copytruncate`), or worse. */
   async #look(): Promise<void> {
-    const { path, emit } = this.#options;
+    const { path } = this.#options;
     const handle = this.#handle;
     if (!handle) return;
     const own = await handle.stat();
-    if (own.size < this.#length) {
-      emit({ type: 'audit-disturbed', file: path, change: 'truncated' });
-      this.#begin({ head: this.#head, number: this.#number, after: null });
-      this.#lacksEnd = (await readTail(handle)).lacksEnd;
-      this.#end = own.size;
-      this.#length = own.size;
-      this.#unsynced.clear();
-      return;
-    }
     const named = await lstat(path).catch((error: unknown) => {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
     });
-    if (named?.ino === own.ino && named.dev === own.dev) return;
+    if (named?.ino !== own.ino || named.dev !== own.dev) await this.#leaveMoved(own.nlink > 0);
+    else if (own.size < this.#length) this.#beginTruncated(own.size);
+    else if (this.#end > 0 && !(await endsAt(handle, this.#head, this.#end))) await this.#leaveChanged();
+    else if (own.size > this.#length) await this.#takeAppended();
+  }
+
+  async #leaveMoved(isThere: boolean): Promise<void> {
+    const { path, emit } = this.#options;
     emit({ type: 'audit-disturbed', file: path, change: 'moved' });
-    await this.#leave();
-    await this.close();
-    await this.#open({ head: this.#head, number: this.#number, after: null });
+    if (isThere) await this.#leave();
+    await this.#further(isThere ? 'moved' : 'deleted', null);
+  }
+
+  /** In place. */
+  #beginTruncated(size: number): void {
+    const { path, emit } = this.#options;
+    emit({ type: 'audit-disturbed', file: path, change: 'truncated' });
+    this.#unsynced.clear();
+    this.#number += 1;
+    this.#began = Date.now();
+    this.#end = size;
+    this.#length = size;
+    this.#lacksEnd = size > 0;
+    const about = { log: this.#log, publicKey: this.#publicKey, file: this.#number };
+    const waiting = this.#front.filter(({ type }) => type !== 'recovered' && type !== 'continue');
+    this.#front = [{ type: 'continue', ...about, reason: 'truncated', after: null, aside: null }, ...waiting];
+  }
+
+  /** The last entry is no longer where it was written. */
+  async #leaveChanged(): Promise<void> {
+    const { path, emit } = this.#options;
+    emit({ type: 'audit-disturbed', file: path, change: 'changed' });
+    await this.#further('replaced', null);
+  }
+
+  /** Nobody else writes it in good faith. */
+  async #takeAppended(): Promise<void> {
+    const { path, emit } = this.#options;
+    emit({ type: 'audit-disturbed', file: path, change: 'appended to' });
+    if (!(await this.#takeEnding('foreign'))) await this.#leaveChanged();
   }
 
   /** The last entry of a file that others follow. */
   async #leave(): Promise<void> {
     await this.#put([{ make: () => ({ type: 'checkpoint', reason: 'rotate' }) }]);
     await this.sync();
+    await this.#options.onLeft();
   }
 
   async #rotate(): Promise<void> {
     const { path, emit, now } = this.#options;
     try {
-      let number = this.#number;
-      while (!(await isFree(rotatedName(path, number)))) number += 1;
+      const name = await freeName(path, this.#number);
       await this.#leave();
-      const name = rotatedName(path, number);
       await rename(path, name);
-      await this.close();
       emit({ type: 'audit-rotated', file: path, name });
-      await this.#open({ head: this.#head, number, after: basename(name) });
+      await this.#further('rotated', basename(name));
     } catch (error) {
       this.#rotateAt = now() + ROTATE_AGAIN;
       emit({ type: 'audit-not-rotated', file: path, error: errorText(error) });
       if (!this.#handle) throw error;
     }
   }
-}
-
-const NOTHING = {
-  bytes: 0,
-  sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
-};
-
-async function startsAsOurs(handle: LogHandle): Promise<boolean> {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(LINE_START.length), 0, LINE_START.length, 0);
-  return LINE_START.startsWith(buffer.toString('latin1', 0, bytesRead));
 }
 
 async function writeAll(handle: LogHandle, bytes: Buffer): Promise<void> {

@@ -1,5 +1,6 @@
 import type { LostEntry } from '../../audit/entry.ts';
 import { errnoOf } from '../../disk/state-error.ts';
+import type { UntoldLosses } from './head-record.ts';
 import type { Item } from './log-files.ts';
 
 interface Counts {
@@ -15,11 +16,20 @@ export interface LossItem extends Item {
 
 /** What could not be written since a log worked last. */
 export class Losses {
-  readonly #since = new Date();
+  readonly #since: string;
+  readonly #code: string | null;
   error: unknown;
-  #entries = 0;
-  #signatures = 0;
+  #entries: number;
+  #signatures: number;
   #told: Counts = { entries: 0, signatures: 0 };
+
+  /** @param before what an agent before could not tell of any more */
+  constructor(before?: UntoldLosses) {
+    this.#since = before?.since ?? new Date().toISOString();
+    this.#code = before?.code ?? null;
+    this.#entries = before?.entries ?? 0;
+    this.#signatures = before?.signatures ?? 0;
+  }
 
   get all(): Counts {
     return { entries: this.#entries, signatures: this.#signatures };
@@ -35,15 +45,20 @@ export class Losses {
     this.#signatures += signatures;
   }
 
-  /** The entry that tells of them. */
-  item(): LossItem | undefined {
+  /** Those of which no entry tells yet. */
+  get untold(): UntoldLosses | undefined {
     if (!this.areUntold) return undefined;
     const entries = this.#entries - this.#told.entries;
     const signatures = this.#signatures - this.#told.signatures;
-    const entry: LostEntry = {
-      ...{ type: 'lost', entries, signatures, code: errnoOf(this.error) ?? null },
-      since: this.#since.toISOString(),
-    };
+    return { entries, signatures, since: this.#since, code: errnoOf(this.error) ?? this.#code };
+  }
+
+  /** The entry that tells of them. */
+  item(): LossItem | undefined {
+    const { untold } = this;
+    if (!untold) return undefined;
+    const { entries, signatures, since, code } = untold;
+    const entry: LostEntry = { type: 'lost', entries, signatures, code, since };
     return { make: () => entry, counts: { entries, signatures } };
   }
 

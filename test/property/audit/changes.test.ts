@@ -16,7 +16,7 @@ const FILES = [first, second] as const;
 
 function faultsOf(files: readonly Buffer[], size: number): number {
   const keys = [log.pair.publicKey];
-  return verdictOf(files, { keys, head: log.head }, size).faults.length;
+  return verdictOf(files, { keys, heads: [log.head] }, size).faults.length;
 }
 
 const linesOf = (file: Buffer): string[] => file.toString().split('\n').slice(0, -1);
@@ -99,7 +99,7 @@ describe('an audit log', () => {
       const line = lines[index] ?? '';
       const at = given % line.length;
       const changed = line.slice(0, at) + (line[at] === 'x' ? 'y' : 'x') + line.slice(at + 1);
-      const { faults } = verdictOf([joined(lines.with(index, changed)), second], { head: log.head });
+      const { faults } = verdictOf([joined(lines.with(index, changed)), second], { heads: [log.head] });
       return faults.some((fault) => fault.file === '1' && fault.line === index + 1);
     });
     fc.assert(property, { numRuns, seed: 20261128 });

@@ -4,15 +4,18 @@ import { NO_HEAD } from '../../../src/audit/entry.ts';
 import { formatLine } from '../../../src/audit/line.ts';
 import { Verifier, type Verdict, type VerifierOptions } from '../../../src/audit/verifier.ts';
 
+const LOG = '0123456789abcdef'.repeat(2);
+
 /** A log that a test writes, line by line. */
 export class WrittenLog {
   readonly pair: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } = generateKeyPairSync('ed25519');
   readonly lines: string[] = [];
   head: Head = NO_HEAD;
 
-  add(entry: Entry): this {
+  /** @param isLast of all that is written at once */
+  add(entry: Entry, isLast = true): this {
     const time = new Date(Date.UTC(2026, 0, 1) + this.lines.length * 1000);
-    const { text, head } = formatLine(entry, this.head, time, this.pair.privateKey);
+    const { text, head } = formatLine(entry, this.head, time, this.pair.privateKey, isLast);
     this.lines.push(text);
     this.head = head;
     return this;
@@ -24,12 +27,16 @@ export class WrittenLog {
 
   start(): this {
     const publicKey = this.#publicKey;
-    return this.add({ type: 'start', release: '1.0.0', pid: 1, user: 0, publicKey, file: 1 }).checkpoint('start');
+    return this.add(
+      { type: 'start', release: '1.0.0', pid: 1, user: 0, publicKey, log: LOG, file: 1 },
+      false,
+    ).checkpoint('start');
   }
 
   /** A further file. */
   continue(file: number): this {
-    return this.add({ type: 'continue', file, after: `audit.00000${file - 1}`, publicKey: this.#publicKey });
+    const about = { publicKey: this.#publicKey, log: LOG, file };
+    return this.add({ type: 'continue', ...about, reason: 'rotated', after: `audit.00000${file - 1}`, aside: null });
   }
 
   checkpoint(reason: 'start' | 'interval' | 'rotate' | 'end'): this {
@@ -42,7 +49,7 @@ export class WrittenLog {
       ...{ tunnel, daemon: { pid: 4711, user: 0 }, key: 'ab'.repeat(32), scheme: 'ECDSA,hashalg=SHA256' },
       ...{ data: 'cd'.repeat(32), context: null },
     };
-    this.add({ type: 'request', ...about, verdict: 'accepted', code: null, duration: null });
+    this.add({ type: 'request', ...about, verdict: 'accepted', code: null, duration: null }, false);
     const of = this.head.seq;
     return this.add({
       type: 'outcome',
@@ -61,7 +68,7 @@ export class WrittenLog {
 
   verify(files: readonly (string | Buffer)[] = [this.text], options: VerifierOptions = {}): Verdict {
     const { head, pair } = this;
-    return verdictOf(files, { head, keys: [pair.publicKey], ...options });
+    return verdictOf(files, { heads: [head], keys: [pair.publicKey], ...options });
   }
 }
 

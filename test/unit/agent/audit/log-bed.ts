@@ -1,14 +1,14 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterEach } from 'vitest';
 import type { Entry } from '../../../../src/audit/entry.ts';
-import type { WrittenEntry } from '../../../../src/audit/line.ts';
+import { isSealed, type WrittenEntry } from '../../../../src/audit/line.ts';
 import { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
 import type { AuditEvent } from '../../../../src/agent/audit/events.ts';
-import { HeadRecord, readHead } from '../../../../src/agent/audit/head-record.ts';
+import { HeadRecord, readRecords } from '../../../../src/agent/audit/head-record.ts';
 import { type LogHandle, openLogFile } from '../../../../src/agent/audit/log-file.ts';
 import { LogFiles } from '../../../../src/agent/audit/log-files.ts';
 import type { AuditSettings } from '../../../../src/config/settings.ts';
@@ -93,6 +93,7 @@ export class LogBed {
   readonly clock: FakeClock = new FakeClock();
   readonly disk: Disk = new Disk();
   readonly events: AuditEvent[] = [];
+  key: KeyObject = PAIR.privateKey;
   settings: AuditSettings = { file: this.path, sync: 'each', onFailure: 'refuse' };
 
   constructor() {
@@ -100,26 +101,47 @@ export class LogBed {
     mkdirSync(this.state, { mode: 0o700 });
   }
 
-  async open(): Promise<AuditLog> {
-    const { path, clock, settings } = this;
+  /** @param path another one than the log's; @param present what is written until now */
+  async open(path: string = this.path, present?: AuditLog): Promise<AuditLog> {
+    const { clock, settings } = this;
     const emit = (event: AuditEvent): void => void this.events.push(event);
     const record = await HeadRecord.open(this.state, path, UID);
-    const recorded = record.found;
+    const others = (await readRecords(this.state, UID)).filter(({ file }) => file !== path);
     const rotation = () => ({ size: log.settings.rotateSize, age: log.settings.rotateAge });
     const files = await LogFiles.open({
-      ...{ path, uid: UID, key: PAIR.privateKey, recorded, after: undefined, rotation },
-      ...{ now: () => clock.now(), emit, open: this.disk.open, openAgain: this.disk.openAgain },
+      ...{ path, uid: UID, key: this.key, before: { own: record.found, others, present: present?.known } },
+      ...{ start: { type: 'start', release: '1.0.0', pid: 1, user: 0 }, onLeft: () => log.remember(true) },
+      ...{ rotation, now: () => clock.now(), emit, open: this.disk.open, openAgain: this.disk.openAgain },
     });
     const log = new AuditLog(settings, { path, files, record, clock, emit });
-    const { publicKey, number: file } = files;
-    await log.begin({ type: 'start', release: '1.0.0', pid: 1, user: 0, publicKey, file });
+    await log.begin();
     return log;
+  }
+
+  /** As if the agent that has closed it had been killed instead: the state directory does not know of its end. */
+  kill(): void {
+    for (const name of readdirSync(this.state)) {
+      const path = join(this.state, name);
+      const text = readFileSync(path, 'utf8');
+      writeFileSync(path, text.replace('"isClosed":true', '"isClosed":false'));
+    }
   }
 
   /** As if it had never been there. */
   forget(): void {
     for (const path of [this.path, this.state]) rmSync(path, { recursive: true });
+    this.renew();
+  }
+
+  /** A state directory that knows of nothing. */
+  renew(): void {
     mkdirSync(this.state, { mode: 0o700 });
+  }
+
+  /** What the state directory knows of the first log. */
+  get record(): string {
+    const [name = ''] = readdirSync(this.state).filter((each) => each.startsWith('audit-head-'));
+    return join(this.state, name);
   }
 
   /** The log's files, from the oldest on. */
@@ -133,9 +155,22 @@ export class LogBed {
     return paths.map((path) => readFileSync(path, 'utf8'));
   }
 
+  /** Those that count: a signed line follows them. */
   entries(paths: readonly string[] = this.files): WrittenEntry[] {
-    const lines = this.texts(paths).flatMap((text) => text.split('\n'));
-    return lines.flatMap((line) => (line.endsWith('"}') ? [JSON.parse(line) as WrittenEntry] : []));
+    return this.texts(paths).flatMap((text) => {
+      let sealed: WrittenEntry[] = [];
+      let pending: WrittenEntry[] = [];
+      for (const line of text.split('\n')) {
+        if (!line.endsWith('"}')) continue;
+        const entry = JSON.parse(line) as WrittenEntry;
+        if (entry.type === 'recovered') pending = [];
+        pending.push(entry);
+        if (!isSealed(entry)) continue;
+        sealed = [...sealed, ...pending];
+        pending = [];
+      }
+      return sealed;
+    });
   }
 
   types(paths: readonly string[] = this.files): string[] {
@@ -150,7 +185,7 @@ export class LogBed {
   /** With what the state directory knows. */
   async verify(paths: readonly string[] = this.files): Promise<Verdict> {
     const bytes = paths.map((path) => readFileSync(path));
-    return verdictOf(bytes, { keys: [PAIR.publicKey], head: await readHead(this.state, this.path, UID) });
+    return verdictOf(bytes, { keys: [createPublicKey(this.key)], heads: await readRecords(this.state, UID) });
   }
 }
 

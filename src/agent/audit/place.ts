@@ -1,0 +1,260 @@
+import { randomBytes, type KeyObject } from 'node:crypto';
+import { rename } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import {
+  ALARMS,
+  type ContinueReason,
+  type Entry,
+  type Head,
+  type LogNamed,
+  NO_HEAD,
+  type RecoveredEntry,
+} from '../../audit/entry.ts';
+import type { WrittenEntry } from '../../audit/line.ts';
+import { auditError } from './audit-error.ts';
+import type { AuditEvent } from './events.ts';
+import type { Mark } from './head-record.ts';
+import { isFree, isRotatedName, type LogHandle, openToRead, rotatedName, siblingsOf } from './log-file.ts';
+import {
+  beginsAsOurs,
+  type Ending,
+  endingBehind,
+  endsAt,
+  firstEntry,
+  follow,
+  lastSealed,
+  type Trail,
+} from './trail.ts';
+
+/** The last entry that an agent knows of a log: in memory while it runs, else in the state directory. */
+export interface Known extends Mark {
+  readonly log: string;
+  /** The path at which that log was written then. */
+  readonly file: string;
+  /** Nothing stood behind that entry, and no agent wrote. */
+  readonly isClosed: boolean;
+}
+
+/** What was known of a log before its file is looked at. */
+export interface Before {
+  /** Of the log that was written at this path. */
+  readonly own: Known | undefined;
+  /** Of others. */
+  readonly others: readonly Known[];
+  /** The log that is written until now, elsewhere: an empty file goes on from there. */
+  readonly present?: Known | undefined;
+  /** How the file before was left, if this process wrote it. */
+  readonly left?: { readonly reason: ContinueReason; readonly after: string | null } | undefined;
+}
+
+export interface PlaceOptions {
+  readonly path: string;
+  readonly key: KeyObject;
+  /** SubjectPublicKeyInfo in base64. */
+  readonly publicKey: string;
+  readonly open: () => Promise<LogHandle>;
+  readonly emit: (event: AuditEvent) => void;
+}
+
+/** Where a log goes on. */
+export interface Place extends Ending {
+  readonly handle: LogHandle;
+  readonly log: string;
+  readonly number: number;
+  readonly head: Head;
+  /** Where the head is known to stand; undefined if it is not known to any file. */
+  readonly mark: Mark | undefined;
+  /** Where the last entry ends in this file. */
+  readonly end: number;
+  /** When its first entry was made: milliseconds since 1970. */
+  readonly began: number;
+  /** What must be written before all else. */
+  readonly front: readonly Entry[];
+}
+
+const WHOLE: Ending = { length: 0, lacksEnd: false, torn: undefined };
+
+/** The newest that is known of the same log. */
+function newest(known: readonly (Known | undefined)[], log: string | undefined): Known | undefined {
+  const same = known.filter((each) => each !== undefined && each.log === log);
+  return same.reduce((best, each) => ((each?.seq ?? 0) > (best?.seq ?? -1) ? each : best), undefined);
+}
+
+/** A trail, and the number of the file that it is in. */
+type Numbered = Trail & { readonly number: number };
+
+/** Where the chain goes on in this file, if it has the last entry that is known, or follows it from its first line on. */
+async function trailIn(handle: LogHandle, known: Known, key: KeyObject): Promise<Numbered | undefined> {
+  const { seq, hash, end, number } = known;
+  const head = { seq, hash };
+  if (end > 0 && (await endsAt(handle, known, end)))
+    return { ...((await follow(handle, head, end, key)) ?? { head, end }), number };
+  const trail = await follow(handle, head, 0, key);
+  if (trail) return { ...trail, number: seq === 0 ? number : number + 1 };
+  // nothing was ever written: whatever stands there counts for nothing
+  return seq === 0 ? { head, end: 0, number } : undefined;
+}
+
+/** The same in a file beside: looked at only if it begins as it must, for there may be many. */
+async function trailBeside(path: string, known: Known, key: KeyObject): Promise<Numbered | undefined> {
+  const file = await openToRead(path);
+  if (!file) return undefined;
+  try {
+    const first = await firstEntry(file);
+    return first && first.seq <= known.seq + 1 ? await trailIn(file, known, key) : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
+/** What a further file follows. */
+interface Found {
+  readonly reason: ContinueReason;
+  readonly after: string | null;
+  readonly trail: Numbered | undefined;
+}
+
+function recoveredOf({ torn }: Ending, { isClosed }: Known): RecoveredEntry[] {
+  return torn ? [{ type: 'recovered', ...torn, cause: isClosed ? 'foreign' : 'cut-off' }] : [];
+}
+
+/** Finds where a log goes on. Nothing that it is told is known gives way to what a file says. */
+class Placing {
+  readonly #options: PlaceOptions;
+  readonly #before: Before;
+
+  constructor(options: PlaceOptions, before: Before) {
+    this.#options = options;
+    this.#before = before;
+  }
+
+  async place(handle: LogHandle): Promise<Place> {
+    const { own, others, present } = this.#before;
+    const { size } = await handle.stat();
+    const first = size > 0 ? await firstEntry(handle) : undefined;
+    const named = first && 'log' in first ? first.log : undefined;
+    const known = newest([own, ...others, present], own?.log ?? named);
+    if (size === 0) return await this.#begin(handle, known ?? present);
+    if (!known) return await this.#adopt(handle, first);
+    const isElsewhere = known.file !== this.#options.path;
+    const trail = await trailIn(handle, known, this.#options.key);
+    const ending = trail && (await endingBehind(handle, trail.end));
+    if (ending) return this.#goOn(handle, known, trail, ending, first?.time);
+    const isAsLeft = isElsewhere && (!own || (await trailIn(handle, own, this.#options.key)) !== undefined);
+    if (isAsLeft) return await this.#setAside(handle, known, 'switched');
+    const blank = await this.#endingOfBlank(handle);
+    return blank ? await this.#beginBehind(handle, known, blank) : await this.#setAside(handle, known, 'replaced');
+  }
+
+  /** How a file ends that was begun, and has no line that anybody signed: an agent was cut off in its first ones. */
+  async #endingOfBlank(handle: LogHandle): Promise<Ending | undefined> {
+    const isBlank = (await beginsAsOurs(handle)) && !(await lastSealed(handle, this.#options.key));
+    return isBlank ? await endingBehind(handle, 0) : undefined;
+  }
+
+  async #beginBehind(handle: LogHandle, known: Known, ending: Ending): Promise<Place> {
+    const place = await this.#begin(handle, known);
+    return { ...place, ...ending, front: [...recoveredOf(ending, known), ...place.front] };
+  }
+
+  /** In the same file. */
+  #goOn(handle: LogHandle, known: Known, trail: Numbered, ending: Ending, time: string | undefined): Place {
+    const { head, end, number } = trail;
+    const began = time === undefined ? Date.now() : Date.parse(time);
+    const mark = head.seq > 0 ? { ...head, number, end } : undefined;
+    return { ...ending, handle, log: known.log, number, head, mark, end, began, front: recoveredOf(ending, known) };
+  }
+
+  /** A file of which nothing is known. */
+  async #adopt(handle: LogHandle, first: WrittenEntry | undefined): Promise<Place> {
+    const { path, key } = this.#options;
+    const found = await lastSealed(handle, key);
+    const { head, end } = found ?? { head: NO_HEAD, end: 0 };
+    const ending = await endingBehind(handle, end);
+    if (!ending || (!found && !(await beginsAsOurs(handle))))
+      throw auditError(`${path} is not an audit log`, undefined, 'name a file of its own');
+    const named = first && 'log' in first ? first : undefined;
+    const log = (found && named?.log) ?? newLog();
+    const number = named && named.file <= MOST_FILES ? named.file : 1;
+    const known = { ...head, end, number, log, file: path, isClosed: false };
+    const place = this.#goOn(handle, known, { head, end, number }, ending, first?.time);
+    if (!found || found.isOurs) return place;
+    return { ...place, front: [...place.front, { type: 'unproven', from: first?.seq ?? 1, to: head.seq }] };
+  }
+
+  /** @param aside what the file was called that stood in its place */
+  async #begin(handle: LogHandle, known: Known | undefined, aside?: string, reason?: ContinueReason): Promise<Place> {
+    const { path, publicKey, emit } = this.#options;
+    const empty = { ...WHOLE, handle, end: 0, began: Date.now() };
+    if (!known || known.seq === 0)
+      return { ...empty, log: known?.log ?? newLog(), number: 1, head: NO_HEAD, mark: undefined, front: [] };
+    const before = reason ? { reason, after: null, trail: undefined } : await this.#findBefore(known);
+    const { seq, hash, log } = known;
+    const { head, end, number: last } = before.trail ?? { head: { seq, hash }, end: known.end, number: known.number };
+    const number = last + 1;
+    const about: LogNamed = { log, publicKey, file: number };
+    const after = before.reason === 'switched' ? known.file : before.after;
+    const entry = { type: 'continue', ...about, reason: before.reason, after, aside: aside ?? null } as const;
+    if (ALARMS.has(before.reason))
+      emit({ type: 'audit-missing', file: path, until: head.seq, change: before.reason, aside });
+    const mark = { ...head, number: last, end };
+    return { ...empty, log, number, head, mark, front: [entry] };
+  }
+
+  async #findBefore(known: Known): Promise<Found> {
+    const { path, key } = this.#options;
+    const { left } = this.#before;
+    if (left) return { ...left, trail: undefined };
+    if (known.file !== path) return { reason: 'switched', after: known.file, trail: undefined };
+    let found: Found = { reason: 'missing', after: null, trail: undefined };
+    for (const name of await siblingsOf(path)) {
+      const trail = await trailBeside(join(dirname(path), name), known, key);
+      if (!trail || trail.head.seq <= (found.trail?.head.seq ?? 0)) continue;
+      found = { reason: isRotatedName(path, name) ? 'rotated' : 'moved', after: name, trail };
+    }
+    return found;
+  }
+
+  /** What stands in the log's place is not what the agent left there, or no longer where the chain goes on. */
+  async #setAside(handle: LogHandle, known: Known, reason: ContinueReason): Promise<Place> {
+    const { path, open } = this.#options;
+    await handle.close();
+    const aside = await freeName(path, (this.#before.own ?? known).number);
+    await rename(path, aside);
+    const next = await open();
+    try {
+      if ((await next.stat()).size > 0) throw auditError(`another program writes ${path}`);
+      return await this.#begin(next, known, basename(aside), reason);
+    } catch (error) {
+      await next.close();
+      throw error;
+    }
+  }
+}
+
+/** More than any log has: what says so is not ours. */
+const MOST_FILES = 999_999_999;
+
+const newLog = (): string => randomBytes(16).toString('hex');
+
+/** A name for a file that is no longer written. */
+export async function freeName(path: string, from: number): Promise<string> {
+  let number = Math.max(1, from);
+  while (!(await isFree(rotatedName(path, number)))) number += 1;
+  return rotatedName(path, number);
+}
+
+/**
+ * Opens a log's file and finds where the log goes on: behind the last entry that is known, if the file has it and as far as this
+ * key signed what follows; else in a further file, which says why.
+ * @throws AgentError ERR_AUDIT_FILE
+ */
+export async function placeLog(options: PlaceOptions, before: Before): Promise<Place> {
+  const handle = await options.open();
+  try {
+    return await new Placing(options, before).place(handle);
+  } catch (error) {
+    await handle.close().catch(() => undefined);
+    throw auditError(`can't use the audit log ${options.path}`, error);
+  }
+}

@@ -1,0 +1,22 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { RecoveredEntry } from './entry.ts';
+import type { LineFault } from './line.ts';
+
+/** What stands behind the last signed line: left by an agent that was cut off, or by somebody else, unless a signed line follows. */
+export class Gap {
+  readonly #hash: Hash = createHash('sha256');
+  /** Lines that are no entries, and that nothing told of yet. */
+  faults: { readonly line: number; readonly fault: LineFault }[] = [];
+  bytes = 0;
+  lines = 0;
+
+  add(bytes: Buffer): void {
+    this.#hash.update(bytes);
+    this.bytes += bytes.length;
+  }
+
+  /** Whether an entry tells of all of it. */
+  isToldBy({ bytes, sha256 }: RecoveredEntry): boolean {
+    return bytes === this.bytes && sha256 === this.#hash.copy().digest('hex');
+  }
+}
