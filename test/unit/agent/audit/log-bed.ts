@@ -90,7 +90,8 @@ export class LogBed {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'pksigd-audit-'));
   readonly state: string = join(this.folder, 'state');
   readonly path: string = join(this.folder, 'audit.jsonl');
-  readonly clock: FakeClock = new FakeClock();
+  /** Of the agent that is opened next. */
+  clock: FakeClock = new FakeClock();
   readonly disk: Disk = new Disk();
   readonly events: AuditEvent[] = [];
   key: KeyObject = PAIR.privateKey;
