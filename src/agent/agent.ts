@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Clock } from '../clock.ts';
 import { daemonOwner } from '../config/daemon-owner.ts';
 import { managementPassword } from '../config/secrets.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
@@ -10,6 +9,7 @@ import { formatManagementAddress, type Relay } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { Audit } from './audit/audit.ts';
+import { decideBy } from './decide-by.ts';
 import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
 import { Lock } from './lock.ts';
 import { Pace } from './pace.ts';
@@ -17,10 +17,7 @@ import { openRelay, place } from './open-relay.ts';
 import { rehearse } from './rehearsal.ts';
 import { TunnelAnswers } from './questions/tunnel-answers.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
-import { Rate } from './policy/rate.ts';
-import type { RunningKey } from './running-key.ts';
 import { RunningKeys } from './running-keys.ts';
-import type { ServiceOptions } from './service-options.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -436,14 +433,6 @@ export class Agent implements AsyncDisposable {
       if (running.failure && !isOnly) this.#tellFailure(name, running.failure.error);
     });
   }
-}
-
-/** How a tunnel's requests are decided on: by its key's policy and its own limit, which all its daemons share. */
-function decideBy(key: RunningKey, tunnel: string, { rate }: TunnelSettings, clock: Clock): ServiceOptions['decide'] {
-  const own = rate ? [new Rate(rate, "the tunnel's", clock)] : [];
-  return async (asked, limits, signal) => {
-    return await (await key.policy()).decide(asked, { tunnel, limits: [...limits, ...own], signal });
-  };
 }
 
 /** Settles when a tunnel has ended, served or not, and its relay with it. */

@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import { formatExecText } from '../../exec/index.ts';
 import { LOG_LEVELS } from '../../log-level.ts';
 import { RELAY_RIGHTS } from '../../management/index.ts';
 import { CERTIFICATE_CHANGE_ACTIONS, TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
@@ -7,25 +6,12 @@ import { AGENT } from './agent-schema.ts';
 import { ANSWERS } from './answer-schema.ts';
 import { AUDIT } from './audit-schema.ts';
 import { account, count, setting, text, words } from './checkers.ts';
-import type { Document, KeySection, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
-import { KEY_POLICY, TUNNEL_POLICY } from './policy-schema.ts';
+import type { Document, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
+import { KEY } from './key-schema.ts';
+import { TUNNEL_POLICY } from './policy-schema.ts';
 import type { Schema } from './schema-types.ts';
 
 const flag = v.boolean();
-/** A program and its arguments, as the KEY that says the same. */
-const program = v.pipe(
-  v.strictObject({ program: text, arguments: v.optional(v.array(text), []) }),
-  v.transform(({ program: path, arguments: words }) => formatExecText({ program: path, words })),
-);
-const keyText = v.union([text, program]);
-const keys = v.pipe(
-  v.union([keyText, v.pipe(v.array(keyText), v.nonEmpty())]),
-  v.transform((value) => (typeof value === 'string' ? [value] : value)),
-);
-const texts = v.pipe(
-  v.union([text, v.pipe(v.array(text), v.nonEmpty())]),
-  v.transform((value) => (typeof value === 'string' ? [value] : value)),
-);
 const seconds = v.pipe(v.number(), v.gtValue(0), v.maxValue(3600));
 
 const WORDS = 'OpenVPN\'s words in one string: "ADDRESS PORT" or "SOCKET unix", and a password file if there is one';
@@ -156,70 +142,6 @@ const TOKEN = v.pipe(
   v.metadata({
     text: 'Tokens and their modules, whichever key is in them. A change here, but of `deadline`, starts all keys and tunnels anew.',
   }),
-);
-
-const KEY = v.pipe(
-  v.object({
-    key: setting(
-      {
-        takes: 'a file, a pkcs11: URI or exec:PROGRAM, or a list of them',
-        option: '--key',
-        path: 'key',
-        text: 'The private key. Several are copies of one key, the first preferred. A program that signs ([EXEC.md](EXEC.md)) is `"exec:PROGRAM ARGUMENT"` or `{ program = "PROGRAM", arguments = ["ARGUMENT"] }`.',
-      },
-      keys,
-    ),
-    cert: v.optional(
-      setting(
-        {
-          takes: 'a file, a pkcs11: URI or exec:PROGRAM',
-          option: '--cert',
-          path: 'key',
-          without: 'what comes with the key',
-          text: 'Its certificate, for `management-external-cert` and for tokens and programs that tell no public key.',
-        },
-        text,
-      ),
-    ),
-    select: v.optional(
-      setting(
-        {
-          takes: 'words such as "SUBJ:Jane ISSUER:Corp CA", or a list of them',
-          option: '--select',
-          text: 'What its certificate must be, where `key` fits several: all words must fit; of those that they fit, the newest valid one is taken ([CERTIFICATES.md](CERTIFICATES.md)).',
-        },
-        texts,
-      ),
-    ),
-    module: v.optional(
-      setting(
-        {
-          takes: 'the path of a PKCS#11 module',
-          option: '--module',
-          path: 'path',
-          without: 'that of `[token]`',
-          text: 'The module for URIs of this key that name none.',
-        },
-        text,
-      ),
-    ),
-    'allow-readable-key': v.optional(
-      setting(
-        { takes: TRUE_FALSE, option: '--allow-readable-key', text: 'Take a key file that others can read.' },
-        flag,
-      ),
-      false,
-    ),
-    'wait-for-token': v.optional(
-      setting(
-        { takes: TRUE_FALSE, option: '--wait-for-token', text: 'Wait for a token that is not there at the start.' },
-        flag,
-      ),
-      false,
-    ),
-    ...KEY_POLICY,
-  }),
-  v.metadata({ text: 'A private key. `NAME` is yours; tunnels name it. Any number.' }),
 );
 
 const TUNNEL = v.pipe(
@@ -377,6 +299,6 @@ export const SECTIONS: { readonly [Name in keyof Document]: Schema } = {
   agent: AGENT,
   audit: AUDIT,
   token: TOKEN satisfies Schema<TokenSection>,
-  key: v.record(NAME, KEY satisfies Schema<KeySection>),
+  key: v.record(NAME, KEY),
   tunnel: v.record(NAME, TUNNEL satisfies Schema<TunnelSection>),
 };
