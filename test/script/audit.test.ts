@@ -101,6 +101,27 @@ describe.concurrent('an audit log', () => {
     expect(await verify(bench)).toMatchObject({ code: 1, out: expect.stringContaining('missing at the end') });
   });
 
+  test('is verified by what the state directory knows, wherever its files are; a pipe is refused', async ({
+    bench,
+  }) => {
+    const pksigd = await audited(bench);
+    const asker = await Asker.open(bench.path('management'));
+    expect(await asker.ask()).toBe(true);
+    asker.close();
+    await pksigd.stop();
+    const cut = readFileSync(logOf(bench), 'utf8').split('\n').slice(0, 2).join('\n') + '\n';
+    const moved = await bench.write('audit.jsonl.000001', cut, 0o600);
+    const verified = async (...files: string[]): Promise<string> => {
+      const command = await bench.pksigd(['audit', 'verify', ...files]);
+      return `${String(await command.exited)} ${command.lines.join('\n')}`;
+    };
+    expect(await verified(moved)).toMatch(/^1 .*missing at the end/s);
+    rmSync(logOf(bench));
+    expect(await verified(moved)).toMatch(/^1 .*missing at the end/s);
+    spawnSync('mkfifo', [bench.path('audit.jsonl.pipe')]);
+    expect(await verified(moved, bench.path('audit.jsonl.pipe'))).toMatch(/^2 .*it is not a file/s);
+  });
+
   test('is written by one agent; another one does not start, until the first is killed', async ({ bench }) => {
     const first = await audited(bench);
     const place = [bench.path('other'), 'unix', '--management-client'];

@@ -310,6 +310,8 @@ export class LogFiles {
       await this.#look();
     }
     const { size = Infinity, age = Infinity } = this.#options.rotation();
+    // a clock that ran ahead when it was begun
+    this.#began = Math.min(this.#began, Date.now());
     const isDue = this.#length >= size || Date.now() - this.#began >= age;
     if (isDue && now >= this.#rotateAt) await this.#rotate();
   }

@@ -1,6 +1,6 @@
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
 import { parseLine } from '../../../../src/audit/line.ts';
 import { forgedLines, headOf, INVENTED, linesOf, put, rewritten } from './forger.ts';
@@ -336,5 +336,25 @@ describe('what was lost', () => {
       expect(bed.types().filter((type) => type !== 'recovered')).toEqual(['start', 'lost', 'outcome', 'end']);
       expect((await bed.verify()).faults).toEqual([]);
     }
+  });
+});
+
+describe('a file that was begun while the clock ran ahead', () => {
+  test('is done with when it is as old as it may be by the clock that is right', async () => {
+    const bed = new LogBed();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.parse('2030-01-01') });
+    try {
+      await closed(bed);
+      vi.setSystemTime(Date.parse('2026-01-01'));
+      bed.settings = { ...bed.settings, rotateAge: 3_600_000 };
+      const log = await written(bed);
+      vi.setSystemTime(Date.parse('2026-01-02'));
+      await one(bed, log);
+      await log.close();
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(bed.files).toHaveLength(2);
+    expect((await bed.verify()).faults).toEqual([]);
   });
 });
