@@ -1,5 +1,5 @@
 import type { DataKind } from '../signing/algorithm-text.ts';
-import type { KeyKind } from '../signing/public-key.ts';
+import type { CurveName, KeyKind } from '../signing/public-key.ts';
 import type { CanSign } from './can-sign.ts';
 
 /** How OpenVPN is to be told to use a key. */
@@ -134,6 +134,15 @@ function rsaArguments25(canSign: CanSign, release: Release): Advice {
   );
 }
 
+/** TLS 1.3 has no certificates on secp256k1, and OpenSSL those on Brainpool's curves from 3.2 on only. */
+function tlsOfCurve(curve: CurveName): Pick<Advice, 'tlsVersionMax' | 'tlsVersionReason' | 'note'> {
+  return {
+    tlsVersionMax: '1.2',
+    tlsVersionReason: `TLS 1.3 has no ${curve}, or OpenSSL before 3.2 has not`,
+    note: `client and server need 'tls-groups' with ${curve} in it`,
+  };
+}
+
 /**
  * The arguments of management-external-key for a key and a daemon (README.md, docs/SIGNING.md: what each release knows).
  */
@@ -156,11 +165,12 @@ export function advise(kind: KeyKind, release: Release, canSign: CanSign): Advic
   if (kind.type === 'EC') {
     if (isBefore(release, 2, 5)) return impossible(`${name} takes RSA keys only from outside: use OpenVPN 2.6`);
     // builds with OpenSSL 1.1.1 insist on the word for TLS 1.3, whatever the key
-    if (canSign('ECDSA', 'digest')) return { keyArguments: ['nopadding'] };
+    const tls = kind.curve.startsWith('P-') ? {} : tlsOfCurve(kind.curve);
+    if (canSign('ECDSA', 'digest')) return { keyArguments: ['nopadding'], ...tls };
     if (!canSign('ECDSA', 'message')) return impossible('the key signs nothing that OpenVPN can ask of an EC key');
     return isBefore(release, 2, 6)
       ? impossible('OpenVPN 2.5 sends digests only, and the token signs messages only: use OpenVPN 2.6')
-      : { keyArguments: ['nopadding', 'digest'], note: WHOLE_MESSAGES };
+      : { keyArguments: ['nopadding', 'digest'], ...tls, note: WHOLE_MESSAGES };
   }
   if (isBefore(release, 2, 6)) return impossible(`${name} takes no ${kind.type} keys from outside: use OpenVPN 2.6`);
   return canSign(kind.type, 'message') ? { keyArguments: [] } : impossible(`the token does no ${kind.type} signatures`);

@@ -46,10 +46,18 @@ interface Algorithm {
   readonly identifier: (der: DerWriter) => Asn1;
 }
 
+const SHA256 = { hash: HASHES.SHA256, oid: OID.ECDSA_SHA256 };
+const SHA384 = { hash: HASHES.SHA384, oid: OID.ECDSA_SHA384 };
+const SHA512 = { hash: HASHES.SHA512, oid: OID.ECDSA_SHA512 };
+/** The hash that is as long as the curve. */
 const ECDSA: Readonly<Record<CurveName, { readonly hash: Hash; readonly oid: string }>> = {
-  'P-256': { hash: HASHES.SHA256, oid: OID.ECDSA_SHA256 },
-  'P-384': { hash: HASHES.SHA384, oid: OID.ECDSA_SHA384 },
-  'P-521': { hash: HASHES.SHA512, oid: OID.ECDSA_SHA512 },
+  'P-256': SHA256,
+  secp256k1: SHA256,
+  brainpoolP256r1: SHA256,
+  'P-384': SHA384,
+  brainpoolP384r1: SHA384,
+  'P-521': SHA512,
+  brainpoolP512r1: SHA512,
 };
 
 const PKCS1: Algorithm = {

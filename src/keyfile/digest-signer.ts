@@ -10,6 +10,10 @@ const ENVELOPES: Readonly<Record<CurveName, readonly [before: Buffer, after: Buf
   'P-256': [Buffer.from('30310201010420', 'hex'), Buffer.from('a00a06082a8648ce3d030107', 'hex')],
   'P-384': [Buffer.from('303e0201010430', 'hex'), Buffer.from('a00706052b81040022', 'hex')],
   'P-521': [Buffer.from('30500201010442', 'hex'), Buffer.from('a00706052b81040023', 'hex')],
+  secp256k1: [Buffer.from('302e0201010420', 'hex'), Buffer.from('a00706052b8104000a', 'hex')],
+  brainpoolP256r1: [Buffer.from('30320201010420', 'hex'), Buffer.from('a00b06092b2403030208010107', 'hex')],
+  brainpoolP384r1: [Buffer.from('30420201010430', 'hex'), Buffer.from('a00b06092b240303020801010b', 'hex')],
+  brainpoolP512r1: [Buffer.from('30520201010440', 'hex'), Buffer.from('a00b06092b240303020801010d', 'hex')],
 };
 
 /** The private scalar, as long as the order. */

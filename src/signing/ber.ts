@@ -9,6 +9,7 @@ export interface BerElement {
 }
 
 export const INTEGER = 0x02;
+export const BIT_STRING = 0x03;
 export const OCTET_STRING = 0x04;
 export const CONSTRUCTED_OCTET_STRING = 0x24;
 export const OBJECT_IDENTIFIER = 0x06;

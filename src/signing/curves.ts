@@ -1,10 +1,17 @@
 import type { CurveName } from './public-key.ts';
 
-/** A NIST curve y² = x³ − 3x + b (FIPS 186-5, SP 800-186), of cofactor 1. */
+/**
+ * A curve y² = x³ + ax + b of cofactor 1: NIST's (SP 800-186), secp256k1 (SEC 2), Brainpool's (RFC 5639). Nothing here depends
+ * on a and b: only OpenSSL multiplies points, and the sum of two points that differ in x has neither in it.
+ */
 export interface Curve {
   readonly name: CurveName;
   /** Its name in OpenSSL. */
   readonly opensslName: string;
+  /** DER of its object identifier. */
+  readonly oid: Buffer;
+  /** JSON Web Keys know it (RFC 7518, RFC 8812). */
+  readonly isInJwk: boolean;
   /** The length of p and n in bytes. */
   readonly length: number;
   /** The length of n in bits. */
@@ -27,6 +34,8 @@ export const CURVES: Readonly<Record<CurveName, Curve>> = {
   'P-256': {
     name: 'P-256',
     opensslName: 'prime256v1',
+    oid: Buffer.from('06082a8648ce3d030107', 'hex'),
+    isInJwk: true,
     length: 32,
     orderBits: 256,
     p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
@@ -36,6 +45,8 @@ export const CURVES: Readonly<Record<CurveName, Curve>> = {
   'P-384': {
     name: 'P-384',
     opensslName: 'secp384r1',
+    oid: Buffer.from('06052b81040022', 'hex'),
+    isInJwk: true,
     length: 48,
     orderBits: 384,
     p: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
@@ -45,10 +56,56 @@ export const CURVES: Readonly<Record<CurveName, Curve>> = {
   'P-521': {
     name: 'P-521',
     opensslName: 'secp521r1',
+    oid: Buffer.from('06052b81040023', 'hex'),
+    isInJwk: true,
     length: 66,
     orderBits: 521,
     p: 2n ** 521n - 1n,
     n: 0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
+    hash: { name: 'sha512', length: 64 },
+  },
+  secp256k1: {
+    name: 'secp256k1',
+    opensslName: 'secp256k1',
+    oid: Buffer.from('06052b8104000a', 'hex'),
+    isInJwk: true,
+    length: 32,
+    orderBits: 256,
+    p: 2n ** 256n - 2n ** 32n - 977n,
+    n: 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
+    hash: { name: 'sha256', length: 32 },
+  },
+  brainpoolP256r1: {
+    name: 'brainpoolP256r1',
+    opensslName: 'brainpoolP256r1',
+    oid: Buffer.from('06092b2403030208010107', 'hex'),
+    isInJwk: false,
+    length: 32,
+    orderBits: 256,
+    p: 0xa9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377n,
+    n: 0xa9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7n,
+    hash: { name: 'sha256', length: 32 },
+  },
+  brainpoolP384r1: {
+    name: 'brainpoolP384r1',
+    opensslName: 'brainpoolP384r1',
+    oid: Buffer.from('06092b240303020801010b', 'hex'),
+    isInJwk: false,
+    length: 48,
+    orderBits: 384,
+    p: 0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b412b1da197fb71123acd3a729901d1a71874700133107ec53n,
+    n: 0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b31f166e6cac0425a7cf3ab6af6b7fc3103b883202e9046565n,
+    hash: { name: 'sha384', length: 48 },
+  },
+  brainpoolP512r1: {
+    name: 'brainpoolP512r1',
+    opensslName: 'brainpoolP512r1',
+    oid: Buffer.from('06092b240303020801010d', 'hex'),
+    isInJwk: false,
+    length: 64,
+    orderBits: 512,
+    p: 0xaadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca703308717d4d9b009bc66842aecda12ae6a380e62881ff2f2d82c68528aa6056583a48f3n,
+    n: 0xaadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca70330870553e5c414ca92619418661197fac10471db1d381085ddaddb58796829ca90069n,
     hash: { name: 'sha512', length: 64 },
   },
 };

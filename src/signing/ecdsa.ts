@@ -1,4 +1,4 @@
-import crypto, { createECDH, createHash, createPublicKey, verify, type ECDH, type KeyObject } from 'node:crypto';
+import crypto, { createECDH, createHash, createPublicKey, ECDH, verify, type KeyObject } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 import {
   addPoints,
@@ -11,6 +11,8 @@ import {
   type Curve,
   type Point,
 } from './curves.ts';
+import { readAllBer, readBer } from './ber.ts';
+import { publicKeyOn, UNCOMPRESSED } from './ec-point.ts';
 import type { CurveName } from './public-key.ts';
 
 /** {@link verify} over a ready digest, in a Node that has it (nodejs/node pull request 62345). */
@@ -29,16 +31,27 @@ const STAND_INS = [0, 1, 2].map((length) => {
 
 const points = new WeakMap<KeyObject, Point>();
 
+/** The content of the BIT STRING that a SubjectPublicKeyInfo ends with: a point, compressed perhaps. */
+function encodedPoint(key: KeyObject): Buffer | undefined {
+  const info = readBer(key.export({ type: 'spki', format: 'der' }));
+  const bits = info && readAllBer(info.content)?.[1];
+  return bits?.content.subarray(1);
+}
+
 function pointOf(key: KeyObject, curve: Curve): Point {
   const known = points.get(key);
   if (known) return known;
-  const { x = '', y = '' } = key.export({ format: 'jwk' });
-  const coordinates = [x, y].map((text) => Buffer.from(text, 'base64url'));
-  const [first, second] = coordinates;
-  if (!first || !second || coordinates.some(({ length }) => length !== curve.length)) {
+  const { length, opensslName } = curve;
+  const { x, y } = curve.isInJwk ? key.export({ format: 'jwk' }) : {};
+  const encoded =
+    x !== undefined && y !== undefined
+      ? Buffer.concat([Buffer.of(UNCOMPRESSED), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
+      : ECDH.convertKey(encodedPoint(key) ?? '', opensslName, undefined, undefined, 'uncompressed');
+  const bytes = Buffer.from(encoded as Buffer);
+  if (bytes.length !== 1 + 2 * length) {
     throw new AgentError('ERR_KEY_UNSUPPORTED', `the public key is not a point on ${curve.name}`);
   }
-  const point = { x: toInteger(first), y: toInteger(second) };
+  const point = { x: toInteger(bytes.subarray(1, 1 + length)), y: toInteger(bytes.subarray(1 + length)) };
   points.set(key, point);
   return point;
 }
@@ -54,10 +67,9 @@ function multipleOfGenerator({ name, opensslName, length }: Curve, factor: bigin
   return { x: toInteger(encoded.subarray(1, 1 + length)), y: toInteger(encoded.subarray(1 + length)) };
 }
 
-/** OpenSSL looks whether it is on the curve. */
-function keyOf({ name, length }: Curve, { x, y }: Point): KeyObject {
-  const text = (value: bigint): string => toBytes(value, length).toString('base64url');
-  return createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: name, x: text(x), y: text(y) } });
+function keyOf(curve: Curve, { x, y }: Point): KeyObject {
+  const { length } = curve;
+  return publicKeyOn(curve, Buffer.concat([Buffer.of(UNCOMPRESSED), toBytes(x, length), toBytes(y, length)]));
 }
 
 /**

@@ -1,9 +1,24 @@
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 
-/** A NIST curve by its name in FIPS 186, with the length in bytes of its order (and of r and of s). */
-export type CurveName = 'P-256' | 'P-384' | 'P-521';
-export const CURVE_BYTES: Readonly<Record<CurveName, number>> = { 'P-256': 32, 'P-384': 48, 'P-521': 66 };
+/** A curve, of NIST's by its name in FIPS 186, with the length in bytes of its order (and of r and of s). */
+export type CurveName =
+  | 'P-256'
+  | 'P-384'
+  | 'P-521'
+  | 'secp256k1'
+  | 'brainpoolP256r1'
+  | 'brainpoolP384r1'
+  | 'brainpoolP512r1';
+export const CURVE_BYTES: Readonly<Record<CurveName, number>> = {
+  'P-256': 32,
+  'P-384': 48,
+  'P-521': 66,
+  secp256k1: 32,
+  brainpoolP256r1: 32,
+  brainpoolP384r1: 48,
+  brainpoolP512r1: 64,
+};
 
 /** Shorter ones can be factored by whoever wants to. */
 const LEAST_RSA_BITS = 1024;
@@ -14,6 +29,10 @@ const CURVE_BY_OPENSSL_NAME = new Map<string, CurveName>([
   ['prime256v1', 'P-256'],
   ['secp384r1', 'P-384'],
   ['secp521r1', 'P-521'],
+  ['secp256k1', 'secp256k1'],
+  ['brainpoolP256r1', 'brainpoolP256r1'],
+  ['brainpoolP384r1', 'brainpoolP384r1'],
+  ['brainpoolP512r1', 'brainpoolP512r1'],
 ]);
 
 /** The kind of a key, as far as signature schemes depend on it. */
@@ -42,7 +61,7 @@ export function keyKind(key: KeyObject): KeyKind {
       const curve = CURVE_BY_OPENSSL_NAME.get(namedCurve ?? '');
       if (curve === undefined) {
         throw new AgentError('ERR_KEY_UNSUPPORTED', `EC key on ${namedCurve ?? 'an unnamed curve'}`, {
-          hint: 'use P-256, P-384 or P-521',
+          hint: 'use P-256, P-384, P-521, secp256k1 or brainpoolP256r1, P384r1, P512r1',
         });
       }
       return { type: 'EC', curve, orderBytes: CURVE_BYTES[curve] };

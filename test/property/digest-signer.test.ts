@@ -1,5 +1,7 @@
-import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import { brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 } from '@noble/curves/misc.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DigestSigner } from '../../src/keyfile/digest-signer.ts';
@@ -8,9 +10,24 @@ import { CURVES, inverse, toBytes, toInteger } from '../../src/signing/curves.ts
 import { verifyEcdsaDigest } from '../../src/signing/ecdsa.ts';
 import type { CurveName } from '../../src/signing/public-key.ts';
 
-const RUNS = { 'P-256': 40, 'P-384': 20, 'P-521': 10 };
-const NOBLE = { 'P-256': p256, 'P-384': p384, 'P-521': p521 };
+const RUNS: Readonly<Record<CurveName, number>> = {
+  ...{ 'P-256': 40, 'P-384': 20, 'P-521': 10 },
+  ...{ secp256k1: 20, brainpoolP256r1: 20, brainpoolP384r1: 10, brainpoolP512r1: 10 },
+};
+const NOBLE = {
+  ...{ 'P-256': p256, 'P-384': p384, 'P-521': p521 },
+  ...{ secp256k1, brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 },
+};
 const AS_GIVEN = { prehash: false, lowS: false, format: 'compact' } as const;
+
+/** An ECPrivateKey (RFC 5915) of a scalar, read by OpenSSL. */
+function privateKeyOf(name: CurveName, scalar: Buffer): KeyObject {
+  const { oid } = CURVES[name];
+  const parts = [Buffer.of(2, 1, 1, 4, scalar.length), scalar, Buffer.of(0xa0, oid.length), oid];
+  const content = Buffer.concat(parts);
+  const key = Buffer.concat([Buffer.of(0x30, content.length), content]);
+  return createPrivateKey({ key, format: 'der', type: 'sec1' });
+}
 
 describe.each(Object.keys(CURVES) as CurveName[])('%s', (name) => {
   const { n, length, opensslName, hash } = CURVES[name];
@@ -44,11 +61,7 @@ describe.each(Object.keys(CURVES) as CurveName[])('%s', (name) => {
       fc.property(scalars, digests, (d, digest) => {
         const scalar = toBytes(d, length);
         const point = NOBLE[name].getPublicKey(scalar, false);
-        const [x, y] = [point.subarray(1, 1 + length), point.subarray(1 + length)].map((each) =>
-          Buffer.from(each).toString('base64url'),
-        );
-        const jwk = { kty: 'EC', crv: name, x: x ?? '', y: y ?? '', d: scalar.toString('base64url') };
-        const signer = new DigestSigner(name, createPrivateKey({ format: 'jwk', key: jwk }));
+        const signer = new DigestSigner(name, privateKeyOf(name, scalar));
         const signature = signer.sign(digest);
         expect(signature).toHaveLength(2 * length);
         expect(NOBLE[name].verify(signature, digest, point, AS_GIVEN)).toBe(true);

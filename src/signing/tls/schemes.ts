@@ -1,5 +1,5 @@
 import type { HashName } from '../hashes.ts';
-import type { KeyKind } from '../public-key.ts';
+import type { CurveName, KeyKind } from '../public-key.ts';
 import type { SignatureRequest } from '../request.ts';
 import { unfit } from './reader.ts';
 import type { TranscriptVersion } from './transcript.ts';
@@ -9,8 +9,16 @@ const HASH_CODES: Readonly<Partial<Record<HashName, number>>> = { SHA1: 2, SHA22
 const RSA = 1;
 const ECDSA = 3;
 const PSS_CODES: Readonly<Partial<Record<HashName, number>>> = { SHA256: 0x0804, SHA384: 0x0805, SHA512: 0x0806 };
-/** TLS 1.3 binds the curve to the hash. */
-const CURVE_HASHES = { 'P-256': 'SHA256', 'P-384': 'SHA384', 'P-521': 'SHA512' } as const;
+/** TLS 1.3 binds the curve to the hash (of Brainpool's curves RFC 8734), and has no secp256k1. */
+const CURVE_HASHES: Readonly<Record<CurveName, HashName | 'none'>> = {
+  'P-256': 'SHA256',
+  'P-384': 'SHA384',
+  'P-521': 'SHA512',
+  secp256k1: 'none',
+  brainpoolP256r1: 'SHA256',
+  brainpoolP384r1: 'SHA384',
+  brainpoolP512r1: 'SHA512',
+};
 
 /** The code of the scheme that a request is for, in TLS 1.2 and 1.3; undefined if TLS has none for it. */
 function schemeCode(request: SignatureRequest): number | undefined {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { advise, isBefore, parseRelease, withSight } from '../../../src/check/advice.ts';
 import type { CanSign } from '../../../src/check/can-sign.ts';
-import type { KeyKind } from '../../../src/signing/public-key.ts';
+import { CURVE_BYTES, type KeyKind } from '../../../src/signing/public-key.ts';
 
 const RSA: KeyKind = { type: 'RSA', modulusBits: 2048, modulusBytes: 256 };
 const EC: KeyKind = { type: 'EC', curve: 'P-256', orderBytes: 32 };
@@ -162,4 +162,11 @@ describe('releases', () => {
     expect(isBefore({ major: 2, minor: 5 }, 2, 6)).toBe(true);
     expect(isBefore({ major: 3, minor: 0 }, 2, 6)).toBe(false);
   });
+});
+
+it.each(['secp256k1', 'brainpoolP384r1'] as const)('%s is for TLS 1.2', (curve) => {
+  const kind: KeyKind = { type: 'EC', curve, orderBytes: CURVE_BYTES[curve] };
+  const advice = advise(kind, { major: 2, minor: 6 }, () => true);
+  expect(advice).toMatchObject({ keyArguments: ['nopadding'], tlsVersionMax: '1.2' });
+  expect(advice.note).toContain(`'tls-groups' with ${curve} in it`);
 });

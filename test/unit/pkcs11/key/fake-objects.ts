@@ -4,7 +4,7 @@ import { CKA, CKK, CKM, CKO, PSS_HASHES } from '../../../../src/pkcs11/constants
 import type { Mechanism } from '../../../../src/pkcs11/host/protocol.ts';
 import { encodeEmsaPss } from '../../../../src/signing/emsa-pss.ts';
 import { PLAIN_HASHES } from '../../../../src/signing/hashes.ts';
-import type { CurveName } from '../../../../src/signing/public-key.ts';
+import { CURVE_BYTES, type CurveName } from '../../../../src/signing/public-key.ts';
 import { CERTIFICATE } from '../../keys/certificate.ts';
 import { ckr, type FakeModules, type FakeSigner } from '../fake-modules.ts';
 
@@ -24,14 +24,19 @@ const CURVE_ATTRIBUTES: Readonly<Record<CurveName, readonly [parameters: string,
   'P-256': ['06082a8648ce3d030107', '0441'],
   'P-384': ['06052b81040022', '0461'],
   'P-521': ['06052b81040023', '048185'],
+  secp256k1: ['06052b8104000a', '0441'],
+  brainpoolP256r1: ['06092b2403030208010107', '0441'],
+  brainpoolP384r1: ['06092b240303020801010b', '0461'],
+  brainpoolP512r1: ['06092b240303020801010d', '048181'],
 };
 
 /** An EC key, which signs with CKM_ECDSA. */
 export function makeKey(curve: CurveName = 'P-256'): MadeKey {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: curve });
-  const { x, y } = publicKey.export({ format: 'jwk' });
   const [parameters, pointHead] = CURVE_ATTRIBUTES[curve];
-  const point = `${pointHead}04${hexOf(x)}${hexOf(y)}`;
+  // the point is what a SubjectPublicKeyInfo ends with
+  const coordinates = publicKey.export({ type: 'spki', format: 'der' }).subarray(-2 * CURVE_BYTES[curve]);
+  const point = `${pointHead}04${coordinates.toString('hex')}`;
   const signer = new DigestSigner(curve, privateKey);
   SIGNERS.set(point, ({ type }, data) => {
     if (type !== CKM.ECDSA) throw ckr('CKR_MECHANISM_INVALID', 'C_SignInit');

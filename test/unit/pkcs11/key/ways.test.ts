@@ -202,6 +202,10 @@ describe('a module that wants digests as long as the curve', () => {
     ['P-256', 32],
     ['P-384', 48],
     ['P-521', 64],
+    ['secp256k1', 32],
+    ['brainpoolP256r1', 32],
+    ['brainpoolP384r1', 48],
+    ['brainpoolP512r1', 64],
   ] as const)('%s: gets zeros before shorter ones, of the same number', async (curve, length) => {
     const key = await open(makeKey(curve), {}, insist(length));
     for (const hash of ['SHA1', 'SHA256', 'SHA384', 'SHA512']) {
