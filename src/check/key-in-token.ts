@@ -6,7 +6,7 @@ import {
   canSignBy,
   findModule,
   narrowed,
-  parsePkcs11Uri,
+  parseTokenObject,
   peekAtCertificate,
   peekAtKey,
   pinState,
@@ -94,7 +94,7 @@ export async function checkTokenKey(key: string, check: KeyCheck): Promise<Check
   const { opening, login, report } = check;
   let what = 'key';
   try {
-    const uri = parsePkcs11Uri(key);
+    const uri = parseTokenObject(key);
     what = 'module';
     const { tokens, defaultModule } = pkcs11Options(opening.options);
     const host = await tokens.module(await findModule(uri, defaultModule));
@@ -122,7 +122,7 @@ export async function lookForCertificate(
   certificate: string,
   { opening, login }: KeyCheck,
 ): Promise<X509Certificate | undefined> {
-  const uri = parsePkcs11Uri(certificate);
+  const uri = parseTokenObject(certificate);
   const { tokens, defaultModule } = pkcs11Options(opening.options);
   const host = await tokens.module(await findModule(uri, defaultModule));
   const { words } = opening;

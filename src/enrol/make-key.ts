@@ -4,7 +4,7 @@ import { writeNewFile } from '../disk/new-file.ts';
 import { newKeyPem } from '../keyfile/new-key-file.ts';
 import { backendOf, FILE_BACKEND, TOKEN_BACKEND, tokenOptions, type Opening } from '../keys/backends.ts';
 import { askingAgain } from '../keys/pins.ts';
-import { findModule, formatPkcs11Uri, isPkcs11Uri, makeKeyPair, parsePkcs11Uri } from '../pkcs11/index.ts';
+import { findModule, formatPkcs11Uri, namesTokenObject, makeKeyPair, parseTokenObject } from '../pkcs11/index.ts';
 import { withoutPinAttributes } from '../secret.ts';
 import type { KeyKind } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
@@ -25,7 +25,7 @@ export interface MakingOptions {
 }
 
 async function makeInToken(text: string, kind: KeyKind, { opening }: MakingOptions): Promise<MadeKey> {
-  const uri = parsePkcs11Uri(text);
+  const uri = parseTokenObject(text);
   const options = tokenOptions(opening, uri);
   const modulePath = await findModule(uri, options.defaultModule);
   const user = await askingAgain(opening.options, uri.pinSource, () => options.tokens.open(uri, modulePath, options));
@@ -98,9 +98,9 @@ export async function makeKey(text: string, kind: KeyKind, options: MakingOption
 
 /** A KEY for a new key that leaves out where it is: on the token that another KEY names, by the same module. */
 export function withMissingParts(text: string, other: string): string {
-  if (!isPkcs11Uri(text) || !isPkcs11Uri(other)) return text;
-  const { object, id, type, ...place } = parsePkcs11Uri(other);
-  const uri = parsePkcs11Uri(text);
+  if (!namesTokenObject(text) || !namesTokenObject(other)) return text;
+  const { object, id, type, ...place } = parseTokenObject(other);
+  const uri = parseTokenObject(text);
   const namesToken = [uri.token, uri.manufacturer, uri.model, uri.serial, uri.slotId].some(
     (part) => part !== undefined,
   );

@@ -9,8 +9,8 @@ import { readCertificateFile } from '../keyfile/certificate-file.ts';
 import { FileKey } from '../keyfile/key-file.ts';
 import {
   TokenKey,
-  isPkcs11Uri,
-  parsePkcs11Uri,
+  namesTokenObject,
+  parseTokenObject,
   pkcs11UriName,
   readTokenCertificates,
   type Pkcs11Uri,
@@ -72,14 +72,14 @@ interface TokenBackend extends Backend {
 
 /** `pkcs11:` URIs (RFC 7512): keys and certificates in tokens. */
 export const TOKEN_BACKEND: TokenBackend = {
-  takes: isPkcs11Uri,
-  publicName: (text) => pkcs11UriName(parsePkcs11Uri(text)),
-  validate: parsePkcs11Uri,
+  takes: namesTokenObject,
+  publicName: (text) => pkcs11UriName(parseTokenObject(text)),
+  validate: parseTokenObject,
   from: (text) => text,
-  secretOf: (text) => ({ source: parsePkcs11Uri(text).pinSource }),
+  secretOf: (text) => ({ source: parseTokenObject(text).pinSource }),
   notice: 'reading the token…',
   openKey: async (text, opening) => {
-    const uri = parsePkcs11Uri(text);
+    const uri = parseTokenObject(text);
     const { options, certificate, words } = opening;
     const keyOptions = {
       ...tokenOptions(opening, uri),
@@ -91,7 +91,7 @@ export const TOKEN_BACKEND: TokenBackend = {
     return await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
   },
   readCertificates: async (text, opening) => {
-    const uri = parsePkcs11Uri(text);
+    const uri = parseTokenObject(text);
     const certificateOptions = { ...tokenOptions(opening, uri), words: opening.words };
     return await askingAgain(opening.options, uri.pinSource, () => readTokenCertificates(uri, certificateOptions));
   },
