@@ -13,7 +13,7 @@ export function daysLeft({ validTo }: X509Certificate, now: number): number {
 }
 
 /** Whether it is valid at a time, in milliseconds since 1970. */
-export function isValidAt({ validFrom, validTo }: X509Certificate, now: number): boolean {
+function isValidAt({ validFrom, validTo }: X509Certificate, now: number): boolean {
   return Date.parse(validFrom) <= now && now <= Date.parse(validTo);
 }
 

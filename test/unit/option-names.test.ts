@@ -8,7 +8,8 @@ const ROOT = join(import.meta.dirname, '../..');
 /** The rooms where our options are read, and so named. */
 const OWN = /^src\/(cli|config)\//;
 /** OpenVPN's directives, and the options of other programs. */
-const FOREIGN = /^--(management(-client(-user)?|-external-key)?|unblock-pin|init-pin|inspect-port|gen-key|card-edit|generate-key|store-certificate)$/;
+const FOREIGN =
+  /^--(management(-client(-user)?|-external-key)?|unblock-pin|init-pin|inspect-port|gen-key|card-edit|generate-key|store-certificate)$/;
 /** Texts for the operator of `run`: of the log, of users and groups that options name, of the relay to its clients. */
 const OF_RUN: readonly (readonly [RegExp, RegExp])[] = [
   [/^src\/telemetry\//, /^--(relay(-allow)?|cert|management-user|module-output|auth-user-pass|askpass)$/],
