@@ -3,19 +3,24 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 /** Both run the built command (npm run build first; scripts/test does), on the keys that one set-up makes a run. */
 const globalSetup = 'test/support/global-setup.ts';
 
-/** For what hangs, not for what is slow: no test asserts on time, and a machine may be busy with other work. In milliseconds. */
-const timeouts = { testTimeout: 300_000, hookTimeout: 300_000 };
+const usual = {
+  // for what hangs, not for what is slow: no test asserts on time, and a machine may be busy with other work; in milliseconds
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  // most wait: for OpenVPN's timers, for cards, for processes that start and end
+  maxWorkers: 4,
+};
 
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], ...timeouts } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], ...usual } },
       {
         test: {
           name: 'script',
           include: ['test/script/**/*.test.ts'],
           globalSetup,
-          ...timeouts,
+          ...usual,
         },
       },
       {
@@ -25,7 +30,7 @@ const config: ViteUserConfig = defineConfig({
           // an OpenVPN handshake is mostly waiting for OpenVPN's timers
           maxConcurrency: 12,
           globalSetup,
-          ...timeouts,
+          ...usual,
         },
       },
       {
@@ -34,10 +39,8 @@ const config: ViteUserConfig = defineConfig({
           name: 'tokens',
           include: ['test/tokens/**/*.test.ts'],
           globalSetup,
-          // mostly waiting, for cards and for OpenVPN's timers
-          maxWorkers: 4,
           sequence: { groupOrder: 1 },
-          ...timeouts,
+          ...usual,
         },
       },
     ],

@@ -234,6 +234,8 @@ export class ServedDaemon {
   #tellState({ name, detail, time }: StateEntry): void {
     this.#knowsState = true;
     if (name === 'RECONNECTING') this.#supply.restarted();
+    // not in the midst of its handshake: the server would be left with half of one
+    if (name === 'CONNECTED' && this.#supply.hasKept) void this.#haveAskAnew('SIGHUP');
     this.#uses?.tellState(name);
     this.#options.emit({ type: 'daemon-state', state: name, detail, since: time * 1000 });
   }
@@ -293,7 +295,8 @@ export class ServedDaemon {
     this.#options.emit({ type: 'request-done', outcome });
     if (outcome.outcome === 'failed' && outcome.code !== undefined && KEY_FAILURES.has(outcome.code))
       this.#options.onKeyFailure?.();
-    if (this.#supply.hasKept) void this.#haveAskAnew('SIGHUP');
+    // behind a relay its state may not be heard
+    if (this.#options.relay !== undefined && this.#supply.hasKept) void this.#haveAskAnew('SIGHUP');
     await nextTurn();
   }
 

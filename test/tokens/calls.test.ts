@@ -23,10 +23,10 @@ const LOGIN = [
   ...['C_OpenSession', 'C_Login'],
 ];
 const CERTIFICATE = [...SEARCH, ...ATTRIBUTES];
-/** What it may do and of what kind it is; its certificate; its modulus. */
-const RSA = [...SEARCH, ...ATTRIBUTES, ...CERTIFICATE, ...ATTRIBUTES];
+/** What it may do and of what kind it is; its modulus; its certificate. */
+const RSA = [...SEARCH, ...ATTRIBUTES, ...ATTRIBUTES, ...CERTIFICATE];
 /** The point is in the object of the public key. */
-const EC = [...SEARCH, ...ATTRIBUTES, ...CERTIFICATE, ...SEARCH, ...ATTRIBUTES];
+const EC = [...SEARCH, ...ATTRIBUTES, ...SEARCH, ...ATTRIBUTES, ...CERTIFICATE];
 
 // a network HSM may take 200 ms a call
 describe.skipIf(spySetup.unavailable() !== undefined)('calls into a module', () => {

@@ -134,7 +134,7 @@ describe('the example', () => {
 describe('options and the file', () => {
   /** The options of run that stand in no file. */
   const BESIDE = ['--config', '--help', '--version'];
-  const source = ['program', 'audit-options', 'policy-options']
+  const source = ['program', 'tunnel-options', 'audit-options', 'policy-options']
     .map((file) => readFileSync(join(ROOT, `src/cli/${file}.ts`), 'utf8'))
     .join();
   const ofOtherCommands = [
