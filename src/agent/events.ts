@@ -131,35 +131,23 @@ export type TunnelEvent =
   | { readonly type: 'tunnel-added' | 'tunnel-changed' | 'tunnel-removed' }
   | TroubleEvent;
 
+/** Of a key's certificate, if it has one. */
+export interface CertificateAbout {
+  /** Its subject. */
+  readonly certificate?: string;
+  /** Its last day as OpenSSL prints it. */
+  readonly validTo?: string;
+  /** Whole days until that. */
+  readonly daysLeft?: number;
+}
+
 /** What happens to a key. */
 export type KeyEvent =
-  | {
-      readonly type: 'key-ready';
-      readonly key: string;
-      /** Of its certificate, if there is one: the subject, and the last day as OpenSSL prints it. */
-      readonly certificate?: string;
-      readonly validTo?: string;
-      /** Whole days until that. */
-      readonly daysLeft?: number;
-    }
+  | ({ readonly type: 'key-ready'; readonly key: string } & CertificateAbout)
   /** It has another certificate than before: it was renewed, on the token or in its file. */
-  | {
-      readonly type: 'certificate-changed';
-      readonly name: string;
-      readonly key: string;
-      readonly certificate?: string;
-      readonly validTo?: string;
-      readonly daysLeft?: number;
-    }
+  | ({ readonly type: 'certificate-changed'; readonly name: string; readonly key: string } & CertificateAbout)
   /** Once a day: it ends soon, or has ended. */
-  | {
-      readonly type: 'certificate-ending';
-      readonly name: string;
-      readonly key: string;
-      readonly certificate?: string;
-      readonly validTo?: string;
-      readonly daysLeft?: number;
-    }
+  | ({ readonly type: 'certificate-ending'; readonly name: string; readonly key: string } & CertificateAbout)
   /** It can't be read anew: the one from before stays. */
   | {
       readonly type: 'certificate-kept';
@@ -171,19 +159,16 @@ export type KeyEvent =
   /** Another key pair is in its place, and was taken over. */
   | { readonly type: 'key-changed'; readonly name: string; readonly key: string }
   /** What the settings call `name` is being opened, is open as `key`, or can't be opened. */
-  | {
+  | ({
       readonly type: 'key-state';
       readonly name: string;
       readonly state: 'opening' | 'open' | 'failed';
       /** Of one that is open. */
       readonly key?: string;
-      readonly certificate?: string;
-      readonly validTo?: string;
-      readonly daysLeft?: number;
       /** As their KEYs may be logged. */
       readonly copies?: readonly string[];
       readonly error?: string;
-    }
+    } & CertificateAbout)
   /** Its lifetime is over: it was let go of. */
   | { readonly type: 'key-expired'; readonly name: string; readonly key: string; readonly seconds: number }
   /** The agent was told to stop before the key was open. */

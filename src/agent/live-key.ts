@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import type { Emit, KeyEvent } from './events.ts';
+import type { CertificateAbout, Emit, KeyEvent } from './events.ts';
 
 /** Milliseconds between looks at a certificate, and between lines about its end. */
 const DAY = 86_400_000;
@@ -25,13 +25,7 @@ export interface LiveKeyOptions {
 }
 
 /** What events say of a certificate. */
-export interface CertificateFields {
-  readonly certificate?: string;
-  readonly validTo?: string;
-  readonly daysLeft?: number;
-}
-
-export function certificateFields(certificate: X509Certificate | undefined): CertificateFields {
+export function certificateFields(certificate: X509Certificate | undefined): CertificateAbout {
   if (!certificate) return {};
   const { subject, validTo } = certificate;
   return { certificate: nameOnOneLine(subject), validTo, daysLeft: daysLeft(certificate, Date.now()) };
