@@ -5,7 +5,7 @@ import { newestFirst } from './choose.ts';
 const MOST = 10;
 
 /** Whether one certificate was issued by the owner of another: by names and key identifiers, and by its signature. */
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
   } catch {
@@ -14,7 +14,7 @@ function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): bool
 }
 
 /** Whether it is a root: servers know it, or it is of no use to them. */
-function isRoot(certificate: X509Certificate): boolean {
+export function isRoot(certificate: X509Certificate): boolean {
   return isIssuedBy(certificate, certificate);
 }
 

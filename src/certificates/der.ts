@@ -1,34 +1,15 @@
 import type { X509Certificate } from 'node:crypto';
 import { readAllBer, readBer, type BerElement } from '../signing/ber.ts';
 
-// RFC 5280 section 4.1: what node:crypto does not tell of a certificate. Undefined where it is not DER, though
-// node:crypto could read it.
+// RFC 5280 section 4.1: extensions, of which node:crypto tells few. Undefined where a certificate is not DER, though
+// node:crypto could read it. Its fields: signing/certificate-fields.ts.
 
-const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
-/** Of TBSCertificate's elements behind the version: serialNumber, signature, issuer, … */
-const ISSUER = 2;
 
 function tbsElements({ raw }: X509Certificate): BerElement[] | undefined {
   const certificate = readBer(raw);
   const tbs = certificate && readBer(certificate.content);
   return tbs && readAllBer(tbs.content);
-}
-
-/** An element as it lies in the bytes that it was read from. */
-function derOf({ tag, content }: BerElement): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(content.length);
-  const octets = length.subarray(length.findIndex((octet) => octet !== 0));
-  const header = content.length < 0x80 ? [tag, content.length] : [tag, 0x80 | octets.length, ...octets];
-  return Buffer.concat([Buffer.from(header), content]);
-}
-
-/** The issuer's name, as it is the subject's of the issuer's certificate. */
-export function issuerDer(certificate: X509Certificate): Buffer | undefined {
-  const elements = tbsElements(certificate);
-  const issuer = elements?.at((elements[0]?.tag === VERSION ? 1 : 0) + ISSUER);
-  return issuer && derOf(issuer);
 }
 
 /** The value of an extension. @param id the content of its OBJECT IDENTIFIER */

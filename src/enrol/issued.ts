@@ -1,5 +1,6 @@
 // What an authority sent back: is it the key's, of whom is it, and is it for a client?
 import type { KeyObject, X509Certificate } from 'node:crypto';
+import { isIssuedBy, isRoot } from '../certificates/chain.ts';
 import { AgentError, errorCode } from '../errors.ts';
 import { parseCertificates, nameOnOneLine, pemBlocks } from '../keyfile/pem.ts';
 import { readFileLimited } from '../read-file-limited.ts';
@@ -31,17 +32,10 @@ async function readCertificates(path: string, what: string): Promise<X509Certifi
   }
 }
 
-/** Has one certificate issued another, by name and by signature? */
-function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-}
-
-const isRoot = (certificate: X509Certificate): boolean => hasIssued(certificate, certificate);
-
 function issuersOf(own: X509Certificate, known: readonly X509Certificate[]): X509Certificate[] {
   const issuers: X509Certificate[] = [];
   for (let last = own; issuers.length < MAX_CHAIN && !isRoot(last); ) {
-    const found = known.find((candidate) => candidate.ca && hasIssued(candidate, last));
+    const found = known.find((candidate) => candidate.ca && isIssuedBy(last, candidate));
     if (!found) break;
     issuers.push(found);
     last = found;

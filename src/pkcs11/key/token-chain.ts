@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { chainOf } from '../../certificates/chain.ts';
-import { issuerDer } from '../../certificates/der.ts';
+import { certificateFields } from '../../signing/certificate-fields.ts';
 import { CKA, CKO } from '../constants.ts';
 import type { Session } from '../host/session.ts';
 import { find, findCertificates, readCertificate } from './objects.ts';
@@ -24,7 +24,7 @@ async function readFew(at: Session): Promise<X509Certificate[]> {
 export async function tokenChain(at: Session, leaf: X509Certificate): Promise<[X509Certificate, ...X509Certificate[]]> {
   let few: Promise<X509Certificate[]> | undefined;
   const issuersOf = async (certificate: X509Certificate): Promise<X509Certificate[]> => {
-    const subject = issuerDer(certificate);
+    const subject = certificateFields(certificate.raw)?.issuer;
     const found = subject ? await findCertificates(at, { [CKA.SUBJECT]: subject.toString('hex') }) : [];
     // CKA_SUBJECT is not told by all modules, and by some not as it lies in the certificate
     return found.length > 0 ? found : await (few ??= readFew(at));
