@@ -1,7 +1,4 @@
 import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
-import { brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 } from '@noble/curves/misc.js';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
-import { secp256k1 } from '@noble/curves/secp256k1.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DigestSigner } from '../../src/keyfile/digest-signer.ts';
@@ -9,16 +6,7 @@ import { secretProduct, toDigits } from '../../src/keyfile/secret-product.ts';
 import { CURVES, inverse, toBytes, toInteger } from '../../src/signing/curves.ts';
 import { verifyEcdsaDigest } from '../../src/signing/ecdsa.ts';
 import type { CurveName } from '../../src/signing/public-key.ts';
-
-const RUNS: Readonly<Record<CurveName, number>> = {
-  ...{ 'P-256': 40, 'P-384': 20, 'P-521': 10 },
-  ...{ secp256k1: 20, brainpoolP256r1: 20, brainpoolP384r1: 10, brainpoolP512r1: 10 },
-};
-const NOBLE = {
-  ...{ 'P-256': p256, 'P-384': p384, 'P-521': p521 },
-  ...{ secp256k1, brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 },
-};
-const AS_GIVEN = { prehash: false, lowS: false, format: 'compact' } as const;
+import { AS_GIVEN, NOBLE, RUNS } from '../support/noble.ts';
 
 /** An ECPrivateKey (RFC 5915) of a scalar, read by OpenSSL. */
 function privateKeyOf(name: CurveName, scalar: Buffer): KeyObject {
