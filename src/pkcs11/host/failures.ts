@@ -66,6 +66,18 @@ function codeOf(ckr: string, functionName: string): AgentErrorCode {
   return CODES[ckr] ?? 'ERR_TOKEN_FAILED';
 }
 
+/**
+ * npm leaves an optional dependency out where it can't be compiled, and leaves it as it came where install scripts don't run.
+ * Installing pksigd anew mends both: `npm rebuild` passes over what was left out.
+ */
+function withoutPkcs11js(text: string): AgentError {
+  const state = /^Cannot find (?:module|package) 'pkcs11js'/.test(text) ? 'installed' : 'compiled for this Node';
+  return new AgentError('ERR_PKCS11JS_MISSING', `tokens need pkcs11js, which is not ${state}`, {
+    hint: 'install python3, make and g++, then pksigd anew: npm install --global --allow-scripts=pkcs11js pksigd',
+    cause: text,
+  });
+}
+
 /** The error of a call that the module host answered with a failure. */
 export function hostFailure(failure: HostFailure, modulePath: string): AgentError {
   switch (failure.kind) {
@@ -79,10 +91,7 @@ export function hostFailure(failure: HostFailure, modulePath: string): AgentErro
     case 'limit':
       return new AgentError('ERR_MODULE_LIMIT', `the PKCS#11 module ${modulePath} ${failure.text}`);
     case 'pkcs11js':
-      return new AgentError('ERR_PKCS11JS_MISSING', 'pkcs11js is not compiled for this Node', {
-        hint: "install python3, make and g++, then run 'npm rebuild pkcs11js'",
-        cause: failure.text,
-      });
+      return withoutPkcs11js(failure.text);
     case 'internal':
       return new AgentError('ERR_TOKEN_FAILED', `the module host failed: ${failure.text}`);
   }
