@@ -98,7 +98,9 @@ const ROOMS = {
   metrics: ['status', 'agent', 'management', 'signing'],
   check: ['certificates', 'management', 'keys', 'pkcs11', 'keyfile', 'exec', 'signing', 'telemetry'],
   enrol: ['certificates', 'check', 'disk', 'keys', 'pkcs11', 'keyfile', 'signing'],
+  'cli/explanations': ['cli', 'telemetry', 'agent'],
   cli: [
+    'cli/explanations',
     'enrol',
     'certificates',
     'audit',

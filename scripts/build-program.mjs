@@ -12,13 +12,17 @@ const FOLDER = 'dist/program';
 const EXTERNAL = ['pkcs11js', 'node-forge'];
 
 /**
- * A file of its own in the same folder: whoever wants no metrics does not read it.
+ * Files of their own in the same folder: whoever wants no metrics, or nothing explained, does not read them.
  */
+const OWN_FILES = {
+  'prom-client': 'prom-client',
+  './explanations/index.ts': 'explanations',
+};
 const ownFile = {
   name: 'own-file',
   setup({ onResolve }) {
-    onResolve({ filter: /^prom-client$/ }, ({ importer }) =>
-      importer === '' ? undefined : { path: './prom-client.cjs', external: true },
+    onResolve({ filter: /^(prom-client|\.\/explanations\/index\.ts)$/ }, ({ importer, path }) =>
+      importer === '' ? undefined : { path: `./${OWN_FILES[path]}.cjs`, external: true },
     );
   },
 };
@@ -88,6 +92,7 @@ const inputs = [
   ...(await bundle('src/pkcs11/host/process/main.ts', 'module-host')),
 ];
 inputs.push(...(await bundle('prom-client', 'prom-client')));
+inputs.push(...(await bundle('./src/cli/explanations/index.ts', 'explanations')));
 // the file's name says what is in it: V8 tells code that it compiled only by the length of its source
 const program = join(FOLDER, 'program.cjs');
 const digest = createHash('sha256').update(readFileSync(program)).digest('hex').slice(0, 16);

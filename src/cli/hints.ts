@@ -1,7 +1,7 @@
 import type { Explain, Reason } from '../errors.ts';
 
 /** What to do about an error whose help lies in a setting of pksigd: the option that makes it. */
-const HINTS: Readonly<Record<Reason, string | ((user: number) => string)>> = {
+const HINTS: Readonly<Record<Reason, string | ((user: number | string) => string)>> = {
   'no-passphrase': 'give --pin-source',
   'certificate-as-key': 'give --key its key, and this file to --cert',
   'public-key-as-key': 'give --key the private key',
@@ -36,10 +36,13 @@ const HINTS: Readonly<Record<Reason, string | ((user: number) => string)>> = {
 };
 
 /** An error's hint in the words of the command line; undefined where its own is right. */
-export const commandLineHint: Explain = ({ reason, user }) => {
-  const hint = reason && HINTS[reason];
-  return typeof hint === 'function' ? hint(user ?? 0) : hint;
-};
+export const commandLineHint: Explain = ({ reason, user }) => reason && hintFor(reason, user ?? 0);
+
+/** The hint for a reason. @param user whom it is about, where it is about one: an ID, or a word in its place */
+export function hintFor(reason: Reason, user: number | string): string {
+  const hint = HINTS[reason];
+  return typeof hint === 'function' ? hint(user) : hint;
+}
 
 /** The same in the words of a configuration file, whose keys are called as the options. */
 export const configurationHint: Explain = (error) =>

@@ -222,6 +222,19 @@ configuration
 
 addAuditCommands(program);
 
+program
+  .command('explain')
+  .description('say what a code or a line of a log means, and what to do about it; without one, list all that is known')
+  .option('--json', 'print one JSON document')
+  .argument(
+    '[what...]',
+    'an ERR_ code, a CKR_ return value, an exit code, a line of pksigd or of OpenVPN or a part of one',
+  )
+  .action(async (words: string[], flags: { readonly json?: boolean }) => {
+    const { explainCommand } = await import('./explain-command.ts');
+    await explainCommand(words, flags);
+  });
+
 /** Debugging shows where an error came from. */
 const showsStack = process.argv.includes('debug') || process.argv.includes('trace');
 
@@ -237,7 +250,7 @@ function reportEnd(
     return;
   }
   for (const detail of details) writeStderr(`${printableLines(detail)}\n`);
-  complain(text);
+  complain(code === undefined || code === 'ERR_USAGE' ? text : `${text} [${code}]`);
   if (stack !== undefined) writeStderr(`${printableLines(stack)}\n`);
 }
 

@@ -18,7 +18,7 @@ export class Verdicts {
   readonly report: Report = (found) => {
     const verdict = explained(found, this.#explain);
     if (verdict.outcome === 'fail') this.#failed ??= verdict;
-    const lines = this.#isJson ? [printableJson(JSON.stringify(verdict))] : formatVerdict(verdict);
+    const lines = this.#isJson ? [printableJson(JSON.stringify(verdict))] : withCode(verdict);
     print(`${lines.join('\n')}\n`);
   };
 
@@ -26,4 +26,10 @@ export class Verdicts {
   get exitCode(): number {
     return this.#failed ? exitCode(this.#failed.code) : EXIT.done;
   }
+}
+
+/** A verdict for people, with its code behind its line: `pksigd explain` says more of that. */
+function withCode(verdict: Verdict): string[] {
+  const [line = '', ...lines] = formatVerdict(verdict);
+  return verdict.code === undefined ? [line, ...lines] : [`${line} [${verdict.code}]`, ...lines];
 }

@@ -292,7 +292,7 @@ describe('config', () => {
     expect(bad.stdout).toEqual([]);
     expect(bad.stderr).toEqual([
       expect.stringMatching(/p\.toml:5:1: unknown key 'modul' in \[tunnel\.a\]/),
-      `pksigd: ${path} has a mistake`,
+      `pksigd: ${path} has a mistake [ERR_CONFIG]`,
     ]);
   });
 

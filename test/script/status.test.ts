@@ -290,7 +290,7 @@ describe('an agent of another release', () => {
     for (const command of ['reload', 'status', 'forget', 'lock', 'unlock']) {
       const { status, output, errors } = await tell(bench, command);
       expect({ command, status, output }).toEqual({ command, status: 1, output: '' });
-      expect(errors).toMatch(/pksigd: no$/);
+      expect(errors).toMatch(/pksigd: no \[ERR_NEW\]$/);
     }
   });
 
@@ -300,7 +300,9 @@ describe('an agent of another release', () => {
     for (const more of [[], ['--json']]) {
       const { status, output, errors } = await tell(bench, 'status', ...more);
       expect({ status, output }).toEqual({ status: 1, output: '' });
-      expect(errors).toMatch(/pksigd: the agent's reply can't be read: is it of another release\?$/);
+      expect(errors).toMatch(
+        /pksigd: the agent's reply can't be read: is it of another release\? \[ERR_CONTROL_PROTOCOL\]$/,
+      );
     }
   });
 });
