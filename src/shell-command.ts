@@ -30,6 +30,11 @@ export interface CommandOptions {
   readonly isSilent?: boolean;
 }
 
+/** A word as /bin/sh reads it: in single quotes, where it is not safe bare. */
+export function quoteForShell(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 /** Nothing but blanks and comments: a shell says yes to it. */
 export function runsNothing(command: string): boolean {
   return command.split('\n').every((line) => /^\s*(?:#.*)?$/.test(line));

@@ -18,7 +18,8 @@ export interface LineOptions {
 
 const EXAMPLE_MANAGEMENT = ['/run/openvpn/pksigd.sock', 'unix'];
 
-function linesOf(advice: Advice, { management, listen, certificate }: LineOptions): string[] {
+/** The lines for the .ovpn. */
+export function linesOf(advice: Advice, { management, listen, certificate }: LineOptions): string[] {
   const line = (...words: readonly string[]): string => words.map(quoteWord).join(' ');
   return [
     line('management', ...(management ?? EXAMPLE_MANAGEMENT)),

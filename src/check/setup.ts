@@ -12,7 +12,8 @@ import { AFTER_LOGIN, type CheckedKey, type KeyCheck } from './checked-key.ts';
 import { reportContext } from './context.ts';
 import { checkDirectives, type Directives } from './directives.ts';
 import { checkKeys, readCertificate } from './keys.ts';
-import { reportLines } from './lines.ts';
+import { linesOf, reportLines } from './lines.ts';
+import { migrated, reportBuiltIn, reportMigration, type Migration } from './migration.ts';
 import { checkManagement, type ManagementCheck } from './daemon.ts';
 import { checkSignatures } from './signatures.ts';
 import { failure, type Report } from './verdict.ts';
@@ -43,6 +44,8 @@ export interface TunnelSetup extends Pick<KeySetup, 'certificate' | 'login' | 'n
   readonly user: string;
   /** Passwords are given to the daemon that asks for them. */
   readonly answersPasswords: boolean;
+  /** The .ovpn has OpenVPN itself use a token: it is to be changed. */
+  readonly migration?: Migration | undefined;
 }
 
 /** A set-up to check: what `run` would be given. */
@@ -179,7 +182,7 @@ async function learnRelease(
 
 /** The line that gives the daemon its certificate. */
 function certificateLine(
-  { certificate: given, directives }: Pick<SetupOptions, 'certificate' | 'directives'>,
+  { certificate: given, directives, migration }: Pick<SetupOptions, 'certificate' | 'directives' | 'migration'>,
   certificate: X509Certificate | undefined,
   release: Release,
 ): string {
@@ -188,9 +191,9 @@ function certificateLine(
   if (file !== undefined) return ['cert', quoteWord(file)].join(' ');
   const path = given === undefined ? undefined : backendOf(given).certificatePath(given);
   if (path !== undefined) return ['cert', quoteWord(resolve(path))].join(' ');
-  // 2.3 asks for none
-  if (!certificate || isBefore(release, 2, 4)) return '# and: cert FILE';
-  const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? 'pksigd';
+  // 2.3 asks for none; OpenVPN itself can't use a token's key without its certificate
+  if ((!certificate && !migration) || isBefore(release, 2, 4)) return '# and: cert FILE';
+  const commonName = /^CN=(.*)$/m.exec(certificate?.subject ?? '')?.[1] ?? 'pksigd';
   return `management-external-cert "${commonName.replace(/[^\w .@-]/g, '_')}"`;
 }
 
@@ -220,23 +223,40 @@ export async function checkTunnel(options: TunnelSetup, findings: KeyFindings, r
 }
 
 async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report: Report): Promise<void> {
-  const { directives, user, answersPasswords, management, managementWords } = options;
+  const { directives, user, answersPasswords, management, managementWords, migration } = options;
   const { publicKey, certificate, canSign, wasTried } = findings;
   const { release, source } = await learnRelease(options, report);
   const kind = kindOf(publicKey ?? certificate?.publicKey, report);
   const advice = kind && canSign && withSight(advise(kind, release, canSign), options.sight, kind, release);
-  if (directives) checkDirectives(directives, advice, release, { user, answersPasswords }, report);
-  if (directives) checkHint(directives, certificate, report);
-  if (directives && kind) reportContext(kind, directives, release, report);
-  if (!kind || !advice) {
-    report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });
-    return;
-  }
   const lineOptions = {
     management: managementWords,
     listen: management?.listen ?? false,
     certificate: certificateLine(options, certificate, release),
     wasTried,
   };
-  reportLines({ advice, kind, release, source }, lineOptions, report);
+  const target = kind && advice && { advice, kind, release, source };
+  const change = migration && directives && advice && migrated(migration, directives, linesOf(advice, lineOptions));
+  if (migration && directives) reportBuiltIn(migration, directives, report);
+  // of one that is to be changed: as it will be then
+  const looked = migration ? change?.directives : directives;
+  if (looked) {
+    checkDirectives(looked, advice, release, { user, answersPasswords }, report);
+    checkHint(looked, certificate, report);
+    if (kind) reportContext(kind, looked, release, report);
+  }
+  if (!target) {
+    report({ outcome: 'skip', what: 'lines', detail: 'none, as long as it is not known what the key can sign' });
+    return;
+  }
+  // those to put in are among the steps
+  reportLines(
+    target,
+    lineOptions,
+    change
+      ? ({ lines, ...verdict }) => {
+          report(verdict);
+        }
+      : report,
+  );
+  if (migration && change && target.advice.impossible === undefined) reportMigration(change.steps, migration, report);
 }

@@ -1,8 +1,26 @@
 import { AgentError, errorText, type AgentErrorCode, type Explain, type Explained } from '../errors.ts';
+import { quoteForShell } from '../shell-command.ts';
 import { printable } from '../telemetry/printable.ts';
 
 /** `warn` works and may not stay so; `skip` could not be tried, or was not to be. */
 export type Outcome = 'ok' | 'warn' | 'fail' | 'skip';
+
+/** A line of an .ovpn, and where it stands: `number` from 1. */
+export interface OldLine {
+  readonly path: string;
+  readonly number: number;
+  readonly text: string;
+}
+
+/** What to change so that pksigd signs where OpenVPN did so itself. */
+export interface MigrationSteps {
+  /** The lines to take out of the .ovpn, and of those that it includes. */
+  readonly remove: readonly OldLine[];
+  /** The lines to put in. */
+  readonly add: readonly string[];
+  /** The command's words. */
+  readonly command: readonly string[];
+}
 
 /** The finding of one check: one line. */
 export interface Verdict extends Explained {
@@ -16,6 +34,8 @@ export interface Verdict extends Explained {
   readonly code?: AgentErrorCode;
   /** The lines for the .ovpn, of the verdict that has them. */
   readonly lines?: readonly string[];
+  /** Of the verdict that says how to change an .ovpn. */
+  readonly migration?: MigrationSteps;
 }
 
 /** Takes the verdicts as they come: a slow token's first ones needn't wait for its last. */
@@ -34,10 +54,18 @@ export function explained({ reason, user, ...verdict }: Verdict, explain: Explai
   return hint === undefined ? verdict : { ...verdict, hint };
 }
 
-/** A verdict as one line, and the lines for the .ovpn behind it. */
-export function formatVerdict({ outcome, of, what, detail, hint, lines = [] }: Verdict): string[] {
+function stepsText({ remove, add, command }: MigrationSteps): string[] {
+  return [
+    ...remove.map(({ path, number, text }) => `- ${path}:${number}: ${text}`),
+    ...add.map((line) => `+ ${line}`),
+    `$ ${command.map(quoteForShell).join(' ')}`,
+  ];
+}
+
+/** A verdict as one line, and behind it the lines for the .ovpn, or what to take out (`-`), put in (`+`) and run (`$`). */
+export function formatVerdict({ outcome, of, what, detail, hint, lines = [], migration }: Verdict): string[] {
   const [owner] = Object.entries(of ?? {});
   const whose = owner === undefined ? '' : `${owner.join(' ')}: `;
   const text = `${outcome.padEnd(4)}  ${whose}${what}: ${detail}${hint === undefined ? '' : `: ${hint}`}`;
-  return [text, ...lines].map(printable);
+  return [text, ...lines, ...(migration ? stepsText(migration) : [])].map(printable);
 }

@@ -5,13 +5,14 @@ import { checkSetup } from '../check/setup.ts';
 import { failure, type Report } from '../check/verdict.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import { keySettings, requiredKey, tokenSettings, tunnelSettings, type TunnelFlags } from '../config/flags.ts';
-import { readOpenVpnConfig, type OpenVpnConfig } from '../config/openvpn-config.ts';
+import { readOpenVpnConfig, type OpenVpnConfig, type PlacedLine } from '../config/openvpn-config.ts';
 import { AgentError, explainBy } from '../errors.ts';
 import type { LogLevel } from '../log-level.ts';
 import { ownUser } from '../own-user.ts';
 import { refuseBesideConfig } from './beside-config.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
+import { keyOf, migrationOf, socketFor, toMigrate } from './migration.ts';
 import { installedRelease } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
 import { sightOf } from './policy-sight.ts';
@@ -26,24 +27,32 @@ export interface CheckFlags extends TunnelFlags {
   readonly logLevel: LogLevel;
 }
 
-async function readConfig(path: string, report: Report): Promise<OpenVpnConfig | undefined> {
+async function readConfig(path: string, lines: PlacedLine[], report: Report): Promise<OpenVpnConfig | undefined> {
   try {
-    return await readOpenVpnConfig(path);
+    return await readOpenVpnConfig(path, undefined, (line) => lines.push(line));
   } catch (error) {
     report(failure('config', error));
     return undefined;
   }
 }
 
-/** `pksigd check`: a verdict a line on standard output; the exit code is that of the first failure. */
-export async function checkCommand(flags: CheckFlags, given: readonly string[]): Promise<void> {
+/**
+ * `pksigd check`: a verdict a line on standard output; the exit code is that of the first failure.
+ * @param given the options that were given
+ * @param repeated of these, with their words, what `run` would be given as well
+ */
+export async function checkCommand(
+  flags: CheckFlags,
+  given: readonly string[],
+  repeated: readonly string[],
+): Promise<void> {
   const { config, login = false, json = false } = flags;
   if (config !== undefined) refuseBesideConfig(config, given);
   const verdicts = new Verdicts(json, config === undefined ? commandLineHint : configurationHint);
   // beside verdicts lines of JSON are for programs only
   const log = stderrLog(flags.logLevel, !json || isLogPretty);
   if (config === undefined) {
-    await checkOptions(flags, login, log, verdicts);
+    await checkOptions(flags, repeated, log, verdicts);
   } else {
     explainBy(configurationHint);
     await forbidCoreDumps();
@@ -54,21 +63,31 @@ export async function checkCommand(flags: CheckFlags, given: readonly string[]):
 }
 
 /** Checks what the options of `run` say. */
-async function checkOptions(flags: CheckFlags, login: boolean, log: Logger, verdicts: Verdicts): Promise<void> {
+async function checkOptions(
+  flags: CheckFlags,
+  repeated: readonly string[],
+  log: Logger,
+  { report }: Verdicts,
+): Promise<void> {
+  const { login = false } = flags;
   if (flags.management && flags.openvpnConfig !== undefined) {
     throw new AgentError('ERR_USAGE', 'give --management or --openvpn-config', { hint: 'one of the two' });
   }
-  const key = keySettings({ ...flags, key: requiredKey(flags) });
   const [configPath, ...others] = flags.openvpnConfig ?? [];
   if (others.length > 0) throw new AgentError('ERR_USAGE', 'check looks at one --openvpn-config at a time');
+  const lines: PlacedLine[] = [];
+  const config = configPath === undefined ? undefined : await readConfig(configPath, lines, report);
+  const old = config && toMigrate(config, lines);
+  // the lines name it
+  const given = old ? flags.key : requiredKey(flags);
   await forbidCoreDumps();
   const surroundings = processSurroundings(log);
   await using keyring = new Keyring(tokenSettings(flags), surroundings);
-  const { report } = verdicts;
+  const named = given || !old ? { copies: given ?? [] } : await keyOf(old, flags.module, keyring.tokens);
+  const key = keySettings({ ...flags, key: named.copies });
 
-  const config = configPath === undefined ? undefined : await readConfig(configPath, report);
   const words = flags.management ?? config?.management;
-  let managementWords: readonly string[] | undefined;
+  let managementWords: readonly string[] | undefined = old && socketFor(old.path);
   let management: ManagementCheck | undefined;
   try {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
@@ -77,7 +96,7 @@ async function checkOptions(flags: CheckFlags, login: boolean, log: Logger, verd
       ...(await managementCheck(tunnel, config, surroundings)),
       mayComeLater: flags.management === undefined,
     };
-    managementWords = words && (await directiveWords(words, configPath));
+    if (words) managementWords = await directiveWords(words, configPath);
   } catch (error) {
     report(failure('management', error));
   }
@@ -93,6 +112,7 @@ async function checkOptions(flags: CheckFlags, login: boolean, log: Logger, verd
     user: ownUser().name,
     answersPasswords: givesPasswords(answerSettings(flags)),
     now: Date.now(),
+    migration: old && migrationOf(old, named, repeated),
   };
   await (login ? keyring.waiting(key, '', () => checkSetup(setup, report)) : checkSetup(setup, report));
 }

@@ -31,6 +31,17 @@ function givenOptions(command: Command): string[] {
   return given.map(({ long }) => long ?? '');
 }
 
+/** The options of a command with their words as they are given, from now on; without those that are excepted. */
+function recordGiven(command: Command, except: ReadonlySet<string>): readonly string[] {
+  const words: string[] = [];
+  for (const option of command.options.filter(({ long }) => !except.has(long ?? ''))) {
+    command.on(`option:${option.name()}`, (value?: string) => {
+      words.push(option.long ?? '', ...(value === undefined ? [] : [value]));
+    });
+  }
+  return words;
+}
+
 let startsHosts: Spawn | undefined;
 let serviceVariables: ServiceVariables = {};
 
@@ -97,19 +108,24 @@ withKeyOptions(
   await signCommand(flags, startsHosts);
 });
 
-withKeyOptions(
+const check = withKeyOptions(
   withTunnelOptions(
     program
       .command('check')
-      .description('check a set-up (the options of run) and print the directives that the .ovpn needs')
+      .description(
+        'check a set-up (the options of run) and print what the .ovpn needs; one with pkcs11-id needs no --key',
+      )
       .option('--config <file>', 'check all keys and tunnels of a TOML file, as run takes it')
       .option('--login', 'log in and try signatures; a wrong PIN uses one of its tries')
       .option('--json', 'print one JSON object a verdict'),
   ),
   'warn',
-).action(async (flags: CheckFlags, command: Command) => {
+);
+/** What `check` is given and `run` would be, beside key and .ovpn. */
+const repeated = recordGiven(check, new Set(['--key', '--openvpn-config', '--login', '--json', '--log-level']));
+check.action(async (flags: CheckFlags, command: Command) => {
   const { checkCommand } = await import('./check-command.ts');
-  await checkCommand(flags, givenOptions(command));
+  await checkCommand(flags, givenOptions(command), repeated);
 });
 
 withKeyOptions(addEnrolCommand(program), 'warn');

@@ -24,8 +24,19 @@ export interface OpenVpnConfig {
   readonly management: readonly string[] | undefined;
 }
 
+/** A line of a configuration, or of one that it includes. */
+export interface PlacedLine {
+  readonly path: string;
+  /** From 1. */
+  readonly number: number;
+  /** The directive's name first. */
+  readonly words: readonly string[];
+}
+
 /** Gets a configuration. @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND */
 export type ReadConfig = (path: string) => Promise<Buffer>;
+
+type OnLine = (line: PlacedLine) => void;
 
 /** With inline certificates and revocation lists. */
 const MAX_BYTES = 8 * 1024 * 1024;
@@ -63,6 +74,7 @@ class ConfigReader {
   readonly inline = new Map<string, string>();
   folder: string;
   readonly #read: ReadConfig;
+  readonly #onLine: OnLine;
   /** Of `ignore-unknown-option`. */
   readonly #ignored = new Set<string>();
   #files = 0;
@@ -71,9 +83,10 @@ class ConfigReader {
   #isUnix = false;
   #passwordFile: string | undefined;
 
-  constructor(folder: string, read: ReadConfig) {
+  constructor(folder: string, read: ReadConfig, onLine: OnLine) {
     this.folder = folder;
     this.#read = read;
+    this.#onLine = onLine;
   }
 
   async readFile(path: string, level = 1): Promise<void> {
@@ -96,6 +109,7 @@ class ConfigReader {
       refuse(...fault);
     }
     if (name === 'ignore-unknown-option') for (const word of words) this.#ignored.add(word.replace(/^--/, ''));
+    this.#onLine({ path, number: line.number, words: [name, ...words] });
     // its flags add up
     const before = name === 'management-external-key' ? (this.directives.get(name) ?? []) : [];
     this.directives.set(name, isInline ? ['[inline]'] : [...before, ...words]);
@@ -147,10 +161,15 @@ async function readConfigFile(path: string): Promise<Buffer> {
 /**
  * Reads a configuration as OpenVPN does, as far as the management interface, key and certificate go: what it refuses for
  * its form is refused, unknown directives are not judged.
+ * @param onLine is told of each line, in their order
  * @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND
  */
-export async function readOpenVpnConfig(path: string, read: ReadConfig = readConfigFile): Promise<OpenVpnConfig> {
-  const reader = new ConfigReader(dirname(resolve(path)), read);
+export async function readOpenVpnConfig(
+  path: string,
+  read: ReadConfig = readConfigFile,
+  onLine: OnLine = () => undefined,
+): Promise<OpenVpnConfig> {
+  const reader = new ConfigReader(dirname(resolve(path)), read, onLine);
   await reader.readFile(path);
   const { directives, inline, folder, management } = reader;
   return { path, directives, inline, folder, management };

@@ -19,7 +19,7 @@ export { canSignBy } from './key/mechanisms.ts';
 export { offered } from './key/offer.ts';
 export { peekAtCertificate, peekAtKey } from './key/peek.ts';
 export { TokenKey, type TokenKeyOptions, type TokenOptions } from './key/token-key.ts';
-export { configuredModules, findModule, type ModuleName } from './modules/find-module.ts';
+export { configuredModules, findLibrary, findModule, type ModuleName } from './modules/find-module.ts';
 export type { PinMemory } from './pins/pin-memory.ts';
 export { pinState } from './pins/pin-state.ts';
 export { Pin, type PinOptions } from './pins/pin.ts';

@@ -1,3 +1,4 @@
+import type { MigrationSteps } from '../../src/check/verdict.ts';
 import type { Bench } from './bench.ts';
 import type { Child } from './child.ts';
 
@@ -8,6 +9,7 @@ export interface Verdict {
   detail: string;
   code?: string;
   lines?: string[];
+  migration?: MigrationSteps;
 }
 
 export interface Checked {

@@ -71,6 +71,11 @@ export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefin
   return path;
 }
 
+/** The file that dlopen would load for a library's bare name, by the folders that we know; else the text as it is. */
+export async function findLibrary(file: string): Promise<string> {
+  return file.includes('/') ? file : ((await firstReadable([file])) ?? file);
+}
+
 /** A module to look into, and how a URI names it. */
 export interface ModuleName {
   readonly path: string;
