@@ -4,7 +4,7 @@
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 
 process.chdir(join(import.meta.dirname, '..'));
 const FOLDER = 'dist/program';
@@ -28,16 +28,67 @@ const ownFile = {
 };
 
 /** `import.meta.url` as it would be if the file were on its own in dist. */
-const ownUrls = {
-  name: 'own-urls',
+function withOwnUrl(source, path) {
+  if (!source.includes('import.meta.url')) return source;
+  const place = relative(FOLDER, path.replace(`${resolve('src')}/`, `${resolve('dist')}/`));
+  const url = `new URL(${JSON.stringify(place)}, require('node:url').pathToFileURL(__filename)).href`;
+  return source.replaceAll('import.meta.url', url);
+}
+
+const DOOR = /(?:index|internal)\.ts$/;
+
+/** What a list in braces names: `[what it is called there, what it is called here]`. */
+const named = (list) =>
+  list
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '' && !name.startsWith('type '))
+    .map((name) => name.split(/ as /))
+    .map(([theirs, ours = theirs]) => [theirs, ours]);
+
+/** The files behind a door: `{ name: [the file, its name there] }`. */
+function behind(door) {
+  const files = {};
+  for (const [, list, from] of readFileSync(door, 'utf8').matchAll(/^export \{([^}]*)\} from '([^']+)';/gm)) {
+    const file = resolve(dirname(door), from);
+    const further = DOOR.test(file) ? behind(file) : undefined;
+    for (const [theirs, ours] of named(list)) files[ours] = further?.[theirs] ?? [file, theirs];
+  }
+  return files;
+}
+
+/**
+ * Imports through a room's door as imports of the files behind it: a bundle runs all that a door exports as soon as anything of
+ * it is wanted, and a start need not wait for what it never uses.
+ */
+function withoutDoors(source, path) {
+  const throughDoor = (line, from, make) => {
+    const door = resolve(dirname(path), from);
+    return DOOR.test(door) ? make(behind(door)) : line;
+  };
+  return source
+    .replace(/^import \{([^}]*)\} from '(\.[^']+)';/gm, (line, list, from) =>
+      throughDoor(line, from, (files) =>
+        named(list)
+          .map(([theirs, ours]) => [...files[theirs], ours])
+          .map(([file, name, ours]) => `import { ${name} as ${ours} } from ${JSON.stringify(file)};`)
+          .join(' '),
+      ),
+    )
+    .replace(/\bconst \{ (\w+) \} = await import\('(\.[^']+)'\);/g, (line, ours, from) =>
+      throughDoor(line, from, ({ [ours]: [file, name] }) => {
+        return `const { ${name}: ${ours} } = await import(${JSON.stringify(file)});`;
+      }),
+    );
+}
+
+const ownSources = {
+  name: 'own-sources',
   setup({ onLoad }) {
-    onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
-      const source = readFileSync(path, 'utf8');
-      if (!source.includes('import.meta.url')) return undefined;
-      const place = relative(FOLDER, path.replace(`${resolve('src')}/`, `${resolve('dist')}/`));
-      const url = `new URL(${JSON.stringify(place)}, require('node:url').pathToFileURL(__filename)).href`;
-      return { contents: source.replaceAll('import.meta.url', url), loader: 'ts' };
-    });
+    onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => ({
+      contents: withoutDoors(withOwnUrl(readFileSync(path, 'utf8'), path), path),
+      loader: 'ts',
+    }));
   },
 };
 
@@ -62,6 +113,17 @@ const slimPino = {
   },
 };
 
+/** Modules of Node that many a start never uses: loaded when something of them is first called. */
+const LATER = ['node:child_process', 'node:dns/promises'];
+const later = `(name => new Proxy({}, { get: (_, key) => require(name)[key] }))`;
+
+/** @param path of a bundle */
+function loadLater(path) {
+  const source = readFileSync(path, 'utf8');
+  const names = LATER.join('|');
+  writeFileSync(path, source.replace(new RegExp(`=\\s*require\\(("(?:${names})")\\)`, 'g'), `=${later}($1)`));
+}
+
 async function bundle(entry, name, define = {}) {
   const { metafile } = await build({
     entryPoints: { [name]: entry },
@@ -81,9 +143,10 @@ async function bundle(entry, name, define = {}) {
     legalComments: 'none',
     metafile: true,
     logLevel: 'warning',
-    plugins: [ownUrls, slimPino, ownFile],
+    plugins: [ownSources, slimPino, ownFile],
     define,
   });
+  loadLater(join(FOLDER, `${name}.cjs`));
   return Object.keys(metafile.inputs);
 }
 

@@ -1,7 +1,7 @@
 import { groupId } from '../config/account-id.ts';
 import { managementPassword } from '../config/secrets.ts';
 import type { RelaySettings } from '../config/settings.ts';
-import { formatManagementAddress, type ManagementAddress, Relay } from '../management/index.ts';
+import { formatManagementAddress, type ManagementAddress, type Relay } from '../management/index.ts';
 import { ownAccess, whoReaches } from '../management/internal.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 
@@ -23,6 +23,7 @@ export async function openRelay(
   const password = word === undefined ? undefined : await managementPassword(word, what, around);
   const id = group === undefined ? undefined : await groupId(group, '--relay-group');
   const mode = settings.mode ?? ownAccess(id).mode;
+  const { Relay } = await import('../management/index.ts');
   const relay = await Relay.listen({
     ...{ address, password, rights, mode, keep },
     ...(id !== undefined && { group: id }),

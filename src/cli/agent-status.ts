@@ -1,4 +1,5 @@
 import type { AgentEvent } from '../agent/events.ts';
+import { SYSTEM_CLOCK } from '../clock.ts';
 import { AgentState } from '../status/agent-state.ts';
 import { statusReport, type StatusReport } from '../status/report.ts';
 import { AgentError } from '../errors.ts';
@@ -79,7 +80,7 @@ export class AgentStatus {
 
   /** Writes a report to the log: a line for the whole, and one each for tunnels, keys, tokens, modules and relays. */
   log(log: Logger): void {
-    const now = performance.now();
+    const now = SYSTEM_CLOCK.now();
     if (now - this.#reportedAt < QUIET) return;
     this.#reportedAt = now;
     const { tunnels, keys, tokens, hosts, relays, ...rest } = this.report();

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { logPath } from '../agent/audit/audit.ts';
+import { logPath } from '../agent/audit/open-log.ts';
 import { isFree, openLogFile } from '../agent/audit/log-file.ts';
 import { presentSigningKey } from '../agent/audit/signing-key.ts';
 import { failure, type Report } from '../check/verdict.ts';

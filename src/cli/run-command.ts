@@ -21,7 +21,6 @@ import type { Reloader } from './reload.ts';
 import type { ServiceVariables } from './service-variables.ts';
 import { handleSignals } from './signals.ts';
 import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
-import { tellStartCheck } from './start-check.ts';
 
 export interface RunFlags extends TunnelFlags, MonitorFlags {
   readonly config?: string;
@@ -30,6 +29,8 @@ export interface RunFlags extends TunnelFlags, MonitorFlags {
 
 /** Milliseconds without a daemon after which it is rehearsed what one will want. */
 const REHEARSED_AFTER = 200;
+/** Milliseconds until set-ups are looked at: a daemon that waits for its signature has it by then. */
+const CHECKED_AFTER = 300;
 
 /** By options, or by a file. */
 interface Start {
@@ -53,13 +54,14 @@ async function startOf(flags: RunFlags, given: readonly string[]): Promise<Start
 }
 
 /** Tells of tunnels what `check` says of their set-ups. */
-function tellStartChecks(
+async function tellStartChecks(
   agent: Agent,
   { tunnels, keys }: Settings,
   names: readonly string[],
   emit: Emit,
   isFile: boolean,
-): void {
+): Promise<void> {
+  const { tellStartCheck } = await import('./start-check.ts');
   const isOnly = Object.keys(tunnels).length === 1;
   const options = {
     emit,
@@ -119,7 +121,7 @@ async function reloaderOf(
     },
     onTunnels: (agent, settings, names) => {
       tellShortage(settings, emit);
-      tellStartChecks(agent, settings, names, emit, true);
+      void tellStartChecks(agent, settings, names, emit, true);
     },
   });
 }
@@ -211,7 +213,10 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
     await monitors.serveMetrics(monitor);
     await using agent = await Agent.open(settings, surroundings, stop.signal);
     refresh = () => void agent.refreshCertificates();
-    tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined);
+    let checked: Promise<void> | undefined;
+    const check = (): Promise<void> =>
+      (checked ??= tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined));
+    surroundings.clock.after(CHECKED_AFTER, () => void check());
     void agent.served().then((isServed) => {
       if (!isServed) return;
       notifier?.ready();
@@ -220,7 +225,11 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
     await monitors.listen(monitor, agent, reloader);
     settleSockets(emit);
     reloader?.serve(agent);
-    await agent.ended();
+    await agent.ended().catch(async (error: unknown) => {
+      // what is wrong with its .ovpn is told all the same
+      await check();
+      throw error;
+    });
     // a configuration without tunnels may get some
     while (reloader && !stop.signal.aborted) {
       emit({ type: 'nothing-to-serve' });

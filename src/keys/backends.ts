@@ -4,16 +4,15 @@ import type { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { CertificateWords } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
-import { ExecKey, execTextFrom, formatExecText, isExecText, parseExecText } from '../exec/index.ts';
+import { type ExecKey, execTextFrom, formatExecText, isExecText, parseExecText } from '../exec/index.ts';
 import { readCertificateFile } from '../keyfile/certificate-file.ts';
 import { FileKey } from '../keyfile/key-file.ts';
 import {
-  TokenKey,
   namesTokenObject,
   parseTokenObject,
   pkcs11UriName,
-  readTokenCertificates,
   type Pkcs11Uri,
+  type TokenKey,
   type TokenOptions,
 } from '../pkcs11/index.ts';
 import { withoutPinAttributes } from '../secret.ts';
@@ -79,6 +78,8 @@ export const TOKEN_BACKEND: TokenBackend = {
   secretOf: (text) => ({ source: parseTokenObject(text).pinSource }),
   notice: 'reading the token…',
   openKey: async (text, opening) => {
+    // what opens other kinds of keys takes its time to load
+    const { TokenKey } = await import('../pkcs11/index.ts');
     const uri = parseTokenObject(text);
     const { options, certificate, words } = opening;
     const keyOptions = {
@@ -91,6 +92,7 @@ export const TOKEN_BACKEND: TokenBackend = {
     return await askingAgain(options, uri.pinSource, () => TokenKey.open(uri, keyOptions));
   },
   readCertificates: async (text, opening) => {
+    const { readTokenCertificates } = await import('../pkcs11/index.ts');
     const uri = parseTokenObject(text);
     const certificateOptions = { ...tokenOptions(opening, uri), words: opening.words };
     return await askingAgain(opening.options, uri.pinSource, () => readTokenCertificates(uri, certificateOptions));
@@ -107,6 +109,7 @@ export async function openExecKey(text: string, opening: Opening, withoutLogin =
   const { options, pinFor, certificate } = opening;
   const { programs } = options;
   if (!programs) throw new AgentError('ERR_USAGE', 'an exec: key, and nothing to run programs with');
+  const { ExecKey } = await import('../exec/index.ts');
   const secret = (name: string) => programSecret(name, pinFor(undefined).pin);
   return await askingAgain(options, undefined, () =>
     ExecKey.open(text, { programs, certificate, secret, withoutLogin }),

@@ -1,99 +1,9 @@
-import { basename, dirname, join, resolve } from 'node:path';
 import type { Entry } from '../../audit/entry.ts';
-import type { Clock } from '../../clock.ts';
 import type { AuditSettings } from '../../config/settings.ts';
-import { type FileLock, tryLockFile } from '../../disk/file-lock.ts';
-import { safeFolder, safeStateFolder } from '../../disk/safe-folder.ts';
-import { AgentError, errorText } from '../../errors.ts';
-import { auditError } from './audit-error.ts';
-import { AuditLog, type WriteOptions, type Written } from './audit-log.ts';
-import type { AuditEvent } from './events.ts';
-import { HeadRecord, readRecords } from './head-record.ts';
-import { LogFiles } from './log-files.ts';
-import type { Known } from './place.ts';
+import { errorText } from '../../errors.ts';
+import type { WriteOptions, Written } from './audit-log.ts';
+import type { AuditSurroundings, OpenLog } from './open-log.ts';
 import { type Asking, type EntryWriter, RequestRecord } from './request-record.ts';
-import { signingKey } from './signing-key.ts';
-
-/** What keeping a log takes of the process. */
-export interface AuditSurroundings {
-  readonly clock: Clock;
-  readonly emit: (event: AuditEvent) => void;
-  readonly pid: number;
-  readonly uid: number | undefined;
-  readonly release: string;
-}
-
-/** A log that this process has to itself. */
-interface OpenLog {
-  readonly log: AuditLog;
-  readonly lock: FileLock;
-}
-
-/** Where a log lies, without links. @throws AgentError ERR_AUDIT_FILE */
-export async function logPath(file: string, uid: number | undefined): Promise<string> {
-  const given = resolve(file);
-  const options = { uid, create: false, name: 'the folder of the audit log', fail: auditError };
-  const folder = await safeFolder(dirname(given), options);
-  if (folder === undefined)
-    throw auditError(`there is no folder ${dirname(given)} for the audit log`, undefined, 'make it');
-  return join(folder, basename(given));
-}
-
-/** Without the hint, which is about the state directory. */
-function messageOf(error: unknown): string {
-  return error instanceof AgentError ? error.message : errorText(error);
-}
-
-/** The kernel lets go of it when this process ends, however that comes about. @throws AgentError ERR_AUDIT_* */
-async function lockLog(path: string, { pid, uid }: AuditSurroundings): Promise<FileLock> {
-  const place = join(dirname(path), `.${basename(path)}.lock`);
-  const taken = await tryLockFile(place, { pid, uid }).catch((error: unknown) => {
-    throw new AgentError('ERR_AUDIT_FILE', `can't lock the audit log: ${messageOf(error)}`, { cause: error });
-  });
-  if ('release' in taken) return taken;
-  const who = taken.holder === undefined ? 'another process' : `process ${taken.holder}`;
-  throw new AgentError('ERR_AUDIT_IN_USE', `${who} writes the audit log ${path}`, { hint: 'give each agent its own' });
-}
-
-async function openLog(
-  settings: AuditSettings,
-  stateDirectory: string,
-  around: AuditSurroundings,
-  present: Known | undefined,
-): Promise<OpenLog> {
-  const { clock, emit, pid, uid, release } = around;
-  const path = await logPath(settings.file, uid);
-  const folder = (await safeStateFolder(stateDirectory, uid, true)) ?? stateDirectory;
-  const lock = await lockLog(path, around);
-  let record: HeadRecord | undefined;
-  try {
-    const key = await signingKey(folder, uid);
-    record = await HeadRecord.open(folder, path, uid);
-    const rotation = (): { size: number | undefined; age: number | undefined } => {
-      const { rotateSize: size, rotateAge: age } = log.settings;
-      return { size, age };
-    };
-    const own = record.found;
-    const others = (await readRecords(folder, uid)).filter(({ file }) => file !== path);
-    const files = await LogFiles.open({
-      ...{ path, uid, key, before: { own, others, present }, rotation, now: () => clock.now(), emit },
-      start: { type: 'start', release, pid, user: uid ?? null },
-      onLeft: () => log.remember(true),
-    });
-    const log = new AuditLog(settings, { path, files, record, clock, emit });
-    await log.begin();
-    return { log, lock };
-  } catch (error) {
-    await record?.close();
-    await lock.release();
-    throw error;
-  }
-}
-
-async function closeLog({ log, lock }: OpenLog, isEnded = false): Promise<void> {
-  await log.close(isEnded);
-  await lock.release();
-}
 
 /** The agent's audit log, if it keeps one: which one that is may change while it runs. */
 export class Audit implements EntryWriter {
@@ -116,9 +26,15 @@ export class Audit implements EntryWriter {
   async open(settings: AuditSettings | undefined, stateDirectory: () => string): Promise<void> {
     if (settings) {
       this.#stateDirectory = stateDirectory();
-      this.#open = await openLog(settings, this.#stateDirectory, this.#around, undefined);
+      this.#open = await this.#openLog(settings, this.#stateDirectory);
     }
     this.#settings = settings;
+  }
+
+  /** What it takes is loaded when there is to be one: a start without it need not wait for that. */
+  async #openLog(settings: AuditSettings, stateDirectory: string, present?: OpenLog): Promise<OpenLog> {
+    const { openLog } = await import('./open-log.ts');
+    return await openLog(settings, stateDirectory, this.#around, present?.log.known);
   }
 
   /** There is one. */
@@ -184,7 +100,7 @@ export class Audit implements EntryWriter {
         // a log that is new goes on from there; if it can't be used, this one goes on
         await present?.log.checkpoint('rotate');
         await present?.log.remember(true);
-        next = await openLog(settings, stateDirectory, this.#around, present?.log.known);
+        next = await this.#openLog(settings, stateDirectory, present);
       }
       this.#open = next;
       this.#settings = settings;
@@ -193,23 +109,22 @@ export class Audit implements EntryWriter {
       this.#keep(error);
       return;
     }
-    if (present) await closeLog(present, this.#open?.log.known.log === present.log.known.log);
+    await present?.close(this.#open?.log.known.log === present.log.known.log);
   }
 
   /** The same file with another state directory, where another key lies: there is an end, and a start with that key. */
   async #changeState(settings: AuditSettings, stateDirectory: string): Promise<void> {
     const present = this.#open;
-    const { uid } = this.#around;
     try {
-      const folder = (await safeStateFolder(stateDirectory, uid, true)) ?? stateDirectory;
-      await signingKey(folder, uid);
+      const { prepareState } = await import('./open-log.ts');
+      await prepareState(stateDirectory, this.#around.uid);
     } catch (error) {
       this.#keep(error);
       return;
     }
-    if (present) await closeLog(present);
+    await present?.close();
     try {
-      this.#open = await openLog(settings, stateDirectory, this.#around, present?.log.known);
+      this.#open = await this.#openLog(settings, stateDirectory, present);
       this.#settings = settings;
       this.#stateDirectory = stateDirectory;
     } catch (error) {
@@ -217,7 +132,7 @@ export class Audit implements EntryWriter {
       const old = this.#settings && this.#stateDirectory;
       if (old === undefined || !this.#settings) return;
       // one that is closed writes nothing, and says so: better no signature than one without its entry
-      this.#open = await openLog(this.#settings, old, this.#around, undefined).catch(() => present);
+      this.#open = await this.#openLog(this.#settings, old).catch(() => present);
     }
   }
 
@@ -231,6 +146,6 @@ export class Audit implements EntryWriter {
     await this.#changing;
     const present = this.#open;
     this.#open = undefined;
-    if (present) await closeLog(present);
+    await present?.close();
   }
 }

@@ -250,7 +250,7 @@ export class Relay implements AsyncDisposable {
     const word = notificationWord(seen[0] ?? '');
     const topic = TOPIC_OF[word];
     const counted = word === 'BYTECOUNT' ? '' : /^>BYTECOUNT_CLI:(\d+),/.exec(seen[0] ?? '')?.[1];
-    const now = performance.now();
+    const now = SYSTEM_CLOCK.now();
     for (const client of this.#places.clients) {
       if (!client.greeted) continue;
       if (topic !== undefined && !client.subscriptions.active.has(topic)) continue;

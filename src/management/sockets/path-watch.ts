@@ -6,6 +6,7 @@
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { basename, join, sep } from 'node:path';
+import { SYSTEM_CLOCK } from '../../clock.ts';
 import { walkPath } from './path-walk.ts';
 
 /** A path that is watched. Never keeps the process alive. */
@@ -50,7 +51,7 @@ export class PathWatches {
   readonly #now: () => number;
 
   /** @param now milliseconds */
-  constructor(watchFolder: WatchFolder = watch, now: () => number = () => performance.now()) {
+  constructor(watchFolder: WatchFolder = watch, now: () => number = () => SYSTEM_CLOCK.now()) {
     this.#watchFolder = watchFolder;
     this.#now = now;
   }
