@@ -16,6 +16,7 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
         why: 'An option is mistyped, or two do not go together.',
         cure: 'pksigd COMMAND --help lists them; man pksigd-COMMAND says more.',
       },
+      { why: 'Nothing says which key of a token is meant.', reason: 'no-key' },
       { why: 'Every user could connect where a daemon is to.', reason: 'open-listener' },
       { why: 'enrol has no name for the certificate.', reason: 'no-subject' },
       { why: 'A key says its public key only after a login.', reason: 'no-login-nor-certificate' },

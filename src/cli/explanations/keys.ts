@@ -205,6 +205,7 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
   ERR_PIN_REQUIRED: {
     what: 'A PIN or passphrase is needed, and nobody gave one.',
     causes: [
+      { why: 'The .ovpn was moved from a terminal, where OpenVPN asked, to a service.', reason: 'pin-at-terminal' },
       {
         why: 'There is no terminal, as in a service.',
         cure: 'Give --pin-source, or pin-source in the URI: a file, credential:NAME or command:COMMAND.',

