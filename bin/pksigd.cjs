@@ -8,12 +8,18 @@
 # - Signals that come before Node starts, and real-time signals at any time, would end the process: they are ignored.
 # - A core dump may hold a PIN: there is none, of this process and of all that it starts.
 # - NODE_OPTIONS may open a debugger too. It belongs to whoever set it for some other program.
+# - NODE_EXTRA_CA_CERTS has Node read hundreds of certificates, for twice the time of its start. We use none; the programs that we
+#   start may, and get it back.
 ulimit -c 0 2>/dev/null
 command trap '' HUP QUIT USR1 USR2 ALRM VTALRM PROF \
   34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 2>/dev/null
 case ${NODE_OPTIONS-} in
 *--inspect*) unset NODE_OPTIONS ;;
 esac
+if [ -n "${NODE_EXTRA_CA_CERTS-}" ]; then
+  export PKSIGD_NODE_EXTRA_CA_CERTS="$NODE_EXTRA_CA_CERTS"
+  unset NODE_EXTRA_CA_CERTS
+fi
 exec node --inspect-port=0.0.0.1:65535 -- "$0" "$@"
 */;
 process.on('SIGUSR1', () => undefined);

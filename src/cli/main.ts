@@ -41,7 +41,16 @@ function wantsHost([command = '', ...args]: readonly string[]): boolean {
   return ['run', 'sign'].includes(command) && (names('pkcs11:') || names('--key=pkcs11:')) && !names('--module-env');
 }
 
+/** The shell in bin/pksigd.cjs keeps it from this process's Node. */
+function returnExtraCertificates(environment: NodeJS.ProcessEnv): void {
+  const { PKSIGD_NODE_EXTRA_CA_CERTS: kept } = environment;
+  if (kept === undefined) return;
+  environment['NODE_EXTRA_CA_CERTS'] = kept;
+  delete environment['PKSIGD_NODE_EXTRA_CA_CERTS'];
+}
+
 async function start(): Promise<void> {
+  returnExtraCertificates(process.env);
   const service = takeServiceVariables(process.env, process.pid);
   let spawn: Spawn | undefined;
   if (wantsHost(process.argv.slice(2))) {

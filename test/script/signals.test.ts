@@ -169,6 +169,28 @@ test("NODE_OPTIONS' debugger is not opened by the command", async ({ bench }) =>
   noDebugger(pksigd, pksigd.pid, ...pksigd.children);
 });
 
+test('NODE_EXTRA_CA_CERTS is read by neither Node of ours, and is there for what they start', async ({ bench }) => {
+  const pksigd = await start(bench, { env: { NODE_EXTRA_CA_CERTS: '/no/such/file' } });
+  await pksigd.message('key ready');
+  const [host = 0] = pksigd.children;
+  expect(readFileSync(`/proc/${host}/environ`, 'latin1')).not.toContain('NODE_EXTRA_CA_CERTS');
+  // Node warns of a file that it can't read
+  expect(pksigd.transcript).not.toContain('/no/such/file');
+  const tells = `command:printenv%20NODE_EXTRA_CA_CERTS%20%3E${bench.path('extra')}`;
+  const pin = bench.adopt(
+    new Child(
+      'pksigd',
+      COMMAND,
+      ['sign', '--key', bench.key('p256', 'SoftHSM', { 'pin-source': tells }), '--allow-pin-command'],
+      {
+        env: { HOME: bench.folder, SOFTHSM2_CONF: await bench.token(), NODE_EXTRA_CA_CERTS: '/no/such/file' },
+      },
+    ),
+  );
+  await pin.exited;
+  expect(readFileSync(bench.path('extra'), 'utf8')).toBe('/no/such/file\n');
+});
+
 test('no meaningless signal ends agent or host; the agent says that it came', async ({ bench }) => {
   const pksigd = await start(bench);
   await pksigd.message('key ready');

@@ -36,8 +36,9 @@ export function hostCommand({
   readonly execPath: string;
   readonly environment: Readonly<NodeJS.ProcessEnv>;
 }): Parameters<Spawn> {
-  // NODE_OPTIONS are not for the process that gets the PIN: they may open a debugger, or load other code
-  const { NODE_OPTIONS: _, ...env } = given;
+  // NODE_OPTIONS are not for the process that gets the PIN: they may open a debugger, or load other code. Certificates, which
+  // a host has no use for, would take longer to read than all else
+  const { NODE_OPTIONS: _, NODE_EXTRA_CA_CERTS: __, ...env } = given;
   return ['/bin/sh', ['-c', LAUNCHER, execPath, HOST_PROGRAM], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'], env }];
 }
 

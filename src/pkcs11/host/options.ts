@@ -7,7 +7,7 @@ export interface ModuleHostOptions {
   readonly execPath: string;
   /** What C_Initialize gets as a string, for modules that want one (NSS: `configdir='sql:…'`). */
   readonly initArgs?: string | undefined;
-  /** The module's environment; NODE_OPTIONS are left out of it. */
+  /** The module's environment; NODE_OPTIONS and NODE_EXTRA_CA_CERTS are left out of it. */
   readonly environment: Readonly<NodeJS.ProcessEnv>;
   /** Milliseconds that one call into the module may take before its host is killed: looked at anew at each call. */
   readonly deadline: number;
