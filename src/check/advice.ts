@@ -144,7 +144,7 @@ function tlsOfCurve(curve: CurveName): Pick<Advice, 'tlsVersionMax' | 'tlsVersio
 }
 
 /**
- * The arguments of management-external-key for a key and a daemon (README.md, docs/SIGNING.md: what each release knows).
+ * The arguments of management-external-key for a key and a daemon (pksigd-run(1), docs/SIGNING.md: what each release knows).
  */
 export function advise(kind: KeyKind, release: Release, canSign: CanSign): Advice {
   const name = releaseName(release);

@@ -14,7 +14,7 @@ import {
 } from '../pkcs11/index.ts';
 import { keyKind, keyKindName, type KeyKind } from '../signing/public-key.ts';
 
-/** What `pksigd keys --json` prints; README.md documents the names. */
+/** What `pksigd keys --json` prints; pksigd-keys(1) documents the names. */
 export interface KeysDocument {
   readonly modules: readonly ModuleEntry[];
 }

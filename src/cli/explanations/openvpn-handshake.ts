@@ -33,6 +33,17 @@ export const OPENVPN_HANDSHAKE: readonly OpenVpnLine[] = [
     ],
   },
   {
+    text: 'Certificate does not have key usage extension',
+    log: 'client',
+    what: "'remote-cert-tls' wants to see what the other end's certificate is for, and it does not say. In the server's log it is the client's.",
+    causes: [
+      {
+        why: 'It was issued without keyUsage and extendedKeyUsage.',
+        cure: "Have it issued again (easy-rsa: build-server-full, sign-req client); pksigd check warns of the client's.",
+      },
+    ],
+  },
+  {
     text: 'TLS Error: TLS key negotiation failed to occur within',
     log: 'client',
     what: 'Nothing came of the handshake within hand-window (60 seconds).',
