@@ -99,6 +99,7 @@ const ROOMS = {
   check: ['certificates', 'management', 'keys', 'pkcs11', 'keyfile', 'exec', 'signing', 'telemetry'],
   enrol: ['certificates', 'check', 'disk', 'keys', 'pkcs11', 'keyfile', 'signing'],
   'cli/explanations': ['cli', 'telemetry', 'agent'],
+  testing: ['management'],
   cli: [
     'cli/explanations',
     'enrol',

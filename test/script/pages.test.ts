@@ -64,6 +64,10 @@ async function runPage(script: string, folder: string): Promise<Run> {
   return { status, output };
 }
 
+test('from the package to a connected tunnel with a YubiKey it is four commands, and one to look', () => {
+  expect(readPage(join(TUTORIALS, 'yubikey.md')).commands).toBe(5);
+});
+
 describe.runIf(canBeKeptApart())('pages do what they say', () => {
   test.for(pages)('%s', { timeout: 120_000 }, async (file, { skip }) => {
     const reason = lacks(file);
