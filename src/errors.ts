@@ -175,8 +175,6 @@ export type Reason =
   | 'certificate-not-kept'
   /** Nothing says which key of a token is meant. */
   | 'no-key'
-  /** A PIN that is kept for longer than OpenVPN did. */
-  | 'pin-kept'
   /** A PIN, if the token wants one, is asked for at the terminal. */
   | 'pin-at-terminal'
   /** A login would tell. */

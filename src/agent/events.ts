@@ -125,6 +125,12 @@ export type TunnelEvent =
   | { readonly type: 'signal-failed'; readonly error: string }
   /** It has a certificate that is not the key's any more, and is sent a signal so that it asks anew. */
   | { readonly type: 'daemon-outdated'; readonly signal: DaemonSignal }
+  /** It waited for an answer before we connected, and takes none; the signal it gets for that, if any. */
+  | {
+      readonly type: 'daemon-stuck';
+      readonly notification: Notification['type'];
+      readonly signal?: DaemonSignal | undefined;
+    }
   /** It can't be served: its address, its .ovpn or its key is of no use. */
   | { readonly type: 'tunnel-failed'; readonly code: AgentErrorCode | undefined; readonly error: string }
   /** By other settings. */

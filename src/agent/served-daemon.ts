@@ -8,6 +8,7 @@ import { answer, type AnswerOptions, type Outcome, type RawRequest } from './ans
 import type { TroubleSubject } from './events.ts';
 import { type CertificateMemory, CertificateSupply } from './certificate-supply.ts';
 import { cutOff, DaemonIdentity } from './daemon-identity.ts';
+import { Healing, type HealingMemory } from './healing.ts';
 import { Latest } from './latest.ts';
 import { Uses } from './policy/rate.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
@@ -45,6 +46,9 @@ const STATE_PATIENCE = 10_000;
 /** Milliseconds that it has for telling it: at once, if it is not busy. What is sent next waits that long. */
 const STATE_TIMEOUT = 2_000;
 
+/** What is known of a daemon over its connections. */
+export type DaemonMemory = CertificateMemory & HealingMemory;
+
 /** How a signature fails where another key may have come in the key's place. */
 const KEY_FAILURES: ReadonlySet<string> = new Set(['ERR_KEY_NOT_FOUND', 'ERR_SIGNATURE_INVALID']);
 
@@ -80,15 +84,22 @@ export class ServedDaemon {
   readonly #answerer: Answerer | undefined;
   readonly #uses: Uses | undefined;
   readonly #supply: CertificateSupply;
+  readonly #healing: Healing;
 
-  /** @param memory of its certificate, from connections before */
-  constructor(client: ManagementClient, options: ServiceOptions, memory: CertificateMemory = { hint: undefined }) {
+  /** @param memory of it, from connections before */
+  constructor(client: ManagementClient, options: ServiceOptions, memory: DaemonMemory = { hint: undefined }) {
     this.#client = client;
     this.#identity = new DaemonIdentity(client);
     this.#options = options;
     this.#answerer = options.answers && this.#answererBy(options.answers);
     this.#uses = Uses.upTo(options.usesPerConnect);
     this.#supply = new CertificateSupply(options, memory);
+    this.#healing = new Healing({
+      action: options.heal,
+      memory,
+      emit: options.emit,
+      signal: (name) => this.signal(name),
+    });
   }
 
   /** Serves until the connection ends; never rejects. */
@@ -112,6 +123,7 @@ export class ServedDaemon {
       this.#question?.clear();
       this.#answerer?.over();
       this.#supply.over();
+      this.#healing.moved();
     });
     const taker = client.takeEach((notification) => this.#take(notification));
     if (signal.aborted) this.stop();
@@ -186,6 +198,7 @@ export class ServedDaemon {
         return;
       case 'NEED-CERTIFICATE':
         this.#supply.ask(notification.hint);
+        this.#healing.asked('NEED-CERTIFICATE');
         this.#takeCertificate();
         return;
       case 'PASSWORD':
@@ -233,7 +246,10 @@ export class ServedDaemon {
 
   #tellState({ name, detail, time }: StateEntry): void {
     this.#knowsState = true;
-    if (name === 'RECONNECTING') this.#supply.restarted();
+    if (name === 'RECONNECTING') {
+      this.#supply.restarted();
+      this.#healing.moved();
+    }
     // not in the midst of its handshake: the server would be left with half of one
     if (name === 'CONNECTED' && this.#supply.hasKept) void this.#haveAskAnew('SIGHUP');
     this.#uses?.tellState(name);
@@ -245,6 +261,7 @@ export class ServedDaemon {
    * answer, and is not read meanwhile; who asks again later was restarted, and gets the new answer only.
    */
   async #takeRequest(type: SignType, sign: (wanted: AbortController) => Promise<Outcome>): Promise<void> {
+    this.#healing.asked(type);
     const since = this.#options.clock.now();
     if (this.#current !== undefined && since - this.#current.since < RESTART_PAUSE) await this.#current.done;
     await this.#keepPace();
@@ -328,6 +345,7 @@ export class ServedDaemon {
     try {
       if (type === 'RSA_SIGN') await this.#client.rsaSig(signature, options);
       else await this.#client.pkSig(signature, options);
+      this.#healing.taken();
       this.#follow();
     } catch (error) {
       if (errorCode(error) !== 'ERR_MANAGEMENT_COMMAND') {
@@ -335,6 +353,7 @@ export class ServedDaemon {
         return;
       }
       this.#options.emit({ type: 'answer-refused', notification: type, error: errorText(error) });
+      this.#healing.refused(type, error);
     } finally {
       this.#request.finish(wanted);
     }
@@ -345,6 +364,7 @@ export class ServedDaemon {
     this.#question?.clear();
     this.#answerer?.stop();
     emit({ type: 'daemon-held' });
+    this.#healing.moved();
     this.#supply.restarted();
     if (this.#releases > 0) this.#tellFruitless();
     const pause = Math.min((waitSeconds ?? 0) * 1000, LONGEST_HOLD);
@@ -395,6 +415,7 @@ export class ServedDaemon {
       this.#question?.clear();
       this.#supply.give(choice);
       await this.#client.certificate(choice.certificates.map(certificatePem).join(''), { signal });
+      this.#healing.taken();
     } else if (relay?.askForCertificate(this.#client) === true) {
       this.#asked().set({ trouble: 'certificate-unanswered', level: 'warn', patience: RELAY_PATIENCE });
     } else if (refusal !== undefined) {
@@ -474,6 +495,7 @@ export class ServedDaemon {
     work(signal)
       .catch((error: unknown) => {
         this.#failed(kind, error, signal);
+        if (kind === 'NEED-CERTIFICATE') this.#healing.refused(kind, error);
       })
       .finally(() => {
         latest.finish(given);

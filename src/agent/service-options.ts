@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import type { HealAction } from '../config/settings.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import type { Relay } from '../management/index.ts';
 import type { AnswerOptions } from './answer.ts';
@@ -34,6 +35,8 @@ export interface ServiceOptions {
   readonly onKeyFailure?: (() => void) | undefined;
   /** Whether the key may sign it, for who has limits of its own. @throws AgentError ERR_POLICY_* why not */
   readonly decide?: ((asked: Asked, limits: readonly Limit[], signal: AbortSignal) => Promise<Decision>) | undefined;
+  /** What to do with a daemon that waits for an answer and takes none. Default: `restart`. */
+  readonly heal?: HealAction | undefined;
   /** Signatures until the daemon's state changes. */
   readonly usesPerConnect?: number | undefined;
   /** Milliseconds after which a request is answered, with an empty block if there is no signature. */

@@ -12,12 +12,11 @@ import {
 import { PathWatches, type WatchPath, whoReaches, whoReplaces } from '../management/internal.ts';
 import type { CertificateChangeAction, TokenRemovalAction } from '../config/settings.ts';
 import type { Secret } from '../secret.ts';
-import type { CertificateMemory } from './certificate-supply.ts';
 import { connectLoop } from './connect-loop.ts';
 import { NO_DAEMON } from './connect-complaint.ts';
 import { NextTry } from './next-try.ts';
 import type { AgentRounds } from './retry-rounds.ts';
-import { ServedDaemon } from './served-daemon.ts';
+import { type DaemonMemory, ServedDaemon } from './served-daemon.ts';
 import type { ServiceOptions } from './service-options.ts';
 import { Trouble } from './trouble.ts';
 
@@ -90,7 +89,7 @@ export class Tunnel {
   #onDeserted: (() => void) | undefined;
   #unwatch: () => void = () => undefined;
   /** Of the daemon that we connect to; those that connect to us may be any. */
-  readonly #memory: CertificateMemory;
+  readonly #memory: DaemonMemory;
 
   private constructor(options: TunnelOptions) {
     this.name = formatManagementAddress(options.address);

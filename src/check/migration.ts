@@ -74,7 +74,7 @@ export function reportBuiltIn(
     goes('pkcs11-cert-private', 'pksigd logs in before it looks for the certificate');
   if (pinCache !== undefined) {
     const detail = `it was ${pinCache} seconds, and pksigd keeps the PIN while it runs`;
-    report({ outcome: 'warn', what: 'pkcs11-pin-cache', detail, reason: 'pin-kept' });
+    report({ outcome: 'warn', what: 'pkcs11-pin-cache', detail, hint: "'pksigd forget' has it let go of it" });
   }
   if (directives.has(ASK_PASSWORDS) && isInTheWay(ASK_PASSWORDS, directives))
     goes(ASK_PASSWORDS, "it was for the PIN, which is pksigd's now");

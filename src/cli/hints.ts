@@ -28,7 +28,6 @@ const HINTS: Readonly<Record<Reason, string | ((user: number | string) => string
   'server-not-seen':
     "--require-server-ca and --require-server-name take 'tls-version-max 1.2' and 'management-external-key … digest'",
   'no-key': "give --key; 'pksigd keys --module FILE' lists them",
-  'pin-kept': "'pksigd forget' has it let go of it at once, --lifetime SECONDS of the key after a time",
   'pin-at-terminal': 'its PIN, if the token wants one, is asked for at the terminal: for a service give --pin-source',
   'no-login': 'give --login',
   'key-exists': 'name the new one otherwise; or give --renew to have a request for the one that is there',

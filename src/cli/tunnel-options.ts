@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel } from '../log-level.ts';
 import { RELAY_RIGHTS } from '../management/index.ts';
+import { HEAL_ACTIONS } from '../config/settings.ts';
 import { count, withPolicyOptions } from './policy-options.ts';
 
 // What run, check, sign and keys say of keys, tokens and tunnels.
@@ -124,6 +125,14 @@ function withServingOptions(command: Command): Command {
       )
         .choices(['none', 'restart'])
         .default('none'),
+    )
+    .addOption(
+      new Option(
+        '--heal <action>',
+        'what to do with a daemon that takes no answer, since a connection was lost inside one: restart sends SIGUSR1, once',
+      )
+        .choices(HEAL_ACTIONS)
+        .default('restart'),
     )
     .option('--wait-for-token', 'wait at the start for a token that is not there')
     .addOption(

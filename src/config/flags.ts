@@ -17,6 +17,7 @@ import {
   type CertificateChangeAction,
   type ContextRule,
   DEFAULT_HASHES,
+  type HealAction,
   type KeySettings,
   type ManagementSettings,
   type PolicySettings,
@@ -122,6 +123,7 @@ export interface TunnelFlags
   readonly openvpnConfig?: readonly string[] | undefined;
   readonly onTokenRemoval: TokenRemovalAction;
   readonly onCertificateChange?: CertificateChangeAction | undefined;
+  readonly heal?: HealAction | undefined;
   readonly waitForToken?: boolean | undefined;
 }
 
@@ -264,7 +266,7 @@ export function tunnelSettings(
     RelayFlags &
     AnswerFlags &
     TunnelPolicyFlags &
-    Pick<TunnelFlags, 'onTokenRemoval' | 'onCertificateChange'>,
+    Pick<TunnelFlags, 'onTokenRemoval' | 'onCertificateChange' | 'heal'>,
   words: readonly string[],
   listen: boolean,
   key: string = KEY,
@@ -291,6 +293,7 @@ export function tunnelSettings(
     maxDaemons: maxDaemons(flags, management, relay !== undefined),
     onTokenRemoval: flags.onTokenRemoval,
     onCertificateChange: flags.onCertificateChange ?? 'none',
+    heal: flags.heal ?? 'restart',
     usesPerConnect: flags.usesPerConnect,
     relay,
     answers: answerSettings(flags),

@@ -142,6 +142,10 @@ export type TokenRemovalAction = (typeof TOKEN_REMOVAL_ACTIONS)[number];
 export const CERTIFICATE_CHANGE_ACTIONS = ['none', 'restart'] as const;
 export type CertificateChangeAction = (typeof CERTIFICATE_CHANGE_ACTIONS)[number];
 
+/** What to do with a daemon that waits for an answer and takes none: SIGUSR1, or nothing. */
+export const HEAL_ACTIONS = ['restart', 'none'] as const;
+export type HealAction = (typeof HEAL_ACTIONS)[number];
+
 /** A management interface and how to get in. */
 export interface ManagementSettings {
   readonly address: ManagementAddress;
@@ -162,6 +166,8 @@ export interface TunnelSettings extends ManagementSettings {
   readonly onTokenRemoval: TokenRemovalAction;
   /** Default: `none`. */
   readonly onCertificateChange?: CertificateChangeAction | undefined;
+  /** Default: `restart`. */
+  readonly heal?: HealAction | undefined;
   /** Of this tunnel alone, beside the key's. */
   readonly rate?: RateSettings | undefined;
   /** Signatures until the daemon's state changes. Default: any number. */

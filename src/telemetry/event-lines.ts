@@ -109,14 +109,7 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'request-done': ({ tunnel, outcome }) => outcomeLine(outcome, tunnel),
   'question-answered': say('info', "answered the daemon's question"),
   'login-refused': say('warn', 'a password was refused'),
-  'answer-refused': (_, fields) => ({
-    level: 'error',
-    fields: {
-      ...fields,
-      hint: 'a connection that broke inside an answer leaves it so: send the daemon SIGUSR1',
-    },
-    text: 'the daemon takes no signature',
-  }),
+  'answer-refused': say('error', 'the daemon takes no signature'),
   'answer-failed': ({ isExpected, tunnel, notification, error }) => ({
     level: isExpected ? 'debug' : 'warn',
     fields: { tunnel, notification, error },
@@ -124,6 +117,22 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   }),
   'daemon-signalled': say('warn', 'token lost: the daemon gets a signal'),
   'daemon-outdated': say('warn', 'the certificate has changed: the daemon gets a signal'),
+  'daemon-stuck': ({ tunnel, notification, signal }) => ({
+    level: signal === undefined ? 'error' : 'warn',
+    fields: {
+      tunnel,
+      notification,
+      ...(signal === undefined
+        ? {
+            hint: `a connection that broke inside an answer leaves it so: ${notification === 'NEED-CERTIFICATE' ? 'start the daemon anew' : 'send the daemon SIGUSR1'}`,
+          }
+        : { signal }),
+    },
+    text:
+      signal === undefined
+        ? 'the daemon waits for an answer, and takes none'
+        : 'the daemon waits for an answer, and takes none: it gets a signal',
+  }),
   'signal-failed': say('warn', 'the daemon took no signal'),
   'tunnel-failed': say('error', 'the tunnel is not served'),
   'tunnel-added': say('info', 'tunnel added'),

@@ -18,6 +18,7 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
       },
       { why: 'Nothing says which key of a token is meant.', reason: 'no-key' },
       { why: 'Every user could connect where a daemon is to.', reason: 'open-listener' },
+      { why: "The .ovpn has OpenVPN ask for the token's key, or names none.", reason: 'no-key' },
       { why: 'enrol has no name for the certificate.', reason: 'no-subject' },
       { why: 'A key says its public key only after a login.', reason: 'no-login-nor-certificate' },
     ],

@@ -210,6 +210,7 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
         why: 'There is no terminal, as in a service.',
         cure: 'Give --pin-source, or pin-source in the URI: a file, credential:NAME or command:COMMAND.',
       },
+      { why: 'An .ovpn was moved from the PKCS#11 of OpenVPN itself, and its PIN was not.', reason: 'pin-at-terminal' },
       { why: 'The key file is encrypted.', reason: 'no-passphrase' },
       { why: 'Nothing was typed at the prompt.', cure: 'Start again and type it.' },
     ],

@@ -6,6 +6,7 @@ import type {
   AuditFailureAction,
   AuditSync,
   CertificateChangeAction,
+  HealAction,
   ContextRule,
   TokenRemovalAction,
 } from '../settings.ts';
@@ -107,6 +108,7 @@ export interface TunnelSection extends AnswerSection, TunnelPolicySection {
   readonly 'max-daemons'?: number | undefined;
   readonly 'on-token-removal': TokenRemovalAction;
   readonly 'on-certificate-change': CertificateChangeAction;
+  readonly heal: HealAction;
   readonly relay?: readonly string[] | undefined;
   readonly 'relay-allow': RelayRights;
   readonly 'relay-mode'?: string | undefined;

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { LOG_LEVELS } from '../../log-level.ts';
 import { RELAY_RIGHTS } from '../../management/index.ts';
-import { CERTIFICATE_CHANGE_ACTIONS, TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
+import { CERTIFICATE_CHANGE_ACTIONS, HEAL_ACTIONS, TOKEN_REMOVAL_ACTIONS } from '../settings.ts';
 import { AGENT } from './agent-schema.ts';
 import { ANSWERS } from './answer-schema.ts';
 import { AUDIT } from './audit-schema.ts';
@@ -231,6 +231,17 @@ const TUNNEL = v.pipe(
         v.picklist(CERTIFICATE_CHANGE_ACTIONS),
       ),
       'none',
+    ),
+    heal: v.optional(
+      setting(
+        {
+          takes: HEAL_ACTIONS.join(', '),
+          option: '--heal',
+          text: 'What becomes of a daemon that waits for an answer and takes none, since a connection was lost inside one: SIGUSR1, once, or nothing.',
+        },
+        v.picklist(HEAL_ACTIONS),
+      ),
+      'restart',
     ),
     ...TUNNEL_POLICY,
     relay: v.optional(

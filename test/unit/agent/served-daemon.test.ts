@@ -243,8 +243,6 @@ describe('what keeps the daemon from being served is told', () => {
     (await signer.call(0)).finish();
     await daemon.hear('END\n');
     daemon.say('ERROR: The pk-sig command is not currently available\r\n');
-    await expect
-      .poll(() => logged.at(-1), PATIENTLY)
-      .toMatchObject({ level: 'error', text: 'the daemon takes no signature' });
+    await expect.poll(() => logged.map(({ text }) => text), PATIENTLY).toContain('the daemon takes no signature');
   });
 });
