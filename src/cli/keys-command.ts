@@ -19,7 +19,14 @@ import {
 import type { LogLevel } from '../log-level.ts';
 import { printableJson } from '../telemetry/printable.ts';
 import { exitCodeOf } from './exit-codes.ts';
-import { moduleEntry, tokenEntry, type KeysDocument, type ModuleEntry, type TokenEntry } from './keys-document.ts';
+import {
+  moduleEntry,
+  tokenEntry,
+  type KeyEntry,
+  type KeysDocument,
+  type ModuleEntry,
+  type TokenEntry,
+} from './keys-document.ts';
 import { keysText } from './keys-text.ts';
 import { complain, print, stderrLog } from './standard-streams.ts';
 import { forbidCoreDumps } from './core-dumps.ts';
@@ -95,6 +102,18 @@ async function takeInventory(flags: KeysFlags, uri: Pkcs11Uri, keyring: Keyring)
   // whoever asks for something does not want to read where it is not
   const isFiltered = pkcs11UriName(uri) !== EVERYTHING;
   return { modules: entries.filter(({ tokens, error }) => !isFiltered || tokens.length > 0 || error), failures };
+}
+
+/**
+ * The keys in modules that can be seen without a login: no PIN is read, and no person asked.
+ * @param deadline milliseconds for each call into a module
+ */
+export async function keysWithoutLogin(modules: readonly string[], deadline: number): Promise<KeyEntry[]> {
+  await forbidCoreDumps();
+  const flags: KeysFlags = { module: modules, logLevel: 'silent', deadline };
+  await using keyring = new Keyring(tokenSettings(flags), processSurroundings(stderrLog('silent')));
+  const inventory = await takeInventory(flags, parsePkcs11Uri(EVERYTHING), keyring);
+  return inventory.modules.flatMap(({ tokens }) => tokens.flatMap(({ keys }) => keys));
 }
 
 /** Where a URI was given and nothing fits it. */

@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { AgentError, errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
 import type { Spawn } from '../pkcs11/index.ts';
 import type { ServiceVariables } from './service-variables.ts';
@@ -7,6 +7,7 @@ import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { commandLineHint } from './hints.ts';
 import { addAuditCommands, withAuditOptions } from './audit-options.ts';
 import type { CheckFlags } from './check-command.ts';
+import type { Shell } from './completion-command.ts';
 import { addEnrolCommand } from './enrol-options.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
@@ -249,6 +250,18 @@ program
   .action(async (words: string[], flags: { readonly json?: boolean }) => {
     const { explainCommand } = await import('./explain-command.ts');
     await explainCommand(words, flags);
+  });
+
+program
+  .command('completion')
+  .description('print what a shell reads to complete the words of pksigd')
+  .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
+  .addArgument(
+    new Argument('[words...]', 'behind --, as the shell asks: print what can stand in the place of the last'),
+  )
+  .action(async (shell: Shell, words: string[]) => {
+    const { completionCommand } = await import('./completion-command.ts');
+    await completionCommand(program, shell, words);
   });
 
 /** Debugging shows where an error came from. */
