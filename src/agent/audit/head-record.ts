@@ -3,6 +3,7 @@ import { readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Head } from '../../audit/entry.ts';
 import { openPrivate, syncFolder } from '../../disk/private-file.ts';
+import { stateError } from '../../disk/state-error.ts';
 
 /** Bytes: one block, written in its own place, so that a full disk can't keep it from being written. */
 const SIZE = 4096;
@@ -72,15 +73,19 @@ async function readFrom(file: FileHandle): Promise<Recorded | undefined> {
  */
 export async function readRecords(folder: string, uid: number | undefined): Promise<Recorded[]> {
   const records: Recorded[] = [];
-  for (const name of await readdir(folder)) {
-    if (!NAME.test(name)) continue;
-    const handle = await openPrivate(join(folder, name), 'read', uid);
-    try {
-      const found = handle && (await readFrom(handle));
-      if (found) records.push(found);
-    } finally {
-      await handle?.close();
+  try {
+    for (const name of await readdir(folder)) {
+      if (!NAME.test(name)) continue;
+      const handle = await openPrivate(join(folder, name), 'read', uid);
+      try {
+        const found = handle && (await readFrom(handle));
+        if (found) records.push(found);
+      } finally {
+        await handle?.close();
+      }
     }
+  } catch (error) {
+    throw stateError(`can't read what ${folder} says of audit logs`, error);
   }
   return records;
 }
@@ -108,7 +113,7 @@ export class HeadRecord {
       return new HeadRecord(handle, found?.file === file ? found : undefined);
     } catch (error) {
       await handle.close();
-      throw error;
+      throw stateError(`can't use ${join(folder, nameOf(file))}`, error);
     }
   }
 
