@@ -201,10 +201,12 @@ export class LogFiles {
     for (const [index, entry] of this.#front.entries())
       add(entry, items.length === 0 && !isCheckpointDue && index === this.#front.length - 1);
     for (const [index, item] of items.entries()) {
-      add(item.make(), !isCheckpointDue && index === items.length - 1);
+      const entry = item.make();
+      // one that is a checkpoint itself, the agent's end even, needs none behind it
+      add(entry, index === items.length - 1 && (!isCheckpointDue || entry.type === 'checkpoint'));
       item.seq = head.seq;
     }
-    if (isCheckpointDue) add({ type: 'checkpoint', reason: 'interval' }, true);
+    if (isCheckpointDue && checkpoint !== head) add({ type: 'checkpoint', reason: 'interval' }, true);
     this.#isUnknown = true;
     this.#isUnsynced = true;
     const bytes = Buffer.from(text);

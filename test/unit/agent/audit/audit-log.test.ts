@@ -15,6 +15,17 @@ describe('an audit log', () => {
     expect(await bed.verify()).toMatchObject({ faults: [], notes: [], entries: 12, isEnded: true, covered: 12 });
   });
 
+  test('ends with the word that it ends, also where a checkpoint is due', async () => {
+    for (const count of [97, 98, 99, 100]) {
+      const bed = new LogBed();
+      const log = await bed.open();
+      for (let left = count; left > 0; left -= 1) void log.write(signed('office')).done;
+      await log.close();
+      expect(bed.types().at(-1)).toBe('end');
+      expect(await bed.verify()).toMatchObject({ faults: [], isEnded: true });
+    }
+  });
+
   test('syncs once for all that wait, and none of them goes on before', async () => {
     const bed = new LogBed();
     const log = await bed.open();
