@@ -14,7 +14,13 @@ const usual = {
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], ...usual } },
+      {
+        test: {
+          name: 'unit',
+          include: ['unit', 'property', 'simulation'].map((room) => `test/${room}/**/*.test.ts`),
+          ...usual,
+        },
+      },
       {
         test: {
           name: 'script',

@@ -1,0 +1,94 @@
+// Tokens: what they hold, and what they think of PINs.
+import { CKF } from '../../src/pkcs11/constants.ts';
+import { kernel, type Process } from './kernel.ts';
+import type { SimulatedKey } from './keys.ts';
+
+/** One C_Login, as the token saw it. */
+export interface LoginAttempt {
+  readonly pin: string;
+  readonly isRight: boolean;
+  readonly at: number;
+  /** The agent's run that heard what came of it, and when. */
+  toldTo?: Process;
+  toldAt?: number;
+}
+
+export interface TokenOptions {
+  readonly label: string;
+  readonly serial: string;
+  readonly pin: string;
+  readonly key: SimulatedKey;
+  readonly isRemovable: boolean;
+  readonly alwaysAuthenticates: boolean;
+}
+
+const TRIES = 3;
+/** Milliseconds after which what a token said is on the disk, however slow that is. */
+const RECORDED_WITHIN = 30_000;
+
+/** A token with one key pair. */
+export class Token {
+  readonly label: string;
+  readonly serial: string;
+  pin: string;
+  readonly key: SimulatedKey;
+  readonly isRemovable: boolean;
+  readonly alwaysAuthenticates: boolean;
+  readonly attempts: LoginAttempt[] = [];
+  tries: number = TRIES;
+  /** How often it was pulled: sessions of before are void. */
+  insertions = 0;
+
+  constructor(options: TokenOptions) {
+    this.label = options.label;
+    this.serial = options.serial;
+    this.pin = options.pin;
+    this.key = options.key;
+    this.isRemovable = options.isRemovable;
+    this.alwaysAuthenticates = options.alwaysAuthenticates;
+  }
+
+  get flags(): number {
+    const { TOKEN_INITIALIZED, LOGIN_REQUIRED, USER_PIN_COUNT_LOW, USER_PIN_FINAL_TRY, USER_PIN_LOCKED } = CKF;
+    const state = this.tries === 0 ? USER_PIN_LOCKED : this.tries === 1 ? USER_PIN_FINAL_TRY | USER_PIN_COUNT_LOW : 0;
+    const low = this.tries < TRIES && this.tries > 1 ? USER_PIN_COUNT_LOW : 0;
+    return TOKEN_INITIALIZED | LOGIN_REQUIRED | state | low;
+  }
+
+  /** @returns undefined if the PIN is right */
+  login(pin: string, shown: number): 'CKR_PIN_INCORRECT' | 'CKR_PIN_LOCKED' | undefined {
+    const isRight = pin === this.pin;
+    const attempt: LoginAttempt = { pin, isRight, at: kernel().now };
+    lastAttempt.made = attempt;
+    const name = `token ${this.label} (${this.serial})`;
+    kernel().say(name, `C_Login with ${isRight ? 'the right' : 'a wrong'} PIN, ${this.tries} tries left`);
+    kernel().count(isRight ? 'login' : 'wrong PIN');
+    if ((shown & (CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED)) !== 0)
+      kernel().violate(`${name} showed that one try or none is left, and was sent a PIN`);
+    if (!isRight) this.#checkNotAgain(attempt, name);
+    this.attempts.push(attempt);
+    if (this.tries === 0) return 'CKR_PIN_LOCKED';
+    if (isRight) {
+      this.tries = TRIES;
+      return undefined;
+    }
+    this.tries -= 1;
+    if (this.tries === 0) kernel().violate(`${name} was locked by the agent`);
+    return 'CKR_PIN_INCORRECT';
+  }
+
+  #checkNotAgain({ pin }: LoginAttempt, name: string): void {
+    const before = this.attempts.filter((each) => each.pin === pin && !each.isRight);
+    const world = kernel();
+    const isTold = before.some(({ toldTo, toldAt = 0 }) => {
+      if (!toldTo) return false;
+      if (toldTo === world.process) return true;
+      return !toldTo.hasUnrecordedPins && toldTo.diedAt - toldAt > RECORDED_WITHIN;
+    });
+    if (isTold) world.violate(`${name} refused a PIN, and was sent it again`);
+    else if (before.length >= 2) world.violate(`${name} was sent one wrong PIN ${before.length + 1} times`);
+  }
+}
+
+/** The C_Login that was made last: whoever answers the agent says so. */
+export const lastAttempt: { made: LoginAttempt | undefined } = { made: undefined };
