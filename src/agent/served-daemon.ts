@@ -1,7 +1,5 @@
-/* eslint-disable max-lines -- the certificate's part is to move into certificate-supply.ts */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorCode, errorText } from '../errors.ts';
-import { certificatePem } from '../keyfile/pem.ts';
 import type { CloseReason, DaemonSignal, ManagementClient, Notification, StateEntry } from '../management/index.ts';
 import type { RequestRecord } from './audit/request-record.ts';
 import { answer, type AnswerOptions, type Outcome, type RawRequest } from './answer.ts';
@@ -12,8 +10,7 @@ import { Healing, type HealingMemory } from './healing.ts';
 import { Latest } from './latest.ts';
 import { Uses } from './policy/rate.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { Answerer } from './questions/answerer.ts';
-import type { TunnelAnswers } from './questions/tunnel-answers.ts';
+import { Questions } from './questions/questions.ts';
 import type { ServiceOptions } from './service-options.ts';
 import { Trouble } from './trouble.ts';
 import { pause } from '../clock.ts';
@@ -22,7 +19,6 @@ import { unlessAborted } from '../promises.ts';
 type SignType = 'PK_SIGN' | 'RSA_SIGN';
 /** What waits until the key is ready. */
 type HeldKind = 'HOLD' | 'NEED-CERTIFICATE';
-type Question = Extract<Notification, { type: 'PASSWORD' | 'NEED-OK' | 'NEED-STR' | 'PROXY' | 'REMOTE' }>;
 
 /** connect-retry's default upper limit, in milliseconds. */
 const LONGEST_HOLD = 300_000;
@@ -39,8 +35,6 @@ const RESTART_PAUSE = 500;
 const ACKNOWLEDGED_WITHIN = 10_000;
 /** Milliseconds in which a daemon whose hold was released in vain may yet ask for a signature, before a word is said. */
 const FRUITLESS_PATIENCE = 5_000;
-/** Milliseconds in which a person at a client of the relay may answer, before a word is said. */
-const RELAY_PATIENCE = 15_000;
 /** Milliseconds after which a daemon is asked for its state that neither was held nor wanted anything signed. */
 const STATE_PATIENCE = 10_000;
 /** Milliseconds that it has for telling it: at once, if it is not busy. What is sent next waits that long. */
@@ -77,11 +71,8 @@ export class ServedDaemon {
   #isFollowed = false;
   readonly #identity: DaemonIdentity;
   #knowsState = false;
-  /** The daemon waits for an answer that we don't have. */
-  #question: Trouble | undefined;
   #fruitless: Trouble | undefined;
-  /** Undefined if the settings answer nothing. */
-  readonly #answerer: Answerer | undefined;
+  readonly #questions: Questions;
   readonly #uses: Uses | undefined;
   readonly #supply: CertificateSupply;
   readonly #healing: Healing;
@@ -91,15 +82,15 @@ export class ServedDaemon {
     this.#client = client;
     this.#identity = new DaemonIdentity(client);
     this.#options = options;
-    this.#answerer = options.answers && this.#answererBy(options.answers);
+    const onAnswered = (): void => {
+      this.#follow();
+    };
+    const { relay, emit, clock, answers } = options;
+    this.#questions = new Questions({ client, relay, emit, clock, answers, onAnswered });
     this.#uses = Uses.upTo(options.usesPerConnect);
-    this.#supply = new CertificateSupply(options, memory);
-    this.#healing = new Healing({
-      action: options.heal,
-      memory,
-      emit: options.emit,
-      signal: (name) => this.signal(name),
-    });
+    const signal = (name: DaemonSignal): Promise<void> => this.signal(name);
+    this.#supply = new CertificateSupply({ ...options, client, signal, isGone: () => this.#isGone }, memory);
+    this.#healing = new Healing({ action: options.heal, memory, emit: options.emit, signal });
   }
 
   /** Serves until the connection ends; never rejects. */
@@ -120,8 +111,7 @@ export class ServedDaemon {
     const ended = client.closed.then(end);
     relay?.attach(client, () => {
       // a client has answered
-      this.#question?.clear();
-      this.#answerer?.over();
+      this.#questions.over();
       this.#supply.over();
       this.#healing.moved();
     });
@@ -136,7 +126,7 @@ export class ServedDaemon {
     this.#slowed?.abort();
     this.#hold.stop();
     this.#certificate.stop();
-    this.#answerer?.stop();
+    this.#questions.stop();
     void this.#idle().then(() => this.#client.close());
   }
 
@@ -149,16 +139,9 @@ export class ServedDaemon {
 
   /** The key has another certificate: a daemon that waits for one gets it, one that has another `restart`s, if it is to. */
   async renewCertificate(isToRestart: boolean): Promise<void> {
-    if (this.#supply.isAsked) this.#takeCertificate();
-    else if (isToRestart && (await this.#supply.isOutdated())) await this.#haveAskAnew('SIGUSR1');
-  }
-
-  /** What keeps its certificate over SIGUSR1 (`persist-key`) gets SIGHUP, by which it reads its configuration anew as well. */
-  async #haveAskAnew(signal: DaemonSignal): Promise<void> {
-    if (this.#isGone) return;
-    this.#supply.signalled(signal);
-    this.#options.emit({ type: 'daemon-outdated', signal });
-    await this.signal(signal);
+    await this.#supply.renew(isToRestart, () => {
+      this.#takeCertificate();
+    });
   }
 
   async #idle(): Promise<void> {
@@ -170,8 +153,7 @@ export class ServedDaemon {
     this.#isGone = true;
     this.#slowed?.abort();
     for (const work of [this.#request, this.#hold, this.#certificate]) work.stop();
-    this.#answerer?.stop();
-    this.#question?.stop();
+    this.#questions.leave();
     this.#fruitless?.stop();
   }
 
@@ -201,28 +183,15 @@ export class ServedDaemon {
         this.#healing.asked('NEED-CERTIFICATE');
         this.#takeCertificate();
         return;
-      case 'PASSWORD':
-        // only the questions: other texts may hold an Auth-Token
-        if (notification.form === 'need') this.#ask(notification);
-        else this.#answerer?.note(notification);
-        return;
-      case 'NEED-OK':
-      case 'NEED-STR':
-      case 'PROXY':
-      case 'REMOTE':
-        this.#ask(notification);
-        return;
-      case 'INFOMSG':
-        if (this.#answerer?.take(notification) === true) return;
-        break;
       case 'FATAL':
         emit({ type: 'daemon-ended', text: notification.text });
         return;
       case 'STATE':
         this.#tellState(notification);
-        this.#answerer?.note(notification);
+        this.#questions.note(notification);
         return;
       default:
+        if (this.#questions.hear(notification)) return;
     }
     emit({ type: 'notification', notification: notification.type });
   }
@@ -251,7 +220,7 @@ export class ServedDaemon {
       this.#healing.moved();
     }
     // not in the midst of its handshake: the server would be left with half of one
-    if (name === 'CONNECTED' && this.#supply.hasKept) void this.#haveAskAnew('SIGHUP');
+    if (name === 'CONNECTED') this.#supply.signedOn();
     this.#uses?.tellState(name);
     this.#options.emit({ type: 'daemon-state', state: name, detail, since: time * 1000 });
   }
@@ -271,8 +240,7 @@ export class ServedDaemon {
       this.#request.stop();
       return;
     }
-    this.#question?.clear();
-    this.#answerer?.over();
+    this.#questions.over();
     this.#fruitless?.clear();
     this.#releases = 0;
     this.#options.emit({ type: 'request-received', notification: type });
@@ -313,7 +281,7 @@ export class ServedDaemon {
     if (outcome.outcome === 'failed' && outcome.code !== undefined && KEY_FAILURES.has(outcome.code))
       this.#options.onKeyFailure?.();
     // behind a relay its state may not be heard
-    if (this.#options.relay !== undefined && this.#supply.hasKept) void this.#haveAskAnew('SIGHUP');
+    if (this.#options.relay !== undefined) this.#supply.signedOn();
     await nextTurn();
   }
 
@@ -361,8 +329,8 @@ export class ServedDaemon {
 
   #beginHold(waitSeconds: number | undefined): void {
     const { emit, clock } = this.#options;
-    this.#question?.clear();
-    this.#answerer?.stop();
+    this.#questions.clear();
+    this.#questions.stop();
     emit({ type: 'daemon-held' });
     this.#healing.moved();
     this.#supply.restarted();
@@ -404,45 +372,15 @@ export class ServedDaemon {
   }
 
   async #sendCertificates(signal: AbortSignal): Promise<void> {
-    const { relay } = this.#options;
-    let refusal: unknown;
-    const choice = await this.#key('NEED-CERTIFICATE', signal, (opened) =>
-      this.#supply.choose(opened).catch((error: unknown) => {
-        refusal = error;
-      }),
-    );
-    if (choice && choice.certificates.length > 0) {
-      this.#question?.clear();
-      this.#supply.give(choice);
-      await this.#client.certificate(choice.certificates.map(certificatePem).join(''), { signal });
-      this.#healing.taken();
-    } else if (relay?.askForCertificate(this.#client) === true) {
-      this.#asked().set({ trouble: 'certificate-unanswered', level: 'warn', patience: RELAY_PATIENCE });
-    } else if (refusal !== undefined) {
-      const details = { code: errorCode(refusal), error: errorText(refusal) };
-      this.#asked().set({ trouble: 'certificate-not-chosen', level: 'error', details });
-    } else {
-      this.#asked().set({ trouble: 'no-certificate', level: 'error' });
+    const offer = await this.#key('NEED-CERTIFICATE', signal, (opened) => this.#supply.offer(opened));
+    const complaint = this.#supply.complaintOf(offer);
+    if (complaint) {
+      this.#questions.complain(complaint);
+      return;
     }
-  }
-
-  /** Of a question that is not for us. */
-  /** Answers a question, or tells that nobody does. */
-  #ask(question: Question): void {
-    if (this.#answerer?.take(question) !== true) this.#tellQuestion(question);
-  }
-
-  #tellQuestion(question: Question): void {
-    const { relay } = this.#options;
-    // one of the relay's clients may have been faster
-    if (relay?.isAsking(this.#client, question.type) === false) return;
-    const details = { notification: question.type, ...('name' in question ? { name: question.name } : {}) };
-    const what = question.type === 'PASSWORD' ? 'password' : 'question';
-    if (relay === undefined) {
-      this.#asked().set({ trouble: `${what}-asked`, level: 'warn', details });
-    } else {
-      this.#asked().set({ trouble: `${what}-unanswered`, level: 'warn', details, patience: RELAY_PATIENCE });
-    }
+    this.#questions.clear();
+    await this.#supply.give(offer, signal);
+    this.#healing.taken();
   }
 
   /** Waits for the key, and says so if that takes its time. */
@@ -458,19 +396,6 @@ export class ServedDaemon {
       this.#waitsForKey = this.#waitsForKey.filter((each) => each !== kind);
       waiting.stop();
     }
-  }
-
-  #asked(): Trouble {
-    this.#question ??= this.#trouble('answer');
-    return this.#question;
-  }
-
-  #answererBy(answers: TunnelAnswers): Answerer {
-    const { relay, emit, clock } = this.#options;
-    const onAnswered = (): void => {
-      this.#follow();
-    };
-    return new Answerer(answers, { client: this.#client, relay, emit, clock, onAnswered, trouble: this.#asked() });
   }
 
   #trouble(subject: TroubleSubject): Trouble {

@@ -13,6 +13,8 @@ export interface Complaint {
   readonly isRefused?: boolean;
 }
 
+/** Milliseconds in which a person at a client of the relay may answer, before a word is said. */
+export const RELAY_PATIENCE = 15_000;
 /** Milliseconds from the first event to the second; each further pause is twice as long. */
 const FIRST_PAUSE = 5_000;
 const LONGEST_PAUSE = 600_000;
