@@ -8,6 +8,7 @@ import { commandLineHint } from './hints.ts';
 import { addAuditCommands, withAuditOptions } from './audit-options.ts';
 import type { CheckFlags } from './check-command.ts';
 import type { Shell } from './completion-command.ts';
+import { refuseEmptyOptions } from './empty-options.ts';
 import { addEnrolCommand } from './enrol-options.ts';
 import type { KeysFlags } from './keys-command.ts';
 import type { ManagementFlags } from './management-command.ts';
@@ -46,7 +47,8 @@ function recordGiven(command: Command, except: ReadonlySet<string>): readonly st
 let startsHosts: Spawn | undefined;
 let serviceVariables: ServiceVariables = {};
 
-const program = new Command('pksigd')
+/** All commands with their options. */
+export const program: Command = new Command('pksigd')
   .description("signing agent for OpenVPN's --management-external-key")
   .version(version, '-V, --version')
   .configureOutput({
@@ -263,6 +265,8 @@ program
     const { completionCommand } = await import('./completion-command.ts');
     await completionCommand(program, shell, words);
   });
+
+refuseEmptyOptions(program);
 
 /** Debugging shows where an error came from. */
 const showsStack = process.argv.includes('debug') || process.argv.includes('trace');
