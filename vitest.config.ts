@@ -17,7 +17,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['unit', 'property', 'simulation'].map((room) => `test/${room}/**/*.test.ts`),
+          include: ['unit', 'property', 'fuzz', 'simulation'].map((room) => `test/${room}/**/*.test.ts`),
           ...usual,
         },
       },

@@ -4,24 +4,13 @@
 // ten ways; in the middle of the time the configuration is mended and SIGHUP sent. Says what each broken tunnel said, that the
 // others noticed nothing, and what it took. For comparison: --whole breaks none, --apart N has N agents serve a tunnel each.
 // Exits with 1 if anything is not as it should be.
-import { execFileSync, spawn } from 'node:child_process';
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { residentOf, treeOf } from '../bench/lib/processes.mjs';
+import { Field, MODULE, section } from './lib/field.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -39,12 +28,11 @@ const FIRST_PORT = 21_000;
 const RENEGOTIATE = 20;
 /** Seconds that a mended tunnel may take: the longest wait of an OpenVPN client for its server, and a renegotiation. */
 const MENDS_WITHIN = 60;
-const MODULE = '/usr/lib/softhsm/libsofthsm2.so';
 
-const checkout = fileURLToPath(new URL('../..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'pksigd-hundred-'));
-const at = (...names) => join(folder, ...names);
-const children = [];
+const field = new Field('hundred');
+const at = (...names) => field.at(...names);
+const logOf = (name) => field.logOf(name);
+const linesOf = (name) => field.linesOf(name);
 let failures = 0;
 
 function expect(isSo, text) {
@@ -52,30 +40,11 @@ function expect(isSo, text) {
   console.log(`${isSo ? 'passed' : 'FAILED'}: ${text}`);
 }
 
-/** Starts a process whose output goes to logs/NAME. */
-function start(name, command, args, options = {}) {
-  const log = openSync(at('logs', name), 'a');
-  const child = spawn(command, args, { cwd: folder, stdio: ['ignore', log, log], ...options });
-  children.push(child);
-  return child;
-}
-
-const logOf = (name) => readFileSync(at('logs', name), 'utf8');
 const count = (text, pattern) => text.match(pattern)?.length ?? 0;
 
 function makeTokens() {
-  mkdirSync(at('logs'));
-  mkdirSync(at('run'), { mode: 0o700 });
-  mkdirSync(at('state'), { mode: 0o700 });
-  const environment = { ...process.env, SOFTHSM2_MODULE: MODULE };
-  for (const [name, pin] of Object.entries({ pin: '12345678', 'wrong-pin': '87654321' })) {
-    writeFileSync(at(name), pin, { mode: 0o600 });
-  }
-  execFileSync(join(checkout, 'softhsm/make-token'), [at('token'), at('pin'), 'p256', 'rsa2048'], {
-    env: environment,
-    stdio: 'ignore',
-  });
-  process.env['SOFTHSM2_CONF'] = at('token', 'softhsm2.conf');
+  field.makeToken('p256', 'rsa2048');
+  writeFileSync(at('wrong-pin'), '87654321', { mode: 0o600 });
   const tool = (...args) => execFileSync('softhsm2-util', args, { stdio: 'ignore' });
   tool('--init-token', '--free', '--label', 'second', '--pin', '12345678', '--so-pin', '12345678');
   const key = at('second.pem');
@@ -112,11 +81,6 @@ const names = Array.from({ length: TUNNELS }, (_, index) => `t${index}`);
 /** The broken one that a tunnel is, by name. */
 const brokenOf = new Map(WHOLE ? [] : Object.entries(BROKEN).map(([why], index) => [`t${index}`, why]));
 
-function section(name, entries) {
-  const lines = Object.entries(entries).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
-  return `[${name}]\n${lines.join('\n')}\n`;
-}
-
 function configuration(served, isMended) {
   const parts = [
     section('token', { 'pin-source': at('pin'), module: MODULE }),
@@ -142,69 +106,12 @@ function configuration(served, isMended) {
 }
 
 function startOpenvpn(name, index) {
-  const port = String(FIRST_PORT + index);
-  const keys = at('token/keys');
-  const common = ['--dev', 'null', '--ifconfig-noexec', '--ca', `${keys}/ca.crt`, '--verb', '3'];
-  // prettier-ignore
-  start(`server-${name}`, 'openvpn', [
-    '--tls-server',
-    ...common,
-    '--dh',
-    'none',
-    '--cert',
-    `${keys}/server.crt`,
-    '--key',
-    `${keys}/server.pem`,
-    '--local',
-    '127.0.0.1',
-    '--port',
-    port,
-    '--proto',
-    'udp',
-    '--reneg-sec',
-    '0',
-  ]);
-  const password = BROKEN[brokenOf.get(name)]?.password ? [at('password')] : [];
-  // prettier-ignore
-  start(`client-${name}`, 'openvpn', [
-    '--tls-client',
-    ...common,
-    '--cert',
-    `${keys}/p256.crt`,
-    '--remote',
-    '127.0.0.1',
-    port,
-    'udp',
-    '--nobind',
-    '--connect-retry',
-    '1',
-    '1',
-    '--reneg-sec',
-    String(RENEGOTIATE),
-    '--management',
-    at('run', `${name}.sock`),
-    'unix',
-    ...password,
-    '--management-hold',
-    '--management-external-key',
-    'nopadding',
-    'pkcs1',
-    'pss',
-  ]);
+  field.startServer(name, FIRST_PORT + index);
+  const password = BROKEN[brokenOf.get(name)]?.password ? at('password') : undefined;
+  field.startClient(name, FIRST_PORT + index, { key: 'p256', renegotiate: RENEGOTIATE, password });
 }
 
-function startAgent(name, served) {
-  const file = at(`${name}.toml`);
-  writeFileSync(file, configuration(served, false));
-  return start(name, process.execPath, [join(checkout, 'bin/pksigd.cjs'), 'run', '--config', file]);
-}
-
-/** Lines of an agent's log. */
-const linesOf = (agent) =>
-  logOf(agent)
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line));
+const startAgent = (name, served) => field.startAgent(name, configuration(served, false));
 
 function measure(agents) {
   const processes = agents.flatMap(({ pid }) => treeOf(pid));
@@ -293,8 +200,6 @@ async function main() {
 try {
   await main();
 } finally {
-  for (const child of children) child.kill('SIGKILL');
-  if (process.env['KEEP'] === undefined) rmSync(folder, { recursive: true, force: true });
-  else console.log(folder);
+  field.close();
 }
 process.exitCode = failures === 0 ? 0 : 1;

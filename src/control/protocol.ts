@@ -77,5 +77,6 @@ export function readResult(line: string): unknown {
   if (ok !== false) throw unreadableReply();
   const text = typeof error === 'string' && error.trim() !== '' ? error : 'the agent refused, and did not say why';
   // a newer agent may have codes that are not known here
-  throw new AgentError(typeof code === 'string' ? (code as AgentErrorCode) : 'ERR_CONTROL_PROTOCOL', text);
+  const isCode = typeof code === 'string' && /^ERR_[A-Z0-9_]{1,60}$/.test(code);
+  throw new AgentError(isCode ? (code as AgentErrorCode) : 'ERR_CONTROL_PROTOCOL', text);
 }

@@ -5,50 +5,16 @@ import { Coverage } from '../support/coverage.ts';
 import { layoutOf } from '../support/handshake-layout.ts';
 import { HANDSHAKES } from '../support/handshakes.ts';
 import { HANDSHAKE_SECONDS as SECONDS, random, SEED } from '../support/fuzz.ts';
+import { mutated } from '../support/mutated.ts';
 
 /** Messages between two looks at the coverage, which take longer than they. */
 const BATCH = 64;
-const LONGEST = 64 * 1024;
 /**
  * Blocks of code that reading takes at most: some for each message and each of its bytes. Lists of the smallest entries that there
  * can be take three a byte; what is read again and again would take thousands.
  */
 const STEPS_A_MESSAGE = 1000;
 const STEPS_A_BYTE = 8;
-
-/** One of the corpus, with one to four changes. */
-function mutated(corpus: readonly Buffer[], pick: (below: number) => number): Buffer {
-  let message = Buffer.from(corpus[pick(corpus.length)] ?? '');
-  for (let left = 1 + pick(4); left > 0; left--) {
-    const at = pick(message.length + 1);
-    const other = corpus[pick(corpus.length)] ?? Buffer.alloc(0);
-    const length = 1 + pick(1 << pick(10));
-    const end = Math.min(at + length, message.length);
-    switch (pick(7)) {
-      case 0: // another byte
-        if (at < message.length) message[at] = pick(256);
-        break;
-      case 1: // a number that is close, as a length is when it is wrong
-        if (at < message.length) message[at] = (message[at] ?? 0) + (pick(2) === 0 ? 1 : -1) * (1 + pick(2));
-        break;
-      case 2: // cut
-        message = message.subarray(0, at);
-        break;
-      case 3: // something taken out
-        message = Buffer.concat([message.subarray(0, at), message.subarray(end)]);
-        break;
-      case 4: // something doubled
-        message = Buffer.concat([message.subarray(0, end), message.subarray(at)]);
-        break;
-      case 5: // a piece of another one put in
-        message = Buffer.concat([message.subarray(0, at), other.subarray(at, at + length), message.subarray(at)]);
-        break;
-      default: // goes on as another one
-        message = Buffer.concat([message.subarray(0, at), other.subarray(Math.min(at, other.length))]);
-    }
-  }
-  return message.subarray(0, LONGEST);
-}
 
 /** Reads it: what is no transcript is Unfit, and what is one has no byte too many. */
 function read(message: Buffer): boolean {

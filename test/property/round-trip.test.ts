@@ -77,7 +77,7 @@ it('algorithm texts', () => {
 });
 
 it('frames, in any chunks', () => {
-  const frames = fc.array(fc.record({ header: fc.jsonValue(), payload: fc.uint8Array({ maxLength: 300 }) }), {
+  const frames = fc.array(fc.record({ header: fc.dictionary(fc.string(), fc.jsonValue()), payload: fc.uint8Array({ maxLength: 300 }) }), {
     maxLength: 5,
   });
   property(

@@ -13,14 +13,14 @@ interface Taken {
 /** Which blocks of some files have run, as V8 counts them. */
 export class Coverage {
   readonly #session = new Session();
-  readonly #folder: string;
+  readonly #places: readonly string[];
   readonly #seen = new Set<string>();
   /** How often blocks ran between the last two looks: work that is counted, on however busy a machine. */
   steps = 0;
 
-  /** @param folder part of the paths of the files that count */
-  constructor(folder: string) {
-    this.#folder = folder;
+  /** @param places parts of the paths of the files that count */
+  constructor(...places: readonly string[]) {
+    this.#places = places;
     // of code that was optimized V8 counts nothing, and says that it never ran
     setFlagsFromString('--no-opt');
     this.#session.connect();
@@ -38,7 +38,7 @@ export class Coverage {
     this.steps = 0;
     this.#session.post('Profiler.takePreciseCoverage', (_, taken: Taken) => {
       for (const { url, functions } of taken.result) {
-        if (!url.includes(this.#folder)) continue;
+        if (!this.#places.some((place) => url.includes(place))) continue;
         for (const { startOffset, endOffset, count } of functions.flatMap(({ ranges }) => ranges)) {
           this.#seen.add(`${url} ${startOffset} ${endOffset} ${count > 0}`);
           this.steps += count;

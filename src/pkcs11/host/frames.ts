@@ -6,7 +6,7 @@ import { AgentError } from '../../errors.ts';
  * The payload is what must not be turned into text: data to sign, signatures, the PIN.
  */
 export interface Frame {
-  readonly header: unknown;
+  readonly header: object;
   readonly payload: Buffer;
 }
 
@@ -14,7 +14,24 @@ const PREFIX = 4;
 /** Nothing that is signed comes near; what claims to be longer is garbage that the module wrote into the pipe. */
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 
-export function encodeFrame(header: unknown, payload: Uint8Array = new Uint8Array()): Buffer {
+function noFrame(): AgentError {
+  const text = 'the module host sent no frame (does the module write to its standard output?)';
+  return new AgentError('ERR_MODULE_DIED', text);
+}
+
+/** @throws AgentError ERR_MODULE_DIED without a word of it: it may be anything */
+function parseHeader(json: string): object {
+  let header: unknown;
+  try {
+    header = JSON.parse(json);
+  } catch {
+    throw noFrame();
+  }
+  if (typeof header !== 'object' || header === null) throw noFrame();
+  return header;
+}
+
+export function encodeFrame(header: object, payload: Uint8Array = new Uint8Array()): Buffer {
   const json = Buffer.from(JSON.stringify(header), 'utf8');
   const frame = Buffer.allocUnsafe(2 * PREFIX + json.length + payload.length);
   frame.writeUInt32BE(PREFIX + json.length + payload.length, 0);
@@ -50,18 +67,13 @@ export class FrameDecoder {
     this.#chunks = [bytes];
     const length = bytes.readUInt32BE(0);
     const headerLength = bytes.readUInt32BE(PREFIX);
-    if (length > MAX_FRAME_BYTES || headerLength > length - PREFIX) {
-      throw new AgentError(
-        'ERR_MODULE_DIED',
-        'the module host sent no frame (does the module write to its standard output?)',
-      );
-    }
+    if (length > MAX_FRAME_BYTES || headerLength > length - PREFIX) throw noFrame();
     if (bytes.length < PREFIX + length) return undefined;
     const rest = bytes.subarray(PREFIX + length);
     this.#chunks = rest.length > 0 ? [rest] : [];
     this.#length = rest.length;
     const payloadStart = 2 * PREFIX + headerLength;
-    const header = JSON.parse(bytes.toString('utf8', 2 * PREFIX, payloadStart)) as unknown;
+    const header = parseHeader(bytes.toString('utf8', 2 * PREFIX, payloadStart));
     const payload = Buffer.from(bytes.subarray(payloadStart, PREFIX + length));
     bytes.fill(0, 0, PREFIX + length); // it may have been a PIN
     return { header, payload };

@@ -3,9 +3,12 @@ import type { X509Certificate } from 'node:crypto';
 import { chainOf } from '../../../src/certificates/chain.ts';
 import { chosen, daysLeft, newestFirst } from '../../../src/certificates/choose.ts';
 import { parseWords } from '../../../src/certificates/words.ts';
-import { inDays, makeCertificate, type Issuer } from '../../support/certificates.ts';
+import { makeCertificate, type Issuer } from '../../support/certificates.ts';
 
 const NOW = Date.now();
+const DAY = 86_400_000;
+/** From one moment for all: making keys takes its time. */
+const inDays = (days: number): Date => new Date(NOW + days * DAY);
 const named = (name: string, from: number, to: number): X509Certificate =>
   makeCertificate({ subject: [['CN', name]], from: inDays(from), to: inDays(to) }).certificate;
 

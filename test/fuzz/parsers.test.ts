@@ -1,0 +1,83 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Coverage } from '../support/coverage.ts';
+import { PARSER_SECONDS, random, SEED } from '../support/fuzz.ts';
+import { mutated } from '../support/mutated.ts';
+import { BYTE_TARGETS } from './bytes.ts';
+import type { Target } from './target.ts';
+import { TEXT_TARGETS } from './texts.ts';
+
+const TARGETS = [...TEXT_TARGETS, ...BYTE_TARGETS];
+const MILLISECONDS = (PARSER_SECONDS * 1000) / TARGETS.length;
+/** Inputs between two looks at the coverage, which take longer than they. */
+const BATCH = 512;
+/** Inputs that came to code which no seed comes to, found in long runs: base64, one a line. FUZZ_KEEP=1 adds to them. */
+const CORPUS = join(import.meta.dirname, 'corpus');
+const isToKeep = process.env['FUZZ_KEEP'] === '1';
+
+const corpusFile = ({ name }: Target): string => join(CORPUS, `${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.txt`);
+
+function corpusOf(target: Target): Buffer[] {
+  const file = corpusFile(target);
+  const kept = existsSync(file) ? readFileSync(file, 'latin1').split('\n').filter(Boolean) : [];
+  return [...target.seeds, ...kept.map((line) => Buffer.from(line, 'base64'))];
+}
+
+/** Of a corpus, those that come to code that none before them comes to, the shortest first; without the seeds. */
+async function smallest(target: Target, corpus: readonly Buffer[]): Promise<Buffer[]> {
+  const coverage = new Coverage(...target.places);
+  const comesFurther = async (bytes: Buffer): Promise<boolean> => {
+    await target.read(bytes, random(1));
+    return coverage.look();
+  };
+  for (const seed of target.seeds) await comesFurther(seed);
+  const kept: Buffer[] = [];
+  for (const bytes of corpus.toSorted((one, other) => one.length - other.length))
+    if (await comesFurther(bytes)) kept.push(bytes);
+  coverage.stop();
+  return kept;
+}
+
+async function read(target: Target, bytes: Buffer, pick: (below: number) => number): Promise<boolean> {
+  try {
+    return await target.read(bytes, pick);
+  } catch (error) {
+    throw new Error(`${target.name}, seed ${SEED}: of ${bytes.toString('base64') || 'nothing'}`, { cause: error });
+  }
+}
+
+describe(`parsers, for ${PARSER_SECONDS} s together, seed ${SEED}`, () => {
+  test.for(TARGETS)('$name', { timeout: MILLISECONDS + 300_000 }, async (target) => {
+    const pick = random(SEED);
+    const words = target.words?.map((word) => Buffer.from(word));
+    const corpus = corpusOf(target);
+    const coverage = new Coverage(...target.places);
+    for (const bytes of corpus) await read(target, bytes, pick);
+    coverage.look();
+    const [known, began] = [coverage.size, corpus.length];
+    expect(known).toBeGreaterThan(0);
+    const found: Buffer[] = [];
+    let [tried, taken] = [0, 0];
+    const end = Date.now() + MILLISECONDS;
+    while (Date.now() < end) {
+      const batch = Array.from({ length: BATCH }, () => mutated(corpus, pick, words));
+      for (const bytes of batch) if (await read(target, bytes, pick)) taken += 1;
+      tried += batch.length;
+      if (!coverage.look()) continue;
+      // of all of the batch: what came next to new code is as good a start as what came there
+      corpus.push(...batch.filter(() => pick(8) === 0));
+      if (isToKeep) found.push(...batch);
+    }
+    coverage.stop();
+    expect(taken).toBeGreaterThan(0);
+    console.log(
+      `${target.name}: ${tried} inputs, ${taken} taken; corpus ${began} + ${corpus.length - began}; ` +
+        `blocks of code ${known} + ${coverage.size - known}`,
+    );
+    if (!isToKeep) return;
+    mkdirSync(CORPUS, { recursive: true });
+    const lines = (await smallest(target, [...corpus, ...found])).map((bytes) => `${bytes.toString('base64')}\n`);
+    writeFileSync(corpusFile(target), lines.join(''));
+  });
+});
