@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const OWN = /^src\/(cli|config)\//;
 /** OpenVPN's directives, and the options of other programs. */
 const FOREIGN =
-  /^--(management(-client(-user)?|-external-key)?|unblock-pin|init-pin|inspect-port|gen-key|card-edit|generate-key|store-certificate)$/;
+  /^--(management(-client(-user)?|-external-key)?|unblock-pin|init-pin|inspect-port|gen-key|card-edit|generate-key|store-certificate|global|allow-scripts)$/;
 /** Texts for the operator of `run`: of the log, of users and groups that options name, of the relay to its clients. */
 const OF_RUN: readonly (readonly [RegExp, RegExp])[] = [
   [/^src\/telemetry\//, /^--(relay(-allow)?|cert|management-user|module-output|auth-user-pass|askpass)$/],

@@ -107,7 +107,13 @@ export class LogFiles {
   static async open(options: FilesOptions): Promise<LogFiles> {
     const files = new LogFiles(options);
     const { before, start } = options;
-    await files.#open(before);
+    try {
+      await files.#open(before);
+    } catch (error) {
+      // Node ends a process that forgets an open file
+      await files.close();
+      throw error;
+    }
     const { own } = before;
     files.#synced = own && own.seq > 0 && own.log === files.#log ? own : files.#mark;
     const about = { log: files.#log, publicKey: files.#publicKey, file: files.#number };

@@ -82,6 +82,7 @@ export async function openLog(
   const folder = await stateFolder(stateDirectory, uid);
   const lock = await lockLog(path, around);
   let record: HeadRecord | undefined;
+  let files: LogFiles | undefined;
   try {
     const key = await signingKey(folder, uid);
     record = await HeadRecord.open(folder, path, uid);
@@ -91,7 +92,7 @@ export async function openLog(
     };
     const own = record.found;
     const others = (await readRecords(folder, uid)).filter(({ file }) => file !== path);
-    const files = await LogFiles.open({
+    files = await LogFiles.open({
       ...{ path, uid, key, before: { own, others, present }, rotation, now: () => clock.now(), emit },
       start: { type: 'start', release, pid, user: uid ?? null },
       onLeft: () => log.remember(true),
@@ -104,6 +105,7 @@ export async function openLog(
     };
     return { log, close };
   } catch (error) {
+    await files?.close();
     await record?.close();
     await lock.release();
     throw error;

@@ -20,7 +20,10 @@ const UID: number | undefined = process.geteuid?.();
 const PAIR = generateKeyPairSync('ed25519');
 
 const folders: string[] = [];
-afterEach(() => {
+/** Of agents that were never closed, too: Node ends a process that forgets an open file. */
+const files: Pick<FileHandle, 'close'>[] = [];
+afterEach(async () => {
+  await Promise.all(files.splice(0).map((file) => file.close()));
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -51,6 +54,7 @@ export class Disk {
   }
 
   async #handle(file: FileHandle): Promise<LogHandle> {
+    files.push(file);
     const { ino } = await file.stat();
     const dirty = this.#dirty.get(ino) ?? [];
     this.#dirty.set(ino, dirty);
@@ -107,14 +111,15 @@ export class LogBed {
     const { clock, settings } = this;
     const emit = (event: AuditEvent): void => void this.events.push(event);
     const record = await HeadRecord.open(this.state, path, UID);
+    files.push(record);
     const others = (await readRecords(this.state, UID)).filter(({ file }) => file !== path);
     const rotation = () => ({ size: log.settings.rotateSize, age: log.settings.rotateAge });
-    const files = await LogFiles.open({
+    const logFiles = await LogFiles.open({
       ...{ path, uid: UID, key: this.key, before: { own: record.found, others, present: present?.known } },
       ...{ start: { type: 'start', release: '1.0.0', pid: 1, user: 0 }, onLeft: () => log.remember(true) },
       ...{ rotation, now: () => clock.now(), emit, open: this.disk.open, openAgain: this.disk.openAgain },
     });
-    const log = new AuditLog(settings, { path, files, record, clock, emit });
+    const log = new AuditLog(settings, { path, files: logFiles, record, clock, emit });
     await log.begin();
     return log;
   }
