@@ -6,6 +6,7 @@ import type { AuditKeyFlags, AuditShowFlags, AuditVerifyFlags } from './audit-co
 /** The options of `run` about the audit log. */
 export function withAuditOptions(command: Command): Command {
   return command
+    .optionsGroup('Audit log:')
     .option('--audit <file>', 'write all requests and signatures down in this file')
     .addOption(
       new Option(

@@ -19,6 +19,7 @@ function lifetime(text: string): number {
 /** What the key may sign: docs/POLICY.md. */
 export function withPolicyOptions(command: Command): Command {
   return command
+    .optionsGroup('What may be signed:')
     .addOption(
       new Option(
         '--context <rule>',

@@ -1,3 +1,4 @@
+import { styleText } from 'node:util';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { AgentError, errorCode, errorText, explainBy, type AgentErrorCode } from '../errors.ts';
 import type { Spawn } from '../pkcs11/index.ts';
@@ -6,6 +7,7 @@ import { printableLines } from '../telemetry/printable.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { commandLineHint } from './hints.ts';
 import { addAuditCommands, withAuditOptions } from './audit-options.ts';
+import { wantsColours } from './colours.ts';
 import type { CheckFlags } from './check-command.ts';
 import type { Shell } from './completion-command.ts';
 import { refuseEmptyOptions } from './empty-options.ts';
@@ -53,6 +55,7 @@ export const program: Command = new Command('pksigd')
   .version(version, '-V, --version')
   .configureOutput({
     writeOut: print,
+    getOutHasColors: () => wantsColours(1),
     writeErr: writeStderr,
     outputError: (text) => {
       // commander puts "(Did you mean …?)" on a line of its own, and repeats what stands behind an unknown option
@@ -67,8 +70,10 @@ export const program: Command = new Command('pksigd')
       );
     },
   })
+  .configureHelp({ styleTitle: (title) => styleText('bold', title) })
   .exitOverride();
 
+program.commandsGroup('Sign:');
 withKeyOptions(
   withTunnelOptions(
     withAuditOptions(
@@ -111,6 +116,7 @@ withKeyOptions(
   await signCommand(flags, startsHosts);
 });
 
+program.commandsGroup('Set up:');
 const check = withKeyOptions(
   withTunnelOptions(
     program
@@ -152,6 +158,7 @@ withTokenOptions(
 });
 
 program
+  .commandsGroup('Daemons and agents that run:')
   .command('management')
   .description('send a command to the management interface and print its reply; without one, an interactive prompt')
   .requiredOption(
@@ -220,6 +227,7 @@ controlCommand('unlock', 'have an agent answer requests again')
     await unlockCommand(flags);
   });
 
+program.commandsGroup('Commands:');
 const configuration = program.command('config').description('look at a configuration file of run');
 const configOption = (): Option => new Option('--config <file>', 'the file').default('/etc/pksigd/pksigd.toml');
 configuration

@@ -1,6 +1,10 @@
 import type { KeyReport, StatusReport, TokenReport, TunnelReport } from '../status/report.ts';
 import { TROUBLE_TEXTS } from '../telemetry/trouble-lines.ts';
 import { printable } from '../telemetry/printable.ts';
+import { coloured, type Style } from './colours.ts';
+
+/** How it looks on a terminal where something is wrong. */
+const ALARM: Style = ['bold', 'red'];
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -54,7 +58,7 @@ class Sections {
       `${connected} of ${tunnels.length} tunnel${tunnels.length === 1 ? '' : 's'} connected`,
       ...(locked ? ['LOCKED: every request is refused'] : []),
     ];
-    return printable(parts.join('; '));
+    return printable(parts.join('; ')).replace('LOCKED', (word) => coloured(ALARM, word));
   }
 
   /** What the daemon is doing, as far as it is known. */
@@ -115,7 +119,7 @@ class Sections {
       const why = trouble.error === null ? '' : `: ${trouble.error}`;
       return [`${name}: ${text}${why} (for ${this.#ago(trouble.since)})`];
     });
-    return lines.length === 0 ? undefined : ['TROUBLE', ...lines.map(printable)].join('\n');
+    return lines.length === 0 ? undefined : [coloured(ALARM, 'TROUBLE'), ...lines.map(printable)].join('\n');
   }
 
   keys(): string | undefined {

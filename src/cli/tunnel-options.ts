@@ -35,6 +35,7 @@ export function selectOption(): Option {
 
 export function withTokenOptions(command: Command, logLevel: LogLevel): Command {
   return command
+    .optionsGroup('PIN and module:')
     .option(
       '--pin-source <source>',
       'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, prompt',
@@ -53,11 +54,13 @@ export function withTokenOptions(command: Command, logLevel: LogLevel): Command 
         .argParser(seconds)
         .default(30_000, '30'),
     )
+    .optionsGroup('Options:')
     .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default(logLevel));
 }
 
 export function withKeyOptions(command: Command, logLevel: LogLevel): Command {
   command
+    .optionsGroup('PIN and module:')
     .option('--module <path>', 'the PKCS#11 module for URIs that name none')
     .option('--allow-readable-key', 'take a key file that group or others can read');
   return withTokenOptions(command, logLevel);
@@ -66,6 +69,7 @@ export function withKeyOptions(command: Command, logLevel: LogLevel): Command {
 function withAnswerOptions(command: Command): Command {
   const source = 'a file, credential:NAME or command:COMMAND';
   return command
+    .optionsGroup("Answers to OpenVPN's questions:")
     .option('--auth-user <name>', 'the username for OpenVPN, where --auth-user-pass gives the password alone')
     .option('--auth-user-pass <source>', `where username and password for OpenVPN come from, in two lines: ${source}`)
     .option('--askpass <source>', "where the password of OpenVPN's own private key comes from")
@@ -88,6 +92,7 @@ export function withTunnelOptions(command: Command): Command {
 
 function withServingOptions(command: Command): Command {
   return command
+    .optionsGroup('Tunnels:')
     .option(
       '--management <address...>',
       "OpenVPN's words: ADDRESS PORT [PASSWORD-FILE], or SOCKET unix [PASSWORD-FILE]",
@@ -104,6 +109,7 @@ function withServingOptions(command: Command): Command {
       '--openvpn-config <file...>',
       'take the management directives from OpenVPN configurations, each a tunnel: files, or patterns in quotes',
     )
+    .optionsGroup('Key and certificate:')
     .addOption(keyOption())
     .option(
       '--cert <cert>',
@@ -141,6 +147,7 @@ function withServingOptions(command: Command): Command {
         'how many processes may load one PKCS#11 module, while signatures wait (default: one a CPU, 4 at most)',
       ).argParser(count),
     )
+    .optionsGroup('Relay:')
     .option(
       '--relay <address...>',
       'let other management clients in behind pksigd, at this address: ADDRESS PORT|unix [PASSWORD-FILE]',

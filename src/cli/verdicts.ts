@@ -1,6 +1,7 @@
 import { explained, formatVerdict, type Report, type Verdict } from '../check/verdict.ts';
 import type { Explain } from '../errors.ts';
 import { printableJson } from '../telemetry/printable.ts';
+import { coloured, type Style } from './colours.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
 import { print } from './standard-streams.ts';
 
@@ -28,8 +29,17 @@ export class Verdicts {
   }
 }
 
+/** How the first word of a verdict looks on a terminal: what must be seen to stands out. */
+const STYLES: Readonly<Record<Verdict['outcome'], Style>> = {
+  ok: 'green',
+  warn: 'yellow',
+  fail: ['bold', 'red'],
+  skip: 'dim',
+};
+
 /** A verdict for people, with its code behind its line: `pksigd explain` says more of that. */
 function withCode(verdict: Verdict): string[] {
-  const [line = '', ...lines] = formatVerdict(verdict);
+  const [first = '', ...lines] = formatVerdict(verdict);
+  const line = first.replace(verdict.outcome, (word) => coloured(STYLES[verdict.outcome], word));
   return verdict.code === undefined ? [line, ...lines] : [`${line} [${verdict.code}]`, ...lines];
 }
