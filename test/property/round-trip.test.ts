@@ -77,9 +77,12 @@ it('algorithm texts', () => {
 });
 
 it('frames, in any chunks', () => {
-  const frames = fc.array(fc.record({ header: fc.dictionary(fc.string(), fc.jsonValue()), payload: fc.uint8Array({ maxLength: 300 }) }), {
-    maxLength: 5,
-  });
+  const frames = fc.array(
+    fc.record({ header: fc.dictionary(fc.string(), fc.jsonValue()), payload: fc.uint8Array({ maxLength: 300 }) }),
+    {
+      maxLength: 5,
+    },
+  );
   property(
     fc.property(frames, fc.array(fc.nat(), { maxLength: 20 }), (sent, cuts) => {
       const decoder = new FrameDecoder();
