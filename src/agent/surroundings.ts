@@ -52,7 +52,7 @@ export function secretsSurroundings(surroundings: Surroundings, signal?: AbortSi
     warn: (text) => {
       emit({ type: 'warning', text });
     },
-    run: (command) => runCommand(command, { signal }, surroundings),
+    run: (command, options) => runCommand(command, { ...options, signal }, surroundings),
     person: terminal.person,
   };
 }

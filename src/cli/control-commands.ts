@@ -116,7 +116,8 @@ export async function lockCommand({ passphraseSource, ...place }: LockFlags): Pr
     return;
   }
   const first = await passphrase(passphraseSource, 'passphrase to lock the agent with');
-  if (parseSecretSource(passphraseSource).kind === 'prompt') {
+  const { kind } = parseSecretSource(passphraseSource);
+  if (kind === 'prompt' || kind === 'pinentry' || kind === 'askpass') {
     const again = await passphrase(passphraseSource, 'the same again');
     if (!first.bytes.equals(again.bytes))
       throw new AgentError('ERR_PASSPHRASE_INCORRECT', 'the two are not the same: not locked');

@@ -209,7 +209,7 @@ controlCommand('reload', 'have an agent read its configuration file anew, and sa
 function passphraseOption(): Option {
   return new Option(
     '--passphrase-source <source>',
-    'where the passphrase for unlocking comes from: a file, credential:NAME, command:COMMAND, prompt',
+    'where the passphrase for unlocking comes from: a file, credential:NAME, command:COMMAND, pinentry, askpass, prompt',
   );
 }
 

@@ -10,6 +10,6 @@ export function secretSurroundings(): SecretSurroundings {
     credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
     prompt: (text) => terminal.ask(text),
     warn: complain,
-    run: (command) => runCommand(command, {}, { clock: SYSTEM_CLOCK, environment: process.env }),
+    run: (command, options) => runCommand(command, options ?? {}, { clock: SYSTEM_CLOCK, environment: process.env }),
   };
 }

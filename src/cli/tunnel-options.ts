@@ -38,7 +38,7 @@ export function withTokenOptions(command: Command, logLevel: LogLevel): Command 
     .optionsGroup('PIN and module:')
     .option(
       '--pin-source <source>',
-      'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, prompt',
+      'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, pinentry, askpass, prompt',
     )
     .option('--use-final-pin-try', 'log in even if the token allows only one more try of its PIN')
     .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')

@@ -68,7 +68,8 @@ function checked(source: string): string {
 /** @param source its first two lines are username and password */
 function userPass(option: string, source: string | undefined): LoginSettings | undefined {
   if (source === undefined) return undefined;
-  if (source === 'prompt') return refuse(option, 'prompt would ask for the password alone');
+  if (source === 'prompt' || source === 'pinentry' || source === 'askpass')
+    return refuse(option, `${source} would ask for the password alone`);
   return { source: checked(source), lines: 2 };
 }
 

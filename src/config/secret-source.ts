@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
 import { readFileLimited } from '../read-file-limited.ts';
 import { Secret } from '../secret.ts';
-import { runsNothing } from '../shell-command.ts';
+import { type CommandOptions, runsNothing } from '../shell-command.ts';
+import { type Dialog, dialogCommand, typedIn } from './dialog.ts';
 
 /** Where a PIN, passphrase or password comes from. */
 export type SecretSource =
@@ -19,7 +20,9 @@ export type SecretSource =
   | { readonly kind: 'credential'; readonly name: string }
   /** A command line for /bin/sh whose first line of output is the secret. */
   | { readonly kind: 'command'; readonly command: string }
-  | { readonly kind: 'prompt' };
+  | { readonly kind: 'prompt' }
+  /** A program with a window of its own. */
+  | { readonly kind: Dialog };
 
 /** What a secret is for: decides the words and the code of errors. */
 export type SecretKind = 'PIN' | 'password' | 'login';
@@ -32,17 +35,21 @@ export interface SecretSurroundings {
   /** Told what is unsafe but works. */
   readonly warn: (text: string) => void;
   /** Runs a command for its output, which whoever gets it zeroes. Errors repeat neither. */
-  readonly run: (command: string) => Promise<Buffer>;
+  readonly run: (command: string, options?: Pick<CommandOptions, 'input' | 'words'>) => Promise<Buffer>;
 }
 
 const MAX_FILE_BYTES = 65_536;
 
-const TAKES = 'a file, credential:NAME, command:COMMAND or prompt';
+const TAKES = 'a file, credential:NAME, command:COMMAND, pinentry, askpass or prompt';
 /** By kind: what is to be given, for whoever gave the secret itself. */
 const HINTS: Readonly<Record<SecretKind, string>> = {
   PIN: `a PIN source says where the PIN or passphrase is, not the PIN itself: give ${TAKES}`,
   password: `name the file that the password is in, not the password itself: give ${TAKES}`,
   login: `say where the password is, not the password itself: give ${TAKES}`,
+};
+const HINTS_OF_DIALOGS: Readonly<Record<Dialog, string>> = {
+  pinentry: '$PINENTRY names another one than pinentry; one for a terminal takes $GPG_TTY',
+  askpass: '$SSH_ASKPASS names another one than ssh-askpass; it takes $DISPLAY or $WAYLAND_DISPLAY',
 };
 const CODES = {
   PIN: 'ERR_PIN_SOURCE',
@@ -90,12 +97,12 @@ function usage(text: string, hint: string): never {
 }
 
 /**
- * Parses a source: `file:PATH` or a path, `credential:NAME`, `command:COMMAND` or `|COMMAND`, `prompt`. Errors repeat
- * nothing of it: it may be the secret itself.
+ * Parses a source: `file:PATH` or a path, `credential:NAME`, `command:COMMAND` or `|COMMAND`, `pinentry`,
+ * `askpass`, `prompt`. Errors repeat nothing of it: it may be the secret itself.
  * @throws AgentError ERR_USAGE
  */
 export function parseSecretSource(text: string, kind: SecretKind = 'PIN'): SecretSource {
-  if (text === 'prompt') return { kind: 'prompt' };
+  if (text === 'prompt' || text === 'pinentry' || text === 'askpass') return { kind: text };
   const command = /^(?:\||command:)(.*)$/s.exec(text)?.[1]?.trimStart();
   if (command !== undefined) {
     return runsNothing(command)
@@ -220,6 +227,17 @@ class SecretReader {
     return this.#firstLines(output, 'the output of the command');
   }
 
+  async fromDialog(dialog: Dialog, run: SecretSurroundings['run']): Promise<Secret[]> {
+    const { command, options } = dialogCommand(dialog, this.#what);
+    try {
+      const output = await run(command, options);
+      return this.#firstLines(dialog === 'pinentry' ? typedIn(output) : output, `the ${dialog}`);
+    } catch (error) {
+      if (error instanceof AgentError) throw error;
+      return this.#refuse((error as Error).message, dialog, HINTS_OF_DIALOGS[dialog]);
+    }
+  }
+
   async fromCredential(name: string, directory: string | undefined): Promise<Secret[]> {
     const hint = 'set it up with LoadCredential= or LoadCredentialEncrypted= in the unit';
     if (directory === undefined) return this.#refuse('$CREDENTIALS_DIRECTORY is not set', undefined, hint);
@@ -243,6 +261,9 @@ async function read(reader: SecretReader, source: SecretSource, around: SecretSu
       return await reader.fromTerminal(around.prompt);
     case 'command':
       return await reader.fromCommand(source.command, around.run);
+    case 'pinentry':
+    case 'askpass':
+      return await reader.fromDialog(source.kind, around.run);
     case 'credential':
       return await reader.fromCredential(source.name, credentialsDirectory);
     case 'file':
@@ -251,6 +272,11 @@ async function read(reader: SecretReader, source: SecretSource, around: SecretSu
         ? await reader.fromCredential(source.path, credentialsDirectory)
         : await reader.fromFile(source.path, around.warn, source.folder);
   }
+}
+
+/** Whether reading it may trouble a person: at the terminal, or in a window of its own. */
+export function mayTrouble({ kind }: SecretSource): boolean {
+  return kind === 'prompt' || kind === 'command' || kind === 'pinentry' || kind === 'askpass';
 }
 
 /**

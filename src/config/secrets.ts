@@ -5,6 +5,7 @@ import { Secret } from '../secret.ts';
 import type { LoginSettings } from './answers.ts';
 import type { PinSettings } from './settings.ts';
 import {
+  mayTrouble,
   parseSecretSource,
   publicPath,
   readSecret,
@@ -68,11 +69,10 @@ export async function readLogin(
 
 /** Whether reading it anew, unasked, disturbs nobody: no person, and no command that may have a window. */
 export function mayReadUnasked({ source }: LoginSettings): boolean {
-  const { kind } = parseSecretSource(source, 'login');
-  return kind === 'file' || kind === 'credential';
+  return !mayTrouble(parseSecretSource(source, 'login'));
 }
 
-/** Whether a person gives it each time. */
+/** Whether a person gives it each time, at the terminal. */
 export function isTyped({ source }: LoginSettings): boolean {
   return parseSecretSource(source, 'login').kind === 'prompt';
 }
@@ -140,8 +140,7 @@ export class KeySecrets {
    */
   async get(what: string, uriSource: string | undefined, manner: AskManner): Promise<Secret> {
     const source = this.#sourceOf(uriSource);
-    // a command may have a window of its own
-    const troubles = source.kind === 'prompt' || source.kind === 'command';
+    const troubles = mayTrouble(source);
     const isPersonThere = manner === 'ask again' && source.kind === 'prompt' && this.#around.person.isWaiting;
     if (manner !== 'ask' && troubles && !isPersonThere) {
       throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);

@@ -52,7 +52,8 @@ export class TunnelAnswers {
         if (!this.#warnings.has(text)) secrets.warn(text);
         this.#warnings.add(text);
       },
-      run: (command) => runCommand(command, { variables: { PKSIGD_TUNNEL: this.tunnel }, signal }, commands),
+      run: (command, options) =>
+        runCommand(command, { ...options, variables: { PKSIGD_TUNNEL: this.tunnel }, signal }, commands),
     };
   }
 

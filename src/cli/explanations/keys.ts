@@ -208,7 +208,7 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
       { why: 'The .ovpn was moved from a terminal, where OpenVPN asked, to a service.', reason: 'pin-at-terminal' },
       {
         why: 'There is no terminal, as in a service.',
-        cure: 'Give --pin-source, or pin-source in the URI: a file, credential:NAME or command:COMMAND.',
+        cure: 'Give --pin-source, or pin-source in the URI: a file, credential:NAME, command:COMMAND, or on a desktop pinentry or askpass.',
       },
       { why: 'An .ovpn was moved from the PKCS#11 of OpenVPN itself, and its PIN was not.', reason: 'pin-at-terminal' },
       { why: 'The key file is encrypted.', reason: 'no-passphrase' },
@@ -224,7 +224,7 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
       },
       {
         why: 'The PIN itself stands there.',
-        cure: "--pin-source takes where it is: a file, credential:NAME, command:COMMAND, prompt. Change the PIN: it is in the shell's history now.",
+        cure: "--pin-source takes where it is: a file, credential:NAME, command:COMMAND, pinentry, askpass, prompt. Change the PIN: it is in the shell's history now.",
       },
       {
         why: 'credential:NAME, and the service has no such credential.',

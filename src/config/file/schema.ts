@@ -15,7 +15,8 @@ const flag = v.boolean();
 const seconds = v.pipe(v.number(), v.gtValue(0), v.maxValue(3600));
 
 const WORDS = 'OpenVPN\'s words in one string: "ADDRESS PORT" or "SOCKET unix", and a password file if there is one';
-const SOURCE = 'a source: "file:PATH", "credential:NAME", "command:COMMAND" or "prompt", never the secret itself';
+const SOURCE =
+  'a source: "file:PATH", "credential:NAME", "command:COMMAND", "pinentry", "askpass" or "prompt", never the secret itself';
 const TRUE_FALSE = 'true or false';
 
 const LOG = v.pipe(

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SYSTEM_CLOCK } from '../../../src/clock.ts';
 import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
 import { Secret } from '../../../src/secret.ts';
-import { runCommand } from '../../../src/shell-command.ts';
+import { type CommandOptions, runCommand } from '../../../src/shell-command.ts';
 
 let folder: string;
 const warnings: string[] = [];
@@ -15,7 +15,8 @@ const surroundings = () => ({
   credentialsDirectory: join(folder, 'credentials'),
   prompt: (what: string) => Promise.resolve(new Secret(`typed for ${what}`)),
   warn: (text: string) => warnings.push(text),
-  run: (command: string) => runCommand(command, {}, { clock: SYSTEM_CLOCK, environment: process.env }),
+  run: (command: string, options: CommandOptions = {}) =>
+    runCommand(command, options, { clock: SYSTEM_CLOCK, environment: process.env }),
 });
 const read = async (source: string): Promise<string> =>
   (await readSecret(parseSecretSource(source), 'PIN', surroundings())).reveal();

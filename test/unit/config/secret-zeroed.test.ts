@@ -7,7 +7,7 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { SYSTEM_CLOCK } from '../../../src/clock.ts';
 import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
 import { Secret } from '../../../src/secret.ts';
-import { runCommand } from '../../../src/shell-command.ts';
+import { type CommandOptions, runCommand } from '../../../src/shell-command.ts';
 
 /** Every buffer that something of a source came in, or was copied to. */
 const seen: Buffer[] = [];
@@ -51,7 +51,8 @@ const around = {
   credentialsDirectory: undefined,
   prompt: () => Promise.resolve(new Secret('')),
   warn: () => undefined,
-  run: (command: string) => runCommand(command, {}, { clock: SYSTEM_CLOCK, environment: process.env }),
+  run: (command: string, options: CommandOptions = {}) =>
+    runCommand(command, options, { clock: SYSTEM_CLOCK, environment: process.env }),
 };
 
 test.each([

@@ -42,7 +42,7 @@ directory = 7                             #! 13: 'directory' takes the path of a
 
 [token]
 pin = "123456"                            #! 1: 'pin': a secret is never written into this file: say where it is, by 'pin-source' in [token]
-pin-source = "123456"                     #! 14: 'pin-source': there is no file of this name beside this one: a PIN source says where the PIN or passphrase is, not the PIN itself: give a file, credential:NAME, command:COMMAND or prompt
+pin-source = "123456"                     #! 14: 'pin-source': there is no file of this name beside this one: a PIN source says where the PIN or passphrase is, not the PIN itself: give a file, credential:NAME, command:COMMAND, pinentry, askpass or prompt
 deadline = 0                              #! 12: 'deadline' takes seconds, more than 0 and at most 3600
 modul = "/usr/lib/x.so"                   #! 1: unknown key 'modul' in [token]: did you mean 'module'?
 module = ""                               #! 10: 'module' takes the path of a PKCS#11 module
@@ -127,7 +127,7 @@ auth-user = "al"                          #! 13: auth-user goes with auth-user-p
 [tunnel.k]
 key = "office"
 management = "/run/k.sock unix"
-auth-user-pass = "s3cret"                 #! 18: 'auth-user-pass': there is no file of this name beside this one: say where the password is, not the password itself: give a file, credential:NAME, command:COMMAND or prompt
+auth-user-pass = "s3cret"                 #! 18: 'auth-user-pass': there is no file of this name beside this one: say where the password is, not the password itself: give a file, credential:NAME, command:COMMAND, pinentry, askpass or prompt
 
 [tunnel.l]
 key = "office"
@@ -163,7 +163,7 @@ describe('mistakes of other kinds', () => {
     ['[tunnel.a]\nmanagement = "/run/a.sock unix"\n', 'p.toml:1:9: there is no key: add a section [key.NAME]'],
     [
       '[token]\npin-source = 1979-05-27\n',
-      'p.toml:2:14: \'pin-source\' takes a source: "file:PATH", "credential:NAME", "command:COMMAND" or "prompt", never the secret itself',
+      'p.toml:2:14: \'pin-source\' takes a source: "file:PATH", "credential:NAME", "command:COMMAND", "pinentry", "askpass" or "prompt", never the secret itself',
     ],
   ])('%j', async (text, told) => {
     expect(await mistakes(text)).toEqual([told]);
