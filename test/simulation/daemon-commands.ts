@@ -1,5 +1,5 @@
 // Commands of the management interface that agents and their clients send, and what OpenVPN 2.6 answers (manage.c): for the
-// simulated daemon, which is held to real ones by conformance.test.ts.
+// simulated daemon.
 
 /** What a daemon's answers depend on. */
 export interface Facts {
