@@ -94,9 +94,14 @@ function parseProxy(text: string): WebAuthProxy | undefined {
   return {
     host: host.replace(/^\[(.*)\]$/, '$1'),
     port,
-    user: user === undefined || user === '' ? undefined : Buffer.from(user, 'base64').toString(),
-    password: password === undefined || password === '' ? undefined : Buffer.from(password, 'base64').toString(),
+    user: fromBase64(user),
+    password: fromBase64(password),
   };
+}
+
+/** Undefined for nothing, however it is written. */
+function fromBase64(text = ''): string | undefined {
+  return Buffer.from(text, 'base64').toString() || undefined;
 }
 
 function encodeProxy(proxy: WebAuthProxy): string {

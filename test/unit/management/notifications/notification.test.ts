@@ -234,6 +234,12 @@ test('a token that is printed by mistake stays secret', () => {
   expect(JSON.stringify(notification)).not.toContain('SESS_ID');
 });
 
+test('a user of a proxy who is nobody, however that is written, is none', () => {
+  expect(parseNotification(['>INFOMSG:WEB_AUTH:proxy=h;1;=;:https://x/'])).toMatchObject({
+    message: { proxy: { host: 'h', user: undefined, password: undefined } },
+  });
+});
+
 describe('assembling', () => {
   const assemble = (lines: string[], truncated: number[] = []): Notification[] => {
     const assembler = new NotificationAssembler();
