@@ -91,6 +91,8 @@ function parseProxy(text: string): WebAuthProxy | undefined {
   const [host, portText, user, password, ...more] = text.split(';');
   const port = readCount(portText);
   if (host === undefined || port === undefined || more.length > 0) return undefined;
+  // brackets stand around an IPv6 address, and nowhere else
+  if (/[[\]]/.test(host.replace(/^\[(.*)\]$/, '$1'))) return undefined;
   return {
     host: host.replace(/^\[(.*)\]$/, '$1'),
     port,

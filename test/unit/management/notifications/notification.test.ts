@@ -240,6 +240,13 @@ test('a user of a proxy who is nobody, however that is written, is none', () => 
   });
 });
 
+test('a proxy whose brackets are no address is not read', () => {
+  for (const host of ['0[::1]', '[[::1]', '[::1]0']) {
+    const line = `>INFOMSG:WEB_AUTH:proxy=${host};1;;:https://x/`;
+    expect(parseNotification([line])).toMatchObject({ message: { kind: 'OTHER' } });
+  }
+});
+
 describe('assembling', () => {
   const assemble = (lines: string[], truncated: number[] = []): Notification[] => {
     const assembler = new NotificationAssembler();
