@@ -38,6 +38,8 @@ const NOTHING: Completion = { candidates: [], files: false };
 /** What sources of secrets begin with: of --pin-source and its like. */
 const SOURCES: readonly Candidate[] = [
   { text: 'prompt', about: 'the terminal' },
+  { text: 'pinentry', about: "a window: GnuPG's pinentry" },
+  { text: 'askpass', about: 'a window: ssh-askpass' },
   { text: 'credential:', about: "systemd's LoadCredential=" },
   { text: 'command:', about: 'the first line that a command prints' },
 ];

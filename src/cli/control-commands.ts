@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
-import { parseSecretSource, readSecret } from '../config/secret-source.ts';
+import { asksPerson, parseSecretSource, readSecret } from '../config/secret-source.ts';
 import { ControlClient, controlSocketsIn } from '../control/client.ts';
 import { foldersToLookIn } from '../control/place.ts';
 import { unreadableReply } from '../control/protocol.ts';
@@ -116,8 +116,7 @@ export async function lockCommand({ passphraseSource, ...place }: LockFlags): Pr
     return;
   }
   const first = await passphrase(passphraseSource, 'passphrase to lock the agent with');
-  const { kind } = parseSecretSource(passphraseSource);
-  if (kind === 'prompt' || kind === 'pinentry' || kind === 'askpass') {
+  if (asksPerson(parseSecretSource(passphraseSource))) {
     const again = await passphrase(passphraseSource, 'the same again');
     if (!first.bytes.equals(again.bytes))
       throw new AgentError('ERR_PASSPHRASE_INCORRECT', 'the two are not the same: not locked');

@@ -1,7 +1,7 @@
 import { AgentError } from '../errors.ts';
 import type { ProxyChoice } from '../management/index.ts';
 import { commandLine } from './command-line.ts';
-import { parseSecretSource } from './secret-source.ts';
+import { asksPerson, parseSecretSource } from './secret-source.ts';
 
 /** What OpenVPN calls the things that it wants a password for. */
 export type LoginName = 'Auth' | 'Private Key' | 'HTTP Proxy' | 'SOCKS Proxy';
@@ -68,9 +68,9 @@ function checked(source: string): string {
 /** @param source its first two lines are username and password */
 function userPass(option: string, source: string | undefined): LoginSettings | undefined {
   if (source === undefined) return undefined;
-  if (source === 'prompt' || source === 'pinentry' || source === 'askpass')
+  if (asksPerson(parseSecretSource(source, 'login')))
     return refuse(option, `${source} would ask for the password alone`);
-  return { source: checked(source), lines: 2 };
+  return { source, lines: 2 };
 }
 
 function auth({ authUser, authUserPass }: AnswerFlags): LoginSettings | undefined {

@@ -274,9 +274,14 @@ async function read(reader: SecretReader, source: SecretSource, around: SecretSu
   }
 }
 
-/** Whether reading it may trouble a person: at the terminal, or in a window of its own. */
-export function mayTrouble({ kind }: SecretSource): boolean {
-  return kind === 'prompt' || kind === 'command' || kind === 'pinentry' || kind === 'askpass';
+/** Whether a person types it: at the terminal, or in a window. */
+export function asksPerson({ kind }: SecretSource): boolean {
+  return kind === 'prompt' || kind === 'pinentry' || kind === 'askpass';
+}
+
+/** Whether reading it may trouble a person: a command may have a window of its own. */
+export function mayTrouble(source: SecretSource): boolean {
+  return source.kind === 'command' || asksPerson(source);
 }
 
 /**
