@@ -152,10 +152,10 @@ export class Keyring implements AsyncDisposable {
     return count;
   }
 
-  /** Ends the commands that print PINs, and the module hosts, in good order where that is quick. */
+  /** Ends the commands that print PINs, the programs and the module hosts, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
-    await this.tokens[Symbol.asyncDispose]();
+    await Promise.all([this.tokens[Symbol.asyncDispose](), this.#programs[Symbol.asyncDispose]()]);
     await this.#hosts[Symbol.asyncDispose]();
   }
 }

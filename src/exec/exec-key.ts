@@ -7,7 +7,7 @@ import type { RawSignature, Signer } from '../signing/signer.ts';
 import { isAble } from './abilities.ts';
 import { formatExecText, parseExecText } from './exec-text.ts';
 import { safeProgram } from './program-file.ts';
-import { Program, type ProgramOptions } from './program.ts';
+import type { Program } from './program.ts';
 import type { Programs } from './programs.ts';
 import {
   errorIn,
@@ -234,16 +234,10 @@ class Access {
 
   async #start(): Promise<Program> {
     const { options } = this.#programs;
-    if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.name} is closed`);
     // looked at each time: what is run is what was looked at
     const path = await safeProgram(this.#program, options.uid);
-    const own: Pick<ProgramOptions, 'name' | 'path' | 'words' | 'redact'> = {
-      name: this.name,
-      path,
-      words: this.#words,
-      redact: this.redactor.redact,
-    };
-    return new Program({ ...options, ...own });
+    if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.name} is closed`);
+    return this.#programs.start({ name: this.name, path, words: this.#words, redact: this.redactor.redact });
   }
 
   async #greeted(): Promise<{ readonly program: Program; readonly hello: Hello }> {

@@ -76,7 +76,8 @@ export class Program {
   #nextId = 1;
   #death: AgentError | undefined;
   #isEnding = false;
-  #ended: Promise<void>;
+  /** Resolves when the process is gone. */
+  readonly ended: Promise<void>;
 
   constructor(options: ProgramOptions) {
     this.#options = options;
@@ -88,7 +89,7 @@ export class Program {
       this.#die(`could not be started: ${errorText(error)}`);
     }
     this.#child = child;
-    this.#ended = new Promise((resolve) => {
+    this.ended = new Promise((resolve) => {
       if (this.#death) resolve();
       else this.#onDeath = resolve;
     });
@@ -207,7 +208,7 @@ export class Program {
       },
       'keep alive',
     );
-    await this.#ended;
+    await this.ended;
     callOff();
     return isKilled;
   }
@@ -292,7 +293,6 @@ export class Program {
     if (this.#death) return;
     const { name, onEvent } = this.#options;
     const died = new AgentError('ERR_EXEC_DIED', `${name} ${reason}`);
-    const hadWork = this.#pending.size > 0;
     this.#death = died;
     for (const pending of this.#pending.values()) {
       pending.reject(error && (id === undefined || id === pending.id) ? error : died);
@@ -300,7 +300,8 @@ export class Program {
     this.#pending.clear();
     this.#onDeath();
     const pid = this.#child?.pid;
-    const expected = this.#isEnding && !hadWork && error === undefined;
+    // whoever had it end gave up what was under way
+    const expected = this.#isEnding && error === undefined;
     if (pid !== undefined) onEvent?.({ type: 'ended', program: name, pid, reason, expected });
   }
 }

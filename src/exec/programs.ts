@@ -1,4 +1,5 @@
-import type { ProgramEvent, ProgramSurroundings } from './program.ts';
+import { AgentError } from '../errors.ts';
+import { Program, type ProgramEvent, type ProgramOptions, type ProgramSurroundings } from './program.ts';
 
 /** How programs are run, whichever key they have. */
 export interface ProgramsOptions extends ProgramSurroundings {
@@ -9,10 +10,12 @@ export interface ProgramsOptions extends ProgramSurroundings {
   readonly onEvent?: ((event: ProgramEvent) => void) | undefined;
 }
 
-/** The programs of all keys that are open. */
-export class Programs {
+/** The programs of all keys that are open or being opened. */
+export class Programs implements AsyncDisposable {
   readonly options: ProgramsOptions;
   readonly #forgets = new Set<() => Promise<void>>();
+  readonly #running = new Set<Program>();
+  #isClosed = false;
 
   constructor(options: ProgramsOptions) {
     this.options = options;
@@ -26,8 +29,23 @@ export class Programs {
     };
   }
 
+  /** Starts a process. @throws AgentError ERR_KEY_UNAVAILABLE once all were ended */
+  start(own: Pick<ProgramOptions, 'name' | 'path' | 'words' | 'redact'>): Program {
+    if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${own.name} is closed`);
+    const program = new Program({ ...this.options, ...own });
+    this.#running.add(program);
+    void program.ended.then(() => this.#running.delete(program));
+    return program;
+  }
+
   /** Has all programs end that are kept, with all that they remember: the next signature starts them anew. */
   async forget(): Promise<void> {
     await Promise.all([...this.#forgets].map((forget) => forget()));
+  }
+
+  /** Ends every process, of keys that are still being opened, too: none outlives the agent, and each end is told. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#running].map((program) => program.end()));
   }
 }

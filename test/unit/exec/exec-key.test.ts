@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ExecKey } from '../../../src/exec/index.ts';
 import { keyKind } from '../../../src/signing/public-key.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
@@ -219,6 +219,22 @@ describe.concurrent('a program that does not do what it must', () => {
     const key = await ExecKey.open(bench.key('ed25519'), { programs: bench.programs() });
     await key.close();
     await expect(key.sign(messageOf(key))).rejects.toMatchObject({ code: 'ERR_KEY_UNAVAILABLE' });
+  });
+});
+
+describe('when the agent ends', () => {
+  test('a program that is still asked what it is ends, too, and that is told', async () => {
+    using own = new ProgramBench();
+    const programs = own.programs();
+    const options = { misdeed: 'silence', at: 'hello', notes: own.path('notes'), prints: ['asked'] };
+    const opening = ExecKey.open(own.key('ed25519', options), { programs });
+    const failed = expect(opening).rejects.toMatchObject({ code: 'ERR_EXEC_DIED' });
+    await vi.waitFor(() => { expect(own.notes()).not.toEqual([]); }, { timeout: 60_000 });
+    await programs[Symbol.asyncDispose]();
+    expect(own.events.at(-1)).toMatchObject({ type: 'ended', expected: true });
+    await failed;
+    await expect(ExecKey.open(own.key('ed25519'), { programs })).rejects.toMatchObject({ code: 'ERR_KEY_UNAVAILABLE' });
+    expect(own.events.at(-1)).toMatchObject({ type: 'ended' });
   });
 });
 
