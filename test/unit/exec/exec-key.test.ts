@@ -229,7 +229,12 @@ describe('when the agent ends', () => {
     const options = { misdeed: 'silence', at: 'hello', notes: own.path('notes'), prints: ['asked'] };
     const opening = ExecKey.open(own.key('ed25519', options), { programs });
     const failed = expect(opening).rejects.toMatchObject({ code: 'ERR_EXEC_DIED' });
-    await vi.waitFor(() => { expect(own.notes()).not.toEqual([]); }, { timeout: 60_000 });
+    await vi.waitFor(
+      () => {
+        expect(own.notes()).not.toEqual([]);
+      },
+      { timeout: 60_000 },
+    );
     await programs[Symbol.asyncDispose]();
     expect(own.events.at(-1)).toMatchObject({ type: 'ended', expected: true });
     await failed;
