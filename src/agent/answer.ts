@@ -146,8 +146,8 @@ function need<T>(value: T | undefined): T {
 /** A request that takes its time. */
 export interface SlowRequest {
   readonly waitedMs: number;
-  /** Somebody is asked whether to sign it; else the key has it, or is waited for. */
-  readonly isAsking: boolean;
+  /** Somebody is asked whether to sign it; the key is not ready; the key has it, and may want a person's touch. */
+  readonly waitsFor: 'confirmation' | 'key' | 'signature';
 }
 
 export interface AnswerOptions {
@@ -195,7 +195,7 @@ export async function answer(request: RawRequest, options: AnswerOptions): Promi
       return;
     }
     callOff = clock.after(deadline - TOUCH_AFTER, expire);
-    onSlow({ ...about(), waitedMs: TOUCH_AFTER, isAsking: job.step === decide });
+    onSlow({ ...about(), waitedMs: TOUCH_AFTER, waitsFor: waitsFor(job) });
   });
   try {
     for (const gate of gates) leave.push(gate.enter(endWith));
@@ -210,6 +210,11 @@ export async function answer(request: RawRequest, options: AnswerOptions): Promi
     for (const each of leave) each();
     callOff();
   }
+}
+
+function waitsFor({ step }: Job): SlowRequest['waitsFor'] {
+  if (step === decide) return 'confirmation';
+  return step === awaitKey ? 'key' : 'signature';
 }
 
 function noSignature(job: Job, error: unknown): Exclude<Outcome, { outcome: 'signed' }> {

@@ -173,6 +173,7 @@ export type KeyEvent =
       readonly key?: string;
       /** As their KEYs may be logged. */
       readonly copies?: readonly string[];
+      readonly code?: AgentErrorCode | undefined;
       readonly error?: string;
     } & CertificateAbout)
   /** Its lifetime is over: it was let go of. */
@@ -237,6 +238,14 @@ export type AgentEvent =
   | { readonly type: 'key-program'; readonly event: ProgramEvent }
   | { readonly type: 'module-output-shown' }
   | ReloadEvent
+  /** A person is asked for a secret, `by` the terminal or a program with a window; or that is over, however it ended. */
+  | {
+      readonly type: 'secret-asked';
+      /** As in `PIN of token 'x'`. */
+      readonly what: string;
+      readonly by: 'prompt' | 'pinentry' | 'askpass';
+      readonly isOver: boolean;
+    }
   /** PINs were let go of, and tokens logged out. */
   | { readonly type: 'pins-forgotten'; readonly tokens: number }
   /** From now on all requests are refused, or no more. */

@@ -222,7 +222,7 @@ export class RunningKey implements AsyncDisposable {
       if (this.#stop.signal.aborted) emit({ type: 'key-given-up', error: errorText(error) });
       else {
         this.#failure = { error };
-        emit({ type: 'key-state', name, state: 'failed', error: errorText(error) });
+        emit({ type: 'key-state', name, state: 'failed', code: errorCode(error), error: errorText(error) });
       }
       throw error;
     } finally {

@@ -53,6 +53,9 @@ export function secretsSurroundings(surroundings: Surroundings, signal?: AbortSi
       emit({ type: 'warning', text });
     },
     run: (command, options) => runCommand(command, { ...options, signal }, surroundings),
+    onAsking: (what, by, isOver) => {
+      emit({ type: 'secret-asked', what, by, isOver });
+    },
     person: terminal.person,
   };
 }

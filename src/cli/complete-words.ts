@@ -44,6 +44,11 @@ const SOURCES: readonly Candidate[] = [
   { text: 'command:', about: 'the first line that a command prints' },
 ];
 
+/** What stands for no file, of other options, by their long name. */
+const WORDS: Readonly<Record<string, readonly Candidate[]>> = {
+  '--notify': [{ text: 'desktop', about: "the desktop's notifications" }],
+};
+
 /** The name of an option's value, or of an argument: `file` of `--config <file>`. */
 function valueName({ flags }: Option): string {
   return /<([\w=-]+)/.exec(flags)?.[1] ?? '';
@@ -116,7 +121,9 @@ async function valuesOf(
   if (option.long === '--management') return await addresses(values, place, sources);
   if (name === 'source') return { candidates: SOURCES, files: true };
   const isKey = name === 'key' || name === 'cert';
-  const candidates = isKey ? await keyUris(word, place.given.get('--module'), sources) : [];
+  const candidates = isKey
+    ? await keyUris(word, place.given.get('--module'), sources)
+    : (WORDS[option.long ?? ''] ?? []);
   return { candidates, files: FILES.has(name) };
 }
 

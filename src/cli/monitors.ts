@@ -6,25 +6,32 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { summary } from '../status/summary.ts';
 import { AgentStatus } from './agent-status.ts';
 import type { ServedMetrics } from './metrics-server.ts';
+import type { PersonNotices } from './person-notices.ts';
 import { checkMonitorFlags, type MonitorFlags } from './monitor-flags.ts';
 import type { Reloader } from './reload.ts';
+import { commandSurroundings } from './process-surroundings.ts';
 import type { Logger } from './standard-streams.ts';
 
 type MetricsFlags = Pick<MonitorFlags, 'metrics' | 'metricsGroup'>;
 type ControlFlags = Pick<MonitorFlags, 'control' | 'controlGroup'>;
 
-const metricsOf = ({ metrics, metricsGroup }: MonitorFlags): MetricsFlags => ({ metrics, metricsGroup });
+const metricsOf = ({ metrics, metricsGroup }: MetricsFlags): MetricsFlags => ({ metrics, metricsGroup });
 const controlOf = ({ control, controlGroup }: MonitorFlags): ControlFlags => ({ control, controlGroup });
 
-/** Those who ask what the agent of this process is doing: by metrics, by the control socket, by SIGUSR1. */
+/**
+ * Those who ask what the agent of this process is doing: by metrics, by the control socket, by SIGUSR1; and the person who
+ * is told what is wanted of them.
+ */
 export class Monitors implements AsyncDisposable {
   readonly #log: Logger;
   readonly #status = new AgentStatus();
   #metrics: ServedMetrics | undefined;
   #control: ControlServer | undefined;
+  #notices: PersonNotices | undefined;
   /** What holds; undefined where it could not be made to. */
   #metricsFlags: MetricsFlags | undefined;
   #controlFlags: ControlFlags | undefined;
+  #notify: string | undefined;
   #served: { readonly agent: Agent; readonly reloader: Reloader | undefined } | undefined;
 
   constructor(log: Logger) {
@@ -35,6 +42,7 @@ export class Monitors implements AsyncDisposable {
   readonly hear = (event: AgentEvent): void => {
     this.#status.take(event);
     this.#metrics?.take(event);
+    this.#notices?.take(event);
   };
 
   /** How the agent is, in one line for people. */
@@ -47,9 +55,33 @@ export class Monitors implements AsyncDisposable {
     this.#status.log(this.#log);
   };
 
-  /** Serves metrics, if that is asked for. @throws AgentError ERR_USAGE, ERR_MANAGEMENT_* */
-  async serveMetrics(flags: MonitorFlags): Promise<void> {
+  /**
+   * Does what an agent needs before it opens its keys: serves metrics, and tells a person what is wanted, as far as that is
+   * asked for.
+   * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_*
+   */
+  async begin(flags: MonitorFlags): Promise<void> {
     checkMonitorFlags(flags);
+    await this.#tellBy(flags.notify);
+    await this.#serveMetrics(flags);
+  }
+
+  async #tellBy(notify: string | undefined): Promise<void> {
+    if (notify === this.#notify) return;
+    this.#notify = notify;
+    const before = this.#notices;
+    this.#notices = undefined;
+    if (notify !== undefined) {
+      const { PersonNotices } = await import('./person-notices.ts');
+      const warn = (text: string): void => {
+        this.#log.warn({}, text);
+      };
+      this.#notices = new PersonNotices({ notify, commands: commandSurroundings(), warn });
+    }
+    await before?.[Symbol.asyncDispose]();
+  }
+
+  async #serveMetrics(flags: MetricsFlags): Promise<void> {
     const { metrics, metricsGroup } = flags;
     this.#metricsFlags = undefined;
     if (metrics === undefined) {
@@ -103,8 +135,9 @@ export class Monitors implements AsyncDisposable {
   /** Takes other settings. What can't be made so is told, and tried again by the next change. */
   async apply(flags: MonitorFlags): Promise<void> {
     this.#status.beginReload();
+    await this.#tellBy(flags.notify);
     try {
-      if (!isDeepStrictEqual(metricsOf(flags), this.#metricsFlags)) await this.serveMetrics(flags);
+      if (!isDeepStrictEqual(metricsOf(flags), this.#metricsFlags)) await this.#serveMetrics(flags);
     } catch (error) {
       this.#lacks(error, "can't serve metrics as the settings say");
     }
@@ -124,5 +157,6 @@ export class Monitors implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#control?.[Symbol.asyncDispose]();
     await this.#metrics?.[Symbol.asyncDispose]();
+    await this.#notices?.[Symbol.asyncDispose]();
   }
 }

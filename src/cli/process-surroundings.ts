@@ -4,6 +4,7 @@ import { SYSTEM_CLOCK } from '../clock.ts';
 import { NETWORK } from '../agent/tunnel.ts';
 import { logEvents } from '../telemetry/event-lines.ts';
 import type { Spawn } from '../pkcs11/index.ts';
+import type { CommandSurroundings } from '../shell-command.ts';
 import { complain, soonOnStderr, type Logger } from './standard-streams.ts';
 import { terminal } from './terminal.ts';
 import { version } from './version.ts';
@@ -18,6 +19,11 @@ export function killGroup(leader: number): void {
   } catch {
     // it has gone
   }
+}
+
+/** What running commands takes of this process. */
+export function commandSurroundings(): CommandSurroundings {
+  return { clock: SYSTEM_CLOCK, environment: process.env, killGroup };
 }
 
 /**

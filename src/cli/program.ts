@@ -90,7 +90,11 @@ withKeyOptions(
         )
         .option('--control-group <group>', 'let this group use it too: a name or a number')
         .option('--metrics <address...>', 'serve metrics and health over HTTP: 127.0.0.1 PORT, or PATH unix')
-        .option('--metrics-group <group>', 'let this group use their unix socket: a name or a number'),
+        .option('--metrics-group <group>', 'let this group use their unix socket: a name or a number')
+        .option(
+          '--notify <command>',
+          'tell a person that a token wants a touch, its PIN, or to be put in: desktop, or a command that gets the text as $1',
+        ),
     ),
   ),
   'info',

@@ -210,7 +210,7 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
   tellShortage(settings, emit);
   try {
     // before the agent: a port that is in use must not cost a PIN's try
-    await monitors.serveMetrics(monitor);
+    await monitors.begin(monitor);
     await using agent = await Agent.open(settings, surroundings, stop.signal);
     refresh = () => void agent.refreshCertificates();
     let checked: Promise<void> | undefined;

@@ -36,7 +36,12 @@ export interface SecretSurroundings {
   readonly warn: (text: string) => void;
   /** Runs a command for its output, which whoever gets it zeroes. Errors repeat neither. */
   readonly run: (command: string, options?: Pick<CommandOptions, 'input' | 'words'>) => Promise<Buffer>;
+  /** Told when a person is asked, and when that is over. */
+  readonly onAsking?: ((what: string, by: Asker, isOver: boolean) => void) | undefined;
 }
+
+/** Who asks a person. */
+export type Asker = 'prompt' | Dialog;
 
 const MAX_FILE_BYTES = 65_536;
 
@@ -102,7 +107,7 @@ function usage(text: string, hint: string): never {
  * @throws AgentError ERR_USAGE
  */
 export function parseSecretSource(text: string, kind: SecretKind = 'PIN'): SecretSource {
-  if (text === 'prompt' || text === 'pinentry' || text === 'askpass') return { kind: text };
+  if (isAsker(text)) return { kind: text };
   const command = /^(?:\||command:)(.*)$/s.exec(text)?.[1]?.trimStart();
   if (command !== undefined) {
     return runsNothing(command)
@@ -141,13 +146,13 @@ const ORDINALS = ['first', 'second'];
 
 /** Reading one secret: what for, how its errors speak of it, and in how many lines it stands. */
 class SecretReader {
-  readonly #what: string;
+  /** What the secret opens, as in `PIN of token 'x'`. */
+  readonly what: string;
   readonly #kind: SecretKind;
   readonly #lines: 1 | 2;
 
-  /** @param what what the secret opens, as in `PIN of token 'x'` */
   constructor(what: string, kind: SecretKind, lines: 1 | 2 = 1) {
-    this.#what = what;
+    this.what = what;
     this.#kind = kind;
     this.#lines = lines;
   }
@@ -155,12 +160,12 @@ class SecretReader {
   /** @param from is shown: nothing that may be the secret */
   #refuse(why: string, from?: string, hint = HINTS[this.#kind]): never {
     const where = from === undefined ? '' : ` from ${from}`;
-    throw new AgentError(CODES[this.#kind], `can't read the ${this.#what}${where}: ${why}`, { hint });
+    throw new AgentError(CODES[this.#kind], `can't read the ${this.what}${where}: ${why}`, { hint });
   }
 
   async fromTerminal(prompt: SecretSurroundings['prompt']): Promise<Secret[]> {
     try {
-      return [await prompt(this.#what)];
+      return [await prompt(this.what)];
     } catch (error) {
       if (this.#kind === 'PIN' || errorCode(error) !== 'ERR_PIN_REQUIRED') throw error;
       const hint = this.#kind === 'login' ? HINTS.login : 'name its file behind the address';
@@ -200,7 +205,7 @@ class SecretReader {
   async fromFile(path: string, warn: (text: string) => void, folder?: string): Promise<Secret[]> {
     let code = '';
     const limits = {
-      what: this.#what,
+      what: this.what,
       code: CODES[this.#kind],
       maxBytes: MAX_FILE_BYTES,
       inspect: ({ mode }: Stats): void => {
@@ -228,7 +233,7 @@ class SecretReader {
   }
 
   async fromDialog(dialog: Dialog, run: SecretSurroundings['run']): Promise<Secret[]> {
-    const { command, options } = dialogCommand(dialog, this.#what);
+    const { command, options } = dialogCommand(dialog, this.what);
     try {
       const output = await run(command, options);
       return this.#firstLines(dialog === 'pinentry' ? typedIn(output) : output, `the ${dialog}`);
@@ -255,6 +260,17 @@ async function isCredential({ path }: { path: string }, directory: string | unde
 }
 
 async function read(reader: SecretReader, source: SecretSource, around: SecretSurroundings): Promise<Secret[]> {
+  const { kind } = source;
+  if (!isAsker(kind)) return await readFrom(reader, source, around);
+  around.onAsking?.(reader.what, kind, false);
+  try {
+    return await readFrom(reader, source, around);
+  } finally {
+    around.onAsking?.(reader.what, kind, true);
+  }
+}
+
+async function readFrom(reader: SecretReader, source: SecretSource, around: SecretSurroundings): Promise<Secret[]> {
   const { credentialsDirectory } = around;
   switch (source.kind) {
     case 'prompt':
@@ -274,9 +290,16 @@ async function read(reader: SecretReader, source: SecretSource, around: SecretSu
   }
 }
 
+/** The only list of who asks a person. */
+const ASKERS: readonly string[] = ['prompt', 'pinentry', 'askpass'] satisfies Asker[];
+
+function isAsker(word: string): word is Asker {
+  return ASKERS.includes(word);
+}
+
 /** Whether a person types it: at the terminal, or in a window. */
 export function asksPerson({ kind }: SecretSource): boolean {
-  return kind === 'prompt' || kind === 'pinentry' || kind === 'askpass';
+  return isAsker(kind);
 }
 
 /** Whether reading it may trouble a person: a command may have a window of its own. */

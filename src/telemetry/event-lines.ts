@@ -54,6 +54,12 @@ function programLine({ type, ...fields }: ProgramEvent): Line {
   return { level, fields, text: `program ${type}` };
 }
 
+const SLOW_TEXTS: Readonly<Record<EventOf<'request-slow'>['waitsFor'], string>> = {
+  confirmation: 'still waiting for a yes of the confirming command',
+  key: 'still waiting for the key, which is not ready',
+  signature: 'still signing: touch your token if it wants that',
+};
+
 /** The line of each event. Texts and fields are read by people and programs: they stay. */
 const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'tunnel-opened': silent,
@@ -99,12 +105,10 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     text: 'notification',
   }),
   'request-received': say('debug', 'a signature is asked for'),
-  'request-slow': ({ tunnel, key, scheme, waitedMs, isAsking }) => ({
+  'request-slow': ({ tunnel, key, scheme, waitedMs, waitsFor }) => ({
     level: 'warn',
     fields: { tunnel, ...(key !== undefined && { key }), ...(scheme !== undefined && { scheme }), waitedMs },
-    text: isAsking
-      ? 'still waiting for a yes of the confirming command'
-      : 'still signing: touch your token if it wants that',
+    text: SLOW_TEXTS[waitsFor],
   }),
   'request-done': ({ tunnel, outcome }) => outcomeLine(outcome, tunnel),
   'question-answered': say('info', "answered the daemon's question"),
@@ -250,6 +254,7 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
   'key-expired': say('warn', 'the lifetime of the key is over: requests are refused until a reload'),
   'key-kept': say('error', 'the key stays as it is: what it is to be can not be opened'),
   'pins-forgotten': say('warn', 'told to forget: PINs are gone, tokens are logged out until the next use'),
+  'secret-asked': silent,
   'agent-locked': say('warn', 'locked: every request is refused'),
   'agent-unlocked': say('warn', 'unlocked: requests are signed again'),
   'setup-checked': ({ tunnel, key, outcome, what, detail, hint, code }) => ({

@@ -78,7 +78,7 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
     causes: [
       {
         why: 'The token wants to be touched, or a PIN typed at its keypad.',
-        cure: 'Do so; the log says when it waits.',
+        cure: 'Do so; the log says when it waits, and --notify desktop shows it.',
       },
       {
         why: 'A reader or a network HSM hangs.',

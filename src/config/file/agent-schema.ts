@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { account, setting, words } from './checkers.ts';
+import { account, command, setting, words } from './checkers.ts';
 import type { AgentSection } from './document.ts';
 import type { Schema } from './schema-types.ts';
 
@@ -42,6 +42,17 @@ export const AGENT: Schema<AgentSection> = v.pipe(
         account,
       ),
     ),
+    notify: v.optional(
+      setting(
+        {
+          takes: 'a command line for /bin/sh, or "desktop"',
+          option: '--notify',
+          without: 'the log alone',
+          text: 'How a person is told that a token wants a touch, its PIN, or to be put in ([PIN.md](PIN.md#being-told)).',
+        },
+        command,
+      ),
+    ),
   }),
-  v.metadata({ text: 'Who may ask what the agent is doing.' }),
+  v.metadata({ text: 'Who may ask what the agent is doing, and how a person is told what is wanted of them.' }),
 );

@@ -27,6 +27,7 @@ export interface AgentSection {
   readonly 'control-group'?: string | undefined;
   readonly metrics?: readonly string[] | undefined;
   readonly 'metrics-group'?: string | undefined;
+  readonly notify?: string | undefined;
 }
 
 export interface AuditSection {

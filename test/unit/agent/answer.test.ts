@@ -82,7 +82,7 @@ describe('an answer', () => {
     const { clock, slow, outcome } = ask(Promise.resolve(hangs));
     await expect.poll(() => heard).toBeDefined();
     clock.pass(3);
-    expect(slow).toEqual([{ key: 'a key', scheme: 'ED25519,data=message', waitedMs: 3_000, isAsking: false }]);
+    expect(slow).toEqual([{ key: 'a key', scheme: 'ED25519,data=message', waitedMs: 3_000, waitsFor: 'signature' }]);
     clock.pass(7);
     expect(await outcome).toMatchObject({ outcome: 'failed', durationMs: 10_000 });
     expect(heard?.aborted).toBe(true);
