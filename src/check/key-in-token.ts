@@ -11,9 +11,9 @@ import {
   peekAtKey,
   pinState,
   pkcs11UriName,
-  type Module,
   type Pkcs11Uri,
   type TokenInfo,
+  type Tokens,
 } from '../pkcs11/index.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { sampleRequests } from '../signing/sample-requests.ts';
@@ -24,7 +24,8 @@ import { failure } from './verdict.ts';
 
 /** A token and what is looked for in it. */
 interface Place {
-  readonly host: Module;
+  readonly tokens: Tokens;
+  readonly modulePath: string;
   readonly token: TokenInfo;
   readonly uri: Pkcs11Uri;
 }
@@ -41,9 +42,9 @@ function detailOf(name: string, publicKey: KeyObject, alwaysAuthenticate: boolea
 
 /** Looks for a key without a login: what is public, and private keys that their token shows to everybody. */
 async function lookForKey(place: Place, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
-  const { host, token, uri } = place;
-  const name = pkcs11UriName(uri);
-  const { privateKey, publicKey, certificates, mechanisms } = await peekAtKey(host, token, uri, opening.words);
+  const name = pkcs11UriName(place.uri);
+  const { words } = opening;
+  const { privateKey, publicKey, certificates, mechanisms } = await peekAtKey({ ...place, words });
   if (privateKey && publicKey) {
     report({ outcome: 'ok', what: 'key', detail: detailOf(name, publicKey, privateKey.alwaysAuthenticate) });
   } else {
@@ -97,16 +98,17 @@ export async function checkTokenKey(key: string, check: KeyCheck): Promise<Check
     const uri = parseTokenObject(key);
     what = 'module';
     const { tokens, defaultModule } = pkcs11Options(opening.options);
-    const host = await tokens.module(await findModule(uri, defaultModule));
-    report({ outcome: 'ok', what, detail: `${host.modulePath} loads` });
+    const { modulePath } = await tokens.module(await findModule(uri, defaultModule));
+    report({ outcome: 'ok', what, detail: `${modulePath} loads` });
     what = 'token';
-    const token = await tokens.await(await narrowed(uri, host.modulePath, tokens, opening.words), host.modulePath);
+    const token = await tokens.await(await narrowed(uri, modulePath, tokens, opening.words), modulePath);
     const { label, manufacturer, model, serial } = token;
     report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
     what = 'PIN';
     const hasChance = await checkPinState(token, uri.pinSource, check);
     what = 'key';
-    return await openOrLook({ host, token, uri }, key, !pinState(token).needsLogin || (login && hasChance), check);
+    const mayOpen = !pinState(token).needsLogin || (login && hasChance);
+    return await openOrLook({ tokens, modulePath, token, uri }, key, mayOpen, check);
   } catch (error) {
     report(failure(what, error));
     return undefined;
@@ -124,11 +126,11 @@ export async function lookForCertificate(
 ): Promise<X509Certificate | undefined> {
   const uri = parseTokenObject(certificate);
   const { tokens, defaultModule } = pkcs11Options(opening.options);
-  const host = await tokens.module(await findModule(uri, defaultModule));
+  const modulePath = await findModule(uri, defaultModule);
   const { words } = opening;
-  const token = await tokens.await(await narrowed(uri, host.modulePath, tokens, words), host.modulePath);
+  const token = await tokens.await(await narrowed(uri, modulePath, tokens, words), modulePath);
   if (login) return (await TOKEN_BACKEND.readCertificates(certificate, opening))[0];
-  return await peekAtCertificate(host, token, uri, words).catch((error: unknown) => {
+  return await peekAtCertificate({ tokens, modulePath, token, uri, words }).catch((error: unknown) => {
     if (pinState(token).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
     throw error;
   });

@@ -5,10 +5,11 @@
  *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
  *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [grow=MIB] [hang] [crash]
  *                            [print=TEXT] [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
- *                            [endless] [counted]
+ *                            [endless] [counted] [sessions=N]
  *                 late: the real function is called first, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
  *                 them), attributes of C_GetAttributeValue. mech: only while signing with that mechanism.
+ *                 sessions: C_OpenSession refuses what goes beyond so many at a time in this process.
  *   FAULT_LOG     a file that gets a line for each call when it returns: "pid FUNCTION 0xRV"
  *   FAULT_LOGINS  a file that gets a line for each C_Login before anything else is done: "pid"
  */
@@ -25,10 +26,11 @@
 
 #define LINE 512
 #define HIDE 32
+#define SESSIONS 64
 
 struct rule {
   unsigned long rv, set, clear, mech, hide[HIDE];
-  int id, n, skip, ms, grow, hides, hang, crash, late, endless, counted;
+  int id, n, skip, ms, grow, hides, hang, crash, late, endless, counted, sessions;
   char print[64];
 };
 
@@ -58,6 +60,7 @@ static struct rule parse(char *words) {
     if (!strcmp(w, "id")) r.id = atoi(value);
     else if (!strcmp(w, "n")) r.n = atoi(value);
     else if (!strcmp(w, "skip")) r.skip = atoi(value);
+    else if (!strcmp(w, "sessions")) r.sessions = atoi(value);
     else if (!strcmp(w, "ms")) r.ms = atoi(value);
     else if (!strcmp(w, "grow")) r.grow = atoi(value);
     else if (!strcmp(w, "rv")) r.rv = strtoul(value, NULL, 0);
@@ -167,11 +170,36 @@ static int hides(const struct rule *r, unsigned long what) {
     return logged(#name, done);                                               \
   }
 
+/* The sessions that are open in this process. */
+static CK_SESSION_HANDLE opened[SESSIONS];
+
+static int open_sessions(void) {
+  int count = 0;
+  CK_SESSION_INFO info;
+  for (int i = 0; i < SESSIONS; i++)
+    if (opened[i] && real->C_GetSessionInfo(opened[i], &info) == CKR_OK) count++;
+    else opened[i] = 0;
+  return count;
+}
+
+static CK_RV my_C_OpenSession(CK_SLOT_ID s, CK_FLAGS f, CK_VOID_PTR a, CK_NOTIFY c, CK_SESSION_HANDLE_PTR h) {
+  struct rule r = {0};
+  CK_RV rv;
+  if (find("C_OpenSession", &r) && before(&r, &rv)) return logged("C_OpenSession", rv);
+  if (r.sessions && open_sessions() >= r.sessions) return logged("C_OpenSession", CKR_SESSION_COUNT);
+  rv = real->C_OpenSession(s, f, a, c, h);
+  for (int i = 0; rv == CKR_OK && i < SESSIONS; i++)
+    if (!opened[i]) {
+      opened[i] = *h;
+      break;
+    }
+  return logged("C_OpenSession", rv);
+}
+
 WRAP(C_Initialize, (CK_VOID_PTR a), (a))
 WRAP(C_Finalize, (CK_VOID_PTR a), (a))
 WRAP(C_GetSlotList, (CK_BBOOL t, CK_SLOT_ID_PTR s, CK_ULONG_PTR n), (t, s, n))
 WRAP(C_GetSlotInfo, (CK_SLOT_ID s, CK_SLOT_INFO_PTR i), (s, i))
-WRAP(C_OpenSession, (CK_SLOT_ID s, CK_FLAGS f, CK_VOID_PTR a, CK_NOTIFY c, CK_SESSION_HANDLE_PTR h), (s, f, a, c, h))
 WRAP(C_CloseSession, (CK_SESSION_HANDLE h), (h))
 WRAP(C_GetSessionInfo, (CK_SESSION_HANDLE h, CK_SESSION_INFO_PTR i), (h, i))
 WRAP(C_Login, (CK_SESSION_HANDLE h, CK_USER_TYPE u, CK_UTF8CHAR_PTR p, CK_ULONG n), (h, u, p, n))
@@ -260,6 +288,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR out) {
     TAKE(C_FindObjectsInit) TAKE(C_FindObjects) TAKE(C_GetAttributeValue) TAKE(C_SignInit) TAKE(C_Sign)
     TAKE(C_GenerateKeyPair)
     mine.C_GetFunctionList = C_GetFunctionList;
+    mine.C_WaitForSlotEvent = NULL; /* not all modules have it: whoever calls it dies */
   }
   *out = &mine;
   return CKR_OK;

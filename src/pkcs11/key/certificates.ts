@@ -1,7 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
 import { onceMore } from '../host/login-outcome.ts';
-import { inSession } from '../host/session.ts';
 import { findModule } from '../modules/find-module.ts';
 import { findChosenCertificate, narrowed, type Words } from './chosen.ts';
 import { tokenChain } from './token-chain.ts';
@@ -33,11 +32,11 @@ async function readAt(
   { tokens, pin, words }: Parameters<typeof readTokenCertificates>[1],
 ): ReturnType<typeof readTokenCertificates> {
   const token = await tokens.await(await narrowed(uri, modulePath, tokens, words), modulePath);
-  const host = await tokens.module(modulePath);
-  return await inSession(host, token, async (at) => {
+  return await tokens.read(modulePath, token, async (at, isLoggedIn) => {
     const find = (): Promise<X509Certificate> => findChosenCertificate(at, uri, words);
     const certificate = await find().catch(async (error: unknown) => {
-      await pin.login(host, at.session, token);
+      if (isLoggedIn) throw error;
+      await pin.login(at.host, at.session, token);
       return await find().catch(() => {
         throw error;
       });

@@ -4,13 +4,13 @@ import type { CertificateWords } from '../../certificates/words.ts';
 import { AgentError } from '../../errors.ts';
 import { CKA, CKO } from '../constants.ts';
 import type { Session } from '../host/session.ts';
-import { inSession } from '../host/session.ts';
 import { fittingTokens, identityOf } from '../token/token.ts';
 import type { Tokens } from '../token/tokens.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import {
   attributesOf,
   byPartner,
+  certificateOf,
   describeKey,
   describeKeys,
   find,
@@ -19,7 +19,6 @@ import {
   findKey,
   findPublicHalf,
   read,
-  readCertificate,
   type KeyObjects,
 } from './objects.ts';
 
@@ -34,11 +33,10 @@ interface ShownCertificate extends Pick<KeyObjects, 'id' | 'label'> {
 async function shown(at: Session, { id }: Pkcs11Uri): Promise<ShownCertificate[]> {
   const found: ShownCertificate[] = [];
   for (const object of await find(at, CKO.CERTIFICATE, attributesOf(id ? { id } : {}))) {
-    const certificate = await readCertificate(at, object);
-    if (!certificate) continue;
-    const value = await read(at, object, [CKA.ID, CKA.LABEL]);
+    const value = await read(at, object, [CKA.VALUE, CKA.ID, CKA.LABEL]);
+    const certificate = certificateOf(value(CKA.VALUE));
     const label = value(CKA.LABEL)?.toString('utf8') ?? '';
-    found.push({ certificate, id: value(CKA.ID) ?? Buffer.alloc(0), label });
+    if (certificate) found.push({ certificate, id: value(CKA.ID) ?? Buffer.alloc(0), label });
   }
   return found;
 }
@@ -105,7 +103,7 @@ export async function narrowed(uri: Pkcs11Uri, modulePath: string, tokens: Token
   if (fitting.length < 2) return uri;
   const all: { readonly certificate: X509Certificate; readonly uri: Pkcs11Uri }[] = [];
   for (const token of fitting) {
-    const certificates = await inSession(host, token, (at) => findCertificates(at, {}));
+    const certificates = await tokens.read(modulePath, token, (at) => findCertificates(at, {}));
     all.push(...certificates.map((certificate) => ({ certificate, uri: { ...uri, ...identityOf(token) } })));
   }
   const [best] = chosen(

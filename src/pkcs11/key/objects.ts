@@ -93,9 +93,13 @@ export async function describeKeys(at: Session): Promise<string> {
   return keys.length === 0 ? 'the token shows no private key' : `the token has ${await describe(at, keys)}`;
 }
 
-/** The certificate in an object; undefined for an attribute certificate, or a damaged one. */
+/** The certificate in an object. */
 export async function readCertificate(at: Session, object: string): Promise<X509Certificate | undefined> {
-  const value = (await read(at, object, [CKA.VALUE]))(CKA.VALUE);
+  return certificateOf((await read(at, object, [CKA.VALUE]))(CKA.VALUE));
+}
+
+/** The certificate of a CKA_VALUE; undefined for an attribute certificate, or a damaged one. */
+export function certificateOf(value: Buffer | undefined): X509Certificate | undefined {
   try {
     return value && new X509Certificate(value);
   } catch {
@@ -162,16 +166,24 @@ export async function readPublicKey(at: Session, object: string, type?: Buffer):
 async function findPublicKey(
   at: Session,
   privateKey: string,
-  partner: Attributes,
+  partner: Pick<KeyObjects, 'id' | 'label'>,
   type: Buffer | undefined,
 ): Promise<KeyObject | undefined> {
   const own = (): Promise<KeyObject | undefined> => readPublicKey(at, privateKey, type);
   const isRsa = type?.[0] === CKK.RSA;
   let publicKey = isRsa ? await own() : undefined;
-  for (const object of publicKey ? [] : await find(at, CKO.PUBLIC_KEY, partner)) {
+  for (const object of publicKey ? [] : await publicPartners(at, partner)) {
     publicKey ??= await readPublicKey(at, object, type);
   }
   return publicKey ?? (isRsa ? undefined : await own());
+}
+
+/** The public keys that belong to a private one: of several of its CKA_ID those of its label, if there are some. */
+async function publicPartners(at: Session, { id, label }: Pick<KeyObjects, 'id' | 'label'>): Promise<string[]> {
+  const objects = await find(at, CKO.PUBLIC_KEY, byPartner({ id, label }));
+  if (objects.length < 2 || id.length === 0 || label === '') return objects;
+  const named = await find(at, CKO.PUBLIC_KEY, { ...byId(id), ...byLabel(label) });
+  return named.length > 0 ? named : objects;
 }
 
 /**
@@ -206,7 +218,7 @@ export async function describeKey(at: Session, handle: string): Promise<Omit<Key
   const value = await read(at, handle, [CKA.ID, CKA.LABEL, ...LIMITS]);
   const id = value(CKA.ID) ?? Buffer.alloc(0);
   const label = value(CKA.LABEL)?.toString('utf8') ?? '';
-  const publicKey = await findPublicKey(at, handle, byPartner({ id, label }), value(CKA.KEY_TYPE));
+  const publicKey = await findPublicKey(at, handle, { id, label }, value(CKA.KEY_TYPE));
   return { handle, id, label, ...limitsOf(value), publicKey };
 }
 

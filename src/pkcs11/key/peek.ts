@@ -1,8 +1,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../../errors.ts';
-import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
-import { inSession } from '../host/session.ts';
+import type { Tokens } from '../token/tokens.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import { findChosenCertificate, findChosenHalf, findChosenKey, type Words } from './chosen.ts';
 import { offered } from './offer.ts';
@@ -17,13 +16,22 @@ export interface PeekedKey {
   readonly mechanisms: ReadonlySet<number>;
 }
 
+/** Where to look, and for what. */
+export interface PeekOptions {
+  readonly tokens: Tokens;
+  readonly modulePath: string;
+  readonly token: TokenInfo;
+  readonly uri: Pkcs11Uri;
+  readonly words?: Words;
+}
+
 /**
  * What a token shows of the key that a URI and words name, without a login.
  * @throws AgentError ERR_KEY_AMBIGUOUS, ERR_CERTIFICATE_* by words, ERR_TOKEN_*, ERR_MODULE_*
  */
-export async function peekAtKey(host: Module, token: TokenInfo, uri: Pkcs11Uri, words?: Words): Promise<PeekedKey> {
-  const mechanisms = new Set(await host.call('mechanisms', { slot: token.slot }));
-  return await inSession(host, token, async (at) => {
+export async function peekAtKey({ tokens, modulePath, token, uri, words }: PeekOptions): Promise<PeekedKey> {
+  return await tokens.read(modulePath, token, async (at) => {
+    const mechanisms = new Set(await at.host.call('mechanisms', { slot: token.slot }));
     const privateKey = await findChosenKey(at, uri, words).catch((error: unknown) => {
       if (errorCode(error) === 'ERR_KEY_NOT_FOUND') return undefined;
       throw error;
@@ -38,11 +46,12 @@ export async function peekAtKey(host: Module, token: TokenInfo, uri: Pkcs11Uri, 
  * The certificate that a URI and words name, without a login.
  * @throws AgentError ERR_CERTIFICATE_*, ERR_TOKEN_*, ERR_MODULE_*
  */
-export async function peekAtCertificate(
-  host: Module,
-  token: TokenInfo,
-  uri: Pkcs11Uri,
-  words?: Words,
-): Promise<X509Certificate> {
-  return await inSession(host, token, (at) => findChosenCertificate(at, uri, words));
+export async function peekAtCertificate({
+  tokens,
+  modulePath,
+  token,
+  uri,
+  words,
+}: PeekOptions): Promise<X509Certificate> {
+  return await tokens.read(modulePath, token, (at) => findChosenCertificate(at, uri, words));
 }

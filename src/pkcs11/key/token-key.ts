@@ -15,7 +15,7 @@ import { isMechanismUnsuited, isUnlistedRefused } from '../host/failures.ts';
 import { canSignBy, noWay, signingWays, type SigningWay } from './mechanisms.ts';
 import { findModule } from '../modules/find-module.ts';
 import { findChosenKey, narrowed, type Words } from './chosen.ts';
-import { findKey, type KeyObjects } from './objects.ts';
+import { byPartner, findCertificates, findKey, type KeyObjects } from './objects.ts';
 import { offered, waysInTurn, type Offer } from './offer.ts';
 import { rawEcdsaReadings } from './raw-ecdsa.ts';
 import { WayMemory } from './way-memory.ts';
@@ -144,14 +144,27 @@ export class TokenKey implements Signer {
     });
   }
 
-  /** Finds the key anew: its certificate may be another one since, or gone. */
+  /** Looks for its certificate anew: that may be another one since, or gone. */
   async readCertificates(): Promise<readonly X509Certificate[]> {
     return await this.#token.run(async (at) => {
-      const objects = this.#checked(await findChosenKey(at, this.#uri, this.#options.words));
-      this.#objects.set(at, Promise.resolve(objects));
-      const [certificate] = objects.certificates;
+      const certificate = (await this.#sameCertificate(at)) ?? (await this.#findAnew(at)).certificates[0];
       return certificate ? await tokenChain(at, certificate) : [];
     });
+  }
+
+  /** The certificate that was with the key before, if there is no newer one: then nobody need look for the key itself. */
+  async #sameCertificate(at: OpenSession): Promise<X509Certificate | undefined> {
+    const objects = await this.#objectsAt(at);
+    const [before] = objects.certificates;
+    if (this.#options.words || !before) return undefined;
+    const [newest] = await findCertificates(at, byPartner(objects));
+    return newest?.raw.equals(before.raw) === true ? newest : undefined;
+  }
+
+  async #findAnew(at: OpenSession): Promise<KeyObjects> {
+    const objects = this.#checked(await findChosenKey(at, this.#uri, this.#options.words));
+    this.#objects.set(at, Promise.resolve(objects));
+    return objects;
   }
 
   /** By the mechanisms that the token lists and the key allows, and by what has worked. */

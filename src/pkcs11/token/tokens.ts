@@ -4,6 +4,7 @@ import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import type { Module, Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
+import { inSession, type Session } from '../host/session.ts';
 import { pinState } from '../pins/pin-state.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
@@ -62,7 +63,7 @@ export class Tokens implements AsyncDisposable {
     const seen = await this.#see(uri, modulePath);
     const { info } = seen;
     if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the tokens were closed');
-    const name = formatPkcs11Uri({ ...identityOf(info), modulePath });
+    const name = nameOf(modulePath, info);
     const token = this.#used.get(name) ?? this.#make(name, modulePath, info);
     const user = new TokenUser(pkcs11UriName(uri), use, token.session, (leaving) => this.#remove(name, token, leaving));
     if (pinState(info).needsLogin) checkPinSource(token, user);
@@ -108,6 +109,21 @@ export class Tokens implements AsyncDisposable {
       await Promise.all(modulePaths.map((path) => this.refreshSlots(path)));
     };
     return await lookAgain(look, refresh, isThere, this.#clock);
+  }
+
+  /**
+   * Reads in a token: in its own session while that is open, since a token may have no second one; else in one that is closed
+   * again.
+   * @param work gets whether the session is logged in, if the token wants that
+   */
+  async read<Result>(
+    modulePath: string,
+    token: TokenInfo,
+    work: (at: Session, isLoggedIn: boolean) => Promise<Result>,
+  ): Promise<Result> {
+    const session = this.#used.get(nameOf(modulePath, token))?.session;
+    if (session?.isOpen === true) return await session.run((at) => work(at, true));
+    return await inSession(await this.module(modulePath), token, (at) => work(at, false));
   }
 
   /** Makes a module look for its slots anew, unless one of its tokens is in use. Never throws. */
@@ -192,6 +208,8 @@ export class Tokens implements AsyncDisposable {
     await Promise.all(users.map((user) => user[Symbol.asyncDispose]()));
   }
 }
+
+const nameOf = (modulePath: string, token: TokenInfo): string => formatPkcs11Uri({ ...identityOf(token), modulePath });
 
 /** @throws AgentError ERR_USAGE: the PIN that comes second would never be asked for, and never be checked */
 function checkPinSource({ users, label }: UsedToken, user: TokenUser): void {

@@ -9,12 +9,22 @@ export type WatchedSession = Pick<
   'isInUse' | 'isAway' | 'isResting' | 'absences' | 'open' | 'recover' | 'lose' | 'see'
 >;
 
+/**
+ * A look may take a token so much of its time at most: requests wait behind it, and a network HSM may take 200 ms for each of
+ * its calls.
+ */
+const SHARE = 1 / 20;
+/** Milliseconds between looks at most for that. */
+const LONGEST = 60_000;
+
 /** Looks at a token time and again: is it still there, or there again? C_WaitForSlotEvent would block the module host. */
 export class TokenWatch {
   readonly #session: WatchedSession;
   readonly #clock: Clock;
   readonly #neighbours: () => Neighbours;
   #interval: number | undefined;
+  /** Milliseconds that the last look at a token that is there took. */
+  #took = 0;
   #stopTimer: () => void = () => undefined;
   /** Polls since the token went away. */
   #polls = 0;
@@ -37,7 +47,8 @@ export class TokenWatch {
   #schedule(): void {
     this.#stopTimer();
     if (this.#interval === undefined) return;
-    this.#stopTimer = this.#clock.after(this.#interval, () => {
+    const least = Math.min(LONGEST, this.#took / SHARE);
+    this.#stopTimer = this.#clock.after(Math.max(this.#interval, least), () => {
       void this.look().finally(() => {
         this.#schedule();
       });
@@ -48,9 +59,14 @@ export class TokenWatch {
   async look(): Promise<void> {
     // one that rests would be logged in to
     if (this.#session.isInUse || this.#session.isResting) return;
+    const began = this.#clock.now();
+    this.#took = 0;
     try {
       if (this.#session.isAway) await this.#poll();
-      else await this.#inspect();
+      else {
+        await this.#inspect();
+        this.#took = this.#clock.now() - began;
+      }
     } catch (error) {
       await this.#afterFailure(error);
     }

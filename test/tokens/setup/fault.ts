@@ -24,6 +24,8 @@ export interface FaultRule {
   readonly endless?: boolean;
   /** Of C_FindObjects: it never says 0, and each handle is a new one. */
   readonly counted?: boolean;
+  /** Of C_OpenSession: so many are open in a process at a time, and no more. */
+  readonly sessions?: number;
   /** Text for the module's standard output, without blanks. */
   readonly print?: string;
   readonly setFlags?: number;
@@ -40,7 +42,7 @@ export class FaultBed extends TokenBed {
 
   /** Adds a rule; it holds from the next call on. */
   async fault(functionName: string, rule: FaultRule): Promise<void> {
-    const { times, skip, mechanism, rv, delay, grow, print, setFlags, clearFlags, hide } = rule;
+    const { times, skip, mechanism, rv, delay, grow, print, setFlags, clearFlags, hide, sessions } = rule;
     const words = [
       ...[functionName, `id=${this.#nextId++}`],
       ...(times === undefined ? [] : [`n=${times}`]),
@@ -54,6 +56,7 @@ export class FaultBed extends TokenBed {
       ...(rule.crash === true ? ['crash'] : []),
       ...(rule.endless === true ? ['endless'] : []),
       ...(rule.counted === true ? ['counted'] : []),
+      ...(sessions === undefined ? [] : [`sessions=${sessions}`]),
       ...(print === undefined ? [] : [`print=${print}`]),
       ...(setFlags === undefined ? [] : [`set=${hex(setFlags)}`]),
       ...(clearFlags === undefined ? [] : [`clear=${hex(clearFlags)}`]),

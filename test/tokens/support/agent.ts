@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Library from '../../../src/index.ts';
@@ -126,6 +127,11 @@ export class AgentKey implements AsyncDisposable {
     const kind = library.keyKind(this.signer.publicKey);
     const request = library.parseSignatureRequest(Buffer.from(data).toString('base64'), algorithm, kind);
     return await library.createSignature(this.signer, request);
+  }
+
+  /** Those that a daemon would get that asks for one now. */
+  async readCertificates(): Promise<readonly X509Certificate[]> {
+    return (await this.#opened.readCertificates?.()) ?? [];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

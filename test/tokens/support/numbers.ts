@@ -41,4 +41,4 @@ export const CKR = {
   USER_NOT_LOGGED_IN: 0x101,
   VENDOR: 0x80000001,
 } as const;
-export const CKA = { MODULUS: 0x120, PUBLIC_EXPONENT: 0x122, EC_POINT: 0x181 } as const;
+export const CKA = { MODULUS: 0x120, PUBLIC_EXPONENT: 0x122, EC_POINT: 0x181, ALLOWED_MECHANISMS: 0x40000600 } as const;

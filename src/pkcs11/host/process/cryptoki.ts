@@ -29,6 +29,9 @@ const MAX_ATTRIBUTE = 1024 * 1024;
 /** RSA of 16,384 bits. */
 const MAX_SIGNATURE = 2048;
 
+/** What is said of a session or its token, where an attribute was asked for: of others it would be said as well. */
+const OF_THE_SESSION = /^CKR_(?:SESSION_|OBJECT_HANDLE_|CRYPTOKI_|TOKEN_|DEVICE_REMOVED)/;
+
 /** The functions whose name is lost on the way. */
 const UNNAMED: Partial<Record<HostCall, string>> = {
   sign: 'C_Sign',
@@ -317,7 +320,7 @@ export class Cryptoki {
     try {
       const found = new Set<string>();
       while (found.size < (atMost ?? Infinity)) {
-        const objects = this.#loaded.C_FindObjects(session, OBJECTS_AT_ONCE);
+        const objects = this.#loaded.C_FindObjects(session, Math.min(OBJECTS_AT_ONCE, atMost ?? OBJECTS_AT_ONCE));
         if (objects.length === 0) break;
         const before = found.size;
         for (const object of objects) found.add(toHex(object));
@@ -332,22 +335,26 @@ export class Cryptoki {
   }
 
   /**
-   * All at once, in two calls, and one at a time where that fails: one that is invalid or sensitive makes pkcs11js throw for
-   * all. Those are left out the next time the same are asked for.
+   * All at once, in two calls; in halves where that fails, since one that is invalid or sensitive makes pkcs11js throw for all.
+   * Those are asked for by themselves the next time that the same are wanted: each call may take a network HSM its time.
    */
   #attributes(session: Buffer, object: Buffer, types: readonly number[]): Attributes {
     const list = types.join(' ');
     const odd = this.#oddAttributes.get(list) ?? new Set();
     this.#oddAttributes.set(list, odd);
-    const usual = types.filter((type) => !odd.has(type));
-    const together = usual.length === 1 ? undefined : this.#readAttributes(session, object, usual);
-    const values = together ?? usual.map((type) => this.#readAttributes(session, object, [type])?.[0] ?? null);
-    if (!together) for (const [index, type] of usual.entries()) if (values[index] === null) odd.add(type);
-    const others = [...odd].filter((type) => !usual.includes(type));
-    return Object.fromEntries([
-      ...usual.map((type, index) => [type, values[index] ?? null] as const),
-      ...others.map((type) => [type, this.#readAttributes(session, object, [type])?.[0] ?? null] as const),
-    ]);
+    const values = new Map<number, string | null>();
+    const readAll = (some: readonly number[]): void => {
+      const together = this.#readAttributes(session, object, some);
+      for (const [index, type] of some.entries()) values.set(type, together?.[index] ?? null);
+      if (together) return;
+      const half = Math.ceil(some.length / 2);
+      if (some.length === 1) for (const type of some) odd.add(type);
+      else for (const part of [some.slice(0, half), some.slice(half)]) readAll(part);
+    };
+    const alone = types.filter((type) => odd.has(type));
+    readAll(types.filter((type) => !odd.has(type)));
+    for (const type of alone) readAll([type]);
+    return Object.fromEntries(values);
   }
 
   /** @returns undefined if the module refuses that */
@@ -361,7 +368,8 @@ export class Cryptoki {
         return toHex(value);
       });
     } catch (error) {
-      if (describeFailure(error).kind !== 'ckr') throw error;
+      const ckr = describeCkr(error);
+      if (ckr === undefined || OF_THE_SESSION.test(ckr)) throw error;
       return undefined;
     }
   }

@@ -30,19 +30,24 @@ const CURVE_ATTRIBUTES: Readonly<Record<CurveName, readonly [parameters: string,
   brainpoolP512r1: ['06092b240303020801010d', '048181'],
 };
 
-/** An EC key, which signs with CKM_ECDSA. */
-export function makeKey(curve: CurveName = 'P-256'): MadeKey {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: curve });
+/** What a token tells of an EC key. */
+export function attributesOfEc(publicKey: KeyObject, curve: CurveName = 'P-256'): Record<number, string> {
   const [parameters, pointHead] = CURVE_ATTRIBUTES[curve];
   // the point is what a SubjectPublicKeyInfo ends with
   const coordinates = publicKey.export({ type: 'spki', format: 'der' }).subarray(-2 * CURVE_BYTES[curve]);
   const point = `${pointHead}04${coordinates.toString('hex')}`;
+  return { [CKA.KEY_TYPE]: `0${CKK.EC}`, [CKA.EC_PARAMS]: parameters, [CKA.EC_POINT]: point };
+}
+
+/** An EC key, which signs with CKM_ECDSA. */
+export function makeKey(curve: CurveName = 'P-256'): MadeKey {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: curve });
+  const attributes = attributesOfEc(publicKey, curve);
   const signer = new DigestSigner(curve, privateKey);
-  SIGNERS.set(point, ({ type }, data) => {
+  SIGNERS.set(attributes[CKA.EC_POINT] ?? '', ({ type }, data) => {
     if (type !== CKM.ECDSA) throw ckr('CKR_MECHANISM_INVALID', 'C_SignInit');
     return signer.sign(data);
   });
-  const attributes = { [CKA.KEY_TYPE]: `0${CKK.EC}`, [CKA.EC_PARAMS]: parameters, [CKA.EC_POINT]: point };
   return { publicKey, attributes };
 }
 
@@ -98,10 +103,17 @@ export function putPublicKey(
   return put(modules, CKO.PUBLIC_KEY, true, { ...named(label, id), ...attributes });
 }
 
+/** @param attributes beside label, CKA_ID and CKA_VALUE */
 export function putCertificate(
   modules: FakeModules,
   label: string,
-  { id = '01', isPublic = true }: { id?: string; isPublic?: boolean } = {},
+  {
+    id = '01',
+    isPublic = true,
+    of = certificate,
+    attributes = {},
+  }: { id?: string; isPublic?: boolean; of?: X509Certificate; attributes?: Record<number, string> } = {},
 ): string {
-  return put(modules, CKO.CERTIFICATE, isPublic, { ...named(label, id), [CKA.VALUE]: certificate.raw.toString('hex') });
+  const value = { [CKA.VALUE]: of.raw.toString('hex') };
+  return put(modules, CKO.CERTIFICATE, isPublic, { ...named(label, id), ...value, ...attributes });
 }

@@ -34,8 +34,11 @@ class FakeSession implements WatchedSession {
     return Promise.resolve();
   }
 
+  /** What a look takes. */
+  seconds = 0;
+
   see(): void {
-    // it tells of no state
+    clock.pass(this.seconds);
   }
 
   lose(): void {
@@ -70,6 +73,19 @@ describe('looking', () => {
     expect(await passing(0.1)).toEqual(['open']);
     expect(await passing(1.9)).toEqual([]);
     expect(await passing(0.1)).toEqual(['open']);
+  });
+
+  test('takes a slow token a twentieth of its time at most, and never rests for longer than a minute', async () => {
+    watch.setInterval(2_000);
+    session.seconds = 1;
+    expect(await passing(2)).toEqual(['open']);
+    expect(await passing(19.9)).toEqual([]);
+    session.seconds = 10;
+    expect(await passing(0.1)).toEqual(['open']);
+    expect(await passing(59.9)).toEqual([]);
+    session.seconds = 0;
+    expect(await passing(0.1)).toEqual(['open']);
+    expect(await passing(2)).toEqual(['open']);
   });
 
   test('another interval holds at once, and none ends it', async () => {
