@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import type { Opening } from '../keys/backends.ts';
 import { keyKind, keyKindName, weakness } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
-import type { CanSign } from './can-sign.ts';
+import type { Abilities } from './can-sign.ts';
 import type { Report } from './verdict.ts';
 
 /** How to check a key. */
@@ -21,7 +21,7 @@ export interface CheckedKey {
   /** Undefined where signing would take a PIN, and that was not asked for. */
   readonly signer: Signer | undefined;
   /** By the mechanisms that its token lists; undefined where that is unknown. */
-  readonly canSign?: CanSign;
+  readonly abilities?: Abilities;
 }
 
 export const AFTER_LOGIN = 'it can be seen after login only, if at all';

@@ -1,5 +1,6 @@
 import { AgentError } from '../errors.ts';
 import { isBefore, releaseName, type Advice, type Release } from './advice.ts';
+import { checkBoth, type Advices } from './advices.ts';
 import { failure, type Report } from './verdict.ts';
 
 /** The directives of an .ovpn by name, each with the words behind its last occurrence. */
@@ -90,19 +91,39 @@ function checkTlsVersion(directives: Directives, { tlsVersionMax, tlsVersionReas
 }
 
 /** Does the .ovpn have OpenVPN ask for what this key can sign? */
-export function checkKeyDirectives(directives: Directives, advice: Advice, release: Release, report: Report): void {
-  checkKeyLine(directives, advice, release, report);
-  checkTlsVersion(directives, advice, report);
+export function checkKeyDirectives(directives: Directives, advices: Advices, release: Release, report: Report): void {
+  checkKeyLines(directives, advices, release, report);
+  checkTlsVersions(directives, advices, report);
+}
+
+function checkKeyLines(directives: Directives, advices: Advices, release: Release, report: Report): void {
+  checkBoth(
+    advices,
+    (advice, tell) => {
+      checkKeyLine(directives, advice, release, tell);
+    },
+    report,
+  );
+}
+
+function checkTlsVersions(directives: Directives, advices: Advices, report: Report): void {
+  checkBoth(
+    advices,
+    (advice, tell) => {
+      checkTlsVersion(directives, advice, tell);
+    },
+    report,
+  );
 }
 
 /**
  * Does the .ovpn say what this key needs, and nothing that contradicts?
- * @param advice undefined where nothing is known of the key: {@link checkKeyDirectives} says the rest
+ * @param advices undefined where nothing is known of the key: {@link checkKeyDirectives} says the rest
  * @param around who runs this, for management-client-user; whether passwords are given to the daemon
  */
 export function checkDirectives(
   directives: Directives,
-  advice: Advice | undefined,
+  advices: Advices | undefined,
   release: Release,
   { user, answersPasswords }: { readonly user: string; readonly answersPasswords: boolean },
   report: Report,
@@ -113,9 +134,9 @@ export function checkDirectives(
     report({ outcome: 'warn', what: WHAT, detail: 'no management-hold', hint });
   }
   if (!directives.has('management-external-key')) refuse(report, 'no management-external-key', SEE_CHECK);
-  if (advice) checkKeyLine(directives, advice, release, report);
+  if (advices) checkKeyLines(directives, advices, release, report);
   checkRivals(directives, release, report);
-  if (advice) checkTlsVersion(directives, advice, report);
+  if (advices) checkTlsVersions(directives, advices, report);
   const only = directives.get('management-client-user')?.[0];
   if (only !== undefined && only !== user) {
     const detail = `only user ${only} may connect (management-client-user), and this is ${user}`;

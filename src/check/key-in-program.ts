@@ -1,10 +1,8 @@
 import { errorCode } from '../errors.ts';
 import { openExecKey } from '../keys/backends.ts';
-import { keyKind } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
-import { sampleRequests } from '../signing/sample-requests.ts';
 import type { ExecKey } from '../exec/index.ts';
-import { canSignOf } from './can-sign.ts';
+import { abilitiesOfSigner } from './can-sign.ts';
 import { describeKey, type CheckedKey, type KeyCheck } from './checked-key.ts';
 import { failure, type Report } from './verdict.ts';
 
@@ -61,8 +59,7 @@ export async function checkExecKey(text: string, check: KeyCheck): Promise<Check
     report({ outcome: 'ok', what: 'key', detail: describeKey(name, publicKey) });
     if (signs) return { name, publicKey, certificates, signer: watched(key, report) };
     await key.close();
-    const possible = sampleRequests(keyKind(publicKey)).filter(({ request }) => key.canSign(request));
-    return { name, publicKey, certificates, signer: undefined, canSign: canSignOf(possible) };
+    return { name, publicKey, certificates, signer: undefined, abilities: abilitiesOfSigner(key) };
   } catch (error) {
     report(failure('program', error));
     return undefined;

@@ -5,6 +5,7 @@ import { pkcs11Options } from '../keys/pins.ts';
 import {
   canSignBy,
   findModule,
+  maySignBy,
   narrowed,
   parseTokenObject,
   peekAtCertificate,
@@ -16,8 +17,7 @@ import {
   type Tokens,
 } from '../pkcs11/index.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
-import { sampleRequests } from '../signing/sample-requests.ts';
-import { canSignOf, type CanSign } from './can-sign.ts';
+import { abilitiesOf, abilitiesOfSigner } from './can-sign.ts';
 import { AFTER_LOGIN, describeKey, type CheckedKey, type KeyCheck } from './checked-key.ts';
 import { checkPinState } from './pin-state.ts';
 import { failure } from './verdict.ts';
@@ -30,12 +30,6 @@ interface Place {
   readonly uri: Pkcs11Uri;
 }
 
-/** The key's abilities by the token's list of mechanisms. */
-function listed(mechanisms: ReadonlySet<number>, publicKey: KeyObject): CanSign {
-  const kind = keyKind(publicKey);
-  return canSignOf(sampleRequests(kind).filter(({ request }) => canSignBy(mechanisms, kind, request)));
-}
-
 function detailOf(name: string, publicKey: KeyObject, alwaysAuthenticate: boolean): string {
   return `${describeKey(name, publicKey)}${alwaysAuthenticate ? ', wants the PIN with each signature' : ''}`;
 }
@@ -44,7 +38,7 @@ function detailOf(name: string, publicKey: KeyObject, alwaysAuthenticate: boolea
 async function lookForKey(place: Place, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
   const name = pkcs11UriName(place.uri);
   const { words } = opening;
-  const { privateKey, publicKey, certificates, mechanisms } = await peekAtKey({ ...place, words });
+  const { privateKey, publicKey, certificates, mechanisms, allowed } = await peekAtKey({ ...place, words });
   if (privateKey && publicKey) {
     report({ outcome: 'ok', what: 'key', detail: detailOf(name, publicKey, privateKey.alwaysAuthenticate) });
   } else {
@@ -56,9 +50,16 @@ async function lookForKey(place: Place, { opening, login, report }: KeyCheck): P
       ...(login ? { hint: 'the PIN is what is wrong: see above' } : { reason: 'no-login' }),
     });
   }
-  const kindOf = publicKey ?? opening.certificate?.publicKey;
-  const canSign = kindOf && listed(mechanisms, kindOf);
-  return { name, publicKey, certificates, signer: undefined, ...(canSign && { canSign }) };
+  const known = publicKey ?? opening.certificate?.publicKey;
+  const looked = { name, publicKey, certificates, signer: undefined };
+  if (!known) return looked;
+  const kind = keyKind(known);
+  const abilities = abilitiesOf(
+    kind,
+    (request) => canSignBy(mechanisms, kind, request),
+    (request) => maySignBy(allowed, kind, request),
+  );
+  return { ...looked, abilities };
 }
 
 /** Opens a key, logging in where its token wants that. */
@@ -70,8 +71,7 @@ async function openKeyIn({ token }: Place, key: string, { opening, login, report
   report({ outcome: 'ok', what: 'key', detail: detailOf(name, publicKey, alwaysAuthenticate) });
   if (!alwaysAuthenticate || login) return { name, publicKey, certificates, signer };
   await signer[Symbol.asyncDispose]();
-  const canSign = canSignOf(sampleRequests(keyKind(publicKey)).filter(({ request }) => signer.canSign(request)));
-  return { name, publicKey, certificates, signer: undefined, canSign };
+  return { name, publicKey, certificates, signer: undefined, abilities: abilitiesOfSigner(signer) };
 }
 
 /** Opens the key if its PIN may be tried; else, or if the PIN is refused, looks for what is public. */

@@ -2,7 +2,8 @@ import type { KeyKind } from '../signing/public-key.ts';
 import { keyKindName } from '../signing/public-key.ts';
 import { quoteWord } from '../management/index.ts';
 import { releaseName, type Advice, type Release } from './advice.ts';
-import type { Report, Verdict } from './verdict.ts';
+import { isOpen, MAY_DO_MORE, type Advices } from './advices.ts';
+import type { Report } from './verdict.ts';
 
 /** The parts of the lines beside the key's arguments. */
 export interface LineOptions {
@@ -31,14 +32,22 @@ export function linesOf(advice: Advice, { management, listen, certificate }: Lin
   ];
 }
 
-/** @param target the kind of key, and the OpenVPN */
-export function impossible(target: string, why: string): Verdict {
-  return { outcome: 'fail', what: 'lines', detail: `none for ${target}: ${why}`, code: 'ERR_SCHEME_UNSUPPORTED' };
+/**
+ * Reports that no lines can help, if that is so: as a fault only if nothing is left to try.
+ * @param target the kind of key, and the OpenVPN
+ * @returns whether it is so
+ */
+export function reportImpossible({ byList, atBest }: Advices, target: string, report: Report): boolean {
+  if (byList.impossible === undefined) return false;
+  const verdict = { what: 'lines', detail: `none for ${target}: ${byList.impossible}` };
+  if (atBest.impossible === undefined) report({ outcome: 'skip', ...verdict, hint: MAY_DO_MORE });
+  else report({ outcome: 'fail', ...verdict, code: 'ERR_SCHEME_UNSUPPORTED' });
+  return true;
 }
 
 /** The key and the OpenVPN that the lines are for. */
 export interface LinesFor {
-  readonly advice: Advice;
+  readonly advices: Advices;
   readonly kind: KeyKind;
   readonly release: Release;
   /** Where the release was learnt. */
@@ -46,18 +55,17 @@ export interface LinesFor {
 }
 
 /** Reports the lines to write for a key. */
-export function reportLines({ advice, kind, release, source }: LinesFor, options: LineOptions, report: Report): void {
+export function reportLines({ advices, kind, release, source }: LinesFor, options: LineOptions, report: Report): void {
   const target = `${keyKindName(kind)} and ${releaseName(release)} (${source})`;
-  if (advice.impossible !== undefined) {
-    report(impossible(target, advice.impossible));
-    return;
-  }
-  const note = advice.note ?? (options.wasTried ? undefined : 'if the token can do what it lists');
+  if (reportImpossible(advices, target, report)) return;
+  const { note } = advices.byList;
+  const doubt = options.wasTried ? undefined : isOpen(advices) ? MAY_DO_MORE : 'if the token can do what it lists';
+  const hint = [note, note !== undefined && !isOpen(advices) ? undefined : doubt].filter((text) => text !== undefined);
   report({
-    outcome: advice.note === undefined ? 'ok' : 'warn',
+    outcome: note === undefined ? 'ok' : 'warn',
     what: 'lines',
     detail: `for ${target}`,
-    ...(note !== undefined && { hint: note }),
-    lines: linesOf(advice, options),
+    ...(hint.length > 0 && { hint: hint.join('; ') }),
+    lines: linesOf(advices.byList, options),
   });
 }

@@ -5,8 +5,9 @@ import { quoteWord } from '../management/index.ts';
 import { backendOf, openingOf } from '../keys/backends.ts';
 import type { KeyOptions } from '../keys/key-options.ts';
 import { keyKind, type KeyKind } from '../signing/public-key.ts';
-import { advise, isBefore, parseRelease, type Release, type Sight, withSight } from './advice.ts';
-import type { CanSign } from './can-sign.ts';
+import { isBefore, parseRelease, type Release, type Sight } from './advice.ts';
+import { advicesFor } from './advices.ts';
+import { commonAbilities, type Abilities } from './can-sign.ts';
 import { checkCertificate, checkHint, reportNoCertificate } from './certificate.ts';
 import { AFTER_LOGIN, type CheckedKey, type KeyCheck } from './checked-key.ts';
 import { reportContext } from './context.ts';
@@ -95,8 +96,8 @@ export interface KeyFindings {
   readonly publicKey: KeyObject | undefined;
   /** The one to present. */
   readonly certificate: X509Certificate | undefined;
-  /** Whether all copies can sign it, since any of them may be the one that signs; undefined if that is not known. */
-  readonly canSign: CanSign | undefined;
+  /** What all copies sign, since any of them may be the one that does; undefined if that is not known. */
+  readonly abilities: Abilities | undefined;
   /** All copies have signed. */
   readonly wasTried: boolean;
   /** A copy was opened. */
@@ -128,7 +129,7 @@ export async function checkKey(
   return {
     publicKey,
     certificate: certificates[0]?.certificate,
-    canSign: await signaturesOf(keys, check, options.keep),
+    abilities: await signaturesOf(keys, check, options.keep),
     wasTried: keys.every(({ signer }) => signer),
     hasSigner,
     isThere: keys.length > 0,
@@ -139,8 +140,8 @@ async function signaturesOf(
   keys: readonly CheckedKey[],
   check: KeyCheck,
   keep: KeySetup['keep'],
-): Promise<CanSign | undefined> {
-  const all: (CanSign | undefined)[] = [];
+): Promise<Abilities | undefined> {
+  const all: (Abilities | undefined)[] = [];
   for (const key of keys) {
     all.push(await checkSignatures(key, check));
     if (key.signer && keep) keep(key.signer);
@@ -148,7 +149,7 @@ async function signaturesOf(
   }
   const known = all.filter((one) => one !== undefined);
   if (known.length === 0 || known.length < all.length) return undefined;
-  return (scheme, dataKind) => known.every((can) => can(scheme, dataKind));
+  return commonAbilities(known);
 }
 
 /** A certificate's key may be of a kind that OpenVPN can't use from outside. */
@@ -224,23 +225,24 @@ export async function checkTunnel(options: TunnelSetup, findings: KeyFindings, r
 
 async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report: Report): Promise<void> {
   const { directives, user, answersPasswords, management, managementWords, migration } = options;
-  const { publicKey, certificate, canSign, wasTried } = findings;
+  const { publicKey, certificate, abilities, wasTried } = findings;
   const { release, source } = await learnRelease(options, report);
   const kind = kindOf(publicKey ?? certificate?.publicKey, report);
-  const advice = kind && canSign && withSight(advise(kind, release, canSign), options.sight, kind, release);
+  const advices = kind && abilities && advicesFor(abilities, kind, release, options.sight);
+  const advice = advices?.byList;
   const lineOptions = {
     management: managementWords,
     listen: management?.listen ?? false,
     certificate: certificateLine(options, certificate, release),
     wasTried,
   };
-  const target = kind && advice && { advice, kind, release, source };
+  const target = kind && advices && { advices, kind, release, source };
   const change = migration && directives && advice && migrated(migration, directives, linesOf(advice, lineOptions));
   if (migration && directives) reportBuiltIn(migration, directives, report);
   // of one that is to be changed: as it will be then
   const looked = migration ? change?.directives : directives;
   if (looked) {
-    checkDirectives(looked, advice, release, { user, answersPasswords }, report);
+    checkDirectives(looked, advices, release, { user, answersPasswords }, report);
     checkHint(looked, certificate, report);
     if (kind) reportContext(kind, looked, release, report);
   }
@@ -258,5 +260,6 @@ async function checkDaemonOf(options: TunnelSetup, findings: KeyFindings, report
         }
       : report,
   );
-  if (migration && change && target.advice.impossible === undefined) reportMigration(change.steps, migration, report);
+  if (migration && change && target.advices.byList.impossible === undefined)
+    reportMigration(change.steps, migration, report);
 }

@@ -2,7 +2,7 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { sampleRequests, type SampleRequest } from '../signing/sample-requests.ts';
 import { createSignature, type Signer } from '../signing/signer.ts';
 import { keyKind } from '../signing/public-key.ts';
-import { isAskedFor, type CanSign } from './can-sign.ts';
+import { isAskedFor, type Abilities, type CanSign } from './can-sign.ts';
 import type { CheckedKey, KeyCheck } from './checked-key.ts';
 import { failure, type Report, type Verdict } from './verdict.ts';
 
@@ -50,14 +50,15 @@ async function trySignatures(signer: Signer): Promise<Trial[]> {
 }
 
 /** The key's abilities by its trials: a request that was not tried goes as its scheme does. Undefined if the token failed. */
-function canSignByTrials(trials: readonly Trial[]): CanSign | undefined {
+function abilitiesByTrials(trials: readonly Trial[]): Abilities | undefined {
   if (endsTrials(trials.at(-1)?.error)) return undefined;
-  return (scheme, dataKind) => {
+  const canSign: CanSign = (scheme, dataKind) => {
     const trial =
       trials.find(({ sample }) => isAskedFor(sample, scheme, dataKind)) ??
       trials.find(({ sample }) => sample.request.scheme === scheme);
     return trial?.mechanism !== undefined;
   };
+  return { canSign, maySign: canSign };
 }
 
 /** `RSA_PKCS1_PADDING of a digest`. */
@@ -119,15 +120,15 @@ function reportTrials(trials: readonly Trial[], report: Report): void {
  * @returns what it can sign; undefined if that is not known
  */
 export async function checkSignatures(
-  { signer, canSign }: Pick<CheckedKey, 'signer' | 'canSign'>,
+  { signer, abilities }: Pick<CheckedKey, 'signer' | 'abilities'>,
   { login, report }: Pick<KeyCheck, 'login' | 'report'>,
-): Promise<CanSign | undefined> {
+): Promise<Abilities | undefined> {
   if (!signer) {
     const detail = 'none was tried: that takes a login';
     report({ outcome: 'skip', what: 'signature', detail, ...(!login && { reason: 'no-login' }) });
-    return canSign;
+    return abilities;
   }
   const trials = await trySignatures(signer);
   reportTrials(trials, report);
-  return canSignByTrials(trials);
+  return abilitiesByTrials(trials);
 }

@@ -1,13 +1,13 @@
 import type { X509Certificate } from 'node:crypto';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
-import { sampleRequests } from '../signing/sample-requests.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { advise, parseRelease, releaseName, type Sight, withSight } from './advice.ts';
-import { canSignOf, type CanSign } from './can-sign.ts';
+import { parseRelease, releaseName, type Sight } from './advice.ts';
+import { advicesFor } from './advices.ts';
+import { abilitiesOfSigner } from './can-sign.ts';
 import { checkCertificate, reportNoCertificate } from './certificate.ts';
 import { checkStrength } from './checked-key.ts';
 import { checkDirectives, checkKeyDirectives, type Directives } from './directives.ts';
-import { impossible } from './lines.ts';
+import { reportImpossible } from './lines.ts';
 import { USUAL_RELEASE } from './setup.ts';
 import { failure, type Report } from './verdict.ts';
 
@@ -27,11 +27,6 @@ export interface StartOptions {
   readonly answersPasswords: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
-}
-
-/** The key's abilities by the mechanisms that its token lists. */
-function listed({ signer }: OpenedKey): CanSign {
-  return canSignOf(sampleRequests(keyKind(signer.publicKey)).filter(({ request }) => signer.canSign(request)));
 }
 
 async function checkCertificates(opened: OpenedKey, options: StartOptions, report: Report): Promise<void> {
@@ -61,8 +56,7 @@ export async function checkStart(options: StartOptions, report: Report): Promise
   if (!directives) return;
   const kind = keyKind(opened.signer.publicKey);
   const release = parseRelease(await options.installedRelease()) ?? USUAL_RELEASE;
-  const advice = withSight(advise(kind, release, listed(opened)), options.sight, kind, release);
-  checkKeyDirectives(directives, advice, release, report);
-  if (advice.impossible === undefined) return;
-  report(impossible(`${keyKindName(kind)} and ${releaseName(release)}`, advice.impossible));
+  const advices = advicesFor(abilitiesOfSigner(opened.signer), kind, release, options.sight);
+  checkKeyDirectives(directives, advices, release, report);
+  reportImpossible(advices, `${keyKindName(kind)} and ${releaseName(release)}`, report);
 }

@@ -84,7 +84,7 @@ function moduleLines({ path, name, tokens, error }: ModuleEntry): string[] {
   ];
 }
 
-const NOTE = 'How keys sign is what their modules list; `pksigd check` tries it.';
+const NOTE = 'How keys sign is what their modules list, and some do more; `pksigd check` tries it.';
 
 /** What `pksigd keys` prints for people. */
 export function keysText({ modules }: KeysDocument): string {

@@ -139,6 +139,10 @@ export class FailoverKey implements Signer {
     return this.#copies.every((copy) => copy.canSign(request));
   }
 
+  maySign(request: SignatureRequest): boolean {
+    return this.#copies.every((copy) => copy.maySign(request));
+  }
+
   /** In the order to ask them. Those that are away or paused come last: when nothing else works, all are worth a try. */
   #byTurn(): KeyCopy[] {
     const now = Date.now();

@@ -81,6 +81,10 @@ export class KeyCopy implements AsyncDisposable {
     return this.#signer?.canSign(request) ?? true;
   }
 
+  maySign(request: SignatureRequest): boolean {
+    return this.canSign(request) || this.#signer?.maySign?.(request) === true;
+  }
+
   /** Takes a signer that was opened for it. */
   adopt(signer: Signer): void {
     this.#signer = signer;

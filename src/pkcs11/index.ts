@@ -15,7 +15,7 @@ export { signingTable, type SigningRow } from './inventory/signing-table.ts';
 export { namesTokenObject, parseTokenObject } from './helper-id.ts';
 export { readTokenCertificates } from './key/certificates.ts';
 export { narrowed } from './key/chosen.ts';
-export { canSignBy } from './key/mechanisms.ts';
+export { canSignBy, maySignBy } from './key/mechanisms.ts';
 export { offered } from './key/offer.ts';
 export { peekAtCertificate, peekAtKey } from './key/peek.ts';
 export { TokenKey, type TokenKeyOptions, type TokenOptions } from './key/token-key.ts';

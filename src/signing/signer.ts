@@ -45,6 +45,8 @@ export interface Signer extends AsyncDisposable {
   sign(request: SignatureRequest, signal?: AbortSignal): Promise<RawSignature>;
   /** Can it sign such a request, as far as is known without trying? */
   canSign(request: SignatureRequest): boolean;
+  /** Might it sign such a request although {@link canSign} says no? Trying tells; absent where that is known. */
+  maySign?(request: SignatureRequest): boolean;
 }
 
 /** A signature as OpenVPN wants it: DER for ECDSA, as it came for the rest. Verified. */

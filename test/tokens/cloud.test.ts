@@ -100,6 +100,29 @@ describeShim('aws', (withShim) => {
     });
   });
 
+  test('run says that what is not listed may work', async () => {
+    await withShim(async (bed) => {
+      const { bench, environment: env, modulePath } = bed;
+      const { uri } = bed.key('rsa2048');
+      const complaints = async (words: string): Promise<string[]> => {
+        const cert = bench.recipe('rsa2048.crt');
+        const text = `management m unix\nmanagement-hold\ncert ${cert}\nmanagement-external-key ${words}\n`;
+        const config = await bench.write('x.ovpn', text);
+        const args = ['run', '--openvpn-config', config, '--key', `pkcs11:${uri}?module-path=${modulePath}`];
+        const pksigd = await bench.pksigd([...args, '--log-level', 'debug'], { env: { ...env } });
+        const said = (): string[] => pksigd.log.map(({ level, msg }) => `${String(level)} ${String(msg)}`);
+        await pksigd.until('the last check', () => said().find((line) => line.includes(' config: TLS 1.3')));
+        pksigd.kill();
+        await pksigd.exited;
+        return said().filter((line) => line.includes(' config: '));
+      };
+      const may = expect.stringMatching(
+        /^warn config: TLS 1\.3 .* it may do more: 'pksigd check --login' tries it/,
+      ) as string;
+      expect(await complaints('pkcs1 pss')).toEqual(['debug config: management-external-key pkcs1 pss', may]);
+    });
+  });
+
   test('under a real tunnel with TLS 1.3: the unlisted mechanism is tried once', { timeout: 120_000 }, async () => {
     await withShim(async (bed) => {
       await using tunnel = await TokenTunnel.start(bed, bed.key('rsa2048'), {

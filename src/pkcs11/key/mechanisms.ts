@@ -132,6 +132,14 @@ export function canSignBy(listed: ReadonlySet<number>, kind: KeyKind, request: S
   return signingWays(request, kind).some(({ mechanism }) => listed.has(mechanism.type));
 }
 
+/**
+ * Whether a key might sign such a request: tokens may do more than they list.
+ * @param allowed CKA_ALLOWED_MECHANISMS; undefined where the key does not limit them, or that is not known
+ */
+export function maySignBy(allowed: ReadonlySet<number> | undefined, kind: KeyKind, request: SignatureRequest): boolean {
+  return signingWays(request, kind).some(({ mechanism }) => allowed?.has(mechanism.type) ?? true);
+}
+
 /** What the operator can change in the .ovpn so that such a key is asked for something else. */
 export function remedy(request: SignatureRequest, listed: ReadonlySet<number>): string | undefined {
   const lists = (mechanisms: Readonly<Record<string, number>>): boolean =>

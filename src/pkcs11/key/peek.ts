@@ -14,6 +14,8 @@ export interface PeekedKey {
   readonly certificates: readonly X509Certificate[];
   /** CKM_* that the token lists, and the key allows where it is shown. */
   readonly mechanisms: ReadonlySet<number>;
+  /** CKM_* that the key allows; undefined where it is not shown, or allows all. */
+  readonly allowed: ReadonlySet<number> | undefined;
 }
 
 /** Where to look, and for what. */
@@ -37,8 +39,8 @@ export async function peekAtKey({ tokens, modulePath, token, uri, words }: PeekO
       throw error;
     });
     const { publicKey, certificates } = privateKey ?? (await findChosenHalf(at, uri, words));
-    const offer = { listed: mechanisms, allowed: privateKey?.allowedMechanisms };
-    return { privateKey, publicKey, certificates, mechanisms: offered(offer) };
+    const allowed = privateKey?.allowedMechanisms;
+    return { privateKey, publicKey, certificates, mechanisms: offered({ listed: mechanisms, allowed }), allowed };
   });
 }
 

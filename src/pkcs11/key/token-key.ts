@@ -173,6 +173,12 @@ export class TokenKey implements Signer {
     return canSignBy(offered(this.#offer), kind, request) || this.#memory.hasWorkedUnlisted(signingWays(request, kind));
   }
 
+  /** What the token does not list is tried once. */
+  maySign(request: SignatureRequest): boolean {
+    const ways = waysInTurn(signingWays(request, keyKind(this.publicKey)), this.#offer);
+    return ways.some((way) => !this.#memory.isUnsuited(way) && !this.#memory.hasFailedUnlisted(way));
+  }
+
   /** Its token may be pulled. */
   get availability(): Availability {
     return this.#token;

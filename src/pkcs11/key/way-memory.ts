@@ -18,6 +18,7 @@ export class WayMemory {
   /** Ways that the token does not list, each tried once. Whether they work. */
   readonly #trials = new Map<string, Promise<boolean>>();
   readonly #unlisted = new Set<string>();
+  readonly #failed = new Set<string>();
 
   isUnsuited({ id }: SigningWay): boolean {
     return this.#unsuited.has(id);
@@ -26,6 +27,11 @@ export class WayMemory {
   /** One of these has worked although the token lists none of them. */
   hasWorkedUnlisted(ways: readonly SigningWay[]): boolean {
     return ways.some(({ id }) => this.#unlisted.has(id));
+  }
+
+  /** It was tried although the token does not list it, and is of no use. */
+  hasFailedUnlisted({ id }: SigningWay): boolean {
+    return this.#failed.has(id);
   }
 
   /** Another way than these has worked. */
@@ -53,10 +59,11 @@ export class WayMemory {
     try {
       const signature = await sign();
       works = signature !== undefined;
-      if (works) this.#unlisted.add(id);
+      (works ? this.#unlisted : this.#failed).add(id);
       return signature;
     } catch (error) {
-      if (!isAnswer(error)) this.#trials.delete(id);
+      if (isAnswer(error)) this.#failed.add(id);
+      else this.#trials.delete(id);
       throw error;
     } finally {
       resolve(works);

@@ -21,7 +21,8 @@ async function check(
   const directives = await directivesOf(text);
   const around = { user: 'vpn', answersPasswords };
   const release = { major: 2, minor: 6, ...(typeof build === 'number' ? { minor: build } : build) };
-  checkDirectives(directives, advice, release, around, (verdict) => verdicts.push(verdict));
+  const advices = { byList: advice, atBest: advice };
+  checkDirectives(directives, advices, release, around, (verdict) => verdicts.push(verdict));
   return verdicts.map(({ outcome, detail, code }) =>
     [outcome, detail, ...(code === undefined ? [] : [code])].join(' '),
   );

@@ -5,9 +5,14 @@ import { reported } from './reported.ts';
 
 const OPTIONS: LineOptions = { management: undefined, listen: false, certificate: 'cert x', wasTried: true };
 
-function linesFor(advice: Advice, options: Partial<LineOptions> = {}): string[] {
+function linesFor(byList: Advice, options: Partial<LineOptions> = {}, atBest = byList): string[] {
   const { report, lines } = reported();
-  const target = { advice, kind: { type: 'ED25519' }, release: { major: 2, minor: 6 }, source: 'the daemon' } as const;
+  const target = {
+    advices: { byList, atBest },
+    kind: { type: 'ED25519' },
+    release: { major: 2, minor: 6 },
+    source: 'the daemon',
+  } as const;
   reportLines(target, { ...OPTIONS, ...options }, report);
   return lines;
 }
@@ -37,5 +42,21 @@ test('what is only listed is said so, and what to expect comes first', () => {
 test('no lines can help', () => {
   expect(linesFor({ keyArguments: [], impossible: 'it is too old' })).toEqual([
     'fail  lines: none for ED25519 and OpenVPN 2.6 (the daemon): it is too old',
+  ]);
+});
+
+test('what trying might show is said, where that would change them', () => {
+  const listed: Advice = { keyArguments: ['pkcs1'], tlsVersionMax: '1.2', note: 'expect less' };
+  const [first, ...lines] = linesFor(listed, { wasTried: false }, { keyArguments: ['pkcs1', 'pss'] });
+  expect(first).toMatch(
+    /^warn .*: expect less; that is by what its token lists, and it may do more: .*--login' tries it$/,
+  );
+  expect(lines).toContain('tls-version-max 1.2');
+});
+
+test('that no lines can help is no fault as long as trying might show some', () => {
+  const none = { keyArguments: [], impossible: 'it signs nothing' };
+  expect(linesFor(none, { wasTried: false }, { keyArguments: ['pss'] })).toEqual([
+    expect.stringMatching(/^skip {2}lines: none for .*: it signs nothing: that is by what its token lists/),
   ]);
 });

@@ -15,7 +15,7 @@ test('what the key signs is told by scheme, and what it refuses is no failure', 
     const { hash } = request.digestInfo;
     return sign(hash.name, request.message, RSA.privateKey);
   });
-  const canSign = await checkSignatures({ signer: key }, { login: true, report });
+  const { canSign, maySign } = (await checkSignatures({ signer: key }, { login: true, report })) ?? {};
   expect(lines).toEqual([
     'warn  signature: no RSA_PKCS1_PADDING of a digest (MD5-SHA1, SHA1, SHA256, SHA384, SHA512): see the lines below',
     'ok    signature: RSA_PKCS1_PADDING of a message (SHA1, SHA256, SHA384, SHA512) by fake',
@@ -26,6 +26,8 @@ test('what the key signs is told by scheme, and what it refuses is no failure', 
   expect(canSign?.('RSA_PKCS1_PADDING', 'message')).toBe(true);
   expect(canSign?.('RSA_PKCS1_PADDING', 'digest')).toBe(false);
   expect(canSign?.('RSA_NO_PADDING', 'digest')).toBe(false);
+  // it was tried
+  expect(maySign?.('RSA_NO_PADDING', 'digest')).toBe(false);
 });
 
 test('a token that fails ends the trials: what the key can sign is not known', async () => {
@@ -39,7 +41,7 @@ test('a token that fails ends the trials: what the key can sign is not known', a
 
 test('a key that is not open is not tried, and can what its token lists', async () => {
   const { report, lines } = reported();
-  const canSign = () => true;
-  expect(await checkSignatures({ signer: undefined, canSign }, { login: false, report })).toBe(canSign);
+  const abilities = { canSign: () => true, maySign: () => true };
+  expect(await checkSignatures({ signer: undefined, abilities }, { login: false, report })).toBe(abilities);
   expect(lines).toEqual(['skip  signature: none was tried: that takes a login: <no-login>']);
 });

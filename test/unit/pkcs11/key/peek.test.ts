@@ -27,6 +27,7 @@ test('a private key that is hidden: what is public of it', async () => {
     publicKey: undefined,
     certificates: [],
     mechanisms: new Set([CKM.ECDSA]),
+    allowed: undefined,
   });
   putPublicKey(modules, 'vpn', KEY.attributes);
   expect((await peekAtKey(place)).publicKey?.equals(KEY.publicKey)).toBe(true);

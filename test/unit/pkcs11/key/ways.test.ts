@@ -69,7 +69,7 @@ describe('mechanisms that the token does not list', () => {
     modules.mechanisms = [CKM.RSA_PKCS];
     const key = await open(RSA);
     const request = requestFor(key, PSS);
-    expect(key.canSign(request)).toBe(false);
+    expect([key.canSign(request), key.maySign(request)]).toEqual([false, true]);
     expect((await key.sign(request)).mechanism).toBe('CKM_RSA_PKCS_PSS');
     expect(key.canSign(request)).toBe(true);
     expect((await key.sign(request)).mechanism).toBe('CKM_RSA_PKCS_PSS');
@@ -90,6 +90,7 @@ describe('mechanisms that the token does not list', () => {
         await expect(key.sign(requestFor(key, PSS))).rejects.toMatchObject({ code: 'ERR_SCHEME_UNSUPPORTED' });
       }
       expect(tried).toEqual([CKM.RSA_PKCS_PSS, CKM.RSA_X_509]);
+      expect(key.maySign(requestFor(key, PSS))).toBe(false);
     },
   );
 
@@ -168,6 +169,13 @@ describe('a mechanism that signs something else than it was given', () => {
 });
 
 describe('CKA_ALLOWED_MECHANISMS', () => {
+  test('leaves nothing to try of what it forbids', async () => {
+    modules.mechanisms = [CKM.RSA_PKCS];
+    const key = await open(RSA, allowed(CKM.RSA_PKCS));
+    expect(key.maySign(requestFor(key, PSS))).toBe(false);
+    expect(key.maySign(requestFor(key, 'RSA_NO_PADDING', Buffer.alloc(256)))).toBe(false);
+  });
+
   test('keeps from what the key forbids, listed or not', async () => {
     modules.mechanisms = [CKM.RSA_PKCS, CKM.RSA_PKCS_PSS, CKM.RSA_X_509];
     const tried: number[] = [];
