@@ -5,7 +5,7 @@ import { defaultStateDirectory } from '../config/state-directory.ts';
 import type { KeySettings, Settings, TokenSettings, TunnelSettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
-import { formatManagementAddress, type Relay } from '../management/index.ts';
+import { formatManagementAddress } from '../management/index.ts';
 import type { Secret } from '../secret.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { Audit } from './audit/audit.ts';
@@ -18,25 +18,12 @@ import { rehearse } from './rehearsal.ts';
 import { TunnelAnswers } from './questions/tunnel-answers.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { RunningKeys } from './running-keys.ts';
+import { ended, type RunningTunnel } from './running-tunnel.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
 
 /** What a module host's own deadline gets ahead, so that its error, which says more, comes first. In milliseconds. */
 const DEADLINE_MARGIN = 500;
-
-/** A tunnel of the agent, with what is its alone. */
-interface RunningTunnel {
-  readonly settings: TunnelSettings;
-  readonly tunnel: Tunnel;
-  readonly relay: Relay | undefined;
-  readonly answers: TunnelAnswers | undefined;
-  readonly stop: AbortController;
-  /** Settles when the last request is answered; undefined until it is served. */
-  serving: Promise<void> | undefined;
-  ending: Promise<void> | undefined;
-  /** Why its key is of no use, if it ended for that. */
-  failure: { readonly error: unknown } | undefined;
-}
 
 /**
  * The agent: owns tokens, keys and tunnels, any number of each, by the names that their settings have. Each is started,
@@ -56,12 +43,16 @@ export class Agent implements AsyncDisposable {
   readonly #idle = new AbortController();
   /** The last {@link apply}: it settles when nothing is changed any more. */
   #applying: Promise<unknown> = Promise.resolve();
+  /** How many of them are not over. */
+  #changes = 0;
   #unlink: () => void = () => undefined;
 
   private constructor({ tokens }: Settings, surroundings: Surroundings) {
     this.#tokens = tokens;
     this.#surroundings = surroundings;
-    this.#keys = new RunningKeys(tokens, surroundings);
+    this.#keys = new RunningKeys(tokens, surroundings, () => {
+      this.#settle();
+    });
     this.#rounds = agentRounds(surroundings.clock);
     this.#lock = new Lock(surroundings.clock);
     const { clock, emit, pid, uid, release = 'unknown' } = surroundings;
@@ -154,6 +145,7 @@ export class Agent implements AsyncDisposable {
     running?.stop.abort();
     if (running) await ended(running);
     if (this.#tunnels.get(name) === running) this.#tunnels.delete(name);
+    this.#settle();
   }
 
   /** Stops a tunnel and starts it with other settings. @throws AgentError as {@link startTunnel} does; then it is stopped */
@@ -169,8 +161,9 @@ export class Agent implements AsyncDisposable {
     return tokens;
   }
 
-  /** Reads the certificates of all keys anew. Never rejects. */
+  /** Reads the certificates of all keys anew, and tries those again that could not be opened. Never rejects. */
   async refreshCertificates(): Promise<void> {
+    this.#keys.hurry();
     await this.#keys.refresh();
   }
 
@@ -227,7 +220,13 @@ export class Agent implements AsyncDisposable {
    */
   async apply(settings: Settings): Promise<Difference> {
     const applied = this.#applying.then(() => this.#apply(settings));
-    this.#applying = applied.catch(() => undefined);
+    this.#changes += 1;
+    this.#applying = applied
+      .catch(() => undefined)
+      .finally(() => {
+        this.#changes -= 1;
+        this.#settle();
+      });
     return await applied;
   }
 
@@ -267,6 +266,7 @@ export class Agent implements AsyncDisposable {
     });
     await Promise.all([...stopped.values(), ...started]);
     for (const { answers } of this.#tunnels.values()) answers?.retry();
+    this.#keys.hurry();
 
     for (const change of ['added', 'changed', 'removed'] as const) {
       for (const tunnel of tunnels[change]) this.#surroundings.emit({ type: `tunnel-${change}`, tunnel });
@@ -306,7 +306,15 @@ export class Agent implements AsyncDisposable {
   async served(): Promise<boolean> {
     const keys = [...this.#tunnels.values()].map(({ settings }) => this.#keys.get(settings.key));
     await Promise.all(keys.map(({ decided }) => decided));
-    return keys.length === 0 || keys.some(({ failure }) => !failure);
+    return keys.length === 0 || keys.some(({ keepsAgent }) => keepsAgent);
+  }
+
+  /** What only waits to be tried again ends, if nothing else is served, or may be: whoever starts the agent is told why. */
+  #settle(): void {
+    if (this.#changes > 0 || this.#starting.size > 0) return;
+    const keys = [...this.#tunnels.values()].map(({ settings }) => this.#keys.get(settings.key));
+    if (keys.some(({ keepsAgent }) => keepsAgent)) return;
+    for (const key of keys) key.giveIn();
   }
 
   /**
@@ -354,6 +362,7 @@ export class Agent implements AsyncDisposable {
       return running;
     } finally {
       this.#starting.delete(name);
+      this.#settle();
     }
   }
 
@@ -431,17 +440,7 @@ export class Agent implements AsyncDisposable {
       // of the only key the agent's end tells
       const isOnly = [...this.#tunnels.values()].every((other) => other.settings.key === settings.key);
       if (running.failure && !isOnly) this.#tellFailure(name, running.failure.error);
+      this.#settle();
     });
   }
-}
-
-/** Settles when a tunnel has ended, served or not, and its relay with it. */
-async function ended(running: RunningTunnel): Promise<void> {
-  running.ending ??= end(running);
-  await running.ending;
-}
-
-async function end({ serving, relay }: RunningTunnel): Promise<void> {
-  await serving;
-  await relay?.[Symbol.asyncDispose]();
 }

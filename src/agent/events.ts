@@ -33,15 +33,19 @@ export type TroubleKind =
   | 'certificate-unanswered'
   | 'password-unanswered'
   | 'question-unanswered'
-  | 'token-absent';
+  | 'token-absent'
+  /** The key could not be opened, and is tried again. */
+  | 'key-not-open';
 
 /** What a trouble keeps from working; told when it works again. */
-export type TroubleSubject = 'connection' | 'greeting' | 'daemon' | 'answer' | 'release' | 'key' | 'token';
+export type TroubleSubject = 'connection' | 'greeting' | 'daemon' | 'answer' | 'release' | 'key' | 'token' | 'opening';
 
 /** What is known of a trouble beyond its kind. */
 export interface TroubleDetails {
   readonly code?: AgentErrorCode | undefined;
   readonly error?: string;
+  /** What the settings call the key that it is about. */
+  readonly key?: string;
   readonly notification?: Notification['type'];
   /** What the daemon's question is about: `Auth`, `Private Key`, … */
   readonly name?: string | undefined;
@@ -164,11 +168,11 @@ export type KeyEvent =
     }
   /** Another key pair is in its place, and was taken over. */
   | { readonly type: 'key-changed'; readonly name: string; readonly key: string }
-  /** What the settings call `name` is being opened, is open as `key`, or can't be opened. */
+  /** What the settings call `name` is being opened, waits to be tried again, is open as `key`, or can't be opened. */
   | ({
       readonly type: 'key-state';
       readonly name: string;
-      readonly state: 'opening' | 'open' | 'failed';
+      readonly state: 'opening' | 'waiting' | 'open' | 'failed';
       /** Of one that is open. */
       readonly key?: string;
       /** As their KEYs may be logged. */

@@ -15,6 +15,14 @@ const WATCH_INTERVAL = 2_000;
 /** Names of variables that hold secrets. */
 const SECRET_NAME = /PIN|PASS|PWD|SECRET|KEY$|AUTH/i;
 
+/** How to open a key, beside its settings. */
+export interface OpenOptions {
+  /** Beside its own. */
+  readonly words?: CertificateWords | undefined;
+  /** A person is asked for its PIN or passphrase. */
+  readonly onPerson?: (() => void) | undefined;
+}
+
 /** Opens keys, and owns what they share: tokens and their module hosts, the memory of refused PINs, the ways to ask for secrets. */
 export class Keyring implements AsyncDisposable {
   readonly tokens: Tokens;
@@ -83,17 +91,16 @@ export class Keyring implements AsyncDisposable {
   /**
    * How the library is to open a key.
    * @param watchInterval milliseconds between looks at its token
-   * @param further words beside its own
    * @throws AgentError ERR_USAGE for words that can't be read
    */
-  options(key: KeySettings, watchInterval?: number, further?: CertificateWords): KeyOptions {
+  options(key: KeySettings, watchInterval?: number, { words, onPerson }: OpenOptions = {}): KeyOptions {
     const { pins } = this.#settings;
     const { secrets } = this;
     const deadline = (): number => this.#settings.deadline;
     return {
       keys: key.copies,
       certificate: key.certificate,
-      words: allWords(key.select && parseWords(key.select), further),
+      words: allWords(key.select && parseWords(key.select), words),
       pkcs11: {
         tokens: this.tokens,
         defaultModule: key.module,
@@ -103,13 +110,17 @@ export class Keyring implements AsyncDisposable {
       },
       programs: this.#programs,
       allowReadableKey: key.allowReadable,
-      askSecret: (what, uriSource, manner) => secrets.get(what, uriSource, manner),
+      askSecret: (what, uriSource, manner) => {
+        if (secrets.asksPerson(uriSource)) onPerson?.();
+        return secrets.get(what, uriSource, manner);
+      },
       nameSource: (uriSource) => secrets.nameSource(uriSource),
       mayAskAgain: (error, uriSource) => secrets.mayAskAgain(error, uriSource),
       get deadline() {
         return deadline();
       },
       onEvent: (event) => {
+        if (event.type === 'pin-pad') onPerson?.();
         // told once by the tokens themselves, however many keys use one
         if (!isSessionEvent(event)) this.#emit(event);
       },
@@ -118,12 +129,11 @@ export class Keyring implements AsyncDisposable {
 
   /**
    * Opens a key, and tells a person at the terminal what takes so long.
-   * @param further words beside its own
    * @throws AgentError what {@link openKey} throws
    */
-  async open(key: KeySettings, further?: CertificateWords): Promise<OpenedKey> {
+  async open(key: KeySettings, options?: OpenOptions): Promise<OpenedKey> {
     const notice = key.copies.map((copy) => backendOf(copy).notice).find((text) => text !== '') ?? '';
-    return await this.waiting(key, notice, () => openKey(this.options(key, WATCH_INTERVAL, further)));
+    return await this.waiting(key, notice, () => openKey(this.options(key, WATCH_INTERVAL, options)));
   }
 
   /** Does something with a key in which a person waits, who may be asked for its PIN. */

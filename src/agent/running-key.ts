@@ -1,4 +1,3 @@
-import { pause } from '../clock.ts';
 import type { KeyObject } from 'node:crypto';
 import { type CertificateWords, parseHint } from '../certificates/words.ts';
 import { DEFAULT_POLICY, type KeySettings } from '../config/settings.ts';
@@ -6,19 +5,17 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { backendOf } from '../keys/backends.ts';
 import type { OpenedKey } from '../keys/open-key.ts';
 import { Listeners } from '../listeners.ts';
-import { isAborted, withResolvers } from '../promises.ts';
+import { withResolvers } from '../promises.ts';
 import { Gate } from './gate.ts';
 import { keyContents } from './key-contents.ts';
 import { KeyPolicy } from './policy/key-policy.ts';
 import type { Keyring } from './keyring.ts';
 import { certificateFields, LiveKey } from './live-key.ts';
 import type { KeyEvent } from './events.ts';
+import { PatientOpening } from './patient-opening.ts';
 import type { Choice } from './service-options.ts';
 import type { Surroundings } from './surroundings.ts';
-import { Trouble } from './trouble.ts';
 
-/** Milliseconds between tries to open a key whose token is not there. */
-const RETRY = 2_000;
 /** Keys that are open at a time since hints of daemons chose them. */
 const MOST_CHOSEN = 8;
 
@@ -31,6 +28,8 @@ export class RunningKey implements AsyncDisposable {
   readonly #keyring: Keyring;
   readonly #surroundings: Surroundings;
   readonly #stop = new AbortController();
+  /** It may be tried again for days. */
+  readonly #patient: PatientOpening;
   #opening: Promise<LiveKey> | undefined;
   #failure: { readonly error: unknown } | undefined;
   /** As soon as it is open. */
@@ -47,11 +46,27 @@ export class RunningKey implements AsyncDisposable {
   /** What its files said before it was opened. */
   #contents: Promise<string> | undefined;
 
-  constructor(name: string, settings: KeySettings, keyring: Keyring, surroundings: Surroundings) {
+  /** @param onWaiting it could not be opened, and waits to be tried again: see {@link giveIn} */
+  constructor(
+    name: string,
+    settings: KeySettings,
+    keyring: Keyring,
+    surroundings: Surroundings,
+    onWaiting: () => void,
+  ) {
     this.#name = name;
     this.settings = settings;
     this.#keyring = keyring;
     this.#surroundings = surroundings;
+    const { emit, clock } = surroundings;
+    this.#patient = new PatientOpening({
+      ...{ name, waitForToken: settings.waitForToken, emit, clock, signal: this.#stop.signal },
+      open: (onPerson) => this.#openOnce(onPerson),
+      onWaiting: () => {
+        onWaiting();
+        this.#decided.resolve();
+      },
+    });
   }
 
   /** Why it can't be opened, if that was found out before it was stopped. */
@@ -68,8 +83,24 @@ export class RunningKey implements AsyncDisposable {
   }
 
   #opened(): Promise<LiveKey> {
-    this.#opening ??= this.#open(() => this.#openWithPatience());
+    this.#opening ??= this.#open(() => this.#patient.run());
     return this.#opening;
+  }
+
+  /** Whether an agent has something to live for with it: it is open, about to be, or waits for its token as it is to. */
+  get keepsAgent(): boolean {
+    if (this.#failure) return false;
+    return this.isOpen || this.#isOver || !this.#patient.isSpare;
+  }
+
+  /** Tries again now, if it waits. */
+  hurry(): void {
+    this.#patient.hurry();
+  }
+
+  /** Waits no longer to be tried again: it is known then that it can't be opened. */
+  giveIn(): void {
+    this.#patient.giveIn();
   }
 
   /**
@@ -108,7 +139,7 @@ export class RunningKey implements AsyncDisposable {
   }
 
   async #openChosen(words: CertificateWords): Promise<LiveKey> {
-    const opened = await this.#keyring.open(this.settings, words);
+    const opened = await this.#keyring.open(this.settings, { words });
     if (this.#stop.signal.aborted || this.#isOver) {
       await opened[Symbol.asyncDispose]();
       throw new AgentError('ERR_ABORTED', `${opened.signer.name} is not wanted any more`);
@@ -143,7 +174,7 @@ export class RunningKey implements AsyncDisposable {
     const { emit, clock } = this.#surroundings;
     return new LiveKey(opened, {
       name: this.#name,
-      open: () => this.#keyring.open(this.settings, words),
+      open: () => this.#keyring.open(this.settings, { words }),
       onChange: () => {
         // what its files say has been read
         this.#contents = keyContents(this.settings);
@@ -162,13 +193,20 @@ export class RunningKey implements AsyncDisposable {
    * @throws AgentError what {@link Keyring.open} throws
    */
   async openNow(): Promise<void> {
-    this.#opening ??= this.#open(() => this.#keyring.open(this.settings));
+    this.#opening ??= this.#open(() => this.#openOnce());
     await this.#opening;
   }
 
   /** What it may sign. @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND for a file that the policy names */
   policy(): Promise<KeyPolicy> {
-    this.#policy ??= KeyPolicy.open(this.settings.policy ?? DEFAULT_POLICY, this.#surroundings);
+    if (!this.#policy) {
+      const reading = KeyPolicy.open(this.settings.policy ?? DEFAULT_POLICY, this.#surroundings);
+      this.#policy = reading;
+      reading.catch(() => {
+        // its files may come
+        if (this.#policy === reading) this.#policy = undefined;
+      });
+    }
     return this.#policy;
   }
 
@@ -196,13 +234,17 @@ export class RunningKey implements AsyncDisposable {
     return this.#contents !== undefined && (await this.#contents) !== (await keyContents(this.settings));
   }
 
+  async #openOnce(onPerson?: () => void): Promise<OpenedKey> {
+    this.#contents = keyContents(this.settings);
+    await this.policy();
+    return await this.#keyring.open(this.settings, { onPerson });
+  }
+
   async #open(open: () => Promise<OpenedKey>): Promise<LiveKey> {
     const { emit } = this.#surroundings;
-    this.#contents = keyContents(this.settings);
     const name = this.#name;
     emit({ type: 'key-state', name, state: 'opening' });
     try {
-      await this.policy();
       const opened = await open();
       if (this.#stop.signal.aborted) {
         await opened[Symbol.asyncDispose]();
@@ -256,35 +298,11 @@ export class RunningKey implements AsyncDisposable {
     });
   }
 
-  /** Opens the key; where it is to wait for its token, as often as it takes until the token is there. */
-  async #openWithPatience(): Promise<OpenedKey> {
-    const { emit, clock } = this.#surroundings;
-    const { signal } = this.#stop;
-    const absent = new Trouble(emit, 'token', clock);
-    for (;;) {
-      try {
-        const opened = await this.#keyring.open(this.settings);
-        absent.clear();
-        return opened;
-      } catch (error) {
-        const mayCome = this.settings.waitForToken && errorCode(error) === 'ERR_TOKEN_ABSENT';
-        if (mayCome && !isAborted(signal)) {
-          absent.set({ trouble: 'token-absent', level: 'warn', details: { error: errorText(error) } });
-          this.#decided.resolve();
-          await pause(clock, RETRY, signal);
-        }
-        if (!mayCome || isAborted(signal)) {
-          absent.stop();
-          throw error;
-        }
-      }
-    }
-  }
-
   /** A stop has come: what fails from now on is not the key's failure. */
   giveUp(): void {
     this.#keep();
     this.#stop.abort();
+    this.hurry();
   }
 
   /** Lets go of a key that is open; does not wait for one that is not. */

@@ -8,11 +8,16 @@ import type { Surroundings } from './surroundings.ts';
 export class RunningKeys implements AsyncDisposable {
   readonly #surroundings: Surroundings;
   readonly #keys = new Map<string, RunningKey>();
+  readonly #onWaiting: () => void;
   #keyring: Keyring;
 
-  /** @throws AgentError ERR_USAGE for a source of PINs that is not one */
-  constructor(tokens: TokenSettings, surroundings: Surroundings) {
+  /**
+   * @param onWaiting one could not be opened, and waits to be tried again
+   * @throws AgentError ERR_USAGE for a source of PINs that is not one
+   */
+  constructor(tokens: TokenSettings, surroundings: Surroundings, onWaiting: () => void) {
     this.#surroundings = surroundings;
+    this.#onWaiting = onWaiting;
     this.#keyring = new Keyring(tokens, surroundings);
   }
 
@@ -30,7 +35,16 @@ export class RunningKeys implements AsyncDisposable {
   /** Adds a key; it is opened when it is first asked for. @throws AgentError ERR_USAGE if there is one of that name */
   start(name: string, settings: KeySettings): void {
     if (this.#keys.has(name)) throw new AgentError('ERR_USAGE', `there are two keys '${name}'`);
-    this.#keys.set(name, new RunningKey(name, settings, this.#keyring, this.#surroundings));
+    this.#keys.set(name, this.#make(name, settings));
+  }
+
+  #make(name: string, settings: KeySettings): RunningKey {
+    return new RunningKey(name, settings, this.#keyring, this.#surroundings, this.#onWaiting);
+  }
+
+  /** Tries those again now that could not be opened and wait. */
+  hurry(): void {
+    for (const key of this.#keys.values()) key.hurry();
   }
 
   /** Closes a key and forgets it. */
@@ -68,8 +82,7 @@ export class RunningKeys implements AsyncDisposable {
   }
 
   async #open(name: string, settings: KeySettings): Promise<RunningKey | undefined> {
-    const fresh = (): RunningKey => new RunningKey(name, settings, this.#keyring, this.#surroundings);
-    const key = fresh();
+    const key = this.#make(name, settings);
     // one that is of no use can't stay
     if (!this.get(name).isOpen) return key;
     try {
@@ -79,7 +92,7 @@ export class RunningKeys implements AsyncDisposable {
       const { code, reason } = error instanceof AgentError ? error : {};
       const waits = settings.waitForToken && code === 'ERR_TOKEN_ABSENT';
       // of a token with a new source of its PIN the old key must let go first
-      if (waits || reason === 'two-pin-sources') return fresh();
+      if (waits || reason === 'two-pin-sources') return this.#make(name, settings);
       this.#surroundings.emit({ type: 'key-kept', key: name, code, error: errorText(error) });
       return undefined;
     }

@@ -109,9 +109,12 @@ class Sections {
     );
   }
 
-  /** A line for each tunnel that something is wrong with. */
+  /** A line for each tunnel that something is wrong with, and for each key that waits to be opened. */
   troubles(): string | undefined {
-    const lines = this.#report.tunnels.flatMap(({ name, trouble, failure }) => {
+    const waiting = this.#report.keys.flatMap(({ name, state, error, since }) =>
+      state === 'waiting' ? [`key ${name}: ${error ?? 'not open'} (tried again for ${this.#ago(since)})`] : [],
+    );
+    const ofTunnels = this.#report.tunnels.flatMap(({ name, trouble, failure }) => {
       if (failure) return [`${name}: ${failure.error}`];
       if (!trouble || trouble.over) return [];
       // another release may know others
@@ -119,6 +122,7 @@ class Sections {
       const why = trouble.error === null ? '' : `: ${trouble.error}`;
       return [`${name}: ${text}${why} (for ${this.#ago(trouble.since)})`];
     });
+    const lines = [...ofTunnels, ...waiting];
     return lines.length === 0 ? undefined : [coloured(ALARM, 'TROUBLE'), ...lines.map(printable)].join('\n');
   }
 

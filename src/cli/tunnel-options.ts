@@ -140,7 +140,7 @@ function withServingOptions(command: Command): Command {
         .choices(HEAL_ACTIONS)
         .default('restart'),
     )
-    .option('--wait-for-token', 'wait at the start for a token that is not there')
+    .option('--wait-for-token', 'wait at the start for a token that is not there, or fails')
     .addOption(
       new Option(
         '--module-hosts <number>',

@@ -5,6 +5,7 @@ import { Secret } from '../secret.ts';
 import type { LoginSettings } from './answers.ts';
 import type { PinSettings } from './settings.ts';
 import {
+  asksPerson,
   mayTrouble,
   parseSecretSource,
   publicPath,
@@ -111,6 +112,11 @@ export class KeySecrets {
   /** Two texts of one source have one name. */
   nameSource(uriSource: string | undefined): string {
     return JSON.stringify(this.#sourceOf(uriSource));
+  }
+
+  /** Whether a person types it, at the terminal or in a window. */
+  asksPerson(uriSource: string | undefined): boolean {
+    return asksPerson(this.#sourceOf(uriSource));
   }
 
   /** Whether a person may be asked at the terminal. */

@@ -147,15 +147,15 @@ export class AgentMetrics {
   }
 
   #addTunnels(): void {
-    const { tunnels, relays } = this.#source.state;
+    const { tunnels, keys, relays } = this.#source.state;
     const gauge = (name: string, help: string, valueOf: Parameters<typeof mapped<TunnelOf>>[2]): void => {
       this.#gauge(name, help, ['tunnel'], () => mapped(tunnels, 'tunnel', valueOf));
     };
     gauge('pksigd_tunnel_served', 'Whether the tunnel is served at all.', ({ isServed }) => Number(isServed));
     gauge('pksigd_tunnel_connected', 'Whether a daemon is connected.', ({ daemons }) => Number(daemons > 0));
     gauge('pksigd_tunnel_held', 'Whether the daemon waits in its hold.', ({ isHeld }) => Number(isHeld));
-    gauge('pksigd_tunnel_trouble', 'Whether something keeps the tunnel from working.', ({ trouble, failure }) =>
-      Number(failure !== undefined || trouble?.isOver === false),
+    gauge('pksigd_tunnel_trouble', 'Whether something keeps the tunnel from working.', ({ trouble, failure, key }) =>
+      Number(failure !== undefined || trouble?.isOver === false || keys.get(key ?? '')?.state === 'waiting'),
     );
     gauge('pksigd_requests_pending', 'Requests for signatures that are under way.', ({ pending }) => pending);
     gauge('pksigd_tunnel_last_signature_timestamp_seconds', 'When the last signature was made.', ({ lastSigned }) =>

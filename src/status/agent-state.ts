@@ -5,7 +5,7 @@ export type PinTries = 'ok' | 'count low' | 'final try' | 'locked';
 
 /** A key that the settings name. Times are milliseconds since 1970. */
 export interface KeyState {
-  readonly state: 'opening' | 'open' | 'failed';
+  readonly state: 'opening' | 'waiting' | 'open' | 'failed';
   readonly since: number;
   /** As the log calls it, once it is open. */
   readonly key: string | undefined;
@@ -95,8 +95,10 @@ function timeOf(text: string | undefined): number | undefined {
 
 function nextKey(key: KeyState | undefined, event: EventOf<'key-state'>, at: number): KeyState {
   const { state, certificate, validTo, copies, error } = event;
+  // why it waits may change while it does
+  const since = state === 'waiting' && key?.state === state ? key.since : at;
   return {
-    ...{ state, since: at, key: event.key, certificate },
+    ...{ state, since, key: event.key, certificate },
     validTo: timeOf(validTo),
     copies: copies ?? key?.copies ?? [],
     error: error === undefined ? undefined : clipped(error),
@@ -197,7 +199,6 @@ export class AgentState {
   readonly relays: Map<string, RelayState> = new Map<string, RelayState>();
   #audit: AuditState | undefined;
   #isLocked = false;
-  #awaited: string | undefined;
 
   /** @param startedAt milliseconds since 1970 */
   constructor(startedAt: number) {
@@ -210,11 +211,6 @@ export class AgentState {
 
   get audit(): AuditState | undefined {
     return this.#audit;
-  }
-
-  /** What was said last of a key that waits for its token; undefined where none does. */
-  get awaited(): string | undefined {
-    return this.#awaited;
   }
 
   /** Takes an event that happened at a time, in milliseconds since 1970. */
@@ -292,14 +288,6 @@ export class AgentState {
           this.copies,
           [...this.keys.values()].flatMap(({ copies }) => copies),
         );
-        break;
-      }
-      case 'trouble': {
-        if (event.trouble === 'token-absent') this.#awaited = clipped(event.details.error ?? 'it is not there');
-        break;
-      }
-      case 'trouble-over': {
-        if (event.subject === 'token') this.#awaited = undefined;
         break;
       }
       case 'agent-locked':

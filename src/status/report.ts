@@ -43,7 +43,7 @@ export interface TunnelReport {
 
 export interface KeyReport {
   readonly name: string;
-  readonly state: 'opening' | 'open' | 'failed';
+  readonly state: 'opening' | 'waiting' | 'open' | 'failed';
   readonly since: string;
   readonly key: string | null;
   readonly certificate: { readonly subject: string; readonly validTo: string | null } | null;

@@ -10,7 +10,8 @@ export function summary(agent: AgentState): string {
   if (agent.isLocked) parts.push('locked');
   const away = [...agent.tokens].filter(([, { isPresent }]) => !isPresent);
   if (away.length > 0) parts.push(`away: ${away.map(([label]) => `token '${label}'`).join(', ')}`);
-  if (agent.awaited !== undefined) parts.push(`waiting for a token: ${agent.awaited}`);
+  const [waiting] = [...agent.keys].filter(([, { state }]) => state === 'waiting');
+  if (waiting) parts.push(`waiting for key '${waiting[0]}': ${waiting[1].error ?? 'it is not open'}`);
   const failed = tunnels.flatMap(([name, { failure }]) => (failure ? [{ name, failure }] : []));
   const [first] = failed;
   if (first) parts.push(`${count(failed.length, 'tunnel')} failed, '${first.name}': ${first.failure.error}`);

@@ -97,6 +97,7 @@ const SUBJECTS: Readonly<Record<TroubleKind, TroubleSubject>> = {
   'password-unanswered': 'answer',
   'question-unanswered': 'answer',
   'token-absent': 'token',
+  'key-not-open': 'opening',
 };
 
 /** The trouble, over if it was about one of these. */

@@ -43,7 +43,9 @@ export function noticeOf(event: AgentEvent): Notice | undefined {
       };
     }
     case 'key-state':
-      return event.state === 'failed' ? keyNotice(event) : undefined;
+      // of a token that is waited for its trouble tells
+      if (event.state === 'waiting' && event.code === 'ERR_TOKEN_ABSENT') return undefined;
+      return event.state === 'failed' || event.state === 'waiting' ? keyNotice(event) : undefined;
     case 'trouble': {
       const { error } = event.details;
       if (event.trouble !== 'token-absent' || event.seconds > 0) return undefined;

@@ -65,6 +65,7 @@ export const TROUBLE_TEXTS: Readonly<Record<TroubleKind, TroubleText>> = {
     hint: RELAY_HINT,
   },
   'token-absent': { text: 'waiting for the token' },
+  'key-not-open': { text: 'the key could not be opened: it is tried again' },
 };
 
 /** What the log says, at level info, when it is over. */
@@ -76,4 +77,5 @@ export const TROUBLE_OVER: Readonly<Record<TroubleSubject, string>> = {
   release: 'the daemon asks for a signature',
   key: 'the key is ready: the daemon goes on',
   token: 'the token is there',
+  opening: 'the key could be opened',
 };

@@ -126,7 +126,7 @@ describe.skipIf(missing.length > 0)('the notify protocol', () => {
     const key = bench.key('p256', 'SoftHSM').replace('token=pksigd', 'token=away');
     await run(bench, manager, ['--key', key, '--wait-for-token', '--management', bench.path('a.sock'), 'unix']);
     await manager.hears(/^READY=1/);
-    await manager.hears(/STATUS=.*waiting for a token: no token 'away'/);
+    await manager.hears(/STATUS=.*waiting for key '.*': no token 'away'/);
   });
 
   test('is not ready with a key that can not be opened, and says why it ends', async ({ bench }) => {

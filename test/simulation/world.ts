@@ -31,6 +31,8 @@ const PASSWORD = 'correct horse';
 const MARGIN = 1_500;
 /** Milliseconds of calm within which all works again that can. */
 const RECOVERY = 150_000;
+/** Codes of failures that a person has to mend: they don't pass by themselves. */
+const OF_A_PERSON = /^ERR_PIN_(?!SOURCE)/;
 /** So many signatures prove it. */
 const PROOF = 2;
 
@@ -153,7 +155,8 @@ export class World {
     if (event.type === 'audit-failed') this.audit.isFailing = true;
     if (event.type === 'audit-opened' && this.disk.wasBroken && this.logs.size > 1) this.audit.isSwitched = true;
     if (event.type === 'audit-works') this.audit.isFailing = false;
-    if (event.type === 'tunnel-failed') this.#failed.set(event.tunnel, event.code ?? '');
+    if (event.type === 'tunnel-failed' && OF_A_PERSON.test(event.code ?? ''))
+      this.#failed.set(event.tunnel, event.code ?? '');
     if (event.type === 'tunnel-opened') this.#failed.delete(event.tunnel);
   }
 
@@ -258,7 +261,7 @@ export class World {
       await this.#sleep(1_000);
     for (const [index, daemon] of this.daemons.entries()) {
       if (isServed(daemon, index)) continue;
-      const why = daemon.isStuck ? 'the daemon is stuck' : (this.#failed.get(daemon.name) ?? this.#whyNot(index));
+      const why = this.#failed.get(daemon.name) ?? this.#whyNot(index);
       if (why === undefined) kernel.violate(`${daemon.name} is not served, and could be`);
       if (why !== undefined) kernel.count(`not served: ${why}`);
     }

@@ -27,7 +27,7 @@ export const TOKENS: Readonly<Record<TokenCode, Explanation>> = {
     causes: [
       {
         why: 'The card or stick is not in its reader.',
-        cure: 'Put it in; --wait-for-token has run wait for it at the start, too.',
+        cure: 'Put it in; --wait-for-token has run wait for it at the start, too, where nothing else is served.',
       },
       { why: 'The label or serial is mistyped.', cure: 'Paste the URI that pksigd keys prints.' },
       {

@@ -88,4 +88,10 @@ export const TROUBLES: Readonly<Record<TroubleKind, readonly Cause[]>> = {
     },
   ],
   'token-absent': [{ why: 'The token is not in its reader.', cure: 'Put it in: the agent goes on by itself.' }],
+  'key-not-open': [
+    {
+      why: 'Its token, module or program failed, or what it names is not there: code and error say what.',
+      cure: 'pksigd explain CODE. It is tried again after 2 s, then at pauses twice as long, up to 5 minutes; at once by SIGHUP or pksigd reload.',
+    },
+  ],
 };

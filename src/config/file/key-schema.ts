@@ -76,7 +76,11 @@ export const KEY: Schema<KeySection> = v.pipe(
     ),
     'wait-for-token': v.optional(
       setting(
-        { takes: TRUE_FALSE, option: '--wait-for-token', text: 'Wait for a token that is not there at the start.' },
+        {
+          takes: TRUE_FALSE,
+          option: '--wait-for-token',
+          text: 'Wait for a token that is not there at the start, or fails.',
+        },
         flag,
       ),
       false,

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import type { Surroundings } from '../../../src/agent/surroundings.ts';
 import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/settings.ts';
 import { AgentError } from '../../../src/errors.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
+import { FakeClock } from './fake-clock.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import { clientVerify } from '../../support/client-verify.ts';
 
@@ -104,17 +105,86 @@ describe('tunnels of one agent', () => {
 
   test('whose key is of no use end; the others do not', async () => {
     const [a, b] = [await tunnel('none'), await tunnel('one')];
+    writeFileSync(join(folder, 'no-key.pem'), 'nothing', { mode: 0o600 });
     await using agent = await open(
-      settings({ none: keyIn('missing.pem'), one: keyIn() }, { a: a.settings, b: b.settings }),
+      settings({ none: keyIn('no-key.pem'), one: keyIn() }, { a: a.settings, b: b.settings }),
     );
     const other = await greeted(b.listener);
-    await expect(agent.key('none')).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
+    await expect(agent.key('none')).rejects.toMatchObject({ code: 'ERR_KEY_FILE' });
     await ask(other, 'other');
     expect(events).toContainEqual(
-      expect.objectContaining({ type: 'tunnel-failed', tunnel: 'a', code: 'ERR_KEY_NOT_FOUND' }),
+      expect.objectContaining({ type: 'tunnel-failed', tunnel: 'a', code: 'ERR_KEY_FILE' }),
     );
     stop.abort();
     await agent.ended();
+  });
+
+  test('whose key is not there yet wait for it, as long as others are served', async () => {
+    const [a, b] = [await tunnel('late'), await tunnel('one')];
+    const clock = new FakeClock();
+    await using agent = await Agent.open(
+      settings({ late: keyIn('late.pem'), one: keyIn() }, { a: a.settings, b: b.settings }),
+      { ...surroundings(), clock },
+      stop.signal,
+    );
+    const [late, other] = [await greeted(a.listener), await greeted(b.listener)];
+    await ask(other, 'other');
+    const isTold = (type: AgentEvent['type']): boolean => events.some((event) => event.type === type);
+    await expect.poll(() => isTold('trouble')).toBe(true);
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        trouble: 'key-not-open',
+        details: expect.objectContaining({ key: 'late', code: 'ERR_KEY_NOT_FOUND' }) as unknown,
+      }),
+    );
+    expect(await agent.served()).toBe(true);
+    copyFileSync(join(folder, 'key.pem'), join(folder, 'late.pem'));
+    clock.pass(2);
+    await agent.key('late');
+    await ask(late, 'late');
+    expect(isTold('tunnel-failed')).toBe(false);
+    expect(events).toContainEqual(expect.objectContaining({ type: 'trouble-over', subject: 'opening' }));
+  });
+
+  test('whose keys wait end as soon as nothing else is left', async () => {
+    const [a, b] = [await tunnel('late'), await tunnel('none')];
+    writeFileSync(join(folder, 'no-key.pem'), 'nothing', { mode: 0o600 });
+    await using agent = await open(
+      settings({ late: keyIn('late.pem'), none: keyIn('no-key.pem') }, { a: a.settings, b: b.settings }),
+    );
+    await expect(agent.ended()).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
+    expect(await agent.served()).toBe(false);
+  });
+
+  test('whose key waits have it tried again at once by a reload', async () => {
+    const [a, b, c] = [await tunnel('late'), await tunnel('one'), await tunnel('one')];
+    const keys = { late: keyIn('late.pem'), one: keyIn() };
+    const tunnels = { a: a.settings, b: b.settings };
+    const around = surroundings();
+    let tries = 0;
+    const during = async <Result>(_: boolean, __: string, work: () => Promise<Result>): Promise<Result> => {
+      tries += 1;
+      return await work();
+    };
+    await using agent = await Agent.open(
+      settings(keys, tunnels),
+      { ...around, clock: new FakeClock(), terminal: { ...around.terminal, during } },
+      stop.signal,
+    );
+    await expect.poll(() => events.some(({ type }) => type === 'trouble')).toBe(true);
+    expect(tries).toBe(2);
+    await agent.apply(settings(keys, { ...tunnels, c: c.settings }));
+    await expect.poll(() => tries).toBe(3);
+    // again and again: one that comes while it is tried has nothing to hurry
+    const refreshed = async (): Promise<number> => {
+      await agent.refreshCertificates();
+      return tries;
+    };
+    await expect.poll(refreshed).toBeGreaterThan(3);
+    // left alone it ends with the agent
+    const ended = agent.ended();
+    await agent.apply(settings({ late: keys.late }, { a: a.settings }));
+    await expect(ended).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
   });
 
   test('of which none has a key end with the reason', async () => {

@@ -210,8 +210,9 @@ describe('files of keys', () => {
 });
 
 describe('what failed', () => {
-  test('is tried again: a key whose file has come, a socket that was in use', async () => {
+  test('is tried again: a key whose file was mended, a socket that was in use', async () => {
     writeKey('one.pem');
+    writeFileSync(join(folder, 'two.pem'), 'nothing', { mode: 0o600 });
     const path = join(folder, 'm.sock');
     const [a, b, c] = [await tunnel(), await tunnel('two'), await tunnel()];
     const holder = await FakeListener.start(path);
@@ -223,7 +224,7 @@ describe('what failed', () => {
     await open(same);
     const daemon = await greeted(a.listener);
     await served(daemon);
-    await expect(agent.key('two')).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
+    await expect(agent.key('two')).rejects.toMatchObject({ code: 'ERR_KEY_FILE' });
     expect(told('tunnel-failed')).toHaveLength(2);
     writeKey('two.pem');
     await holder.stop();
@@ -235,6 +236,22 @@ describe('what failed', () => {
       isServed = await Promise.race([served(other).then(() => true), other.gone().then(() => false)]);
     }
     await served(daemon);
+  });
+
+  test('and waits is tried again: a key whose file has come, and which is as it was then', async () => {
+    writeKey('one.pem');
+    const [a, b] = [await tunnel(), await tunnel('two')];
+    const same = settings({ one: keyIn('one.pem'), two: keyIn('two.pem') }, { a: a.settings, b: b.settings });
+    await open(same);
+    await expect.poll(() => told('trouble')).toHaveLength(1);
+    const waiting = await greeted(b.listener);
+    writeKey('two.pem');
+    // by itself
+    await served(waiting);
+    expect(told('tunnel-failed')).toEqual([]);
+    await agent.apply(same);
+    expect(reloads()).toEqual([{ added: 0, changed: 0, removed: 0, unchanged: 2, keys: 0 }]);
+    await served(waiting);
   });
 
   test('in its .ovpn stays as it runs, with its key', async () => {

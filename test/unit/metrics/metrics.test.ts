@@ -70,6 +70,15 @@ function all(): void {
   );
 }
 
+test('a tunnel whose key waits to be tried again is in trouble', async () => {
+  const trouble = async (): Promise<string[]> =>
+    (await lines()).filter((line) => /^pksigd_(?:tunnel_trouble|key_open)\{/.test(line));
+  take(opened('t'), { type: 'key-state', name: 'main', state: 'waiting', error: 'it hangs' });
+  expect(await trouble()).toEqual(['pksigd_tunnel_trouble{tunnel="t"} 1', 'pksigd_key_open{key="main"} 0']);
+  take({ type: 'key-state', name: 'main', state: 'open', key: 'k' });
+  expect(await trouble()).toEqual(['pksigd_tunnel_trouble{tunnel="t"} 0', 'pksigd_key_open{key="main"} 1']);
+});
+
 async function lines(): Promise<string[]> {
   return (await metrics.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 }

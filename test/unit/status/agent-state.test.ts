@@ -130,6 +130,17 @@ describe('a key', () => {
     expect(report().keys).toMatchObject([{ state: 'failed', error: 'no', certificate: null }]);
   });
 
+  test('waits to be tried again since it does so, whatever it waits for', () => {
+    take({ type: 'key-state', name: 'main', state: 'opening' });
+    take({ type: 'key-state', name: 'main', state: 'waiting', error: 'it hangs' });
+    const [{ since } = {}] = report().keys;
+    take({ type: 'key-state', name: 'main', state: 'waiting', error: 'it died' });
+    expect(report().keys).toMatchObject([{ state: 'waiting', error: 'it died', since }]);
+    take({ type: 'key-state', name: 'main', state: 'open', key: 'k.pem' });
+    expect(report().keys).toMatchObject([{ state: 'open', error: null }]);
+    expect(report().keys[0]?.since).not.toBe(since);
+  });
+
   test('knows which of its copies work', () => {
     take({ type: 'key-state', name: 'main', state: 'open', key: 'a', copies: ['a', 'b'] });
     take({ type: 'copy-failed', key: 'b', error: 'away' });

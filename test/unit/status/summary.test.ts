@@ -31,13 +31,13 @@ test('says how many tunnels there are and are connected', () => {
 test('says what is away, awaited or failed, until it is not', () => {
   const take = told(
     { type: 'lost', token: 'Office', error: '' },
-    { type: 'trouble', trouble: 'token-absent', level: 'warn', details: { error: "no token 'Home'" }, seconds: 0 },
+    { type: 'key-state', name: 'home', state: 'waiting', error: "no token 'Home'" },
     { type: 'tunnel-failed', tunnel: 'a', code: undefined, error: 'in use' },
   );
   expect(take()).toBe(
-    "1 tunnel, 0 connected; away: token 'Office'; waiting for a token: no token 'Home'; 1 tunnel failed, 'a': in use",
+    "1 tunnel, 0 connected; away: token 'Office'; waiting for key 'home': no token 'Home'; 1 tunnel failed, 'a': in use",
   );
   const found: AgentEvent = { type: 'found', token: 'Office' };
-  const over: AgentEvent = { type: 'trouble-over', subject: 'token', seconds: 3 };
+  const over: AgentEvent = { type: 'key-state', name: 'home', state: 'open' };
   expect(take(found, over, opened('a'))).toBe('1 tunnel, 0 connected');
 });

@@ -24,6 +24,11 @@ describe('what is wanted of a person', () => {
   test.for<[AgentEvent, string, RegExp]>([
     [slow('signature'), 'touch', /^Tunnel office .*touch your token/],
     [{ type: 'pin-pad', token: 'card' }, 'keypad', /card/],
+    [
+      { type: 'key-state', name: 'work', state: 'waiting', code: 'ERR_PIN_SOURCE', error: 'no file' },
+      'pin',
+      /work.*no file/,
+    ],
     [{ type: 'login-failed', token: 'card', code: 'ERR_PIN_REQUIRED', error: 'why' }, 'pin', /card: why/],
     [key('ERR_PIN_INCORRECT'), 'pin', /work.*why/],
     [key('ERR_TOKEN_ABSENT'), 'token', /work.*why/],
@@ -40,6 +45,7 @@ describe('what is wanted of a person', () => {
     [absent(5)],
     [failed('ERR_KEY_TIMEOUT')],
     [{ type: 'key-state', name: 'work', state: 'opening' }],
+    [{ type: 'key-state', name: 'work', state: 'waiting', code: 'ERR_TOKEN_ABSENT', error: 'its trouble tells' }],
     [{ type: 'daemon-connected', tunnel: 'office' }],
   ])('%j is nothing', ([event]) => {
     expect(noticeOf(event)).toBeUndefined();
