@@ -77,7 +77,7 @@ export function checkCertificate(
 /**
  * There is no certificate: only after a login can that be told for sure.
  * @param hasSigner whether a copy of the key was opened
- * @param login whether a login was asked for
+ * @param login whether a login was asked for, or would show no more
  */
 export function reportNoCertificate(
   {

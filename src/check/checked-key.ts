@@ -20,6 +20,8 @@ export interface CheckedKey {
   readonly certificates: readonly X509Certificate[];
   /** Undefined where signing would take a PIN, and that was not asked for. */
   readonly signer: Signer | undefined;
+  /** Its token would not take the PIN, or has not: a login shows no more. */
+  readonly isPinRefused?: boolean;
   /** By the mechanisms that its token lists; undefined where that is unknown. */
   readonly abilities?: Abilities;
 }

@@ -35,7 +35,7 @@ function detailOf(name: string, publicKey: KeyObject, alwaysAuthenticate: boolea
 }
 
 /** Looks for a key without a login: what is public, and private keys that their token shows to everybody. */
-async function lookForKey(place: Place, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
+async function lookForKey(place: Place, { opening, report }: KeyCheck, isPinRefused: boolean): Promise<CheckedKey> {
   const name = pkcs11UriName(place.uri);
   const { words } = opening;
   const { privateKey, publicKey, certificates, mechanisms, allowed } = await peekAtKey({ ...place, words });
@@ -47,11 +47,11 @@ async function lookForKey(place: Place, { opening, login, report }: KeyCheck): P
       outcome: 'skip',
       what: 'key',
       detail: `${name}: ${AFTER_LOGIN}${half}`,
-      ...(login ? { hint: 'the PIN is what is wrong: see above' } : { reason: 'no-login' }),
+      ...(isPinRefused ? { hint: 'the PIN is what is wrong: see above' } : { reason: 'no-login' }),
     });
   }
   const known = publicKey ?? opening.certificate?.publicKey;
-  const looked = { name, publicKey, certificates, signer: undefined };
+  const looked = { name, publicKey, certificates, signer: undefined, isPinRefused };
   if (!known) return looked;
   const kind = keyKind(known);
   const abilities = abilitiesOf(
@@ -75,16 +75,18 @@ async function openKeyIn({ token }: Place, key: string, { opening, login, report
 }
 
 /** Opens the key if its PIN may be tried; else, or if the PIN is refused, looks for what is public. */
-async function openOrLook(place: Place, key: string, mayOpen: boolean, check: KeyCheck): Promise<CheckedKey> {
-  if (mayOpen) {
+async function openOrLook(place: Place, key: string, hasChance: boolean, check: KeyCheck): Promise<CheckedKey> {
+  let isPinRefused = !hasChance;
+  if (hasChance && (check.login || !pinState(place.token).needsLogin)) {
     try {
       return await openKeyIn(place, key, check);
     } catch (error) {
       if (errorCode(error)?.startsWith('ERR_PIN_') !== true) throw error;
       check.report(failure('PIN', error));
+      isPinRefused = true;
     }
   }
-  return await lookForKey(place, check);
+  return await lookForKey(place, check, isPinRefused);
 }
 
 /**
@@ -92,7 +94,7 @@ async function openOrLook(place: Place, key: string, mayOpen: boolean, check: Ke
  * @returns undefined if it can't be used
  */
 export async function checkTokenKey(key: string, check: KeyCheck): Promise<CheckedKey | undefined> {
-  const { opening, login, report } = check;
+  const { opening, report } = check;
   let what = 'key';
   try {
     const uri = parseTokenObject(key);
@@ -107,8 +109,7 @@ export async function checkTokenKey(key: string, check: KeyCheck): Promise<Check
     what = 'PIN';
     const hasChance = await checkPinState(token, uri.pinSource, check);
     what = 'key';
-    const mayOpen = !pinState(token).needsLogin || (login && hasChance);
-    return await openOrLook({ tokens, modulePath, token, uri }, key, mayOpen, check);
+    return await openOrLook({ tokens, modulePath, token, uri }, key, hasChance, check);
   } catch (error) {
     report(failure(what, error));
     return undefined;

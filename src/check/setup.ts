@@ -102,6 +102,8 @@ export interface KeyFindings {
   readonly wasTried: boolean;
   /** A copy was opened. */
   readonly hasSigner: boolean;
+  /** The PIN of a copy's token is what is wrong. */
+  readonly isPinRefused: boolean;
   /** A copy was found at all. */
   readonly isThere: boolean;
 }
@@ -110,7 +112,7 @@ export interface KeyFindings {
 export async function checkKey(
   options: KeySetup & Partial<Pick<SetupOptions, 'configCertificate'>>,
   report: Report,
-  onNoCertificate: (hasSigner: boolean) => void = () => undefined,
+  onNoCertificate: (findings: Pick<KeyFindings, 'hasSigner' | 'isPinRefused'>) => void = () => undefined,
 ): Promise<KeyFindings> {
   const { login, now } = options;
   const check = { opening: openingOf(options), login, report };
@@ -125,13 +127,15 @@ export async function checkKey(
   const publicKey = keys.find((key) => key.publicKey)?.publicKey;
   for (const { what, certificate } of certificates) checkCertificate(what, certificate, publicKey, now, report);
   const hasSigner = keys.some(({ signer }) => signer);
-  if (certificates.length === 0 && keys.length > 0) onNoCertificate(hasSigner);
+  const isPinRefused = keys.some((key) => key.isPinRefused === true);
+  if (certificates.length === 0 && keys.length > 0) onNoCertificate({ hasSigner, isPinRefused });
   return {
     publicKey,
     certificate: certificates[0]?.certificate,
     abilities: await signaturesOf(keys, check, options.keep),
     wasTried: keys.every(({ signer }) => signer),
     hasSigner,
+    isPinRefused,
     isThere: keys.length > 0,
   };
 }
@@ -201,8 +205,8 @@ function certificateLine(
 /** Checks all of a set-up, and says which lines it takes in the .ovpn. What fails keeps nothing else from being checked. */
 export async function checkSetup(options: SetupOptions, report: Report): Promise<void> {
   const { directives, login } = options;
-  const findings = await checkKey(options, report, (hasSigner) => {
-    reportNoCertificate({ hasSigner, login, directives }, report);
+  const findings = await checkKey(options, report, ({ hasSigner, isPinRefused }) => {
+    reportNoCertificate({ hasSigner, login: login || isPinRefused, directives }, report);
   });
   await checkDaemonOf(options, findings, report);
 }
@@ -210,13 +214,14 @@ export async function checkSetup(options: SetupOptions, report: Report): Promise
 /** Checks one of the daemons of a key, with the certificate that its .ovpn has. */
 export async function checkTunnel(options: TunnelSetup, findings: KeyFindings, report: Report): Promise<void> {
   const { configCertificate, directives, login, now } = options;
-  const { publicKey, hasSigner, isThere } = findings;
+  const { publicKey, hasSigner, isPinRefused, isThere } = findings;
   const what = 'cert of the .ovpn';
   let certificate = findings.certificate;
   try {
     const own = configCertificate && (await configCertificate())[0];
     if (own) checkCertificate(what, (certificate = own), publicKey, now, report);
-    else if (!certificate && isThere) reportNoCertificate({ hasSigner, login, directives }, report);
+    else if (!certificate && isThere)
+      reportNoCertificate({ hasSigner, login: login || isPinRefused, directives }, report);
   } catch (error) {
     report(failure(what, error));
   }

@@ -120,12 +120,12 @@ function reportTrials(trials: readonly Trial[], report: Report): void {
  * @returns what it can sign; undefined if that is not known
  */
 export async function checkSignatures(
-  { signer, abilities }: Pick<CheckedKey, 'signer' | 'abilities'>,
+  { signer, abilities, isPinRefused = false }: Pick<CheckedKey, 'signer' | 'abilities' | 'isPinRefused'>,
   { login, report }: Pick<KeyCheck, 'login' | 'report'>,
 ): Promise<Abilities | undefined> {
   if (!signer) {
     const detail = 'none was tried: that takes a login';
-    report({ outcome: 'skip', what: 'signature', detail, ...(!login && { reason: 'no-login' }) });
+    report({ outcome: 'skip', what: 'signature', detail, ...(!login && !isPinRefused && { reason: 'no-login' }) });
     return abilities;
   }
   const trials = await trySignatures(signer);

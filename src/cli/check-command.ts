@@ -1,4 +1,5 @@
 import { Keyring } from '../agent/keyring.ts';
+import type { Surroundings } from '../agent/surroundings.ts';
 import { answerSettings, givesPasswords } from '../config/answers.ts';
 import type { ManagementCheck } from '../check/daemon.ts';
 import { checkSetup } from '../check/setup.ts';
@@ -57,7 +58,7 @@ export async function checkCommand(
     explainBy(configurationHint);
     await forbidCoreDumps();
     const { checkConfiguration } = await import('./check-configuration.ts');
-    await checkConfiguration(config, login, processSurroundings(log), verdicts);
+    await checkConfiguration(config, login, checkSurroundings(log), verdicts);
   }
   process.exitCode = verdicts.exitCode;
 }
@@ -81,7 +82,7 @@ async function checkOptions(
   // the lines name it
   const given = old ? flags.key : requiredKey(flags);
   await forbidCoreDumps();
-  const surroundings = processSurroundings(log);
+  const surroundings = checkSurroundings(log);
   await using keyring = new Keyring(tokenSettings(flags), surroundings);
   const named = given || !old ? { copies: given ?? [] } : await keyOf(old, flags.module, keyring.tokens);
   const key = keySettings({ ...flags, key: named.copies });
@@ -115,4 +116,15 @@ async function checkOptions(
     migration: old && migrationOf(old, named, repeated),
   };
   await (login ? keyring.waiting(key, '', () => checkSetup(setup, report)) : checkSetup(setup, report));
+}
+
+/** Without the log lines that say what a verdict says. */
+function checkSurroundings(log: Logger): Surroundings {
+  const surroundings = processSurroundings(log);
+  return {
+    ...surroundings,
+    emit: (event) => {
+      if (event.type !== 'pin-count-low') surroundings.emit(event);
+    },
+  };
 }

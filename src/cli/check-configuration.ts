@@ -41,7 +41,10 @@ async function verdictsOnTunnel(
   try {
     const setup = {
       certificate: settings.keys[tunnel.key]?.certificate,
-      management: await managementCheck(tunnel, openvpnConfig, surroundings),
+      management: {
+        ...(await managementCheck(tunnel, openvpnConfig, surroundings)),
+        mayComeLater: openvpnConfig !== undefined,
+      },
       managementWords: await directiveWords(password === undefined ? words : [...words, password], openvpnConfig?.path),
       directives: openvpnConfig?.directives,
       configCertificate: openvpnConfig && configCertificate(openvpnConfig),

@@ -11,7 +11,6 @@ const CKF = { KEYPAD: 0x100, COUNT_LOW: 0x10000, FINAL_TRY: 0x20000, LOCKED: 0x4
 const BEYOND_PKCS1 = [0xd, 0x3, 0x6, 0xe, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47] as const;
 const DIGESTS = [0x1, 0x3, 0xd] as const;
 const DEVICE_ERROR = 0x30;
-const SESSION_COUNT = 0xb1;
 const PIN = 4;
 
 describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a module that fails', () => {
@@ -40,6 +39,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a modul
     return {
       code,
       lines: pksigd.stdout,
+      stderr: pksigd.stderr,
       /** The lines of one check. */
       of: (what: string) => pksigd.stdout.filter((line) => line.slice(6).startsWith(`${what}:`)),
       logins: calls.filter((call) => call === 'C_Login').length,
@@ -59,11 +59,30 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd check on a modul
       expect(again).toMatchObject({ code: PIN, logins: 0 });
       expect(again.of('PIN')).toContainEqual(expect.stringMatching(/^fail .*refused this PIN before/));
     }
+    // a login shows no more, and is not advised
+    for (const { lines, stderr } of [first, await check('p256', [], wrong), await check('p256', ['--login'], wrong)]) {
+      expect(lines.filter((line) => line.includes('--login'))).toEqual([]);
+      expect(lines).toContainEqual(expect.stringMatching(/^skip {2}key: .*: the PIN is what is wrong: see above$/));
+      expect(stderr).toEqual([]);
+    }
+    expect(unasked.lines).toContainEqual(expect.stringMatching(/^skip {2}key: .*: give --login$/));
     expect(await check('p256', ['--login'])).toMatchObject({ code: 0, logins: 1 });
   });
 
-  test('a token of one session is enough', async () => {
-    await bed.fault('C_OpenSession', { rv: SESSION_COUNT, skip: 1 });
+  test('no line of the log stands between the verdicts', async () => {
+    await bed.fault('C_GetTokenInfo', { setFlags: CKF.COUNT_LOW });
+    for (const args of [['--login'], ['--login', '--json']]) {
+      const { code, lines, stderr } = await check('p256', args);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: [] });
+      expect(lines.filter((line) => line.includes('few tries are left'))).toHaveLength(1);
+    }
+  });
+
+  test('a token of one session is enough, also with a PIN that is wrong', async () => {
+    await bed.fault('C_OpenSession', { sessions: 1 });
+    const wrong = await check('rsa2048', ['--login'], await bed.bench.write('wrong', '00000000\n'));
+    expect(wrong, wrong.lines.join('\n')).toMatchObject({ code: PIN, logins: 1 });
+    expect(wrong.lines).not.toContainEqual(expect.stringContaining('SESSION_COUNT'));
     const checked = await check('rsa2048', ['--login']);
     expect(checked, checked.lines.join('\n')).toMatchObject({ code: 0, logins: 1 });
     expect(checked.lines).toContain('management-external-key nopadding pkcs1 pss');
