@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import { daemonOwner } from '../config/daemon-owner.ts';
-import { managementPassword } from '../config/secrets.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
 import type { KeySettings, Settings, TokenSettings, TunnelSettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
@@ -13,12 +12,12 @@ import { decideBy } from './decide-by.ts';
 import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
 import { Lock } from './lock.ts';
 import { Pace } from './pace.ts';
-import { openRelay, place } from './open-relay.ts';
+import { openRelay } from './open-relay.ts';
 import { rehearse } from './rehearsal.ts';
 import { TunnelAnswers } from './questions/tunnel-answers.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { RunningKeys } from './running-keys.ts';
-import { ended, type RunningTunnel } from './running-tunnel.ts';
+import { ended, passwordOf, type RunningTunnel } from './running-tunnel.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -50,8 +49,11 @@ export class Agent implements AsyncDisposable {
   private constructor({ tokens }: Settings, surroundings: Surroundings) {
     this.#tokens = tokens;
     this.#surroundings = surroundings;
-    this.#keys = new RunningKeys(tokens, surroundings, () => {
-      this.#settle();
+    this.#keys = new RunningKeys(tokens, surroundings, {
+      onWaiting: () => {
+        this.#settle();
+      },
+      users: (key) => this.#usersOf(key),
     });
     this.#rounds = agentRounds(surroundings.clock);
     this.#lock = new Lock(surroundings.clock);
@@ -119,9 +121,14 @@ export class Agent implements AsyncDisposable {
     this.#keys.start(name, settings);
   }
 
+  /** The tunnels of a key, by their names. */
+  #usersOf(key: string): string[] {
+    return [...this.#tunnels].filter(([, { settings }]) => settings.key === key).map(([name]) => name);
+  }
+
   /** Closes a key and forgets it. @throws AgentError ERR_USAGE if a tunnel uses it */
   async stopKey(name: string): Promise<void> {
-    const users = [...this.#tunnels].filter(([, { settings }]) => settings.key === name).map(([user]) => user);
+    const users = this.#usersOf(name);
     if (users.length > 0) throw new AgentError('ERR_USAGE', `key '${name}' is used by tunnel ${users.join(', ')}`);
     await this.#keys.stop(name);
   }
@@ -385,7 +392,7 @@ export class Agent implements AsyncDisposable {
       const tunnel = await Tunnel.open({
         ...settings,
         ...{ owner, relay, answers, clock, network, rounds: this.#rounds },
-        password: this.#passwordOf(settings),
+        password: passwordOf(settings, surroundings, this.#stop.signal),
         key: () => key.opened(),
         choose: (hint, manner) => key.choose(hint, manner),
         hint: settings.openvpnConfig?.directives.get('management-external-cert')?.[0],
@@ -418,13 +425,6 @@ export class Agent implements AsyncDisposable {
       await relay?.[Symbol.asyncDispose]();
       throw error;
     }
-  }
-
-  #passwordOf({ password, address, openvpnConfig }: TunnelSettings) {
-    if (password === undefined) return undefined;
-    const around = secretsSurroundings(this.#surroundings, this.#stop.signal);
-    const what = `management password of ${place(address)}`;
-    return () => managementPassword(password, what, around, openvpnConfig?.path);
   }
 
   #run(name: string, running: RunningTunnel): void {

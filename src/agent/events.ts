@@ -1,3 +1,4 @@
+import type { Asker } from '../config/secret-source.ts';
 import type { AgentErrorCode } from '../errors.ts';
 import type { ProgramEvent } from '../exec/index.ts';
 import type { FailoverEvent } from '../keys/key-copy.ts';
@@ -247,7 +248,7 @@ export type AgentEvent =
       readonly type: 'secret-asked';
       /** As in `PIN of token 'x'`. */
       readonly what: string;
-      readonly by: 'prompt' | 'pinentry' | 'askpass';
+      readonly by: Asker;
       readonly isOver: boolean;
     }
   /** PINs were let go of, and tokens logged out. */

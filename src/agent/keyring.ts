@@ -1,4 +1,5 @@
 import { allWords, type CertificateWords, parseWords } from '../certificates/words.ts';
+import { TRIES } from '../config/asking.ts';
 import { KeySecrets } from '../config/secrets.ts';
 import type { KeySettings, TokenSettings } from '../config/settings.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
@@ -21,6 +22,8 @@ export interface OpenOptions {
   readonly words?: CertificateWords | undefined;
   /** A person is asked for its PIN or passphrase. */
   readonly onPerson?: (() => void) | undefined;
+  /** What that is wanted for when they are asked, as in `for tunnel office`. */
+  readonly why?: (() => string | undefined) | undefined;
 }
 
 /** Opens keys, and owns what they share: tokens and their module hosts, the memory of refused PINs, the ways to ask for secrets. */
@@ -93,7 +96,7 @@ export class Keyring implements AsyncDisposable {
    * @param watchInterval milliseconds between looks at its token
    * @throws AgentError ERR_USAGE for words that can't be read
    */
-  options(key: KeySettings, watchInterval?: number, { words, onPerson }: OpenOptions = {}): KeyOptions {
+  options(key: KeySettings, watchInterval?: number, { words, onPerson, why }: OpenOptions = {}): KeyOptions {
     const { pins } = this.#settings;
     const { secrets } = this;
     const deadline = (): number => this.#settings.deadline;
@@ -110,9 +113,9 @@ export class Keyring implements AsyncDisposable {
       },
       programs: this.#programs,
       allowReadableKey: key.allowReadable,
-      askSecret: (what, uriSource, manner) => {
+      askSecret: (what, uriSource, manner, tries = 'ok') => {
         if (secrets.asksPerson(uriSource)) onPerson?.();
-        return secrets.get(what, uriSource, manner);
+        return secrets.get(what, uriSource, manner, { why: why?.(), tries: TRIES[tries] });
       },
       nameSource: (uriSource) => secrets.nameSource(uriSource),
       mayAskAgain: (error, uriSource) => secrets.mayAskAgain(error, uriSource),
@@ -148,7 +151,8 @@ export class Keyring implements AsyncDisposable {
   /** A PIN for a token that is looked into without opening a key. */
   tokenPin(uriSource: string | undefined): Pin {
     return new Pin({
-      ask: (token, again) => this.secrets.get(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask'),
+      ask: (token, again, tries) =>
+        this.secrets.get(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask', { tries: TRIES[tries] }),
       refused: this.#refusedPins,
       useFinalTry: this.#settings.pins.useFinalTry,
       onEvent: this.#emit,

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { type CertificateWords, parseHint } from '../certificates/words.ts';
+import { forTunnels } from '../config/asking.ts';
 import { DEFAULT_POLICY, type KeySettings } from '../config/settings.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { backendOf } from '../keys/backends.ts';
@@ -19,12 +20,20 @@ import type { Surroundings } from './surroundings.ts';
 /** Keys that are open at a time since hints of daemons chose them. */
 const MOST_CHOSEN = 8;
 
+export interface RunningKeyOptions {
+  /** It could not be opened, and waits to be tried again: see {@link RunningKey.giveIn}. */
+  readonly onWaiting: () => void;
+  /** The tunnels that it is for, by their names. */
+  readonly users: () => readonly string[];
+}
+
 /** A key of the agent: opened when it is first asked for, in use until it is stopped. */
 export class RunningKey implements AsyncDisposable {
   readonly settings: KeySettings;
   /** Closed when its lifetime is over. */
   readonly gate: Gate = new Gate();
   readonly #name: string;
+  readonly #why: () => string | undefined;
   readonly #keyring: Keyring;
   readonly #surroundings: Surroundings;
   readonly #stop = new AbortController();
@@ -46,15 +55,15 @@ export class RunningKey implements AsyncDisposable {
   /** What its files said before it was opened. */
   #contents: Promise<string> | undefined;
 
-  /** @param onWaiting it could not be opened, and waits to be tried again: see {@link giveIn} */
   constructor(
     name: string,
     settings: KeySettings,
     keyring: Keyring,
     surroundings: Surroundings,
-    onWaiting: () => void,
+    { onWaiting, users }: RunningKeyOptions,
   ) {
     this.#name = name;
+    this.#why = () => forTunnels(users());
     this.settings = settings;
     this.#keyring = keyring;
     this.#surroundings = surroundings;
@@ -139,7 +148,7 @@ export class RunningKey implements AsyncDisposable {
   }
 
   async #openChosen(words: CertificateWords): Promise<LiveKey> {
-    const opened = await this.#keyring.open(this.settings, { words });
+    const opened = await this.#keyring.open(this.settings, { words, why: this.#why });
     if (this.#stop.signal.aborted || this.#isOver) {
       await opened[Symbol.asyncDispose]();
       throw new AgentError('ERR_ABORTED', `${opened.signer.name} is not wanted any more`);
@@ -174,7 +183,7 @@ export class RunningKey implements AsyncDisposable {
     const { emit, clock } = this.#surroundings;
     return new LiveKey(opened, {
       name: this.#name,
-      open: () => this.#keyring.open(this.settings, { words }),
+      open: () => this.#keyring.open(this.settings, { words, why: this.#why }),
       onChange: () => {
         // what its files say has been read
         this.#contents = keyContents(this.settings);
@@ -237,7 +246,7 @@ export class RunningKey implements AsyncDisposable {
   async #openOnce(onPerson?: () => void): Promise<OpenedKey> {
     this.#contents = keyContents(this.settings);
     await this.policy();
-    return await this.#keyring.open(this.settings, { onPerson });
+    return await this.#keyring.open(this.settings, { onPerson, why: this.#why });
   }
 
   async #open(open: () => Promise<OpenedKey>): Promise<LiveKey> {

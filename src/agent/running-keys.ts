@@ -4,20 +4,28 @@ import { Keyring } from './keyring.ts';
 import { RunningKey } from './running-key.ts';
 import type { Surroundings } from './surroundings.ts';
 
+interface RunningKeysOptions {
+  /** One could not be opened, and waits to be tried again. */
+  readonly onWaiting: () => void;
+  /** The tunnels that a key is for, by their names. */
+  readonly users: (key: string) => readonly string[];
+}
+
 /** The keys of the agent by their names, with the keyring that they are opened by. */
 export class RunningKeys implements AsyncDisposable {
   readonly #surroundings: Surroundings;
+  readonly #users: (key: string) => readonly string[];
   readonly #keys = new Map<string, RunningKey>();
   readonly #onWaiting: () => void;
   #keyring: Keyring;
 
   /**
-   * @param onWaiting one could not be opened, and waits to be tried again
    * @throws AgentError ERR_USAGE for a source of PINs that is not one
    */
-  constructor(tokens: TokenSettings, surroundings: Surroundings, onWaiting: () => void) {
+  constructor(tokens: TokenSettings, surroundings: Surroundings, { onWaiting, users }: RunningKeysOptions) {
     this.#surroundings = surroundings;
     this.#onWaiting = onWaiting;
+    this.#users = users;
     this.#keyring = new Keyring(tokens, surroundings);
   }
 
@@ -39,7 +47,8 @@ export class RunningKeys implements AsyncDisposable {
   }
 
   #make(name: string, settings: KeySettings): RunningKey {
-    return new RunningKey(name, settings, this.#keyring, this.#surroundings, this.#onWaiting);
+    const options = { onWaiting: this.#onWaiting, users: () => this.#users(name) };
+    return new RunningKey(name, settings, this.#keyring, this.#surroundings, options);
   }
 
   /** Tries those again now that could not be opened and wait. */

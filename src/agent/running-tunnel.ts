@@ -1,6 +1,10 @@
+import { managementPassword } from '../config/secrets.ts';
 import type { TunnelSettings } from '../config/settings.ts';
 import type { Relay } from '../management/index.ts';
+import type { Secret } from '../secret.ts';
+import { place } from './open-relay.ts';
 import type { TunnelAnswers } from './questions/tunnel-answers.ts';
+import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** A tunnel of the agent, with what is its alone. */
@@ -26,4 +30,16 @@ export async function ended(running: RunningTunnel): Promise<void> {
 async function end({ serving, relay }: RunningTunnel): Promise<void> {
   await serving;
   await relay?.[Symbol.asyncDispose]();
+}
+
+/** How to come by the password of its management interface, if it has one. @param signal gives that up */
+export function passwordOf(
+  { password, address, openvpnConfig }: TunnelSettings,
+  surroundings: Surroundings,
+  signal: AbortSignal,
+): (() => Promise<Secret>) | undefined {
+  if (password === undefined) return undefined;
+  const around = secretsSurroundings(surroundings, signal);
+  const what = `management password of ${place(address)}`;
+  return () => managementPassword(password, what, around, openvpnConfig?.path);
 }

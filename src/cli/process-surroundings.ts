@@ -53,7 +53,7 @@ export function processSurroundings(
     // a program is asked, not told by the terminal's signals: it ends with its standard input
     killProgram: killGroup,
     terminal: {
-      ask: (what) => terminal.ask(what),
+      ask: (what, notes) => terminal.ask(what, notes),
       during: (asks, notice, work) => terminal.during(asks, notice, work),
       person: {
         get isWaiting() {

@@ -8,7 +8,7 @@ import { terminal } from './terminal.ts';
 export function secretSurroundings(): SecretSurroundings {
   return {
     credentialsDirectory: process.env['CREDENTIALS_DIRECTORY'],
-    prompt: (text) => terminal.ask(text),
+    prompt: (what, notes) => terminal.ask(what, notes),
     warn: complain,
     run: (command, options) => runCommand(command, options ?? {}, { clock: SYSTEM_CLOCK, environment: process.env }),
   };

@@ -93,15 +93,16 @@ class Terminal {
 
   /**
    * Asks for a secret without echo, when the question before was answered; standard input may be something else.
+   * @param notes what is shown behind what is wanted
    * @throws AgentError ERR_PIN_REQUIRED where there is no terminal or nothing is typed, ERR_ABORTED on Ctrl-C and at a stop
    */
-  ask(what: string): Promise<Secret> {
-    const asked = this.#asked.then(() => this.#ask(what));
+  ask(what: string, notes = ''): Promise<Secret> {
+    const asked = this.#asked.then(() => this.#ask(what, notes));
     this.#asked = asked.catch(() => undefined);
     return asked;
   }
 
-  async #ask(what: string): Promise<Secret> {
+  async #ask(what: string, notes: string): Promise<Secret> {
     this.#refuseAfterStop(what);
     this.#open();
     const stream = this.#stream;
@@ -111,7 +112,7 @@ class Terminal {
     }
     const notice = this.#notice?.text;
     this.#endNotice();
-    const text = `${printable(what)}: `;
+    const text = `${printable(`${what}${notes}`)}: `;
     const typed: number[] = [];
     try {
       return await new Promise((resolve, reject) => {

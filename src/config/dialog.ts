@@ -1,4 +1,5 @@
 import type { CommandOptions } from '../shell-command.ts';
+import type { AskAbout } from './asking.ts';
 
 /** A program with a window of its own: GnuPG's pinentry, or one that ssh has for the purpose (ssh(1), SSH_ASKPASS). */
 export type Dialog = 'pinentry' | 'askpass';
@@ -11,18 +12,40 @@ function assuanText(text: string): string {
   return text.replace(/[%\r\n]/g, (character) => encodeURIComponent(character));
 }
 
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+/** Of the field that is typed into. */
+function labelOf(what: string): string {
+  if (what.startsWith('PIN ')) return 'PIN';
+  return what.includes('passphrase') ? 'Passphrase' : 'Password';
+}
+
 /**
  * How to ask by it.
  * @param what what the secret opens, as in `PIN of token 'x'`
- * @returns a line for /bin/sh, and what goes with it
+ * @returns a line for /bin/sh, and what goes with it: nothing of it is secret
  */
 export function dialogCommand(
   dialog: Dialog,
   what: string,
+  { why, wrong, tries }: AskAbout = {},
 ): { readonly command: string; readonly options: Pick<CommandOptions, 'input' | 'words'> } {
-  const asks = `pksigd needs the ${what}`;
-  if (dialog === 'askpass') return { command: 'exec "${SSH_ASKPASS:-ssh-askpass}" "$1"', options: { words: [asks] } };
-  const lines = ['SETTITLE pksigd', `SETDESC ${assuanText(asks)}`, 'SETPROMPT PIN:', 'GETPIN', 'BYE'];
+  const asks = `pksigd needs the ${what}${why === undefined ? '' : ` ${why}`}`;
+  const rest = tries === undefined ? [] : [sentence(tries)];
+  if (dialog === 'askpass') {
+    const words = [[...(wrong === undefined ? [] : [sentence(wrong)]), asks, ...rest].join('\n')];
+    return { command: 'exec "${SSH_ASKPASS:-ssh-askpass}" "$1"', options: { words } };
+  }
+  const lines = [
+    'SETTITLE pksigd',
+    `SETDESC ${assuanText([asks, ...rest].join('\n'))}`,
+    `SETPROMPT ${labelOf(what)}:`,
+    ...(wrong === undefined ? [] : [`SETERROR ${assuanText(sentence(wrong))}`]),
+    'GETPIN',
+    'BYE',
+  ];
   return {
     // one without a window asks on the terminal that GnuPG is told of
     command: `{ [ -z "$GPG_TTY" ] || printf 'OPTION ttyname=%s\\n' "$GPG_TTY"; cat; } | "\${PINENTRY:-pinentry}"`,

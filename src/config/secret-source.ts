@@ -6,6 +6,7 @@ import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
 import { readFileLimited } from '../read-file-limited.ts';
 import { Secret } from '../secret.ts';
 import { type CommandOptions, runsNothing } from '../shell-command.ts';
+import { type AskAbout, behindPrompt } from './asking.ts';
 import { type Dialog, dialogCommand, typedIn } from './dialog.ts';
 
 /** Where a PIN, passphrase or password comes from. */
@@ -30,8 +31,11 @@ export type SecretKind = 'PIN' | 'password' | 'login';
 /** What reading a secret needs of its surroundings. */
 export interface SecretSurroundings {
   readonly credentialsDirectory: string | undefined;
-  /** Asks on the terminal without echo; rejects with ERR_PIN_REQUIRED where there is none. */
-  readonly prompt: (question: string) => Promise<Secret>;
+  /**
+   * Asks on the terminal without echo; rejects with ERR_PIN_REQUIRED where there is none.
+   * @param notes what is shown behind what is wanted
+   */
+  readonly prompt: (what: string, notes: string) => Promise<Secret>;
   /** Told what is unsafe but works. */
   readonly warn: (text: string) => void;
   /** Runs a command for its output, which whoever gets it zeroes. Errors repeat neither. */
@@ -150,11 +154,13 @@ class SecretReader {
   readonly what: string;
   readonly #kind: SecretKind;
   readonly #lines: 1 | 2;
+  readonly #about: AskAbout;
 
-  constructor(what: string, kind: SecretKind, lines: 1 | 2 = 1) {
+  constructor(what: string, kind: SecretKind, lines: 1 | 2, about: AskAbout = {}) {
     this.what = what;
     this.#kind = kind;
     this.#lines = lines;
+    this.#about = about;
   }
 
   /** @param from is shown: nothing that may be the secret */
@@ -165,7 +171,7 @@ class SecretReader {
 
   async fromTerminal(prompt: SecretSurroundings['prompt']): Promise<Secret[]> {
     try {
-      return [await prompt(this.what)];
+      return [await prompt(this.what, behindPrompt(this.#about))];
     } catch (error) {
       if (this.#kind === 'PIN' || errorCode(error) !== 'ERR_PIN_REQUIRED') throw error;
       const hint = this.#kind === 'login' ? HINTS.login : 'name its file behind the address';
@@ -233,7 +239,7 @@ class SecretReader {
   }
 
   async fromDialog(dialog: Dialog, run: SecretSurroundings['run']): Promise<Secret[]> {
-    const { command, options } = dialogCommand(dialog, this.what);
+    const { command, options } = dialogCommand(dialog, this.what, this.#about);
     try {
       const output = await run(command, options);
       return this.#firstLines(dialog === 'pinentry' ? typedIn(output) : output, `the ${dialog}`);
@@ -310,6 +316,7 @@ export function mayTrouble(source: SecretSource): boolean {
 /**
  * Gets the secret: the first line of what the source gives, without its line end.
  * @param what for a prompt and for errors: what the secret opens, as in `PIN of token 'x'`
+ * @param about what a person who is asked should know beside that
  * @throws AgentError ERR_PIN_SOURCE (for passwords ERR_MANAGEMENT_PASSWORD, ERR_ANSWER), ERR_PIN_REQUIRED
  */
 export async function readSecret(
@@ -317,8 +324,9 @@ export async function readSecret(
   what: string,
   around: SecretSurroundings,
   kind: SecretKind = 'PIN',
+  about?: AskAbout,
 ): Promise<Secret> {
-  const [secret] = await read(new SecretReader(what, kind), source, around);
+  const [secret] = await read(new SecretReader(what, kind, 1, about), source, around);
   return secret ?? new Secret('');
 }
 

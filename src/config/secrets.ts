@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { AgentError, errorCode } from '../errors.ts';
 import type { AskManner } from '../keys/key-options.ts';
+import type { AskAbout } from './asking.ts';
 import { Secret } from '../secret.ts';
 import type { LoginSettings } from './answers.ts';
 import type { PinSettings } from './settings.ts';
@@ -15,13 +16,16 @@ import {
   type SecretSurroundings,
 } from './secret-source.ts';
 
-/** The person who may sit at the terminal. */
+/** The person who may sit there. */
 export interface Person {
-  /** Waits for a key to be opened, and so may be asked again. */
+  /** Waits for a key to be opened, and so may be asked again at once. */
   readonly isWaiting: boolean;
-  /** Tells them what was wrong. */
+  /** Tells them at the terminal what was wrong. */
   readonly complain: (text: string) => void;
 }
+
+/** Windows that are opened one after the other while what is typed there is wrong. */
+const MOST_WINDOWS = 3;
 
 export type SecretsSurroundings = SecretSurroundings & { readonly person: Person };
 
@@ -73,9 +77,9 @@ export function mayReadUnasked({ source }: LoginSettings): boolean {
   return !mayTrouble(parseSecretSource(source, 'login'));
 }
 
-/** Whether a person gives it each time, at the terminal. */
+/** Whether a person types it each time: what they typed anew may be sent again, though it was refused before. */
 export function isTyped({ source }: LoginSettings): boolean {
-  return parseSecretSource(source, 'login').kind === 'prompt';
+  return asksPerson(parseSecretSource(source, 'login'));
 }
 
 /** A password's word as it may be printed, in lines for the .ovpn: a path if it is one, else what to put there. */
@@ -92,6 +96,10 @@ export class KeySecrets {
   readonly #around: SecretsSurroundings;
   #told: unknown;
   #hasGivenUp = false;
+  /** What was wrong with what a person typed last: for the next window, and empty where they have been told. */
+  #wrong: string | undefined;
+  /** Windows in a row whose answer was refused. */
+  #windows = 0;
 
   /** @throws AgentError ERR_USAGE if the settings' source is not one */
   constructor({ source, allowCommand }: PinSettings, around: SecretsSurroundings) {
@@ -119,7 +127,7 @@ export class KeySecrets {
     return asksPerson(this.#sourceOf(uriSource));
   }
 
-  /** Whether a person may be asked at the terminal. */
+  /** Whether a person may be asked at the terminal, which must not echo meanwhile. */
   mayAsk(uriSource: string | undefined): boolean {
     return this.#sourceOf(uriSource).kind === 'prompt';
   }
@@ -128,31 +136,47 @@ export class KeySecrets {
   mayAskAgain(error: unknown, uriSource: string | undefined): boolean {
     const { person } = this.#around;
     if (this.#hasGivenUp || !person.isWaiting || errorCode(error) !== 'ERR_PIN_INCORRECT') return false;
-    if (!this.mayAsk(uriSource)) return false;
+    const source = this.#sourceOf(uriSource);
+    if (!asksPerson(source)) return false;
     // without its hint, which speaks of a source; the same error twice: the PIN that it is about was typed again
     const text =
       error === this.#told || !(error instanceof AgentError)
         ? 'the token refused this PIN before: it was not tried again'
         : error.message;
     this.#told = error;
-    person.complain(text);
-    return true;
+    if (source.kind === 'prompt') {
+      person.complain(text);
+      this.#wrong = '';
+      return true;
+    }
+    // behind a window may be a program that says the same for ever
+    this.#windows += 1;
+    this.#wrong = text;
+    return this.#windows < MOST_WINDOWS;
   }
 
   /**
    * Gets a PIN or passphrase.
    * @param what for a prompt and for errors, as in `PIN of token 'x'`
+   * @param about what a person who is asked should know beside that
    * @throws AgentError ERR_PIN_SOURCE, ERR_PIN_REQUIRED, ERR_USAGE
    */
-  async get(what: string, uriSource: string | undefined, manner: AskManner): Promise<Secret> {
+  async get(
+    what: string,
+    uriSource: string | undefined,
+    manner: AskManner,
+    about: Omit<AskAbout, 'wrong'> = {},
+  ): Promise<Secret> {
     const source = this.#sourceOf(uriSource);
-    const troubles = mayTrouble(source);
-    const isPersonThere = manner === 'ask again' && source.kind === 'prompt' && this.#around.person.isWaiting;
-    if (manner !== 'ask' && troubles && !isPersonThere) {
+    const isTypedAnew = manner === 'ask again' && asksPerson(source);
+    if (manner !== 'ask' && mayTrouble(source) && !isTypedAnew) {
       throw new AgentError('ERR_PIN_REQUIRED', `not asked again: ${what}`);
     }
-    return await readSecret(source, what, this.#around).catch((error: unknown) => {
-      this.#hasGivenUp ||= source.kind === 'prompt';
+    const wrong = manner === 'ask again' ? (this.#wrong ?? 'what was typed last was refused') : undefined;
+    this.#wrong = undefined;
+    if (manner === 'ask' && source.kind !== 'prompt') [this.#windows, this.#hasGivenUp] = [0, false];
+    return await readSecret(source, what, this.#around, 'PIN', { ...about, wrong }).catch((error: unknown) => {
+      this.#hasGivenUp ||= asksPerson(source);
       throw error;
     });
   }

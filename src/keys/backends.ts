@@ -17,7 +17,8 @@ import {
 } from '../pkcs11/index.ts';
 import { withoutPinAttributes } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
-import type { KeyOptions } from './key-options.ts';
+import type { Secret } from '../secret.ts';
+import type { AskManner, KeyOptions } from './key-options.ts';
 import { programSecret } from './program-secret.ts';
 import { askingAgain, pinsBySource, pkcs11Options, type PinFor } from './pins.ts';
 
@@ -142,11 +143,16 @@ export const FILE_BACKEND: Backend = {
   from: (text, folder) => resolve(folder, text),
   secretOf: () => ({ source: undefined }),
   notice: '',
-  openKey: async (text, { options }) =>
-    await FileKey.open(text, {
-      passphrase: () => options.askSecret(`passphrase of ${withoutPinAttributes(text)}`, undefined, 'ask'),
-      allowReadableByOthers: options.allowReadableKey ?? false,
-    }),
+  openKey: async (text, { options }) => {
+    let manner: AskManner = 'ask';
+    const passphrase = async (): Promise<Secret> => {
+      const asked = options.askSecret(`passphrase of ${withoutPinAttributes(text)}`, undefined, manner);
+      manner = 'ask again';
+      return await asked;
+    };
+    const allowReadableByOthers = options.allowReadableKey ?? false;
+    return await askingAgain(options, undefined, () => FileKey.open(text, { passphrase, allowReadableByOthers }));
+  },
   readCertificates: readCertificateFile,
   certificatePath: (text) => text,
 };

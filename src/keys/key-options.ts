@@ -1,11 +1,13 @@
 import type { CertificateWords } from '../certificates/words.ts';
 import type { Programs } from '../exec/index.ts';
-import type { PinMemory, TokenEvent, Tokens } from '../pkcs11/index.ts';
+import type { PinMemory, PinTries, TokenEvent, Tokens } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
 import type { FailoverEvent } from './key-copy.ts';
 
+export type { PinTries };
+
 /**
- * `ask again`: a token refused what came last time; get it anew, from a person only if one waits for that, or reject.
+ * `ask again`: a token refused what came last time; get another one, from a person too, or reject.
  * `quietly`: without troubling a person, or reject.
  */
 export type AskManner = 'ask' | 'ask again' | 'quietly';
@@ -41,8 +43,14 @@ export interface KeyOptions {
    * Gets a PIN or passphrase.
    * @param what for a prompt: `PIN of token 'x'`, `passphrase of /path`
    * @param uriSource the `pin-source` of the URI that wants it
+   * @param tries what a token says of those that are left: for a prompt
    */
-  readonly askSecret: (what: string, uriSource: string | undefined, manner: AskManner) => Promise<Secret>;
+  readonly askSecret: (
+    what: string,
+    uriSource: string | undefined,
+    manner: AskManner,
+    tries?: PinTries,
+  ) => Promise<Secret>;
   /** Whether a person who typed a wrong PIN is there to type it again: then all is done again, with `ask again`. */
   readonly mayAskAgain?: ((error: unknown, uriSource: string | undefined) => boolean) | undefined;
   /**

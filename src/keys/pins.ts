@@ -1,5 +1,5 @@
 import { AgentError } from '../errors.ts';
-import { Pin, processMemory, type PinMemory, type Tokens } from '../pkcs11/index.ts';
+import { Pin, processMemory, type PinMemory, type PinTries, type Tokens } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
 import type { KeyOptions, Pkcs11Options } from './key-options.ts';
 
@@ -33,8 +33,8 @@ export function pinsBySource(options: Pick<KeyOptions, 'askSecret' | 'nameSource
   const pins = new Map<string, Pin>();
   return (uriSource) => {
     const settings = pkcs11Options(options);
-    const ask = (token: string, again: boolean): Promise<Secret> =>
-      askSecret(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask');
+    const ask = (token: string, again: boolean, tries: PinTries): Promise<Secret> =>
+      askSecret(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask', tries);
     const pinSource = nameSource?.(uriSource) ?? JSON.stringify(uriSource ?? null);
     const pin =
       pins.get(pinSource) ??

@@ -21,7 +21,7 @@ export { peekAtCertificate, peekAtKey } from './key/peek.ts';
 export { TokenKey, type TokenKeyOptions, type TokenOptions } from './key/token-key.ts';
 export { configuredModules, findLibrary, findModule, type ModuleName } from './modules/find-module.ts';
 export type { PinMemory } from './pins/pin-memory.ts';
-export { pinState } from './pins/pin-state.ts';
+export { pinState, type PinTries } from './pins/pin-state.ts';
 export { Pin, type PinOptions } from './pins/pin.ts';
 export { RefusedPins, processMemory } from './pins/refused-pins.ts';
 export { isSessionEvent, type TokenEvent } from './token/events.ts';

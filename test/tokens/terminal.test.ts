@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Child } from '../support/child.ts';
+import { openssl } from '../support/openssl.ts';
 import { MAIN } from '../support/pksigd.ts';
 import { faultSetup, type FaultBed } from './setup/fault.ts';
 import { missing } from './setup/token-bed.ts';
@@ -20,8 +21,9 @@ describe.skipIf(unavailable !== undefined)('at a terminal', () => {
   /** The command with a terminal of its own (script(1)); says at the end how it went, and whether the terminal echoes. */
   async function start(command: string, ...options: string[]): Promise<Child> {
     const uri = `pkcs11:${bed.key('p256').uri}?module-path=${bed.modulePath}`;
+    const key = options.includes('--key') ? [] : ['--key', uri];
     const data = await bed.bench.write('data', Buffer.alloc(32, 7).toString('base64'));
-    const words = [process.execPath, MAIN, command, '--key', uri, ...options].map((word) => `'${word}'`).join(' ');
+    const words = [process.execPath, MAIN, command, ...key, ...options].map((word) => `'${word}'`).join(' ');
     const line = `${words} <'${data}'; echo "status $?"; stty -a </dev/tty | grep -o -E -e '-?echo ' -e '-?icanon '`;
     const env = { ...bed.moduleEnvironment, XDG_STATE_HOME: bed.bench.path('state') };
     return bed.bench.adopt(
@@ -31,7 +33,8 @@ describe.skipIf(unavailable !== undefined)('at a terminal', () => {
   const type = (child: Child, text: string): void => {
     child.process.stdin.write(text);
   };
-  const PROMPT = /PIN of token 'pksigd': ?$/;
+  /** After a wrong PIN, SoftHSM says that few tries are left. */
+  const PROMPT = /PIN of token 'pksigd'(?: \(few tries are left\))?: ?$/;
   const endsWith = async (child: Child, status: number): Promise<void> => {
     await child.logged(new RegExp(`status ${status}`));
     await child.exited;
@@ -87,6 +90,32 @@ describe.skipIf(unavailable !== undefined)('at a terminal', () => {
     type(child, key);
     await endsWith(child, 4);
     expect(await bed.calls('C_Login')).toHaveLength(1);
+  });
+
+  test('the prompt says that few tries are left, and that it is the last one, where that is wanted', async () => {
+    await bed.fault('C_GetTokenInfo', { setFlags: CKF.COUNT_LOW });
+    const child = await start('sign', '--algorithm', 'ECDSA', '--use-final-pin-try');
+    await child.said(/PIN of token 'pksigd' \(few tries are left\): ?$/);
+    await bed.heal();
+    await bed.fault('C_GetTokenInfo', { setFlags: CKF.FINAL_TRY });
+    type(child, '00000000\n');
+    await child.said(/PIN of token 'pksigd' \(this is the last try\): ?$/);
+    type(child, `${bed.pin ?? ''}\n`);
+    await endsWith(child, 0);
+  });
+
+  test('a passphrase that was typed wrong is asked for again', async () => {
+    const file = await bed.bench.write('encrypted.pem', '');
+    const plain = bed.bench.recipe('p256.pem');
+    await openssl(['pkey', '-in', plain, '-aes256', '-passout', 'pass:right', '-out', file]);
+    const child = await start('sign', '--algorithm', 'ECDSA', '--key', file);
+    const prompt = /passphrase of .*encrypted\.pem: ?$/;
+    await child.said(prompt);
+    type(child, 'wrong\n');
+    await child.logged(/wrong passphrase/);
+    await child.said(prompt);
+    type(child, 'right\n');
+    await endsWith(child, 0);
   });
 
   test('the last try is not offered', async () => {

@@ -1,17 +1,19 @@
 import { CKF } from '../constants.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 
+/**
+ * - `count low`: a wrong PIN was entered since the last login;
+ * - `final try`: the next wrong PIN locks it.
+ */
+export type PinTries = 'ok' | 'count low' | 'final try' | 'locked';
+
 /** What a token says of its user PIN. */
 export interface PinState {
   /** It may show its private keys only to those that logged in. */
   readonly needsLogin: boolean;
   /** It has a keypad of its own, or says so: a person types the PIN there. */
   readonly hasKeypad: boolean;
-  /**
-   * - `count low`: a wrong PIN was entered since the last login;
-   * - `final try`: the next wrong PIN locks it.
-   */
-  readonly tries: 'ok' | 'count low' | 'final try' | 'locked';
+  readonly tries: PinTries;
 }
 
 /** The state of a token's PIN, by the flags of CK_TOKEN_INFO (PKCS#11 v3.1 section 3.2): asking costs no try. */

@@ -10,16 +10,17 @@ import type { LoginResult, PinMemory, PinTrial } from './pin-memory.ts';
 import type { PinUse } from './pin-record.ts';
 import type { HostCalls, TokenInfo } from '../host/protocol.ts';
 import { processMemory } from './refused-pins.ts';
-import { pinState } from './pin-state.ts';
+import { pinState, type PinTries } from './pin-state.ts';
 
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
   /**
    * Gets the PIN, as a {@link Secret} of its own, which is zeroed when it is forgotten.
    * @param token the token's label, for a prompt
-   * @param again the token refused what came last time: get it anew without troubling a person, or reject
+   * @param again the token refused what came last time: get another one, or reject
+   * @param tries what the token says of those that are left, for a prompt
    */
-  readonly ask: (token: string, again: boolean) => Promise<Secret>;
+  readonly ask: (token: string, again: boolean, tries: PinTries) => Promise<Secret>;
   /** The memory over restarts; without it a refused PIN is remembered while the process lives. */
   readonly refused?: PinMemory | undefined;
   /** Use the last try that the token allows (CKF_USER_PIN_FINAL_TRY). */
@@ -191,14 +192,15 @@ export class Pin {
       if (refusal) throw refusal.error;
       return new Secret('');
     }
+    const { tries } = pinState(token);
     if (!refusal) {
-      known.secret ??= this.#options.ask(token.label, false).catch((error: unknown) => {
+      known.secret ??= this.#options.ask(token.label, false, tries).catch((error: unknown) => {
         known.secret = undefined; // a file that is not there yet may come
         throw error;
       });
       return await known.secret;
     }
-    const secret = await this.#options.ask(token.label, true).catch(() => undefined);
+    const secret = await this.#options.ask(token.label, true, tries).catch(() => undefined);
     if (!secret || !refusal.secret || secret.bytes.equals(refusal.secret.bytes)) throw refusal.error;
     known.refusal = undefined;
     return await (known.secret = Promise.resolve(secret));

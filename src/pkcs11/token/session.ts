@@ -271,15 +271,18 @@ export class TokenSession {
     return this.#absences;
   }
 
-  /** The token can't be used; told once, until it is found again. */
+  /** The token can't be used, or can't be logged in to; told once, until that is over. */
   lose(error: unknown): void {
     // its owner let go of it: that is not the token's loss
-    if (this.#absence || this.#isClosed) return;
+    if (this.#isClosed) return;
     const { code } = error instanceof AgentError ? error : {};
     if (code !== undefined && OF_THE_LOGIN.test(code)) {
+      // whoever refuses a login is there
+      if (this.#absence) this.#find();
       this.#tellLoginFailure(code, errorText(error));
       return;
     }
+    if (this.#absence) return;
     this.#absence = absence();
     this.#absences++;
     const { onEvent, label } = this.#options;

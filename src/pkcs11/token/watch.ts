@@ -75,8 +75,13 @@ export class TokenWatch {
   /** A session that was lost while the token stays is opened anew without a word. */
   async #afterFailure(error: unknown): Promise<void> {
     const session = this.#session;
-    // away: the next poll tells; in use: the request that is under way finds out; at rest: the look was too late
-    if (session.isAway || session.isInUse || session.isResting) return;
+    // in use: the request that is under way finds out; at rest: the look was too late
+    if (session.isInUse || session.isResting) return;
+    // the next poll tells, but of a login: a person would be asked again and again
+    if (session.isAway) {
+      session.lose(error);
+      return;
+    }
     await session.recover('reopen the session', error);
     await session.open().catch((reason: unknown) => {
       session.lose(reason);

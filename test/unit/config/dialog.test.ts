@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SYSTEM_CLOCK } from '../../../src/clock.ts';
+import type { AskAbout } from '../../../src/config/asking.ts';
 import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
 import { Secret } from '../../../src/secret.ts';
 import { runCommand } from '../../../src/shell-command.ts';
@@ -23,7 +24,12 @@ done
 let folder: string;
 const at = (name: string): string => join(folder, name);
 
-async function ask(source: string, what: string, environment: Record<string, string>): Promise<string> {
+async function ask(
+  source: string,
+  what: string,
+  environment: Record<string, string>,
+  about: AskAbout = {},
+): Promise<string> {
   const surroundings = {
     credentialsDirectory: undefined,
     prompt: () => Promise.resolve(new Secret('typed at the terminal')),
@@ -31,11 +37,14 @@ async function ask(source: string, what: string, environment: Record<string, str
     run: (command: string, options = {}) =>
       runCommand(command, options, { clock: SYSTEM_CLOCK, environment: { ...process.env, ...environment } }),
   };
-  return (await readSecret(parseSecretSource(source), what, surroundings)).reveal();
+  return (await readSecret(parseSecretSource(source), what, surroundings, 'PIN', about)).reveal();
 }
 
-const pinentry = (answer: string, what = "PIN of token 'x'"): Promise<string> =>
-  ask('pinentry', what, { PINENTRY: at('pinentry'), HEARD: at('heard'), ANSWER: answer, GPG_TTY: '/dev/tty7' });
+/** All that a person should know. */
+const ABOUT: AskAbout = { why: 'for tunnel office', wrong: 'the token refused the PIN', tries: 'this is the last try' };
+
+const pinentry = (answer: string, what = "PIN of token 'x'", about?: AskAbout): Promise<string> =>
+  ask('pinentry', what, { PINENTRY: at('pinentry'), HEARD: at('heard'), ANSWER: answer, GPG_TTY: '/dev/tty7' }, about);
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pksigd-dialog-'));
@@ -60,6 +69,30 @@ describe('pinentry', () => {
       'BYE',
       '',
     ]);
+  });
+
+  test('says why it asks, what was wrong, and how few tries are left', async () => {
+    writeFileSync(at('heard'), '');
+    await pinentry('D 1\\nOK\\n', "PIN of token 'x'", ABOUT);
+    expect(readFileSync(at('heard'), 'utf8').split('\n')).toEqual([
+      'OPTION ttyname=/dev/tty7',
+      'SETTITLE pksigd',
+      "SETDESC pksigd needs the PIN of token 'x' for tunnel office%0AThis is the last try.",
+      'SETPROMPT PIN:',
+      'SETERROR The token refused the PIN.',
+      'GETPIN',
+      'BYE',
+      '',
+    ]);
+  });
+
+  test.for([
+    ['passphrase of /k.pem', 'Passphrase:'],
+    ["login 'Auth' of tunnel 'a'", 'Password:'],
+  ] as const)('the field for the %s is called %s', async ([what, label]) => {
+    writeFileSync(at('heard'), '');
+    await pinentry('D 1\\nOK\\n', what);
+    expect(readFileSync(at('heard'), 'utf8')).toContain(`SETPROMPT ${label}\n`);
   });
 
   test('what is encoded in its line is decoded, bytes beyond ASCII stay', async () => {
@@ -96,6 +129,13 @@ describe('askpass', () => {
   test('is told what for, and gives the PIN', async () => {
     expect(await ask('askpass', "PIN of token '$(x)'", environment())).toBe('12 34');
     expect(readFileSync(at('heard'), 'utf8')).toBe("pksigd needs the PIN of token '$(x)'");
+  });
+
+  test('says why it asks, what was wrong, and how few tries are left', async () => {
+    await ask('askpass', "PIN of token 'x'", environment(), ABOUT);
+    expect(readFileSync(at('heard'), 'utf8')).toBe(
+      "The token refused the PIN.\npksigd needs the PIN of token 'x' for tunnel office\nThis is the last try.",
+    );
   });
 
   test('one that was cancelled is told of', async () => {

@@ -26,15 +26,23 @@ export function write(name: string, text: string): string {
   return join(folder, name);
 }
 
-/** A tunnel's answers. @param typed what a person types at the terminal, one after the other */
-function answers(flags: AnswerFlags, typed: string[] = []): (clock: FakeClock) => TunnelAnswers {
+/**
+ * A tunnel's answers.
+ * @param typed what a person types at the terminal, one after the other
+ * @param environment of commands, beside PATH
+ */
+function answers(
+  flags: AnswerFlags,
+  typed: string[] = [],
+  environment: NodeJS.ProcessEnv = {},
+): (clock: FakeClock) => TunnelAnswers {
   const settings = answerSettings(flags);
   if (settings === undefined) throw new Error('no answers');
   return (clock) =>
     new TunnelAnswers(settings, 'office', {
       commands: {
         clock,
-        environment: { PATH: process.env['PATH'] },
+        environment: { PATH: process.env['PATH'], ...environment },
         killGroup: (leader) => {
           process.kill(-leader, 'SIGKILL');
         },
@@ -73,10 +81,10 @@ export interface Asked extends Bed {
 
 export async function asked(
   flags: AnswerFlags,
-  { relay, typed }: { relay?: Relay; typed?: string[] } = {},
+  { relay, typed, environment }: { relay?: Relay; typed?: string[]; environment?: NodeJS.ProcessEnv } = {},
 ): Promise<Asked> {
   let made: TunnelAnswers | undefined;
-  const one = await bed(relay, undefined, (clock) => (made = answers(flags, typed)(clock)));
+  const one = await bed(relay, undefined, (clock) => (made = answers(flags, typed, environment)(clock)));
   if (made === undefined) throw new Error('no answers');
   // once a connection, when the daemon has its first answer
   one.daemon.hears('state on 1').then(

@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { bed, HOLD, PATIENTLY } from '../daemon-bed.ts';
 import { AGAIN, answered, asked, login, NEED, read, REFUSED, told, write } from './answers-bed.ts';
@@ -111,6 +112,21 @@ describe('username and password', () => {
     await login(one, 'al', 'a');
     one.daemon.say(`${REFUSED}${NEED}`);
     await login(one, 'al', 'b');
+  });
+
+  test.each([
+    ['pinentry', 'PINENTRY', 'while read -r word _; do case $word in GETPIN) echo "D same";; *) echo OK;; esac; done'],
+    ['askpass', 'SSH_ASKPASS', 'echo same'],
+  ])('that a person types in a window (%s) may be wrong more than once, too', async (source, variable, script) => {
+    const program = write('window', `#!/bin/sh\n${script}\n`);
+    chmodSync(program, 0o755);
+    const one = await asked({ authUser: 'al', authUserPass: source }, { environment: { [variable]: program } });
+    one.daemon.say(NEED);
+    await login(one, 'al', 'same');
+    for (let times = 0; times < 2; times += 1) {
+      one.daemon.say(`${REFUSED}${NEED}`);
+      await login(one, 'al', 'same');
+    }
   });
 
   test.each([

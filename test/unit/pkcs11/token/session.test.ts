@@ -6,6 +6,7 @@ import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
 import { ExtraSessions } from '../../../../src/pkcs11/token/extra-sessions.ts';
 import { TokenSession } from '../../../../src/pkcs11/token/session.ts';
 import { identityOf } from '../../../../src/pkcs11/token/token.ts';
+import { TokenWatch } from '../../../../src/pkcs11/token/watch.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { ckr, FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
 
@@ -207,6 +208,22 @@ describe('a token that goes away', () => {
     await waiting;
     expect(events.at(-1)).toBe('found');
     expect(session.isAway).toBe(false);
+  });
+
+  test('is there again when it refuses a login, and is not logged in to until a request wants it', async () => {
+    plugIn(FLAG.LOGIN);
+    await absent();
+    await expect(session.run(sign)).rejects.toThrow();
+    modules.tokens = [fakeToken('card', FLAG.LOGIN)];
+    modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'), 1);
+    let clock = 0;
+    const watch = new TokenWatch(session, { now: () => clock++, after: () => () => undefined }, () => 'alone');
+    await watch.look();
+    expect(events.slice(-2)).toEqual(['found', 'login-failed']);
+    expect([session.isAway, session.isResting]).toEqual([false, true]);
+    modules.take();
+    await watch.look();
+    expect(modules.take()).toEqual([]);
   });
 
   test('is there at once for those that wait while it is not away', async () => {

@@ -42,6 +42,7 @@ class FakeSession implements WatchedSession {
   }
 
   lose(): void {
+    if (this.isAway) return;
     this.isAway = true;
     this.absences++;
     this.notes.push('lost');
