@@ -6,7 +6,7 @@ import { formatVerdict, type Verdict } from '../check/verdict.ts';
 import { keySettings, tokenSettings, type KeyFlags } from '../config/flags.ts';
 import { importCertificate } from '../enrol/import-certificate.ts';
 import { KEY_TYPES, USUAL_KEY_TYPE, type KeyTypeName } from '../enrol/key-types.ts';
-import { makeKey, withMissingParts } from '../enrol/make-key.ts';
+import { makeKey, withMissingParts, type MakingOptions } from '../enrol/make-key.ts';
 import { namesFor, requestPem } from '../enrol/make-request.ts';
 import { checkRequestFile, writeRequest } from '../enrol/output-files.ts';
 import { AgentError } from '../errors.ts';
@@ -79,10 +79,9 @@ async function requestNew(
   key: string,
   kind: KeyKind,
   names: Parameters<typeof requestPem>[1],
-  opening: Opening,
-  isEncrypted: boolean,
+  options: MakingOptions,
 ): Promise<Requested> {
-  await using made = await makeKey(key, kind, { opening, isEncrypted });
+  await using made = await makeKey(key, kind, options);
   const detail = `${made.key}: ${keyKindName(kind)}, ${made.where}`;
   return {
     key: made.key,
@@ -92,13 +91,13 @@ async function requestNew(
   };
 }
 
-async function request(flags: EnrolFlags, opening: Opening): Promise<Requested> {
+async function request(flags: EnrolFlags, options: MakingOptions): Promise<Requested> {
+  const { opening } = options;
   const { key, newKey, renew = false, keyType, subject, san, template } = flags;
   const wanted = { subject, alternativeNames: san, template };
-  const isEncrypted = flags.pinSource !== undefined;
   if (!renew) {
     const names = await namesFor(wanted, undefined);
-    return await requestNew(key, KEY_TYPES[keyType ?? USUAL_KEY_TYPE], names, opening, isEncrypted);
+    return await requestNew(key, KEY_TYPES[keyType ?? USUAL_KEY_TYPE], names, options);
   }
   await using signer = await backendOf(key).openKey(key, opening);
   const names = await namesFor(wanted, await certificateOf(opening, signer, flags.cert));
@@ -108,7 +107,7 @@ async function request(flags: EnrolFlags, opening: Opening): Promise<Requested> 
     return { key, signer, pem: await requestPem(signer, names), verdicts: [{ outcome: 'ok', what: 'key', detail }] };
   }
   const newKind = keyType === undefined ? kind : KEY_TYPES[keyType];
-  const requested = await requestNew(withMissingParts(newKey, key), newKind, names, opening, isEncrypted);
+  const requested = await requestNew(withMissingParts(newKey, key), newKind, names, options);
   const detail = `${signer.name} stays, and goes on to sign until --key names the new one`;
   return { ...requested, verdicts: [...requested.verdicts, { outcome: 'ok', what: 'old key', detail }] };
 }
@@ -118,7 +117,9 @@ async function makeRequest(flags: EnrolFlags, keyring: Keyring): Promise<void> {
   if (out !== undefined) await checkRequestFile(out);
   const settings = keySettings({ ...flags, key: [flags.key], cert: undefined });
   const opening = openingOf(keyring.options(settings));
-  const { key, signer, pem, verdicts } = await keyring.waiting(settings, MAKING, () => request(flags, opening));
+  const source = keyring.secrets.asksPerson(undefined) ? 'typed' : 'read';
+  const options: MakingOptions = { opening, passphrase: flags.pinSource === undefined ? 'none' : source };
+  const { key, signer, pem, verdicts } = await keyring.waiting(settings, MAKING, () => request(flags, options));
   if (out !== undefined) await writeRequest(out, pem);
   if (json) {
     const type = keyKindName(keyKind(signer.publicKey));

@@ -58,8 +58,12 @@ export function parseAlternativeName(text: string): AlternativeName {
     case 'IP':
       if (isIP(value) === 0 || value.includes('%')) refuse(text, 'that is no address');
       return { kind, content: isIPv4(value) ? Buffer.from(value.split('.').map(Number)) : ipv6Bytes(value) };
-    case 'DNS':
-      return { kind, content: ascii(text, /^[\x21-\x7e]*$/.test(value) ? value : domainToASCII(value)) };
+    case 'DNS': {
+      const name = /^[\x21-\x7e]*$/.test(value) ? value : domainToASCII(value);
+      // a word that is none of ours, mistyped as a rule, is no name either
+      if (/[:/@\\]/.test(name)) refuse(text, 'that is no domain');
+      return { kind, content: ascii(text, name) };
+    }
     case 'email':
       if (!/^[^@]+@[^@]+$/.test(value)) refuse(text, 'that is no mail address');
       return { kind, content: ascii(text, value) };

@@ -1,11 +1,12 @@
-import { rm } from 'node:fs/promises';
-import { AgentError, errorCode } from '../errors.ts';
+import { lstat } from 'node:fs/promises';
+import { AgentError } from '../errors.ts';
 import { writeNewFile } from '../disk/new-file.ts';
+import { FileKey } from '../keyfile/key-file.ts';
 import { newKeyPem } from '../keyfile/new-key-file.ts';
 import { backendOf, FILE_BACKEND, TOKEN_BACKEND, tokenOptions, type Opening } from '../keys/backends.ts';
 import { askingAgain } from '../keys/pins.ts';
 import { findModule, formatPkcs11Uri, namesTokenObject, makeKeyPair, parseTokenObject } from '../pkcs11/index.ts';
-import { withoutPinAttributes } from '../secret.ts';
+import { Secret, withoutPinAttributes } from '../secret.ts';
 import type { KeyKind } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
 
@@ -20,8 +21,8 @@ export interface MadeKey extends AsyncDisposable {
 
 export interface MakingOptions {
   readonly opening: Opening;
-  /** A key file is to have a passphrase. */
-  readonly isEncrypted: boolean;
+  /** A key file is to have a passphrase, which a person types or which is read from where it is. */
+  readonly passphrase: 'none' | 'typed' | 'read';
 }
 
 async function makeInToken(text: string, kind: KeyKind, { opening }: MakingOptions): Promise<MadeKey> {
@@ -48,19 +49,50 @@ async function makeInToken(text: string, kind: KeyKind, { opening }: MakingOptio
   }
 }
 
+/** Before anybody types a passphrase for it. */
+async function refuseExisting(path: string): Promise<void> {
+  const isThere = await lstat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) throw existing(path);
+}
+
+function existing(path: string): AgentError {
+  const text = `there is a file ${path} already`;
+  return new AgentError('ERR_KEY_EXISTS', text, { hint: 'name the new key otherwise', reason: 'key-exists' });
+}
+
 /** A key file that can't be written. */
 function notWritten(path: string, error: unknown): AgentError {
-  if (error instanceof Error && 'code' in error && error.code === 'EEXIST') {
-    const text = `there is a file ${path} already`;
-    return new AgentError('ERR_KEY_EXISTS', text, { hint: 'name the new key otherwise', reason: 'key-exists' });
-  }
+  if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return existing(path);
   const why = error instanceof Error ? error.message : String(error);
   return new AgentError('ERR_KEY_FILE', `can't write the key file: ${withoutPinAttributes(why)}`, { cause: error });
 }
 
-async function makeInFile(path: string, kind: KeyKind, { opening, isEncrypted }: MakingOptions): Promise<MadeKey> {
+/** The passphrase of a new key file. A mistake in typing it would lock everybody out: typed, it is asked for twice. */
+async function newPassphrase(path: string, { opening, passphrase }: MakingOptions): Promise<Secret | undefined> {
+  if (passphrase === 'none') return undefined;
   const { askSecret } = opening.options;
-  const passphrase = isEncrypted ? await askSecret(`new passphrase of ${path}`, undefined, 'ask') : undefined;
+  const secret = await askSecret(`new passphrase of ${path}`, undefined, 'ask');
+  try {
+    if (secret.length === 0) throw new AgentError('ERR_PIN_SOURCE', `an empty passphrase for ${path}: no key was made`);
+    if (passphrase === 'read') return new Secret(secret.bytes);
+    const again = await askSecret(`new passphrase of ${path} again`, undefined, 'ask');
+    try {
+      if (again.bytes.equals(secret.bytes)) return new Secret(secret.bytes);
+    } finally {
+      again.destroy();
+    }
+    throw new AgentError('ERR_PIN_INCORRECT', `the passphrases of ${path} are not the same: no key was made`);
+  } finally {
+    secret.destroy();
+  }
+}
+
+async function makeInFile(path: string, kind: KeyKind, options: MakingOptions): Promise<MadeKey> {
+  await refuseExisting(path);
+  const passphrase = await newPassphrase(path, options);
   try {
     const pem = await newKeyPem(kind, passphrase);
     try {
@@ -70,17 +102,13 @@ async function makeInFile(path: string, kind: KeyKind, { opening, isEncrypted }:
     } finally {
       pem.fill(0);
     }
+    // as it is on the disk now
+    const signer = await FileKey.open(path, passphrase && { passphrase: () => Promise.resolve(passphrase) });
+    const where = passphrase ? 'in a file, encrypted' : 'in a file, not encrypted';
+    return { key: path, signer, where, [Symbol.asyncDispose]: () => signer[Symbol.asyncDispose]() };
   } finally {
     passphrase?.destroy();
   }
-  const signer = await FILE_BACKEND.openKey(path, opening).catch(async (error: unknown) => {
-    // typed twice, and not the same: nobody could open it
-    await rm(path, { force: true });
-    if (errorCode(error) !== 'ERR_PIN_INCORRECT') throw error;
-    throw new AgentError('ERR_PIN_INCORRECT', `the passphrases of ${path} are not the same: no key was made`);
-  });
-  const where = isEncrypted ? 'in a file, encrypted' : 'in a file, not encrypted';
-  return { key: path, signer, where, [Symbol.asyncDispose]: () => signer[Symbol.asyncDispose]() };
 }
 
 /**

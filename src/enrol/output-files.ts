@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { access, constants, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { replaceFile, writeNewFile } from '../disk/new-file.ts';
 import { AgentError, errorText } from '../errors.ts';
 import { certificatePem, parseCertificates, pemBlocks } from '../keyfile/pem.ts';
@@ -22,12 +23,15 @@ async function contentOf(path: string): Promise<Buffer | undefined> {
 }
 
 /**
- * Looks whether a request may be written there, before a key is made for it: where nothing is, or another request, which can
+ * Looks whether a request may be written there, and can, before a key is made for it: where nothing is, or another request, which can
  * be made again at any time.
  * @throws AgentError ERR_OUTPUT_FILE
  */
 export async function checkRequestFile(path: string): Promise<void> {
   const before = await contentOf(path);
+  await access(dirname(path), constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    throw notWritten(path, error);
+  });
   if (!before) return;
   const [block, ...more] = pemBlocks(before.toString('latin1'));
   if (block?.label !== 'CERTIFICATE REQUEST' || more.length > 0) throw holdsSomethingElse(path, 'request');

@@ -1,9 +1,13 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { copyFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
 import { managementArgs } from '../support/openvpn.ts';
 import { openssl } from '../support/openssl.ts';
+import { Child } from '../support/child.ts';
+import { MAIN } from '../support/pksigd.ts';
 
 interface Result {
   readonly status: number;
@@ -135,9 +139,149 @@ describe('enrol with a key in a file', () => {
     await expect(stat(key)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
+  test('a request that can not be written is said before a key is made for it', async ({ bench }) => {
+    const key = bench.path('alice.key');
+    const { status, stderr } = await enrol(bench, '--key', key, '--subject', 'a', '--out', bench.path('none/a.csr'));
+    expect(status).toBe(2);
+    expect(stderr).toContain("can't write");
+    await expect(stat(key)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   test('a folder that can not be written to is said, and no key is lost in it', async ({ bench }) => {
     const { status, stderr } = await enrol(bench, '--key', bench.path('none/alice.key'), '--subject', 'alice');
     expect(status).toBe(2);
     expect(stderr).toContain("can't write the key file");
+  });
+});
+
+const tools = (...names: string[]): boolean =>
+  names.every((name) => spawnSync('sh', ['-c', 'command -v "$0"', name]).status === 0);
+
+describe.skipIf(!tools('script'))('the passphrase of a new key file', () => {
+  /** Makes an encrypted key at a terminal, typing these one after the other. */
+  async function type(bench: Bench, key: string, ...typed: string[]): Promise<Child> {
+    const words = ['enrol', '--key', key, '--subject', 'alice', '--pin-source', 'prompt', '--out', bench.path('a.csr')];
+    const line = [process.execPath, MAIN, ...words].map((word) => `'${word}'`).join(' ');
+    const args = ['-qec', `${line}; echo "status $?"`, '/dev/null'];
+    const child = bench.adopt(new Child('pksigd on a terminal', 'script', args, { interactive: true }));
+    for (const [index, text] of typed.entries()) {
+      await child.said(index === 0 ? /new passphrase of \S+: ?$/ : /new passphrase of \S+ again: ?$/);
+      child.process.stdin.write(`${text}\n`);
+    }
+    return child;
+  }
+
+  test('is typed twice, and is that of the key', async ({ bench }) => {
+    const key = bench.path('alice.key');
+    await (await type(bench, key, 'as it should be', 'as it should be')).logged(/status 0/);
+    const passphrase = await bench.write('passphrase', 'as it should be\n');
+    await openssl(['pkey', '-in', key, '-passin', `file:${passphrase}`, '-noout']);
+  });
+
+  test('is typed wrong once: no key is made that nobody could open, and the next try is free', async ({ bench }) => {
+    const key = bench.path('alice.key');
+    const child = await type(bench, key, 'as it should be', 'as it shuold be');
+    await child.logged(/the passphrases of \S+ are not the same: no key was made/);
+    await child.logged(/status 4/);
+    await expect(stat(key)).rejects.toMatchObject({ code: 'ENOENT' });
+    await (await type(bench, key, 'better', 'better')).logged(/status 0/);
+  });
+
+  test('is not asked for in vain', async ({ bench }) => {
+    const child = await type(bench, await bench.write('alice.key', 'something of somebody\n'));
+    await child.logged(/there is a file \S+ already/);
+    expect(child.transcript).not.toContain('new passphrase');
+  });
+
+  test('is read once where it can be read once only', ({ bench }) => {
+    const key = bench.path('alice.key');
+    const line = `printf 'from a pipe\\n' | "$0" "$@" --pin-source file:/dev/stdin`;
+    const args = [process.execPath, MAIN, 'enrol', '--key', key, '--subject', 'a', '--out', bench.path('a.csr')];
+    const made = spawnSync('sh', ['-c', line, ...args], { encoding: 'utf8' });
+    expect(made.status, made.stderr).toBe(0);
+  });
+});
+
+/** The shell blocks of docs/ENROL.md, "Having it signed", by the word that they begin with. */
+async function documented(first: string): Promise<string> {
+  const text = await readFile(new URL('../../docs/ENROL.md', import.meta.url), 'utf8');
+  const [, section = ''] = /^## Having it signed$(.*?)^## /ms.exec(text) ?? [];
+  const blocks = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block);
+  const block = blocks.find((each) => each.startsWith(first));
+  if (block === undefined) throw new Error(`docs/ENROL.md shows no ${first}`);
+  return block;
+}
+
+describe('an authority signs the request by the words of docs/ENROL.md', () => {
+  /** A request that has alternative names, in a folder of its own. */
+  async function requested(bench: Bench): Promise<string> {
+    const folder = bench.path('signing');
+    await mkdir(folder);
+    const names = ['--subject', 'CN=alice,O=Example', '--san', 'alice@example.org'];
+    const asked = await enrol(bench, '--key', join(folder, 'alice.key'), ...names, '--out', join(folder, 'alice.csr'));
+    expect(asked.status, asked.stderr).toBe(0);
+    return folder;
+  }
+
+  function sh(folder: string, script: string): void {
+    const env = { ...process.env, EASYRSA_BATCH: '1', PATH: `${process.env['PATH'] ?? ''}:/usr/share/easy-rsa` };
+    const { status, stdout, stderr } = spawnSync('sh', ['-ec', script], { cwd: folder, encoding: 'utf8', env });
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  }
+
+  async function imports(bench: Bench, folder: string, certificate: string, ca: string): Promise<X509Certificate> {
+    const sent = join(folder, certificate);
+    const taken = await enrol(bench, '--key', join(folder, 'alice.key'), '--import', sent, '--ca', join(folder, ca));
+    expect(taken.status, taken.stdout).toBe(0);
+    return new X509Certificate(await readFile(sent));
+  }
+
+  const CLIENT = 'extendedKeyUsage = clientAuth\nkeyUsage = digitalSignature\nbasicConstraints = CA:FALSE\n';
+
+  async function putCa(bench: Bench, folder: string): Promise<void> {
+    await copyFile(bench.recipe('ca.crt'), join(folder, 'ca.crt'));
+    await copyFile(bench.recipe('ca.pem'), join(folder, 'ca.key'));
+  }
+
+  test.skipIf(!tools('/usr/share/easy-rsa/easyrsa'))('easy-rsa', async ({ bench }) => {
+    const folder = await requested(bench);
+    sh(folder, 'cp -r /usr/share/easy-rsa/* . && ./easyrsa init-pki && ./easyrsa build-ca nopass');
+    sh(folder, await documented('./easyrsa'));
+    const certificate = await imports(bench, folder, 'pki/issued/alice.crt', 'pki/ca.crt');
+    expect(certificate.keyUsage).toContain('1.3.6.1.5.5.7.3.2');
+    expect(certificate.subjectAltName).toBe('email:alice@example.org');
+  });
+
+  test('openssl ca, with the names that were asked for', async ({ bench }) => {
+    const folder = await requested(bench);
+    await putCa(bench, folder);
+    const lines = [
+      '[ca]\ndefault_ca = this',
+      '[this]\ndatabase = index.txt\nnew_certs_dir = .\nserial = serial\ncertificate = ca.crt\nprivate_key = ca.key',
+      'default_md = sha256\ndefault_days = 90\npolicy = any\ncopy_extensions = copy\nbatch = yes',
+      '[any]\ncommonName = supplied\norganizationName = optional',
+    ];
+    await writeFile(join(folder, 'ca.cnf'), `${lines.join('\n')}\n[client]\n${CLIENT}`);
+    await writeFile(join(folder, 'index.txt'), '');
+    await writeFile(join(folder, 'serial'), '1000\n');
+    sh(folder, `yes | ${await documented('openssl ca')}`);
+    const certificate = await imports(bench, folder, 'alice.crt', 'ca.crt');
+    expect(certificate.subjectAltName).toBe('email:alice@example.org');
+  });
+
+  test('openssl x509', async ({ bench }) => {
+    const folder = await requested(bench);
+    await putCa(bench, folder);
+    await writeFile(join(folder, 'client.ext'), CLIENT);
+    sh(folder, await documented('openssl x509'));
+    await imports(bench, folder, 'alice.crt', 'ca.crt');
+  });
+
+  test.skipIf(!tools('step'))('step certificate', async ({ bench }) => {
+    const folder = await requested(bench);
+    await putCa(bench, folder);
+    const [, line = ''] = /^(step certificate sign .*)$/m.exec(await documented('step ca sign')) ?? [];
+    sh(folder, line);
+    await imports(bench, folder, 'alice.crt', 'ca.crt');
   });
 });

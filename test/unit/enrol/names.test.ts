@@ -155,9 +155,12 @@ describe('alternative names', () => {
     }
   });
 
-  test.for(['', 'IP:x', 'IP:fe80::1%eth0', 'email:alice', 'URI:x', 'UPN:', 'DNS:a b'])('%j is refused', (text) => {
-    expect(() => parseAlternativeName(text)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
-  });
+  test.for(['', 'IP:x', 'IP:fe80::1%eth0', 'email:alice', 'URI:x', 'UPN:', 'DNS:a b', 'DNSS:vpn', 'DNS:a:443', 'a/b'])(
+    '%j is refused',
+    (text) => {
+      expect(() => parseAlternativeName(text)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
+    },
+  );
 });
 
 describe('a request', () => {
