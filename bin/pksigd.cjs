@@ -8,7 +8,7 @@
 # - Signals that come before Node starts, and real-time signals at any time, would end the process: they are ignored.
 # - A core dump may hold a PIN: there is none, of this process and of all that it starts.
 # - NODE_OPTIONS may open a debugger too. It belongs to whoever set it for some other program.
-# - NODE_EXTRA_CA_CERTS has Node read hundreds of certificates, for twice the time of its start. We use none; the programs that we
+# - NODE_EXTRA_CA_CERTS has Node read hundreds of certificates, for three times the time of its start. We use none; the programs that we
 #   start may, and get it back.
 ulimit -c 0 2>/dev/null
 command trap '' HUP QUIT USR1 USR2 ALRM VTALRM PROF \
