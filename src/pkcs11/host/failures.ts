@@ -61,6 +61,8 @@ export function isWorthReopening(error: unknown): boolean {
 }
 
 function codeOf(ckr: string, functionName: string): AgentErrorCode {
+  // a PIN is sent by C_Login alone: whatever else says so is broken, and may recover. That it has expired, all may say
+  if (ckr.startsWith('CKR_PIN_') && ckr !== 'CKR_PIN_EXPIRED' && functionName !== 'C_Login') return 'ERR_TOKEN_FAILED';
   // ykcs11's answer to a PIN that is too short
   if (ckr === 'CKR_ARGUMENTS_BAD' && functionName === 'C_Login') return 'ERR_PIN_INCORRECT';
   return CODES[ckr] ?? 'ERR_TOKEN_FAILED';

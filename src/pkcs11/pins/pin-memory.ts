@@ -124,6 +124,11 @@ export class PinMemory {
     this.#mayTry(token, await new HashedPin(pin).among(await this.#store.peek(token)));
   }
 
+  /** Whether anything is remembered of a token. @throws AgentError ERR_STATE_DIRECTORY */
+  async hasRecord(token: TokenInfo): Promise<boolean> {
+    return (await this.#store.peek(token)).length > 0;
+  }
+
   #mayTry(token: TokenInfo, mine: ReadonlySet<PinRecord>): void {
     const { label } = token;
     const cure = this.#store.cureOf(token);

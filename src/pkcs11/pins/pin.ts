@@ -34,11 +34,19 @@ const PAD_NOTICE = 500;
 /** Milliseconds that a person has for typing there. */
 const PAD_PATIENCE = 120_000;
 
+/** What a token said of a PIN. */
+interface Refusal {
+  readonly error: AgentError;
+  readonly secret: Secret | undefined;
+  /** It stands in the memory too, from where a person may remove it. */
+  readonly isRecorded: boolean;
+}
+
 /** What is known of one token's PIN. */
 interface TokenPin {
   secret?: Promise<Secret> | undefined;
   /** What the token said of which PIN. */
-  refusal?: { readonly error: AgentError; readonly secret: Secret | undefined } | undefined;
+  refusal?: Refusal | undefined;
   /** The token accepted it in a session, and has not refused it since. */
   isAccepted: boolean;
   /** The token accepted it for a signature: the next one need not be written down. */
@@ -186,6 +194,7 @@ export class Pin {
   /** The PIN itself; empty for a token with a keypad. @throws AgentError ERR_PIN_* */
   async #secret(token: TokenInfo): Promise<Secret> {
     const known = this.#of(token);
+    if (known.refusal?.isRecorded === true && !(await this.#isRecorded(token))) known.refusal = undefined;
     const { refusal } = known;
     if (hasKeypad(token)) {
       // what a person typed, or the empty PIN that the module took for one: either way not again by ourselves
@@ -269,10 +278,16 @@ export class Pin {
         })
       : error;
     const known = this.#of(token);
-    known.refusal = { error: refusal, secret: await known.secret?.catch(() => undefined) };
+    const isRecorded = await this.#isRecorded(token).catch(() => false);
+    known.refusal = { error: refusal, secret: await known.secret?.catch(() => undefined), isRecorded };
     known.secret = undefined;
     known.signs = false;
     return refusal;
+  }
+
+  /** A record that was there and is gone has been removed by a person, who knows that the PIN is right. */
+  async #isRecorded(token: TokenInfo): Promise<boolean> {
+    return await this.#memory.hasRecord(token);
   }
 
   #of(token: TokenInfo): TokenPin {

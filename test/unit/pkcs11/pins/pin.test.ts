@@ -1,9 +1,12 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { UnsettledLogin } from '../../../../src/pkcs11/host/login-outcome.ts';
 import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
 import { Pin, type PinOptions } from '../../../../src/pkcs11/pins/pin.ts';
-import { processMemory } from '../../../../src/pkcs11/pins/refused-pins.ts';
+import { processMemory, RefusedPins } from '../../../../src/pkcs11/pins/refused-pins.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { FakeClock } from '../../agent/fake-clock.ts';
 import { ckr, FakeModules, fakeToken, FLAG, PATH, type FakeModule } from '../fake-modules.ts';
@@ -207,6 +210,33 @@ describe('a PIN that the token refused', () => {
     await login(pin);
     expect(asked).toEqual(['card', 'card again', 'card again']);
     expect(modules.pins).toEqual(['5678']);
+  });
+
+  test('is sent again when a person has removed its record, and only then', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pksigd-pins-'));
+    onTestFinished(() => {
+      rmSync(folder, { recursive: true });
+    });
+    const pin = makePin({ refused: new RefusedPins(folder, process.pid) });
+    modules.fail('login', REFUSED, 1);
+    for (let tries = 0; tries < 2; tries++)
+      await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(modules.count('login')).toBe(1);
+    for (const name of readdirSync(folder).filter((each) => each.endsWith('.json'))) rmSync(join(folder, name));
+    await login(pin);
+    expect(modules.pins).toEqual(['1234']);
+  });
+
+  test('is not sent again if it could not be written down that it was refused', async () => {
+    const refused = processMemory();
+    const pin = makePin({ refused });
+    await sign(pin);
+    // the signature's PIN was right until now: a refusal is written down behind it
+    refused.note = (_, { error }) => Promise.resolve(error);
+    modules.fail('login', REFUSED, 1);
+    await expect(sign(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    await expect(sign(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(modules.count('login')).toBe(2);
   });
 
   test('is not sent by another of its memory either', async () => {
