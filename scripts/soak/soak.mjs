@@ -2,8 +2,8 @@
 //
 // Real OpenVPN clients, which renegotiate every few seconds, with one agent and one token: relay, policy and audit on, and a fault
 // every few seconds. Writes soak.json and soak.svg: handshakes, failures by cause, memory, descriptors, and how long the agent
-// takes to say that it lives, over time. Exits with 1 if a request failed that no fault explains, a tunnel is not up at the end,
-// the audit log does not verify, or memory or descriptors have grown.
+// takes to say that it lives, over time; and what a client said last that is not up at the end. Exits with 1 if a request failed
+// that no fault explains, a tunnel is not up at the end, the audit log does not verify, or memory or descriptors have grown.
 import { execFile, execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
@@ -35,8 +35,11 @@ const PEACE = 45_000;
 /** Growth of memory over the time that is judged, as a share of it, that is still noise. */
 const NOISE = 0.1;
 const KEYS = ['p256', 'rsa2048'];
-/** Each notices within seconds that the other has gone. */
-const ALIVE = ['--ping', '2', '--ping-restart', '8'];
+/**
+ * Each notices within seconds that the other has gone. A server of one client forgets a handshake that came to nothing before
+ * the client begins the next one: else it answers the old one for ever.
+ */
+const ALIVE = ['--ping', '2', '--ping-restart', '8', '--hand-window', '5'];
 
 const field = new Field('soak');
 const names = Array.from({ length: Number(flags.tunnels) }, (_, index) => `t${index}`);
@@ -258,7 +261,9 @@ async function main() {
     faults: counted(done.map(({ what }) => what)),
     outcomes,
     unexplained,
-    down,
+    down: Object.fromEntries(
+      down.map((name) => [name, field.logOf(`client-${name}`).trimEnd().split('\n').slice(-12)]),
+    ),
     ended: code,
     audit: verified,
     growth: {
