@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { describe, expect } from 'vitest';
 import { type Bench, test } from '../support/bench.ts';
 import { ManagementEnd } from '../support/management-end.ts';
-import { managementArgs, type OpenVpnClient } from '../support/openvpn.ts';
+import { managementArgs, type OpenVpnClient, type ServerOptions } from '../support/openvpn.ts';
 
 // A connection that is lost inside a block leaves a real daemon waiting for an answer that it does not take.
 
@@ -23,9 +23,10 @@ async function stuck(
   bench: Bench,
   certificate: Parameters<Bench['client']>[1]['certificate'],
   kill: (path: string) => Promise<void>,
+  server: ServerOptions = { proto: 'tcp' },
 ): Promise<OpenVpnClient> {
   const path = bench.path('management');
-  const client = bench.client(await bench.server({ proto: 'tcp' }), {
+  const client = bench.client(await bench.server(server), {
     management: { address: path, port: 'unix' },
     certificate,
   });
@@ -51,6 +52,15 @@ describe('a daemon whose connection was lost', () => {
     await client.connected();
     const told = pksigd.messages('the daemon waits for an answer, and takes none: it gets a signal');
     expect(told).toEqual([expect.objectContaining({ level: 'warn', notification: 'PK_SIGN', signal: 'SIGUSR1' })]);
+    expect(client.count(/CMD 'signal SIGUSR1'/)).toBe(1);
+  });
+
+  test('over UDP connects when a peer of one client has given up the handshake that was lost', async ({ bench }) => {
+    // else a minute, as with any client that is restarted within a handshake
+    const peer = { proto: 'udp', args: ['--hand-window', '4'] } as const;
+    const client = await stuck(bench, { file: 'p256' }, inSignature, peer);
+    await bench.pksigd(runArgs(bench));
+    await client.connected();
     expect(client.count(/CMD 'signal SIGUSR1'/)).toBe(1);
   });
 

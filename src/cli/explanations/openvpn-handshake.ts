@@ -57,6 +57,10 @@ export const OPENVPN_HANDSHAKE: readonly OpenVpnLine[] = [
         cure: SERVER_LOG,
       },
       { why: 'The signature took too long: a touch, a PIN, a slow reader.', cure: "See durationMs in pksigd's log." },
+      {
+        why: 'The client was restarted within a handshake (SIGUSR1), and over UDP a peer that serves one client (tls-server without server) still waits for the end of the first.',
+        cure: 'It takes the next one when its hand-window is over; a server, or TCP, does so at once.',
+      },
     ],
   },
   {
