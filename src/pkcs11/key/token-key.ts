@@ -211,8 +211,9 @@ export class TokenKey implements Signer {
   }
 
   async #signBy({ id, name, mechanism, data }: SigningWay, at: OpenSession, { signal }: Task): Promise<RawSignature> {
-    const { host, session, token } = at;
+    const { host, session } = at;
     const { handle: key, alwaysAuthenticate } = await this.#objectsAt(at);
+    const { token } = at;
     if (alwaysAuthenticate) {
       const params = { session, key, mechanism };
       return { bytes: await this.#options.pin.sign(host, token, params, data(), signal), mechanism: name };

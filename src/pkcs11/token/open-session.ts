@@ -5,7 +5,8 @@ import { BRIEF } from './recovery.ts';
 
 /** An open, logged-in session. Handles found in it are void in any other. */
 export interface OpenSession extends Session {
-  readonly token: TokenInfo;
+  /** As it was seen last: what it says of its PIN changes while the session is open. */
+  token: TokenInfo;
   /** CKM_* that the token lists. */
   readonly mechanisms: ReadonlySet<number>;
   /** The module's when it was opened. */

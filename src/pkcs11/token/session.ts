@@ -197,9 +197,11 @@ export class TokenSession {
     return open;
   }
 
-  /** Tells the token's state if it is another one than before. */
+  /** Whoever logs in goes by what the token says now; tells its state if it is another one than before. */
   see(token: TokenInfo): void {
     const { onEvent, label } = this.#options;
+    const open = this.#open;
+    if (open?.token.slot === token.slot && open.token.serial === token.serial) open.token = token;
     const { tries, hasKeypad, needsLogin } = pinState(token);
     const state = { pin: tries, hasKeypad, isLoggedIn: needsLogin && this.isOpen };
     const text = JSON.stringify(state);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { SYSTEM_CLOCK } from '../../../../src/clock.ts';
+import { CKF } from '../../../../src/pkcs11/constants.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
 import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
 import { ExtraSessions } from '../../../../src/pkcs11/token/extra-sessions.ts';
@@ -54,6 +55,26 @@ describe('opening', () => {
     expect(await session.open()).toBe(one);
     expect(modules.take()).toEqual(['1 tokens', '1 mechanisms', '1 openSession']);
     expect(one.mechanisms).toEqual(new Set([0x1041]));
+  });
+
+  test('whoever logs in in it later goes by what the token says by then', async () => {
+    const at = await session.open();
+    const sign = async (): Promise<unknown> => {
+      const pin = new Pin({ ask: () => Promise.resolve(new Secret('1234')) });
+      return await pin.sign(
+        at.host,
+        at.token,
+        { session: at.session, key: '', mechanism: { type: 0 } },
+        Buffer.alloc(1),
+      );
+    };
+    await sign();
+    session.see({ ...at.token, flags: FLAG.LOGIN | CKF.USER_PIN_FINAL_TRY });
+    await expect(sign()).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
+    session.see({ ...at.token, serial: 'another', flags: 0 });
+    await expect(sign()).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
+    session.see({ ...at.token, flags: FLAG.LOGIN });
+    await sign();
   });
 
   test('logs in where the token wants that, and closes the session where it refuses', async () => {
