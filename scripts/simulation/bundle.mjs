@@ -36,12 +36,14 @@ const sources = (mutant) => ({
 const COMMON = { bundle: true, platform: 'node', target: 'node20', logLevel: 'error', absWorkingDir: ROOT };
 const DEFINE = { 'AbortSignal.timeout': 'abortTimeout', 'process.memoryUsage.rss': 'hostMemory' };
 
+const filesIn = (folder) => [join(folder, 'world.mjs'), join(folder, 'agent.cjs')];
+
 /**
  * Writes the world to a file that can be imported, whose exports are those of test/simulation/main.ts, and the agent beside it:
  * its code is run anew for each process of the world.
  */
 export async function bundleSimulation(folder, mutant) {
-  const [world, agent] = [join(folder, 'world.mjs'), join(folder, 'agent.cjs')];
+  const [world, agent] = filesIn(folder);
   await Promise.all([
     build({
       ...COMMON,
@@ -64,6 +66,12 @@ export async function bundleSimulation(folder, mutant) {
       plugins: [sources(mutant)],
     }),
   ]);
+  return await loadSimulation(folder);
+}
+
+/** What was bundled there before, by another process. */
+export async function loadSimulation(folder) {
+  const [world, agent] = filesIn(folder);
   process.env.SIMULATION_AGENT = agent;
   process.env.SIMULATION_RSA_KEYS = join(SIMULATION, 'rsa-keys.pem');
   return await import(world);

@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 // Runs simulated worlds: see docs/SIMULATION.md.
-//   scripts/simulation/run.mjs --seeds 2000 [--from 1] [--logs FOLDER]   many; what fails is minimised, its log kept
+//   scripts/simulation/run.mjs --seeds 2000 [--from 1] [--jobs 2] [--logs FOLDER]   many; what fails is minimised, its log kept
 //   scripts/simulation/run.mjs --seed 17 [--whole]                       one, with its log; one that fails is minimised first
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bundleSimulation } from './bundle.mjs';
+import { bundleSimulation, loadSimulation } from './bundle.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -13,12 +16,17 @@ const { values } = parseArgs({
     whole: { type: 'boolean', default: false },
     seeds: { type: 'string', default: process.env.SIMULATION_SEEDS ?? '2000' },
     from: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: String(Math.min(4, availableParallelism())) },
     logs: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    /** For the processes that this one starts: where the bundle is, and the number of seeds from one to its next. */
+    bundle: { type: 'string' },
+    step: { type: 'string', default: '1' },
   },
 });
+const [from, seeds] = [Number(values.from), Number(values.seeds)];
 
-/** How many failures are told in full. */
+/** How many failures each process tells in full. */
 const MOST_TOLD = 5;
 
 async function runOne({ planOf, runPlan, minimised, story }, seed) {
@@ -29,39 +37,69 @@ async function runOne({ planOf, runPlan, minimised, story }, seed) {
   return isFailing ? 1 : 0;
 }
 
-async function runMany({ planOf, runPlan, minimised, story }, from, count) {
-  const started = performance.now();
+/** One of several processes: tells its parent of each world that fails, and at the end of all. */
+async function work({ planOf, runPlan, minimised, story }) {
   const counts = new Map();
   let [failed, events] = [0, 0];
-  for (let seed = from; seed < from + count; seed += 1) {
+  for (let seed = from; seed < from + seeds; seed += Number(values.step)) {
     const plan = planOf(seed);
     const outcome = await runPlan(plan);
     events += outcome.events;
     for (const [what, times] of outcome.counts) counts.set(what, (counts.get(what) ?? 0) + times);
     if (outcome.violations.length === 0) continue;
     failed += 1;
-    console.log(`seed ${seed}: ${outcome.violations[0].slice(0, 500)}`);
+    process.send({ seed, violation: outcome.violations[0].slice(0, 500) });
     if (values.quick || failed > MOST_TOLD) continue;
     const least = await minimised(plan);
-    const text = story(least, await runPlan(least, true));
-    if (values.logs === undefined) console.log(text);
-    else writeFileSync(join(values.logs, `seed-${seed}.log`), text);
+    process.send({ seed, text: story(least, await runPlan(least, true)) });
   }
-  for (const [what, times] of [...counts].sort()) console.log(`${String(times).padStart(9)} ${what}`);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${count} seeds from ${from} on, ${failed} failed, ${events} events, ${seconds} s`);
-  return failed > 0 ? 1 : 0;
+  process.send({ counts: [...counts], events, failed });
+  process.disconnect();
 }
 
-const folder = mkdtempSync(join(import.meta.dirname, '../../node_modules/.simulation-'));
-try {
+async function runMany(folder) {
+  const started = performance.now();
+  const jobs = Number(values.jobs);
+  const counts = new Map();
+  let [failed, events, ended] = [0, 0, 0];
+  const hear = (message) => {
+    if (message.violation !== undefined) console.log(`seed ${message.seed}: ${message.violation}`);
+    if (message.text !== undefined) {
+      if (values.logs === undefined) console.log(message.text);
+      else writeFileSync(join(values.logs, `seed-${message.seed}.log`), message.text);
+    }
+    if (message.counts === undefined) return;
+    ended += 1;
+    failed += message.failed;
+    events += message.events;
+    for (const [what, times] of message.counts) counts.set(what, (counts.get(what) ?? 0) + times);
+  };
+  const run = async (index) => {
+    const args = ['--bundle', folder, '--from', String(from + index), '--seeds', String(seeds - index)];
+    const child = fork(import.meta.filename, [...args, '--step', values.jobs, ...(values.quick ? ['--quick'] : [])]);
+    child.on('message', hear);
+    await once(child, 'exit');
+  };
+  await Promise.all(Array.from({ length: jobs }, (_, index) => run(index)));
+  for (const [what, times] of [...counts].sort()) console.log(`${String(times).padStart(9)} ${what}`);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`${seeds} seeds from ${from} on, ${failed} failed, ${events} events, ${seconds} s in ${jobs} processes`);
+  if (ended < jobs) console.log(`${jobs - ended} processes did not come to their end`);
+  return failed > 0 || ended < jobs ? 1 : 0;
+}
+
+if (values.bundle !== undefined) {
   process.setSourceMapsEnabled(true);
-  const simulation = await bundleSimulation(folder);
-  if (values.logs !== undefined) mkdirSync(values.logs, { recursive: true });
-  process.exitCode =
-    values.seed === undefined
-      ? await runMany(simulation, Number(values.from), Number(values.seeds))
-      : await runOne(simulation, Number(values.seed));
-} finally {
-  rmSync(folder, { recursive: true });
+  await work(await loadSimulation(values.bundle));
+} else {
+  const folder = mkdtempSync(join(import.meta.dirname, '../../node_modules/.simulation-'));
+  try {
+    process.setSourceMapsEnabled(true);
+    const simulation = await bundleSimulation(folder);
+    if (values.logs !== undefined) mkdirSync(values.logs, { recursive: true });
+    process.exitCode =
+      values.seed === undefined ? await runMany(folder) : await runOne(simulation, Number(values.seed));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

@@ -86,11 +86,11 @@ export class Daemon implements Acceptor {
 
   #bind(path: string): void {
     const { folder, name } = disk().find(path, 'bind');
-    folder.set(name, undefined);
+    folder.set([name, undefined]);
     this.#inode = new Inode('socket', 0o777);
     this.#inode.uid = USER;
     this.#inode.server = this;
-    folder.set(name, this.#inode);
+    folder.set([name, this.#inode]);
   }
 
   #dial(): void {
@@ -119,7 +119,7 @@ export class Daemon implements Acceptor {
     if (this.#inode) this.#inode.server = undefined;
     if (isTidy && this.#inode && path !== undefined) {
       const { folder, name, inode } = disk().find(path, 'unlink');
-      if (inode === this.#inode) folder.set(name, undefined);
+      if (inode === this.#inode) folder.set([name, undefined]);
     }
     for (const peer of [this.#connection?.peer, ...this.#waiting]) {
       if (isTidy) peer?.close();

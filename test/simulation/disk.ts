@@ -1,6 +1,7 @@
 // A file system whose cache and disk are two: what was not synced may be lost when the power goes, and a full disk takes half.
 import { dirname, join, resolve } from 'node:path';
 import { kernel } from './kernel.ts';
+import type { Moment } from './plan.ts';
 
 /** The user that the agent is. */
 export const USER = 1000;
@@ -16,6 +17,8 @@ interface Write {
   readonly at: number;
   readonly bytes: Buffer;
 }
+
+type Entry = readonly [name: string, inode: Inode | undefined];
 
 export type Kind = 'file' | 'folder' | 'socket' | 'link';
 
@@ -35,10 +38,10 @@ export class Inode {
   pending: Write[] = [];
   /** What a failed sync has lost. */
   lost: Write[] = [];
-  /** A folder's content, as the system shows it; on the disk; and what changes that, in order. */
+  /** A folder's content, as the system shows it; on the disk; and what changes that, in order: what is together is so on the disk. */
   readonly entries: Map<string, Inode> = new Map<string, Inode>();
   durableEntries: Map<string, Inode> = new Map<string, Inode>();
-  pendingEntries: (readonly [name: string, inode: Inode | undefined])[] = [];
+  pendingEntries: (readonly Entry[])[] = [];
   target = '';
   /** What listens on a socket. */
   server: unknown;
@@ -53,17 +56,19 @@ export class Inode {
     this.mode = mode;
   }
 
-  set(name: string, inode: Inode | undefined): void {
-    const before = this.entries.get(name);
-    if (before) before.links -= 1;
-    if (inode) {
-      this.entries.set(name, inode);
-      inode.links += 1;
-    } else {
-      this.entries.delete(name);
+  set(...changes: readonly Entry[]): void {
+    for (const [name, inode] of changes) {
+      const before = this.entries.get(name);
+      if (before) before.links -= 1;
+      if (inode) {
+        this.entries.set(name, inode);
+        inode.links += 1;
+      } else {
+        this.entries.delete(name);
+      }
     }
-    this.pendingEntries.push([name, inode]);
-    for (const watcher of [...this.watchers]) watcher(name);
+    this.pendingEntries.push(changes);
+    for (const [name] of changes) for (const watcher of [...this.watchers]) watcher(name);
   }
 
   write(at: number, bytes: Buffer): void {
@@ -174,6 +179,8 @@ export class Disk {
   failingSyncs = 0;
   /** So many writes fail. */
   failingWrites = 0;
+  /** Is told what was just done. */
+  watcher: (moment: Moment) => void = () => undefined;
   /** Milliseconds that each access takes more than usual. */
   hang = 0;
   #descriptors = 10;
@@ -227,7 +234,7 @@ export class Disk {
   make(path: string, inode: Inode, call: string): Inode {
     const { folder, name, inode: there } = this.find(path, call, false);
     if (there) throw systemError('EEXIST', call, path);
-    folder.set(name, inode);
+    folder.set([name, inode]);
     return inode;
   }
 
@@ -235,15 +242,20 @@ export class Disk {
     const { folder, name, inode } = this.find(path, call, false);
     if (!inode) throw systemError('ENOENT', call, path);
     if (inode.kind === 'folder') throw systemError('EISDIR', call, path);
-    folder.set(name, undefined);
+    folder.set([name, undefined]);
   }
 
   rename(from: string, to: string): void {
     const source = this.find(from, 'rename', false);
     const target = this.find(to, 'rename', false);
     if (!source.inode) throw systemError('ENOENT', 'rename', from);
-    target.folder.set(target.name, source.inode);
-    source.folder.set(source.name, undefined);
+    // in one folder both are one step, as journals have it
+    if (source.folder === target.folder) target.folder.set([target.name, source.inode], [source.name, undefined]);
+    else {
+      target.folder.set([target.name, source.inode]);
+      source.folder.set([source.name, undefined]);
+    }
+    this.watcher('rename');
   }
 
   /** @returns how much of it was written. @throws ENOSPC, EIO */
@@ -259,6 +271,7 @@ export class Disk {
     if (length < bytes.length) this.wasBroken = true;
     if (length === 0 && bytes.length > 0) throw systemError('ENOSPC', 'write');
     inode.write(at, bytes.subarray(0, length));
+    this.watcher('write');
     return length;
   }
 
@@ -270,6 +283,7 @@ export class Disk {
       throw systemError('EIO', 'fsync');
     }
     inode.sync();
+    this.watcher(inode.kind === 'folder' ? 'folder sync' : 'sync');
   }
 
   /** A process has ended. */
@@ -296,7 +310,7 @@ export class Disk {
       if (inode.kind !== 'folder') return;
       const entries = new Map(inode.durableEntries);
       const kept = random.below(inode.pendingEntries.length + 1);
-      for (const [name, entry] of inode.pendingEntries.slice(0, kept)) {
+      for (const [name, entry] of inode.pendingEntries.slice(0, kept).flat()) {
         if (entry) entries.set(name, entry);
         else entries.delete(name);
       }
@@ -322,7 +336,7 @@ export class Disk {
     this.folder(dirname(path));
     const { folder, name, inode } = this.find(path, 'open');
     const file = inode ?? new Inode('file', mode);
-    if (!inode) folder.set(name, file);
+    if (!inode) folder.set([name, file]);
     file.data = Buffer.from(content);
     file.durable = Buffer.from(content);
     file.pending = [];
@@ -334,7 +348,7 @@ export class Disk {
     this.folder(dirname(path));
     const { folder, name, inode } = this.find(path, 'mkdir');
     if (inode) return;
-    folder.set(name, new Inode('folder', mode));
+    folder.set([name, new Inode('folder', mode)]);
     folder.sync();
   }
 

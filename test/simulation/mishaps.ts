@@ -48,7 +48,7 @@ function pull(world: World, index: number, lasts: number, isSwapped: boolean): v
 
 function writePin(world: World, index: number, text: string | undefined): void {
   const { folder, name } = world.disk.find(pinPath(index), 'open');
-  if (text === undefined) folder.set(name, undefined);
+  if (text === undefined) folder.set([name, undefined]);
   else world.disk.put(pinPath(index), `${text}\n`);
 }
 
@@ -167,6 +167,24 @@ export function befall(world: World, mishap: Mishap): void {
         });
       });
       break;
+    case 'stop at':
+      world.stopAt = mishap;
+      for (const each of world.daemons) each.interval = 700;
+      break;
+    case 'power loss at': {
+      let left = mishap.skipped;
+      disk.watcher = (moment) => {
+        if (moment !== mishap.moment || world.isCalm) return;
+        left -= 1;
+        if (left >= 0) return;
+        disk.watcher = () => undefined;
+        // what was done is done, and nobody has heard of it
+        later(0, () => {
+          befall(world, { at: mishap.at, type: 'power loss', lasts: mishap.lasts });
+        });
+      };
+      break;
+    }
     case 'kill':
     case 'power loss':
       world.trouble(5_000 + mishap.lasts);

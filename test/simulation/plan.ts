@@ -39,6 +39,10 @@ export interface AuditPlan {
   readonly rotateSize: number | undefined;
 }
 
+/** What a power cut may wait for: a file that was written or synced, a name that was given or taken, a C_Login. */
+export type Moment = 'write' | 'sync' | 'rename' | 'folder sync' | 'login';
+const MOMENTS: readonly Moment[] = ['write', 'sync', 'rename', 'rename', 'folder sync', 'login', 'login'];
+
 /** Something that goes wrong, or that somebody does. Times are in milliseconds. */
 export type Mishap = { readonly at: number } & (
   | { readonly type: 'cut' | 'restart' | 'repeat' | 'half request' | 'nonsense'; readonly tunnel: number }
@@ -62,6 +66,10 @@ export type Mishap = { readonly at: number } & (
   | { readonly type: 'clock jumps'; readonly by: number }
   | { readonly type: 'reload'; readonly variant: number }
   | { readonly type: 'stop' | 'kill' | 'power loss'; readonly lasts: number }
+  /** A stop as soon as so many entries of the audit log are behind its last checkpoint; much is signed until then. */
+  | { readonly type: 'stop at'; readonly uncovered: number; readonly lasts: number }
+  /** A power cut right behind what the agent does next of a kind. */
+  | { readonly type: 'power loss at'; readonly moment: Moment; readonly skipped: number; readonly lasts: number }
   | { readonly type: 'lock'; readonly lasts: number }
   | { readonly type: 'forget' | 'refresh' }
   | { readonly type: 'visit'; readonly tunnel: number; readonly manner: number }
@@ -177,6 +185,18 @@ const DRAWS: readonly (readonly [weight: number, draw: Draw])[] = [
   [2, (random, at) => ({ at, type: 'stop', lasts: random.between(10, 5_000) })],
   [3, (random, at) => ({ at, type: 'kill', lasts: random.between(10, 5_000) })],
   [3, (random, at) => ({ at, type: 'power loss', lasts: random.between(500, 8_000) })],
+  [
+    2,
+    (random, at, { audit }) =>
+      audit && { at, type: 'stop at', uncovered: random.between(94, 99), lasts: random.between(10, 5_000) },
+  ],
+  [
+    3,
+    (random, at) => ({
+      ...({ at, type: 'power loss at', moment: random.pick(MOMENTS) } as const),
+      ...{ skipped: random.below(3), lasts: random.between(500, 8_000) },
+    }),
+  ],
   [1, (random, at) => ({ at, type: 'lock', lasts: random.between(100, 8_000) })],
   [2, (random, at) => ({ at, type: random.pick(['forget', 'refresh'] as const) })],
   [

@@ -1,5 +1,6 @@
 // Tokens: what they hold, and what they think of PINs.
 import { CKF } from '../../src/pkcs11/constants.ts';
+import { disk } from './disk.ts';
 import { kernel, type Process } from './kernel.ts';
 import type { SimulatedKey } from './keys.ts';
 
@@ -63,6 +64,7 @@ export class Token {
     const name = `token ${this.label} (${this.serial})`;
     kernel().say(name, `C_Login with ${isRight ? 'the right' : 'a wrong'} PIN, ${this.tries} tries left`);
     kernel().count(isRight ? 'login' : 'wrong PIN');
+    disk().watcher('login');
     if ((shown & (CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED)) !== 0)
       kernel().violate(`${name} showed that one try or none is left, and was sent a PIN`);
     if (!isRight) this.#checkNotAgain(attempt, name);

@@ -60,6 +60,10 @@ export class World {
   /** When something last was of a kind that keeps signatures from being made. */
   troubledUntil = 0;
   readonly logs: Set<string> = new Set<string>();
+  /** When the agent is to be stopped by what its audit log has. */
+  stopAt: { readonly uncovered: number; readonly lasts: number } | undefined;
+  /** The number of the last checkpoint of the audit log. */
+  #checkpoint = 0;
   /** Tunnels that the agent gave up, and why. */
   readonly #failed = new Map<string, string>();
 
@@ -155,9 +159,18 @@ export class World {
     if (event.type === 'audit-failed') this.audit.isFailing = true;
     if (event.type === 'audit-opened' && this.disk.wasBroken && this.logs.size > 1) this.audit.isSwitched = true;
     if (event.type === 'audit-works') this.audit.isFailing = false;
+    if (event.type === 'audit-checkpoint') this.#checkpoint = event.sequence;
+    if (event.type === 'audit-written') this.#stopAt(event.sequence);
     if (event.type === 'tunnel-failed' && OF_A_PERSON.test(event.code ?? ''))
       this.#failed.set(event.tunnel, event.code ?? '');
     if (event.type === 'tunnel-opened') this.#failed.delete(event.tunnel);
+  }
+
+  #stopAt(sequence: number): void {
+    const { stopAt } = this;
+    if (!stopAt || sequence - this.#checkpoint < stopAt.uncovered || this.isCalm) return;
+    this.stopAt = undefined;
+    befall(this, { at: this.kernel.now, type: 'stop', lasts: stopAt.lasts });
   }
 
   /** Something keeps signatures from being made for a while. */

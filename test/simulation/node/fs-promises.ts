@@ -50,7 +50,8 @@ class FileHandle {
     return io(() => {
       this.#check('read');
       const at = position ?? this.#at;
-      const bytesRead = this.#inode.data.copy(buffer, offset, at, at + length);
+      const { data } = this.#inode;
+      const bytesRead = at < data.length ? data.copy(buffer, offset, at, at + length) : 0;
       if (position === null) this.#at += bytesRead;
       return { bytesRead, buffer };
     });
@@ -158,7 +159,7 @@ export function open(path: string, flags: number | string = 'r', mode = 0o666): 
       if ((bits & O_CREAT) === 0) throw systemError('ENOENT', 'open', path);
       if (disk().isFull && kernel().random.chance(0.3)) throw systemError('ENOSPC', 'open', path);
       inode = new Inode('file', mode);
-      found.folder.set(found.name, inode);
+      found.folder.set([found.name, inode]);
     }
     return new FileHandle(inode, bits);
   });

@@ -60,13 +60,13 @@ export const unlinkSync = (path: string): void => {
 };
 export const rmSync = (path: string): void => {
   const { folder, name } = disk().find(path, 'rm', false);
-  folder.set(name, undefined);
+  folder.set([name, undefined]);
 };
 export const rmdirSync = (path: string): void => {
   const { folder, name, inode } = disk().find(path, 'rmdir', false);
   if (!inode) throw systemError('ENOENT', 'rmdir', path);
   if (inode.entries.size > 0) throw systemError('ENOTEMPTY', 'rmdir', path);
-  folder.set(name, undefined);
+  folder.set([name, undefined]);
 };
 export const readFileSync = (path: string): Buffer => Buffer.from(disk().get(path, 'open').data);
 export const readdirSync = (path: string): string[] => [...disk().get(path, 'scandir').entries.keys()].sort();
