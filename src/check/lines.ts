@@ -41,7 +41,8 @@ export function reportImpossible({ byList, atBest }: Advices, target: string, re
   if (byList.impossible === undefined) return false;
   const verdict = { what: 'lines', detail: `none for ${target}: ${byList.impossible}` };
   if (atBest.impossible === undefined) report({ outcome: 'skip', ...verdict, hint: MAY_DO_MORE });
-  else report({ outcome: 'fail', ...verdict, code: 'ERR_SCHEME_UNSUPPORTED' });
+  // another key, or another OpenVPN: trying again changes nothing
+  else report({ outcome: 'fail', ...verdict, code: 'ERR_KEY_UNSUPPORTED' });
   return true;
 }
 

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { chmod, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
-import { check } from '../support/check.ts';
+import { check, readChecked } from '../support/check.ts';
 import { Child } from '../support/child.ts';
 import { clientConfig, OPENVPN } from '../support/openvpn.ts';
 import type { Pksigd } from '../support/pksigd.ts';
@@ -58,6 +58,26 @@ describe.concurrent('the .ovpn', () => {
     }
     const named = await check(bench, '--management', bench.path('none'), 'unix', ...rsa(bench));
     expect(named.code).toBe(1);
+  });
+
+  test('is for an OpenVPN with mbed TLS: an RSA key needs no words, an EC key can not be used there', async ({
+    bench,
+  }) => {
+    // stands in for a build that is not packaged
+    const title = 'OpenVPN 2.6.22 x86_64-pc-linux-gnu [SSL (mbed TLS)] [LZO]\nlibrary versions: mbed TLS 2.28.3';
+    await mkdir(bench.path('bin'));
+    await bench.write('bin/openvpn', `#!/bin/sh\necho '${title}'\n`, 0o755);
+    const env = { PATH: `${bench.path('bin')}:${process.env['PATH'] ?? ''}` };
+    const checked = async (name: 'rsa2048' | 'p256') =>
+      await readChecked(await bench.pksigd(['check', '--json', '--key', bench.key(name, 'file')], { env }));
+    const good = await checked('rsa2048');
+    expect(good.lines).toContain('management-external-key');
+    expect(good.code).toBe(0);
+    const bad = await checked('p256');
+    expect(bad.of('lines')).toEqual([
+      expect.objectContaining({ outcome: 'fail', detail: expect.stringContaining('mbed TLS takes RSA keys only') }),
+    ]);
+    expect(bad.code).toBe(2);
   });
 
   test('has a certificate inline, and a directive that forbids to connect', async ({ bench }) => {

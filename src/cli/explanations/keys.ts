@@ -63,12 +63,16 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
     ],
   },
   ERR_KEY_UNSUPPORTED: {
-    what: 'No TLS client signs with such a key, or pksigd does not.',
+    what: 'No TLS client signs with such a key, or this OpenVPN or pksigd does not.',
     causes: [
       { why: 'It is DSA, X25519, X448 or RSA-PSS only.', cure: 'Use RSA, P-256, P-384, P-521, Ed25519 or Ed448.' },
       {
         why: 'It is RSA with less than 1024 bits, or an EC key on an unusual curve.',
         cure: 'Use RSA with 2048 bits, or P-256.',
+      },
+      {
+        why: 'This OpenVPN takes no such key from outside: with mbed TLS, and before 2.5, RSA only; Ed25519 from 2.6 on.',
+        cure: 'Use a release that does (2.6 with OpenSSL), or an RSA key.',
       },
       { why: 'The key tells no public key, so that no signature could be verified.', reason: 'no-public-key' },
     ],
