@@ -1,4 +1,6 @@
 import { createServer } from 'node:net';
+import { inject } from 'vitest';
+import { compileShim } from '../../tokens/setup/shim.ts';
 import type { Bench } from '../bench.ts';
 
 /** What people do wrong, and what they are told. */
@@ -23,6 +25,18 @@ export const token =
   (change: (uri: string, bench: Bench) => string, ...more: string[]) =>
   (bench: Bench): string[] => ['run', ...NOWHERE(bench), '--key', change(bench.key('p256', 'SoftHSM'), bench), ...more];
 export const withoutPin = (uri: string): string => uri.replace(/&pin-source=.*/, '');
+/** `run` with the token's key behind the shim of test/tokens, which says of the token what these flags of CK_TOKEN_INFO say. */
+export const tokenWithFlags =
+  (flags: number) =>
+  async (bench: Bench): Promise<string[]> => {
+    const shim = await compileShim(bench, 'fault');
+    const rules = await bench.write('rules', `C_GetTokenInfo id=1 set=0x${flags.toString(16)}\n`);
+    const environment = [`FAULT_MODULE=${inject('softhsmModule')}`, `FAULT_RULES=${rules}`];
+    return [
+      ...token((uri) => uri.replace(/module-path=[^&]*/, `module-path=${shim}`))(bench),
+      ...['--module-env', ...environment],
+    ];
+  };
 export const module = (path: string): ((bench: Bench) => string[]) =>
   token((uri) => uri.replace(/module-path=[^&]*/, `module-path=${path}`));
 /** `check` with a configuration of these lines, and this key. */
@@ -37,11 +51,24 @@ export const ovpn =
   };
 export const MANAGEMENT = 'management m.sock unix\nmanagement-hold\n';
 
-/** Has the daemon's place, and says what the test says. */
-export async function seat(bench: Bench, onConnection: (say: (text: string) => void) => void): Promise<void> {
+/**
+ * Has the daemon's place, and says what the test says.
+ * @param onData told whenever it was sent something
+ */
+export async function seat(
+  bench: Bench,
+  onConnection: (say: (text: string) => void) => void,
+  onData: (say: (text: string) => void) => void = () => undefined,
+): Promise<void> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    onConnection((text) => socket.write(text));
+    const say = (text: string): void => {
+      socket.write(text);
+    };
+    socket.on('data', () => {
+      onData(say);
+    });
+    onConnection(say);
   });
   server.unref();
   await new Promise<void>((resolve) => server.listen(bench.path('m.sock'), resolve));

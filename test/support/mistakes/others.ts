@@ -189,6 +189,56 @@ export const OF_OTHERS: readonly Mistake[] = [
     cure: /name the password file/i,
   },
   {
+    what: 'the management password is wrong',
+    command: async (bench) => {
+      const ask = (say: (text: string) => void): void => {
+        say('ENTER PASSWORD:');
+      };
+      await seat(bench, ask, (say) => {
+        say('ERROR: bad password\r\nENTER PASSWORD:');
+      });
+      return ['run', ...NOWHERE(bench), await bench.write('password', 'wrong\n'), '--key', bench.key('p256', 'file')];
+    },
+    says: /refused the password/,
+    code: 'ERR_MANAGEMENT_PASSWORD',
+    exit: 'stays',
+    cure: /the first line of the password file/,
+  },
+  {
+    what: 'something else than OpenVPN is at the address',
+    command: async (bench) => {
+      await seat(bench, (say) => {
+        say('HTTP/1.1 400 Bad Request\r\n\r\n');
+      });
+      return ['run', ...NOWHERE(bench), '--key', bench.key('p256', 'file')];
+    },
+    says: /doesn't speak OpenVPN's management protocol/,
+    code: 'ERR_MANAGEMENT_PROTOCOL',
+    exit: 'stays',
+    cure: /--management/,
+  },
+  {
+    what: 'OpenVPN asks for a password that nobody gives',
+    command: async (bench) => {
+      await seat(bench, (say) => {
+        say(">INFO:OpenVPN Management Interface Version 5\r\n>PASSWORD:Need 'Auth' username/password\r\n");
+      });
+      return ['run', ...NOWHERE(bench), '--key', bench.key('p256', 'file')];
+    },
+    says: /asks for a password, which pksigd does not have/,
+    code: '',
+    exit: 'stays',
+    cure: /--auth-user-pass.*--relay/,
+  },
+  {
+    what: 'a mistyped word of an option',
+    command: (bench) => ['run', ...NOWHERE(bench), '--key', bench.key('p256', 'file'), '--log-level', 'wran'],
+    says: /argument 'wran' is invalid/,
+    code: 'ERR_USAGE',
+    exit: 2,
+    cure: /Did you mean warn/,
+  },
+  {
     what: 'no agent runs',
     command: () => ['status'],
     says: /control socket/,

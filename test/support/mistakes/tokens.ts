@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { library } from '../../tokens/setup/token-bed.ts';
-import { module, run, token, withoutPin, type Mistake } from './mistake.ts';
+import { CKF } from '../../tokens/support/numbers.ts';
+import { module, run, token, tokenWithFlags, withoutPin, type Mistake } from './mistake.ts';
 
 /** With tokens, modules, URIs and PINs. */
 export const OF_TOKENS: readonly Mistake[] = [
@@ -83,6 +84,30 @@ export const OF_TOKENS: readonly Mistake[] = [
     cure: /[Cc]orrect/,
   },
   {
+    what: 'the PIN is locked',
+    command: tokenWithFlags(CKF.LOCKED),
+    says: /the PIN of token 'pksigd' is locked/,
+    code: 'ERR_PIN_LOCKED',
+    exit: 4,
+    cure: /unlock it with its PUK or SO PIN \(.*ykman piv access unblock-pin/,
+  },
+  {
+    what: 'one try of the PIN is left',
+    command: tokenWithFlags(CKF.FINAL_TRY),
+    says: /has one try for its PIN left/,
+    code: 'ERR_PIN_FINAL_TRY',
+    exit: 4,
+    cure: /log in by hand with the right PIN, or give --use-final-pin-try/,
+  },
+  {
+    what: "the PIN's source is mistyped",
+    command: token(withoutPin, '--pin-source', 'promt'),
+    says: /can't read the PIN.*did you mean 'prompt'/,
+    code: 'ERR_PIN_SOURCE',
+    exit: 3,
+    cure: /prompt/,
+  },
+  {
     what: 'the PIN stands in place of its source',
     command: token(withoutPin, '--pin-source', '4711'),
     says: /can't read the PIN(?!.*'4711')/,
@@ -129,6 +154,22 @@ export const OF_TOKENS: readonly Mistake[] = [
     code: 'ERR_URI',
     exit: 2,
     cure: /pksigd keys/,
+  },
+  {
+    what: 'an attribute that is mistyped',
+    command: token((uri) => uri.replace('object=', 'objct=')),
+    says: /unknown attribute/,
+    code: 'ERR_URI',
+    exit: 2,
+    cure: /did you mean 'object'/,
+  },
+  {
+    what: 'pkcs11: itself is mistyped, with the PIN behind it',
+    command: run('pkc11:token=pksigd?pin-value=4711'),
+    says: /no key begins with 'pkc11:'(?!.*4711)/,
+    code: 'ERR_USAGE',
+    exit: 2,
+    cure: /did you mean 'pkcs11:'/,
   },
   {
     what: 'a bare percent sign',
