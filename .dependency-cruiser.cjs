@@ -2,7 +2,7 @@
 
 /** What any room may import: files beside the rooms. */
 const COMMON =
-  '^src/(clock|errors|lines|listeners|log-level|own-user|promises|read-file-limited|secret|shell-command|signals)\\.ts$';
+  '^src/(clock|errors|lines|listeners|log-level|nearest|own-user|promises|read-file-limited|secret|shell-command|signals)\\.ts$';
 
 /** A room, the rooms that it may import (a room's name stands for its files, not for its sub-rooms), and its doors. */
 const ROOMS = {

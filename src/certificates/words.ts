@@ -1,5 +1,6 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 import { nameParts, type NamePart } from './name.ts';
 import { templateOf } from './template.ts';
 
@@ -156,12 +157,18 @@ function parse(text: string): readonly Fits[] | undefined {
   });
 }
 
+function wordHint(text: string): string {
+  const [first = '', ...rest] = text.trim().split(':');
+  const close = rest.length > 0 ? nearest(first, Object.keys(WORDS)) : undefined;
+  return close === undefined ? `known are ${KNOWN}` : `did you mean ${close}:?`;
+}
+
 /**
  * Reads words: each text has one or several, and all of them must fit.
  * @throws AgentError ERR_USAGE
  */
 export function parseWords(texts: readonly string[]): CertificateWords {
-  const all = texts.flatMap((text) => parse(text.trim()) ?? refuse(`no word in '${text}'`, `known are ${KNOWN}`));
+  const all = texts.flatMap((text) => parse(text.trim()) ?? refuse(`no word in '${text}'`, wordHint(text)));
   return { text: texts.join(' '), fits: (certificate) => all.every((fits) => fits(certificate)) };
 }
 

@@ -1,5 +1,5 @@
 import { AgentError } from '../errors.ts';
-import { nearest } from '../config/file/nearest.ts';
+import { nearest } from '../nearest.ts';
 import type { Entry } from './explanations/index.ts';
 import { print } from './standard-streams.ts';
 

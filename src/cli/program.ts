@@ -26,6 +26,7 @@ import type { RunFlags } from './run-command.ts';
 import type { SignFlags } from './sign-command.ts';
 import type { ControlPlace, LockFlags, StatusFlags } from './control-commands.ts';
 import { leaveDeadTerminals } from './signals.ts';
+import { suggestChoices } from './suggest-choices.ts';
 import { complain, flushStderr, isLogPretty, logDetail, logFatal, print, writeStderr } from './standard-streams.ts';
 import { version } from './version.ts';
 
@@ -279,6 +280,7 @@ program
   });
 
 refuseEmptyOptions(program);
+suggestChoices(program);
 
 /** Debugging shows where an error came from. */
 const showsStack = process.argv.includes('debug') || process.argv.includes('trace');

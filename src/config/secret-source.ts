@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 import { readFileLimited } from '../read-file-limited.ts';
 import { Secret } from '../secret.ts';
 import { type CommandOptions, runsNothing } from '../shell-command.ts';
@@ -46,6 +47,9 @@ export interface SecretSurroundings {
 
 /** Who asks a person. */
 export type Asker = 'prompt' | Dialog;
+
+/** What stands before a colon in a source's text. */
+const KINDS = ['file', 'credential', 'command'];
 
 const MAX_FILE_BYTES = 65_536;
 
@@ -132,6 +136,14 @@ export function parseSecretSource(text: string, kind: SecretKind = 'PIN'): Secre
   return usage(`that is not a ${kind} source`, HINTS[kind]);
 }
 
+/** What a file's name was meant to be, if it is like the name of another source: all that it gives away is that. */
+function meantSource(path: string): string | undefined {
+  const [kind = '', ...rest] = path.split(':');
+  const close = rest.length > 0 ? nearest(kind, KINDS) : nearest(path, ASKERS);
+  if (close === undefined) return undefined;
+  return rest.length > 0 ? `${close}:…` : close;
+}
+
 /**
  * A source as a file in `folder` means it, with its path absolute. A bare name must be a file that is there: whoever wrote
  * the secret itself shall hear of it at once.
@@ -142,8 +154,14 @@ export function absoluteSource(text: string, folder: string, kind: SecretKind = 
   if (source.kind !== 'file') return text;
   const path = resolve(folder, source.path);
   if (/^(?!file:)[^/]*$/.test(text) && !existsSync(path))
-    usage(`there is no file of this name beside this one`, HINTS[kind]);
+    usage(`there is no file of this name beside this one`, hintOf(kind, source.path));
   return path;
+}
+
+/** @param path as it was given */
+function hintOf(kind: SecretKind, path: string): string {
+  const meant = meantSource(path);
+  return meant === undefined ? HINTS[kind] : `did you mean '${meant}'?`;
 }
 
 const ORDINALS = ['first', 'second'];
@@ -226,7 +244,8 @@ class SecretReader {
     });
     if (bytes) return this.#firstLines(bytes, path);
     const shown = (await publicPath(path, folder)) ?? (folder === undefined ? undefined : `a file in ${folder}`);
-    return this.#refuse(FILE_ERRORS[code] ?? code, shown);
+    const hint = hintOf(this.#kind, folder === undefined ? path : relative(folder, path));
+    return this.#refuse(FILE_ERRORS[code] ?? code, shown, hint);
   }
 
   async fromCommand(command: string, run: SecretSurroundings['run']): Promise<Secret[]> {

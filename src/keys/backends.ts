@@ -1,6 +1,7 @@
 // Keys: what a KEY names, opened as a Signer, wherever it lives. For the agent, the checks and the commands.
 // A further kind of key is one more row here, and nothing elsewhere.
 import type { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { CertificateWords } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
@@ -15,9 +16,9 @@ import {
   type TokenKey,
   type TokenOptions,
 } from '../pkcs11/index.ts';
-import { withoutPinAttributes } from '../secret.ts';
+import { nearest } from '../nearest.ts';
+import { type Secret, withoutPinAttributes } from '../secret.ts';
 import type { Signer } from '../signing/signer.ts';
-import type { Secret } from '../secret.ts';
 import type { AskManner, KeyOptions } from './key-options.ts';
 import { programSecret } from './program-secret.ts';
 import { askingAgain, pinsBySource, pkcs11Options, type PinFor } from './pins.ts';
@@ -135,12 +136,28 @@ export const EXEC_BACKEND: Backend = {
   certificatePath: () => undefined,
 };
 
+/** @throws AgentError ERR_USAGE for another kind of KEY whose scheme is mistyped: the rest of it, a PIN maybe, is not repeated */
+function refuseMistyped(text: string, path: string): void {
+  const scheme = /^([a-z0-9]+):/i.exec(text)?.[1] ?? '';
+  const close = nearest(scheme, ['pkcs11', 'exec']);
+  if (close === undefined || existsSync(path)) return;
+  throw new AgentError('ERR_USAGE', `no key begins with '${scheme}:', and no file is called so`, {
+    hint: `did you mean '${close}:'?`,
+  });
+}
+
 /** Paths of files: whatever no other backend takes. */
 export const FILE_BACKEND: Backend = {
   takes: () => true,
   publicName: withoutPinAttributes,
-  validate: () => undefined,
-  from: (text, folder) => resolve(folder, text),
+  validate: (text) => {
+    refuseMistyped(text, text);
+  },
+  from: (text, folder) => {
+    const path = resolve(folder, text);
+    refuseMistyped(text, path);
+    return path;
+  },
   secretOf: () => ({ source: undefined }),
   notice: '',
   openKey: async (text, { options }) => {

@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 
 /** A `pkcs11:` URI (RFC 7512), decoded. Absent attributes match anything. */
 export interface Pkcs11Uri {
@@ -59,6 +60,12 @@ export function isPkcs11Uri(text: string): boolean {
   return /^pkcs11:/i.test(text);
 }
 
+/** For a name that there is none of. @param name undefined if it must not be looked at */
+function knownHint(name: string | undefined, known: readonly string[]): string {
+  const close = name === undefined ? undefined : nearest(name, known);
+  return close === undefined ? `known are ${known.join(', ')}` : `did you mean '${close}'?`;
+}
+
 function refuse(why: string, hint?: string): never {
   throw new AgentError('ERR_URI', `bad pkcs11 URI: ${why}`, hint === undefined ? {} : { hint });
 }
@@ -116,13 +123,12 @@ function parseAttributes(
     position += attribute.length + separator.length;
     const equals = attribute.indexOf('=');
     const name = equals < 0 ? attribute : attribute.slice(0, equals);
-    const known = `known are ${allowed.join(', ')}`;
     const isShown = allowed.includes(name) || (!hasSecret && equals > 0 && /^[a-z]+(?:-[a-z]+)*$/.test(name));
     const shown = isShown
       ? `attribute '${name}'`
       : `attribute (number ${index + 1} behind '${separator === ';' ? ':' : '?'}')`;
-    if (equals < 0) refuse(`${shown} has no value`, known);
-    if (!allowed.includes(name)) refuse(`unknown ${shown}`, known);
+    if (equals < 0) refuse(`${shown} has no value`, knownHint(undefined, allowed));
+    if (!allowed.includes(name)) refuse(`unknown ${shown}`, knownHint(isShown ? name : undefined, allowed));
     if (attributes.has(name)) refuse(`attribute '${name}' given twice`);
     const text = attribute.slice(equals + 1);
     if (!value.test(text)) refuseCharacter(name, text, value, begin + equals + 1);
@@ -168,7 +174,7 @@ export function parsePkcs11Uri(text: string): Pkcs11Uri {
   if (version !== undefined) uri.libraryVersion = parseVersion(version);
   const type = path.get('type');
   if (type !== undefined) {
-    if (!OBJECT_TYPES.includes(type)) refuse('unknown type', `known are ${OBJECT_TYPES.join(', ')}`);
+    if (!OBJECT_TYPES.includes(type)) refuse('unknown type', knownHint(type, OBJECT_TYPES));
     uri.type = type as ObjectType;
   }
   const modulePath = query.get('module-path');

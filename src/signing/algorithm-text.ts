@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
 import { HASHES, hashByName, PLAIN_HASHES, type Hash } from './hashes.ts';
 
 /** The signature schemes by the names that OpenVPN gives them in `>PK_SIGN:`. */
@@ -78,7 +79,8 @@ function parseDataKind(text: string | undefined): DataKind {
 export function parseAlgorithmText(text: string): Algorithm {
   if (text.length > MAX_ALGORITHM_TEXT) refuse(`${text.length} characters are no algorithm text`);
   const [name = '', ...words] = text.trim().split(',');
-  if (!Object.hasOwn(GRAMMAR, name)) refuse(`unknown signature algorithm '${name}'`);
+  if (!Object.hasOwn(GRAMMAR, name))
+    refuse(`unknown signature algorithm '${name}'${didYouMean(name, Object.keys(GRAMMAR))}`);
   const scheme = name as SchemeName;
   const parameters = parseParameters(scheme, words);
   const hashText = parameters.get('hashalg');

@@ -203,7 +203,10 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
   ERR_MANAGEMENT_PROTOCOL: {
     what: "What came is no line of OpenVPN's management interface.",
     causes: [
-      { why: 'Something else listens on that port.', cure: 'See what: ss -ltnp. The message has its first words.' },
+      {
+        why: 'Something else listens on that port.',
+        cure: 'The message has its first words; ss -ltnp says what it is. Give --management what stands behind management in the .ovpn.',
+      },
     ],
   },
   ERR_MANAGEMENT_COMMAND: {

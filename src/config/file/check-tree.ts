@@ -4,7 +4,7 @@ import { backendOf } from '../../keys/backends.ts';
 import { errorText } from '../../errors.ts';
 import { absoluteSource } from '../secret-source.ts';
 import type { Fault, Place } from './fault.ts';
-import { didYouMean, nearest } from './nearest.ts';
+import { didYouMean, nearest } from '../../nearest.ts';
 import type { Document } from './document.ts';
 import type { PathKind, Schema } from './schema-types.ts';
 import { NAME_TAKES, SECTIONS } from './schema.ts';
@@ -196,5 +196,7 @@ function unknownTopKey(name: string): string {
     .filter(([, schema]) => settingsOf(namedOf(schema)?.value ?? schema).has(name))
     .map(([section, schema]) => `[${titleOf(section, schema)}]`);
   const unknown = `unknown key '${name}' outside all sections`;
-  return homes.length === 0 ? unknown : `${unknown}: it belongs into ${homes.join(' or ')}`;
+  if (homes.length > 0) return `${unknown}: it belongs into ${homes.join(' or ')}`;
+  const all = Object.values(SECTIONS).flatMap((schema) => [...settingsOf(namedOf(schema)?.value ?? schema).keys()]);
+  return nearest(name, all) === undefined ? unknown : `${unknown}${didYouMean(name, all)}`;
 }

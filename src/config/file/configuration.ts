@@ -17,7 +17,7 @@ import type { AuditSettings, KeySettings, Settings, TokenSettings, TunnelSetting
 import { Tunnels } from '../tunnels.ts';
 import { checkTree, type Checked, type CheckedTree, placeOf, valuePlace } from './check-tree.ts';
 import { ConfigurationError, type Fault, type Place } from './fault.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../../nearest.ts';
 import { readFiles } from './read-files.ts';
 import type { Document, KeySection, TunnelSection } from './document.ts';
 import type { Table } from './toml-tree.ts';

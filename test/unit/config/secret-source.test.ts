@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SYSTEM_CLOCK } from '../../../src/clock.ts';
-import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
+import { absoluteSource, parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
 import { Secret } from '../../../src/secret.ts';
 import { type CommandOptions, runCommand } from '../../../src/shell-command.ts';
 
@@ -53,6 +53,15 @@ describe('readSecret', () => {
   it('takes the output of a command', async () => {
     expect(await read('|echo 99; echo more')).toBe('99');
     expect(await read('command:printf %s 77')).toBe('77');
+  });
+  it.each([
+    ['promt', "did you mean 'prompt'?"],
+    ['pin-entry', "did you mean 'pinentry'?"],
+    ['credentail:token-pin', "did you mean 'credential:…'?"],
+    ['comand:echo 1', "did you mean 'command:…'?"],
+  ])('takes %s for a file, and says what may be meant', async (text, hint) => {
+    await expect(read(text)).rejects.toMatchObject({ code: 'ERR_PIN_SOURCE', hint });
+    expect(() => absoluteSource(text, '/no/such/folder')).toThrow(expect.objectContaining({ code: 'ERR_USAGE', hint }));
   });
   it('asks on the terminal', async () => {
     expect(await read('prompt')).toBe('typed for PIN');

@@ -51,6 +51,27 @@ describe('the backend of a KEY', () => {
     expect(backend.certificatePath('/cert.pem')).toBe('/cert.pem');
     backend.validate('/no/such/file');
   });
+
+  test.each([
+    [
+      'pkc11:token=t?pin-value=1234',
+      "no key begins with 'pkc11:', and no file is called so",
+      "did you mean 'pkcs11:'?",
+    ],
+    ['exce:/bin/true', "no key begins with 'exce:', and no file is called so", "did you mean 'exec:'?"],
+  ])('a scheme that is mistyped is told of, and nothing else of it: %s', (text, message, hint) => {
+    const refused = expect.objectContaining({ code: 'ERR_USAGE', message, hint }) as Error;
+    expect(() => {
+      backendOf(text).validate(text);
+    }).toThrow(refused);
+    expect(() => backendOf(text).from(text, '/etc')).toThrow(refused);
+  });
+
+  test('a file may be called so', () => {
+    writeFileSync(at('exe:k.pem'), '');
+    expect(backendOf('exe:k.pem').from('exe:k.pem', folder)).toBe(at('exe:k.pem'));
+    backendOf('c:key.pem').validate('c:key.pem');
+  });
 });
 
 describe('openKey', () => {

@@ -62,6 +62,17 @@ describe('parsePkcs11Uri', () => {
     );
   });
 
+  it.each([
+    ['pkcs11:tokn=a', "did you mean 'token'?"],
+    ['pkcs11:token=a?modul-path=/x', "did you mean 'module-path'?"],
+    ['pkcs11:token=a;type=privat', "did you mean 'private'?"],
+    ['pkcs11:token=a?colour=x', 'known are module-path, module-name, pin-source'],
+    // beside a source of PINs what is unknown may be a PIN
+    ['pkcs11:token=a?pin-source=file:/x&module-pat=1', 'known are module-path, module-name, pin-source'],
+  ])('says of %s what was meant', (text, hint) => {
+    expect(() => parsePkcs11Uri(text)).toThrow(expect.objectContaining({ code: 'ERR_URI', hint }));
+  });
+
   it('refuses pin-value, says what to do and does not repeat it', () => {
     expect(() => parsePkcs11Uri('pkcs11:token=a?pin-value=8472')).toThrow(
       expect.objectContaining({ code: 'ERR_URI', line: expect.stringMatching(/^(?!.*8472).*pin-source=file:/) }),

@@ -28,7 +28,7 @@ async function mistakes(text: string, files: Record<string, string> = {}): Promi
 
 /** Each line that has a mistake has, behind `#!`, what is said of it: `COLUMN: message`. */
 const THIRTY = `
-deadlin = 3                               #! 1: unknown key 'deadlin' outside all sections
+deadlin = 3                               #! 1: unknown key 'deadlin' outside all sections: did you mean 'deadline'?
 deadline = 3                              #! 1: unknown key 'deadline' outside all sections: it belongs into [token]
 
 [log]
@@ -58,7 +58,7 @@ pin-source = "prompt"                     #! 1: unknown key 'pin-source' in [key
 
 [key.bad]
 key = ["k.pem", 3]                        #! 7: 'key' takes a file, a pkcs11: URI or exec:PROGRAM, or a list of them
-cert = "pkcs11:tokn=x"                    #! 8: bad pkcs11 URI: unknown attribute 'tokn': known are token, manufacturer, model, serial, slot-id, slot-manufacturer, slot-description, library-manufacturer, library-description, library-version, object, id, type
+cert = "pkcs11:tokn=x"                    #! 8: bad pkcs11 URI: unknown attribute 'tokn': did you mean 'token'?
 
 [key.pin]
 key = "pkcs11:token=x?pin-value=123456"   #! 7: bad pkcs11 URI: pin-value would show the PIN to everybody: put it into a file and say pin-source=file:/path
