@@ -50,14 +50,11 @@ class Inbox {
 
 type OfClient<M> = Extract<Notification, { type: 'CLIENT'; mode: M }>;
 type Mode = Extract<Notification, { type: 'CLIENT' }>['mode'];
+/** @param cid of this client alone: on a slow machine one before it may have renegotiated meanwhile */
 const client =
-  <M extends Mode>(mode: M) =>
+  <M extends Mode>(mode: M, cid?: number) =>
   (it: Notification): it is OfClient<M> =>
-    it.type === 'CLIENT' && it.mode === mode;
-const gone =
-  (cid: number) =>
-  (it: Notification): it is OfClient<'DISCONNECT'> =>
-    client('DISCONNECT')(it) && it.cid === cid;
+    it.type === 'CLIENT' && it.mode === mode && (cid === undefined || it.cid === cid);
 const a =
   <T extends Notification['type']>(type: T) =>
   (it: Notification): it is Extract<Notification, { type: T }> =>
@@ -233,7 +230,7 @@ describe.skipIf(why !== undefined)('a server and its client, each behind a manag
   test('killed by ID; refused with a dynamic challenge', async () => {
     await peer.forgetPasswords();
     await server.clientKill(cid, 'RESTART');
-    expect(await atServer.take(gone(cid))).toMatchObject({ cid, env: { common_name: 'test-client' } });
+    expect(await atServer.take(client('DISCONNECT', cid))).toMatchObject({ cid, env: { common_name: 'test-client' } });
     expect(await atPeer.take(state('RECONNECTING'))).toMatchObject({ detail: 'server-pushed-connection-reset' });
     expect(await atPeer.take(a('NOTIFY'))).toMatchObject({ severity: 'info' });
     await logIn('alice', 'first try');
@@ -266,7 +263,7 @@ describe.skipIf(why !== undefined)('a server and its client, each behind a manag
     expect(response).toMatchObject({ cid, kid: connect.kid, env: { common_name: 'test-client' } });
     expect(Buffer.from(response.response, 'base64').toString()).toBe('123 456');
     await server.clientAuthNt(cid, connect.kid);
-    await atServer.take(client('ESTABLISHED'));
+    await atServer.take(client('ESTABLISHED', cid));
     await atPeer.take(state('CONNECTED'));
   });
 
@@ -279,8 +276,8 @@ describe.skipIf(why !== undefined)('a server and its client, each behind a manag
   });
 
   test('a renegotiation', async () => {
-    const reauth = await atServer.take(client('REAUTH'));
-    expect(reauth).toMatchObject({ cid, env: { common_name: 'test-client' } });
+    const reauth = await atServer.take(client('REAUTH', cid));
+    expect(reauth).toMatchObject({ env: { common_name: 'test-client' } });
     await server.clientAuthNt(cid, reauth.kid);
   });
 
@@ -293,7 +290,7 @@ describe.skipIf(why !== undefined)('a server and its client, each behind a manag
     await expect(server.clientDeny(999, 0, 'nobody')).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_COMMAND' });
     await expect(server.killCommonName('nobody')).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_COMMAND' });
     expect(await server.killAddress('udp', '127.0.0.1', Number(port))).toBe(1);
-    await atServer.take(gone(cid));
+    await atServer.take(client('DISCONNECT', cid));
     // the client wasn't told: by name it is found again once it has come back
     const back = logIn('alice', 'again');
     await peer.forgetPasswords();
@@ -303,7 +300,7 @@ describe.skipIf(why !== undefined)('a server and its client, each behind a manag
     await server.clientAuthNt(connect.cid, connect.kid);
     await atServer.take(client('ESTABLISHED'));
     expect(await server.killCommonName('test-client')).toBe(1);
-    await atServer.take(gone(connect.cid));
+    await atServer.take(client('DISCONNECT', connect.cid));
     expect(atServer.stray).toEqual([]);
     expect(atPeer.stray).toEqual([]);
     await Promise.all([server.close(), peer.close()]);
