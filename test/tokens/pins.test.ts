@@ -100,7 +100,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the PIN', () => {
     // SoftHSM has no keypad: the shim plays the person who types there, and takes a second for it
     await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN, delay: 1_000 });
     const events: AgentOptions['events'] = [];
-    await expect(open('p256', { events })).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND' });
+    await expect(open('p256', { events })).rejects.toMatchObject({ ckr: 'CKR_USER_ALREADY_LOGGED_IN' });
     expect(events).toContainEqual({ type: 'pin-pad', token: 'pksigd' });
     expect(await bed.calls('C_Login')).toEqual(['C_Login 0x100']);
   });
@@ -136,6 +136,14 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the PIN', () => {
     await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN, times: 1, late: true });
     await bed.fault('C_Sign', { rv: CKR.SESSION_HANDLE_INVALID, times: 1 });
     await agent.sign('ECDSA', DIGEST);
+  });
+
+  test('somebody is said to be logged in, and nobody is: the session is opened anew', async () => {
+    await using agent = await open();
+    await bed.fault('C_Login', { rv: CKR.USER_ALREADY_LOGGED_IN, times: 1 });
+    await bed.fault('C_Sign', { rv: CKR.SESSION_HANDLE_INVALID, times: 1 });
+    await agent.sign('ECDSA', DIGEST);
+    expect(agent.steps).toEqual(['reopen the session', 'log out and in']);
   });
 
   test('ten starts of the command with a wrong PIN use up one try, as the token itself says', async () => {

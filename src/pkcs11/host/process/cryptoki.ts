@@ -18,6 +18,8 @@ const CKF_SERIAL_SESSION = 0x4;
 const CKF_RW_SESSION = 0x2;
 const CKF_OS_LOCKING_OK = 0x2;
 const CKU_USER = 1;
+/** CKS_RO_PUBLIC_SESSION, CKS_RW_PUBLIC_SESSION. */
+const PUBLIC_STATES: ReadonlySet<number> = new Set([0, 2]);
 const CKU_CONTEXT_SPECIFIC = 2;
 /** Objects asked for at once, and in all: an HSM may have far more; a key among those must be named. */
 const OBJECTS_AT_ONCE = 100;
@@ -218,7 +220,7 @@ export class Cryptoki {
         this.#loaded.C_Login(fromHex(session), CKU_USER, pin.toString('utf8'));
         return true;
       } catch (error) {
-        if (describeCkr(error) !== 'CKR_USER_ALREADY_LOGGED_IN') throw error;
+        if (describeCkr(error) !== 'CKR_USER_ALREADY_LOGGED_IN' || this.#isPublic(fromHex(session))) throw error;
         return false;
       } finally {
         pin.fill(0);
@@ -289,6 +291,11 @@ export class Cryptoki {
     } finally {
       pin.fill(0);
     }
+  }
+
+  /** Nobody is logged in, whatever C_Login says: ykcs11 says so when it has lost its card, and shows no private key then. */
+  #isPublic(session: Buffer): boolean {
+    return PUBLIC_STATES.has(this.#loaded.C_GetSessionInfo(session).state);
   }
 
   /** A slot whose token can't be described (pulled at this moment, unreadable) is as good as empty. */
