@@ -21,7 +21,7 @@ export function isOpen({ byList, atBest }: Advices): boolean {
 }
 
 /** Where more is not known than what the token lists. */
-export const MAY_DO_MORE = "that is by what its token lists, and it may do more: 'pksigd check --login' tries it";
+export const MAY_DO_MORE = "that is by what its token lists, and it may do more: 'pksigd check' with a login tries it";
 
 /** The verdict on a fault that there may not be. */
 function hedged({ what, detail, hint }: Verdict): Verdict {

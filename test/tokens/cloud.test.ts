@@ -117,7 +117,7 @@ describeShim('aws', (withShim) => {
         return said().filter((line) => line.includes(' config: '));
       };
       const may = expect.stringMatching(
-        /^warn config: TLS 1\.3 .* it may do more: 'pksigd check --login' tries it/,
+        /^warn config: TLS 1\.3 .* it may do more: 'pksigd check' with a login tries it/,
       ) as string;
       expect(await complaints('pkcs1 pss')).toEqual(['debug config: management-external-key pkcs1 pss', may]);
     });

@@ -49,7 +49,7 @@ test('what trying might show is said, where that would change them', () => {
   const listed: Advice = { keyArguments: ['pkcs1'], tlsVersionMax: '1.2', note: 'expect less' };
   const [first, ...lines] = linesFor(listed, { wasTried: false }, { keyArguments: ['pkcs1', 'pss'] });
   expect(first).toMatch(
-    /^warn .*: expect less; that is by what its token lists, and it may do more: .*--login' tries it$/,
+    /^warn .*: expect less; that is by what its token lists, and it may do more: .* with a login tries it$/,
   );
   expect(lines).toContain('tls-version-max 1.2');
 });
