@@ -128,6 +128,7 @@ export class AgentRuns {
     if (process?.isAlive !== true) return;
     this.agent = undefined;
     this.upSince = Number.POSITIVE_INFINITY;
+    process.hasEnded = manner === 'stopped';
     kernel().kill(process);
     kernel().say('agent', `is ${manner}`);
     this.#options.onOver(manner);

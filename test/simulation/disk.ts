@@ -179,6 +179,8 @@ export class Disk {
   failingSyncs = 0;
   /** So many writes fail. */
   failingWrites = 0;
+  /** When something was last amiss with it, in milliseconds of the world. */
+  troubledAt: number = Number.NEGATIVE_INFINITY;
   /** Is told what was just done. */
   watcher: (moment: Moment) => void = () => undefined;
   /** Milliseconds that each access takes more than usual. */
@@ -284,6 +286,12 @@ export class Disk {
     }
     inode.sync();
     this.watcher(inode.kind === 'folder' ? 'folder sync' : 'sync');
+  }
+
+  /** Whether a file of a folder is on the disk, under its name, and has a text. */
+  hasOnDisk(folder: string, name: RegExp, text: string): boolean {
+    const { durableEntries } = this.get(folder, 'scandir');
+    return [...durableEntries].some(([each, inode]) => name.test(each) && inode.durable.includes(text));
   }
 
   /** A process has ended. */

@@ -9,6 +9,8 @@ export class Process {
   /** It was told to end in good order. */
   isStopping = false;
   diedAt = 0;
+  /** It has ended by itself: what it had to write down is written. */
+  hasEnded = false;
   /** What a token said could not be written down. */
   hasUnrecordedPins = false;
   /** What it has not given back, by kind. */

@@ -121,7 +121,10 @@ export function befall(world: World, mishap: Mishap): void {
       break;
     case 'tries spent': {
       const token = world.tokens[mishap.token];
-      if (token && token.tries > 1) token.tries -= 1;
+      if (token && token.tries > 1) {
+        token.tries -= 1;
+        token.isSpent = true;
+      }
       break;
     }
     case 'wrong PIN':
@@ -133,22 +136,22 @@ export function befall(world: World, mishap: Mishap): void {
       break;
     case 'disk full':
       disk.isFull = true;
-      world.trouble(mishap.lasts + 5_000);
+      world.breakDisk(mishap.lasts + 5_000);
       later(mishap.lasts, () => {
         disk.isFull = false;
       });
       break;
     case 'syncs fail':
       disk.failingSyncs += mishap.times;
-      world.trouble(60_000);
+      world.breakDisk(60_000);
       break;
     case 'writes fail':
       disk.failingWrites += mishap.times;
-      world.trouble(60_000);
+      world.breakDisk(60_000);
       break;
     case 'disk hangs':
       disk.hang = mishap.hang;
-      world.trouble(mishap.lasts + 10 * mishap.hang);
+      world.breakDisk(mishap.lasts + 10 * mishap.hang);
       later(mishap.lasts, () => {
         disk.hang = 0;
       });

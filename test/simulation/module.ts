@@ -203,6 +203,7 @@ export class PKCS11 {
     const isForOperation = user === 2;
     if (isForOperation && !operation) throw failure('CKR_OPERATION_NOT_INITIALIZED', 'C_Login');
     if (!isForOperation && this.#isLoggedIn(session)) throw failure('CKR_USER_ALREADY_LOGGED_IN', 'C_Login');
+    if (!isForOperation) token.checkWritten();
     const refusal = token.login(pin, this.#shown.get(slot) ?? 0);
     if (refusal !== undefined) throw failure(refusal, 'C_Login');
     if (isForOperation && operation) session.operation = { ...operation, isConfirmed: true };

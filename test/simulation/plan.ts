@@ -31,6 +31,8 @@ export interface TokenPlan {
   readonly key: number;
   readonly isRemovable: boolean;
   readonly alwaysAuthenticates: boolean;
+  /** Its flags say how many tries its PIN has left. */
+  readonly showsTries: boolean;
 }
 
 export interface AuditPlan {
@@ -223,13 +225,14 @@ function drawMishap(random: Random, plan: Omit<Plan, 'mishaps'>): Mishap | undef
 /** Of the simulated keys, how many there are; the last ones are for tokens that take another's place. */
 const KEYS = 6;
 
-function tokensOf(random: Random, modules: number): TokenPlan[] {
+function tokensOf(random: Random, modules: number, flags: Random): TokenPlan[] {
   if (modules === 0) return [];
   return Array.from({ length: random.between(1, 2) }, (_, index) => ({
     module: index % modules,
     key: random.below(KEYS),
     isRemovable: random.chance(0.7),
     alwaysAuthenticates: random.chance(0.2),
+    showsTries: flags.chance(0.7),
   }));
 }
 
@@ -246,7 +249,7 @@ function keysOf(random: Random, tokens: readonly TokenPlan[]): KeyPlan[] {
 export function planOf(seed: number): Plan {
   const random = new Random(seed);
   const modules = random.chance(0.75) ? random.between(1, 2) : 0;
-  const tokens = tokensOf(random, modules);
+  const tokens = tokensOf(random, modules, new Random(seed + 0x5eed));
   const keys = keysOf(random, tokens);
   const tunnels = Array.from({ length: random.between(1, 4) }, (_, index): TunnelPlan => {
     const isClient = random.chance(0.3);

@@ -1,5 +1,6 @@
 // Tokens: what they hold, and what they think of PINs.
 import { CKF } from '../../src/pkcs11/constants.ts';
+import { STATE_FOLDER } from './audit-watch.ts';
 import { disk } from './disk.ts';
 import { kernel, type Process } from './kernel.ts';
 import type { SimulatedKey } from './keys.ts';
@@ -21,11 +22,13 @@ export interface TokenOptions {
   readonly key: SimulatedKey;
   readonly isRemovable: boolean;
   readonly alwaysAuthenticates: boolean;
+  readonly showsTries: boolean;
 }
 
 const TRIES = 3;
-/** Milliseconds after which what a token said is on the disk, however slow that is. */
+/** Milliseconds after which what a token said is on the disk: however slow that is, and where nothing is amiss with it. */
 const RECORDED_WITHIN = 30_000;
+const RECORDED_SOON = 500;
 
 /** A token with one key pair. */
 export class Token {
@@ -35,6 +38,9 @@ export class Token {
   readonly key: SimulatedKey;
   readonly isRemovable: boolean;
   readonly alwaysAuthenticates: boolean;
+  readonly showsTries: boolean;
+  /** Others have spent tries of it. */
+  isSpent = false;
   readonly attempts: LoginAttempt[] = [];
   tries: number = TRIES;
   /** How often it was pulled: sessions of before are void. */
@@ -47,13 +53,14 @@ export class Token {
     this.key = options.key;
     this.isRemovable = options.isRemovable;
     this.alwaysAuthenticates = options.alwaysAuthenticates;
+    this.showsTries = options.showsTries;
   }
 
   get flags(): number {
     const { TOKEN_INITIALIZED, LOGIN_REQUIRED, USER_PIN_COUNT_LOW, USER_PIN_FINAL_TRY, USER_PIN_LOCKED } = CKF;
     const state = this.tries === 0 ? USER_PIN_LOCKED : this.tries === 1 ? USER_PIN_FINAL_TRY | USER_PIN_COUNT_LOW : 0;
     const low = this.tries < TRIES && this.tries > 1 ? USER_PIN_COUNT_LOW : 0;
-    return TOKEN_INITIALIZED | LOGIN_REQUIRED | state | low;
+    return TOKEN_INITIALIZED | LOGIN_REQUIRED | (this.showsTries || this.tries === 0 ? state | low : 0);
   }
 
   /** @returns undefined if the PIN is right */
@@ -75,21 +82,32 @@ export class Token {
       return undefined;
     }
     this.tries -= 1;
-    if (this.tries === 0) kernel().violate(`${name} was locked by the agent`);
+    if (this.tries === 0 && (this.showsTries || !this.isSpent)) kernel().violate(`${name} was locked by the agent`);
     return 'CKR_PIN_INCORRECT';
+  }
+
+  /** A login is on the disk before it is made: nothing that happens then makes it be forgotten. */
+  checkWritten(): void {
+    const name = `token ${this.label} (${this.serial})`;
+    if (!disk().hasOnDisk(STATE_FOLDER, /^refused-pin-/, 'attemptedAt'))
+      kernel().violate(`${name} is sent a PIN, and that is not on the disk`);
   }
 
   #checkNotAgain({ pin }: LoginAttempt, name: string): void {
     const before = this.attempts.filter((each) => each.pin === pin && !each.isRight);
     const world = kernel();
-    const isTold = before.some(({ toldTo, toldAt = 0 }) => {
-      if (!toldTo) return false;
-      if (toldTo === world.process) return true;
-      return !toldTo.hasUnrecordedPins && toldTo.diedAt - toldAt > RECORDED_WITHIN;
-    });
+    const isTold = before.some((each) => each.toldTo === world.process || isRemembered(each));
     if (isTold) world.violate(`${name} refused a PIN, and was sent it again`);
     else if (before.length >= 2) world.violate(`${name} was sent one wrong PIN ${before.length + 1} times`);
   }
+}
+
+/** Whether what came of a login is known to all runs of the agent from then on: the one that heard it had the time to write it down. */
+export function isRemembered({ toldTo, toldAt = 0 }: LoginAttempt): boolean {
+  if (!toldTo || toldTo.hasUnrecordedPins) return false;
+  if (toldTo.hasEnded) return true;
+  const within = disk().troubledAt < toldAt ? RECORDED_SOON : RECORDED_WITHIN;
+  return (toldTo.isAlive ? kernel().now : toldTo.diedAt) - toldAt > within;
 }
 
 /** The C_Login that was made last: whoever answers the agent says so. */

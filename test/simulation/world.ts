@@ -23,7 +23,7 @@ import {
   tokenLabel,
 } from './settings.ts';
 import { ModuleFile, modules } from './module.ts';
-import { Token } from './token.ts';
+import { isRemembered, Token } from './token.ts';
 import { Network, plug } from './wire.ts';
 
 const PASSWORD = 'correct horse';
@@ -173,6 +173,12 @@ export class World {
     befall(this, { at: this.kernel.now, type: 'stop', lasts: stopAt.lasts });
   }
 
+  /** Something is amiss with the disk. */
+  breakDisk(milliseconds: number): void {
+    this.trouble(milliseconds);
+    this.disk.troubledAt = this.troubledUntil;
+  }
+
   /** Something keeps signatures from being made for a while. */
   trouble(milliseconds: number): void {
     this.troubledUntil = Math.max(this.troubledUntil, this.kernel.now + milliseconds);
@@ -290,8 +296,7 @@ export class World {
     if (!token) return undefined;
     if (token.tries < 3) return 'PIN tries are few';
     const { attempts } = token;
-    const isUnsettled = attempts.filter(({ toldTo }) => !toldTo).length > 0;
-    if (isUnsettled) return 'logins without an outcome';
+    if (!attempts.every(isRemembered)) return 'logins without an outcome';
     return undefined;
   }
 }

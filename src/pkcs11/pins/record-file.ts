@@ -81,10 +81,14 @@ async function overwrite(path: string, text: string, uid: number | undefined): P
 export async function writeRecord(path: string, text: string | undefined, uid: number | undefined): Promise<void> {
   try {
     if (text === undefined) await rm(path, { force: true });
-    else await replace(path, text);
+    else {
+      await replace(path, text).catch(async (error: unknown) => {
+        if (!(await overwrite(path, text, uid))) throw error;
+      });
+    }
+    // what was put in its place may be lost without
     await syncFolder(dirname(path));
   } catch (error) {
-    if (text !== undefined && (await overwrite(path, text, uid))) return;
     throw stateError(`can't write the record of PINs ${path}`, error);
   }
 }
