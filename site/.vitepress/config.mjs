@@ -69,6 +69,7 @@ export default defineConfig({
           page('Relay', 'RELAY'),
           page('Questions', 'QUESTIONS'),
           page('Performance', 'PERFORMANCE'),
+          page('When things fail', 'RELIABILITY'),
           page('Security', 'SECURITY'),
         ],
       },

@@ -5,7 +5,8 @@
  *   FAULT_RULES   a file that is read before each call, a rule a line (setup/fault.ts writes it):
  *                   FUNCTION id=N [n=TIMES] [skip=CALLS] [mech=0xM] [rv=0xR] [ms=MS] [grow=MIB] [hang] [crash]
  *                            [print=TEXT] [late] [set=0xFLAGS] [clear=0xFLAGS] [hide=0xA,0xB,...]
- *                            [endless] [counted] [sessions=N]
+ *                            [endless] [counted] [sessions=N] [exit] [pipe=HEX] [shut] [flip]
+ *                 pipe: bytes that it writes into the host's pipe to the agent; shut: it closes that pipe. flip: a bit of a signature.
  *                 late: the real function is called first, and its answer dropped. n and skip count calls over all processes (marker files next to the rules); without n: for ever.
  *                 set, clear: flags of C_GetTokenInfo. hide: mechanisms of C_GetMechanismList (C_SignInit then refuses
  *                 them), attributes of C_GetAttributeValue. mech: only while signing with that mechanism.
@@ -30,8 +31,8 @@
 
 struct rule {
   unsigned long rv, set, clear, mech, hide[HIDE];
-  int id, n, skip, ms, grow, hides, hang, crash, late, endless, counted, sessions;
-  char print[64];
+  int id, n, skip, ms, grow, hides, hang, crash, late, endless, counted, sessions, exits, shut, flip;
+  char print[64], pipe[256];
 };
 
 static CK_FUNCTION_LIST *real, mine;
@@ -72,6 +73,10 @@ static struct rule parse(char *words) {
     else if (!strcmp(w, "late")) r.late = 1;
     else if (!strcmp(w, "endless")) r.endless = 1;
     else if (!strcmp(w, "counted")) r.counted = 1;
+    else if (!strcmp(w, "exit")) r.exits = 1;
+    else if (!strcmp(w, "shut")) r.shut = 1;
+    else if (!strcmp(w, "flip")) r.flip = 1;
+    else if (!strcmp(w, "pipe")) snprintf(r.pipe, sizeof r.pipe, "%s", value);
     else if (!strcmp(w, "print")) snprintf(r.print, sizeof r.print, "%s", value);
     else if (!strcmp(w, "hide"))
       for (char *end = value; *value && r.hides < HIDE; value = *end ? end + 1 : end)
@@ -111,6 +116,16 @@ static void crash(void) {
   raise(SIGSEGV);
 }
 
+/* The host's descriptor for frames to the agent. */
+#define FRAMES 3
+
+static void garble(const char *hex) {
+  unsigned char bytes[sizeof((struct rule *)0)->pipe / 2];
+  size_t length = 0;
+  for (unsigned byte; sscanf(hex + 2 * length, "%2x", &byte) == 1; length++) bytes[length] = byte;
+  if (write(FRAMES, bytes, length) < 0) perror("fault: pipe");
+}
+
 /* Does what the rule says before the call; true if the real function is not to be called. */
 static int before(const struct rule *r, CK_RV *rv) {
   if (r->print[0]) {
@@ -122,7 +137,10 @@ static int before(const struct rule *r, CK_RV *rv) {
     volatile char *leak = malloc(size);
     for (size_t at = 0; leak && at < size; at += 1024) leak[at] = 1;
   }
+  if (r->pipe[0]) garble(r->pipe);
+  if (r->shut) close(FRAMES);
   if (r->ms) usleep(r->ms * 1000);
+  if (r->exits) _exit(0);
   if (r->crash) crash();
   while (r->hang) pause();
   *rv = r->rv;
@@ -208,6 +226,10 @@ WRAP(C_GenerateKeyPair,
      (CK_SESSION_HANDLE h, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_ATTRIBUTE_PTR u, CK_ULONG l,
       CK_OBJECT_HANDLE_PTR a, CK_OBJECT_HANDLE_PTR b),
      (h, m, t, n, u, l, a, b))
+WRAP(C_GetInfo, (CK_INFO_PTR i), (i))
+WRAP(C_CreateObject, (CK_SESSION_HANDLE h, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_OBJECT_HANDLE_PTR o), (h, t, n, o))
+WRAP(C_DestroyObject, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o), (h, o))
+WRAP(C_FindObjectsFinal, (CK_SESSION_HANDLE h), (h))
 WRAP(C_FindObjectsInit, (CK_SESSION_HANDLE h, CK_ATTRIBUTE_PTR t, CK_ULONG n), (h, t, n))
 
 /* endless: what was found last is found again, for ever; counted: with a new handle each time. */
@@ -226,7 +248,16 @@ static CK_RV my_C_FindObjects(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE_PTR o, CK_UL
   return logged("C_FindObjects", rv);
 }
 
-WRAP(C_Sign, (CK_SESSION_HANDLE h, CK_BYTE_PTR d, CK_ULONG n, CK_BYTE_PTR s, CK_ULONG_PTR l), (h, d, n, s, l))
+static CK_RV my_C_Sign(CK_SESSION_HANDLE h, CK_BYTE_PTR d, CK_ULONG n, CK_BYTE_PTR s, CK_ULONG_PTR l) {
+  struct rule r = {0};
+  CK_RV rv, done = CKR_OK;
+  int applies = find("C_Sign", &r);
+  if (applies && r.late) done = real->C_Sign(h, d, n, s, l);
+  if (applies && before(&r, &rv)) return logged("C_Sign", rv);
+  if (!r.late) done = real->C_Sign(h, d, n, s, l);
+  if (r.flip && done == CKR_OK && s && *l > 0) s[*l - 1] ^= 1;
+  return logged("C_Sign", done);
+}
 
 static CK_RV my_C_GetTokenInfo(CK_SLOT_ID s, CK_TOKEN_INFO_PTR i) {
   struct rule r = {0};
@@ -286,7 +317,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR out) {
     TAKE(C_Initialize) TAKE(C_Finalize) TAKE(C_GetSlotList) TAKE(C_GetSlotInfo) TAKE(C_GetTokenInfo)
     TAKE(C_GetMechanismList) TAKE(C_OpenSession) TAKE(C_CloseSession) TAKE(C_GetSessionInfo) TAKE(C_Login) TAKE(C_Logout)
     TAKE(C_FindObjectsInit) TAKE(C_FindObjects) TAKE(C_GetAttributeValue) TAKE(C_SignInit) TAKE(C_Sign)
-    TAKE(C_GenerateKeyPair)
+    TAKE(C_GenerateKeyPair) TAKE(C_GetInfo) TAKE(C_CreateObject) TAKE(C_DestroyObject) TAKE(C_FindObjectsFinal)
     mine.C_GetFunctionList = C_GetFunctionList;
     mine.C_WaitForSlotEvent = NULL; /* not all modules have it: whoever calls it dies */
   }

@@ -20,6 +20,13 @@ export interface FaultRule {
   readonly grow?: number;
   readonly hang?: boolean;
   readonly crash?: boolean;
+  readonly exit?: boolean;
+  /** Bytes, in hex, that the module writes into the host's pipe to the agent. */
+  readonly pipe?: string;
+  /** It closes that pipe. */
+  readonly shut?: boolean;
+  /** Of C_Sign: a bit of the signature is the other one. */
+  readonly flip?: boolean;
   /** Of C_FindObjects: it never says 0, but gives the last object again. */
   readonly endless?: boolean;
   /** Of C_FindObjects: it never says 0, and each handle is a new one. */
@@ -42,7 +49,7 @@ export class FaultBed extends TokenBed {
 
   /** Adds a rule; it holds from the next call on. */
   async fault(functionName: string, rule: FaultRule): Promise<void> {
-    const { times, skip, mechanism, rv, delay, grow, print, setFlags, clearFlags, hide, sessions } = rule;
+    const { times, skip, mechanism, rv, delay, grow, print, pipe, setFlags, clearFlags, hide, sessions } = rule;
     const words = [
       ...[functionName, `id=${this.#nextId++}`],
       ...(times === undefined ? [] : [`n=${times}`]),
@@ -54,6 +61,10 @@ export class FaultBed extends TokenBed {
       ...(rule.late === true ? ['late'] : []),
       ...(rule.hang === true ? ['hang'] : []),
       ...(rule.crash === true ? ['crash'] : []),
+      ...(rule.exit === true ? ['exit'] : []),
+      ...(pipe === undefined ? [] : [`pipe=${pipe}`]),
+      ...(rule.shut === true ? ['shut'] : []),
+      ...(rule.flip === true ? ['flip'] : []),
       ...(rule.endless === true ? ['endless'] : []),
       ...(rule.counted === true ? ['counted'] : []),
       ...(sessions === undefined ? [] : [`sessions=${sessions}`]),
