@@ -7,6 +7,8 @@ import { TokenKey } from '../../../../src/pkcs11/key/token-key.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
 import { Tokens } from '../../../../src/pkcs11/token/tokens.ts';
 import { Secret } from '../../../../src/secret.ts';
+import { encodeEmsaPss } from '../../../../src/signing/emsa-pss.ts';
+import { HASHES } from '../../../../src/signing/hashes.ts';
 import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
 import { keyKind } from '../../../../src/signing/public-key.ts';
 import type { SignatureRequest } from '../../../../src/signing/request.ts';
@@ -39,7 +41,7 @@ async function open(
   return await TokenKey.open({ token: 'cloud', object: 'vpn', modulePath: PATH }, { tokens, pin });
 }
 
-function requestFor(key: TokenKey, algorithm: string, data = DIGEST): SignatureRequest {
+function requestFor(key: TokenKey, algorithm: string, data: Buffer = DIGEST): SignatureRequest {
   return parseSignatureRequest(data.toString('base64'), algorithm, keyKind(key.publicKey));
 }
 
@@ -173,7 +175,9 @@ describe('CKA_ALLOWED_MECHANISMS', () => {
     modules.mechanisms = [CKM.RSA_PKCS];
     const key = await open(RSA, allowed(CKM.RSA_PKCS));
     expect(key.maySign(requestFor(key, PSS))).toBe(false);
-    expect(key.maySign(requestFor(key, 'RSA_NO_PADDING', Buffer.alloc(256)))).toBe(false);
+    // a block of PKCS #1 v1.5 is signed by CKM_RSA_PKCS, which adds the padding itself
+    const block = encodeEmsaPss(HASHES.SHA256, DIGEST, 32, 2048);
+    expect(key.maySign(requestFor(key, 'RSA_NO_PADDING', block))).toBe(false);
   });
 
   test('keeps from what the key forbids, listed or not', async () => {
