@@ -19,6 +19,8 @@ interface Connection {
   /** What it has real-time notifications of. */
   readonly told: Record<string, boolean>;
   text: string;
+  /** It says nothing more. */
+  isCutOff?: boolean;
   block: { readonly command: string; readonly lines: string[] } | undefined;
 }
 
@@ -185,7 +187,13 @@ export class Daemon implements Acceptor {
   }
 
   send(text: string): void {
-    this.#connection?.peer.send(text);
+    if (this.#connection?.isCutOff !== true) this.#connection?.peer.send(text);
+  }
+
+  /** What it says last on this connection. */
+  sendLast(text: string): void {
+    this.send(text);
+    if (this.#connection) this.#connection.isCutOff = true;
   }
 
   #tellHold(): void {
@@ -264,9 +272,9 @@ export class Daemon implements Acceptor {
   askTwice(): void {
     if (!this.pending || !this.isConnected) return;
     this.#say('repeats its request');
-    // both are answered
+    // both are answered, the second in its own time
     this.#void = this.pending;
-    this.send(`>PK_SIGN:${this.pending.request.text}\r\n`);
+    this.#tellRequest(this.pending.request);
   }
 
   #tellState(state: string): void {

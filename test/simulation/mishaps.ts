@@ -81,7 +81,7 @@ export function befall(world: World, mishap: Mishap): void {
       daemon?.askTwice();
       break;
     case 'half request':
-      daemon?.send('>PK_SIGN:AAAA');
+      daemon?.sendLast('>PK_SIGN:AAAA');
       later(5, () => daemon?.peer?.reset());
       break;
     case 'nonsense':

@@ -64,7 +64,7 @@ export class World {
   stopAt: { readonly uncovered: number; readonly lasts: number } | undefined;
   /** The number of the last checkpoint of the audit log. */
   #checkpoint = 0;
-  /** Tunnels that the agent gave up, and why. */
+  /** Keys that the agent can't open, and why. */
   readonly #failed = new Map<string, string>();
 
   constructor(plan: Plan, isLogged: boolean) {
@@ -161,16 +161,23 @@ export class World {
     if (event.type === 'audit-works') this.audit.isFailing = false;
     if (event.type === 'audit-checkpoint') this.#checkpoint = event.sequence;
     if (event.type === 'audit-written') this.#stopAt(event.sequence);
-    if (event.type === 'tunnel-failed' && OF_A_PERSON.test(event.code ?? ''))
-      this.#failed.set(event.tunnel, event.code ?? '');
-    if (event.type === 'tunnel-opened') this.#failed.delete(event.tunnel);
+    if (event.type === 'key-state') this.#hearOfKey(event);
+  }
+
+  /** An agent that has no other key ends, and says nothing of its tunnels. */
+  #hearOfKey({ name, state, code }: Extract<AgentEvent, { type: 'key-state' }>): void {
+    if (state === 'open') this.#failed.delete(name);
+    if (state === 'failed' && OF_A_PERSON.test(code ?? '')) this.#failed.set(name, code ?? '');
   }
 
   #stopAt(sequence: number): void {
     const { stopAt } = this;
     if (!stopAt || sequence - this.#checkpoint < stopAt.uncovered || this.isCalm) return;
     this.stopAt = undefined;
-    befall(this, { at: this.kernel.now, type: 'stop', lasts: stopAt.lasts });
+    // an agent that tells of something is in the midst of it: it stops when it waits next
+    this.kernel.after(0, () => {
+      befall(this, { at: this.kernel.now, type: 'stop', lasts: stopAt.lasts });
+    });
   }
 
   /** Something is amiss with the disk. */
@@ -280,7 +287,7 @@ export class World {
       await this.#sleep(1_000);
     for (const [index, daemon] of this.daemons.entries()) {
       if (isServed(daemon, index)) continue;
-      const why = this.#failed.get(daemon.name) ?? this.#whyNot(index);
+      const why = this.#whyNot(index);
       if (why === undefined) kernel.violate(`${daemon.name} is not served, and could be`);
       if (why !== undefined) kernel.count(`not served: ${why}`);
     }
@@ -291,9 +298,11 @@ export class World {
 
   /** What keeps a tunnel from being served that a person has to mend. */
   #whyNot(index: number): string | undefined {
-    const number = this.plan.keys[this.plan.tunnels[index]?.key ?? 0]?.token;
-    const token = number === undefined ? undefined : this.tokens[number];
-    if (!token) return undefined;
+    const key = this.plan.keys[this.plan.tunnels[index]?.key ?? 0];
+    const token = key?.token === undefined ? undefined : this.tokens[key.token];
+    if (!key || !token) return undefined;
+    const failure = this.#failed.get(key.name);
+    if (failure !== undefined) return failure;
     if (token.tries < 3) return 'PIN tries are few';
     const { attempts } = token;
     if (!attempts.every(isRemembered)) return 'logins without an outcome';

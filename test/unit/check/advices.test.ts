@@ -37,7 +37,7 @@ describe('an .ovpn for a key that may do more than its token lists', () => {
     expect(said(withKey('pkcs1', 'pss'), UNLISTED)).toEqual([
       'ok    config: management-external-key pkcs1 pss',
       expect.stringMatching(
-        /^warn {2}config: TLS 1.3 .*: that is by what its token lists, .*--login' tries it; if it does not, add 'tls-version-max 1.2'$/,
+        /^warn {2}config: TLS 1.3 .*: that is by what its token lists, .*'pksigd check' with a login tries it; if it does not, add 'tls-version-max 1.2'$/,
       ),
     ]);
   });
