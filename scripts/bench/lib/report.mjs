@@ -52,13 +52,13 @@ The start with a file, in milliseconds of CPU on Node 20: 18 until Node runs our
 A handshake over a connection that pksigd makes is an agent's first here, and so runs cold, in part: before a daemon comes, \`run\`
 rehearses with one that it plays. One that listens serves all rounds.
 
-A handshake over a connection that pksigd makes, P-256, taken apart by the logs of both sides on a machine that had nothing else to
-do: of the 15 ms from the daemon's first line to “Peer Connection Initiated” 1 goes until pksigd is connected, 2 until the hold is
+A handshake over a connection that pksigd makes, P-256, taken apart by the logs of both sides, once, on a machine with other work:
+of the 15 ms from the daemon's socket to “Peer Connection Initiated” 1 goes until pksigd is connected, 2 until the hold is
 released, 3 to the signature, each with code that runs for the first or second time; the rest is OpenVPN's own, on both ends. With
-an agent that had waited for a minute it took 1.30 (RSA-2048) and 1.49 (P-256) of the built-in PKCS#11's.
+an agent that had waited for a minute a handshake took 1.30 (RSA-2048) and 1.49 (P-256) of the built-in PKCS#11's.
 
 On the newest Node (26.10) the same run on the same machine gave, beside C that verifies, p50 (p99): SoftHSM P-256 digest 2.83 (4.2),
-message 2.34 (5.7), Ed25519 1.30 (2.5), RSA-2048 1.47 (1.5), RSA-4096 0.60 (0.8: its OpenSSL is faster than the system's); file P-256
+message 2.34 (5.7), Ed25519 1.30 (2.5), RSA-2048 1.47 (1.5), RSA-4096 0.60 (0.8; why it is less than C's was not looked into); file P-256
 digest 4.21 (5.9), message 2.34 (3.0), RSA-2048 1.68 (2.7), RSA-4096 0.46. Many tunnels: P-256 0.26; RSA-2048 1.13, and 0.61 of C in two
 threads. Start: file 2.98, token 5.22. At rest 1.47 of a bare Node; 29 KB a daemon of 1,000. Handshakes beside the built-in PKCS#11:
 listening 0.97 and 0.99, connecting 1.19 to 1.46.
