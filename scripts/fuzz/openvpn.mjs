@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { readOpenVpnConfig } from '../../dist/config/openvpn-config.js';
 import { readWords } from '../../dist/management/wire/words.js';
+import { random } from '../lib/random.mjs';
 
 const { values: flags } = parseArgs({
   options: { seconds: { type: 'string', default: '600' }, seed: { type: 'string', default: String(Date.now() % 1e6) } },
@@ -27,17 +28,6 @@ const differences = [];
 const counts = { configurations: 0, refused: 0, lines: 0 };
 /** What daemons complained of that is no matter of form. */
 const unclear = new Map();
-
-/** Mulberry32. */
-function random(seed) {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 // what is tried
 

@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { residentOf, treeOf } from '../bench/lib/processes.mjs';
 import { CHECKOUT, Field, MODULE, section } from '../scale/lib/field.mjs';
+import { random } from '../lib/random.mjs';
 import { plot } from './plot.mjs';
 
 const { values: flags } = parseArgs({
@@ -50,14 +51,8 @@ const clients = new Map();
 const servers = new Map();
 const began = Date.now();
 
-let state = Number(flags.seed);
-/** A random stream that the seed repeats (Mulberry32). */
-function pick(list) {
-  state = (state + 0x6d2b79f5) | 0;
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-  return list[((mixed ^ (mixed >>> 14)) >>> 0) % list.length];
-}
+const below = random(Number(flags.seed));
+const pick = (list) => list[below(list.length)];
 
 const configuration = () =>
   [
