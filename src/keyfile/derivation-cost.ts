@@ -15,6 +15,11 @@ export class DerivationBudget {
   readonly #path: string;
   #left = MAX_COST;
 
+  /** A passphrase was turned into a key. */
+  get isUsed(): boolean {
+    return this.#left < MAX_COST;
+  }
+
   constructor(path: string) {
     this.#path = path;
   }

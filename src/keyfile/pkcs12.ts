@@ -1,4 +1,5 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import type Forge from 'node-forge';
 import type { asn1, pkcs12 } from 'node-forge';
 import { AgentError } from '../errors.ts';
 import { DerivationBudget } from './derivation-cost.ts';
@@ -24,27 +25,40 @@ export function isPkcs12(bytes: Buffer): boolean {
 export async function parsePkcs12(bytes: Buffer, passphrase: string, path: string): Promise<Pkcs12Contents> {
   // node-forge takes 19 ms to load: only who has such a file pays
   const { default: forge } = await import('node-forge');
+  const budget = new DerivationBudget(path);
+  try {
+    const tree = forge.asn1.fromDer(bytes.toString('latin1'));
+    return contentsOf(forge, tree, passphrase, path, budget);
+  } catch (error) {
+    if (error instanceof AgentError) throw error;
+    const text = error instanceof Error ? error.message : '';
+    // without a MAC nothing else tells: of 256 wrong passphrases one leaves a padding that is right, and what is no key
+    const isWrong = /MAC could not be verified|wrong password/i.test(text) || (budget.isUsed && !hasMac(forge, bytes));
+    throw isWrong
+      ? new AgentError('ERR_PIN_INCORRECT', `wrong passphrase for ${path}`, { cause: error })
+      : new AgentError('ERR_KEY_FILE', `can't read the PKCS#12 file ${path}`, { cause: error });
+  }
+}
+
+/** Whether a PFX has its third member, macData (RFC 7292 section 4). */
+function hasMac(forge: typeof Forge, bytes: Buffer): boolean {
+  return forge.asn1.fromDer(bytes.toString('latin1')).value.length > 2;
+}
+
+function contentsOf(
+  forge: typeof Forge,
+  tree: asn1.Asn1,
+  passphrase: string,
+  path: string,
+  budget: DerivationBudget,
+): Pkcs12Contents {
   const der = (bag: pkcs12.Bag, known: asn1.Asn1 | undefined): Buffer => {
     // forge understands RSA; of everything else it hands over the ASN.1, which node:crypto reads
     const tree = known ?? bag.asn1;
     return Buffer.from(forge.asn1.toDer(tree).getBytes(), 'latin1');
   };
-
-  let pfx: pkcs12.Pkcs12Pfx;
-  try {
-    // what is nested in encrypted parts shows its cost only on the way
-    pfx = withBudget(forge, new DerivationBudget(path), () =>
-      forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(bytes.toString('latin1')), false, passphrase),
-    );
-  } catch (error) {
-    if (error instanceof AgentError) throw error;
-    const text = error instanceof Error ? error.message : '';
-    if (/MAC could not be verified|wrong password/i.test(text)) {
-      throw new AgentError('ERR_PIN_INCORRECT', `wrong passphrase for ${path}`, { cause: error });
-    }
-    throw new AgentError('ERR_KEY_FILE', `can't read the PKCS#12 file ${path}`, { cause: error });
-  }
-
+  // what is nested in encrypted parts shows its cost only on the way
+  const pfx = withBudget(forge, budget, () => forge.pkcs12.pkcs12FromAsn1(tree, false, passphrase));
   const { oids } = forge.pki;
   const bags = (type: string): pkcs12.Bag[] => pfx.getBags({ bagType: type })[type] ?? [];
   const keys = [...bags(oids['pkcs8ShroudedKeyBag'] ?? ''), ...bags(oids['keyBag'] ?? '')];

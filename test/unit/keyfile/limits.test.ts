@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkDerivationCost } from '../../../src/keyfile/derivation-cost.ts';
 import { FileKey } from '../../../src/keyfile/key-file.ts';
 import { parseCertificates, pemBlocks } from '../../../src/keyfile/pem.ts';
+import { parsePkcs12 } from '../../../src/keyfile/pkcs12.ts';
 import { Secret } from '../../../src/secret.ts';
 
 let folder: string;
@@ -128,6 +129,16 @@ test.each([
   bytes.writeUIntBE(TOO_MANY, index + 2, 3);
   writeFileSync(at('x.p12'), bytes);
   await expect(open('x.p12')).rejects.toMatchObject(REFUSED);
+});
+
+test('a PKCS #12 file without a MAC calls every wrong passphrase wrong, also those that leave a right padding', async () => {
+  const words = ['-inkey', 'key.pem', '-in', 'x.crt', '-passout', 'pass:horse', '-out', 'nomac.p12'];
+  openssl('pkcs12', '-export', ...words, '-iter', '1', '-nomac');
+  const bytes = readFileSync(at('nomac.p12'));
+  await expect(parsePkcs12(bytes, 'horse', 'x')).resolves.toMatchObject({ certificates: [{}] });
+  // one of 256 does
+  for (let tried = 0; tried < 1500; tried += 1)
+    await expect(parsePkcs12(bytes, `wrong ${tried}`, 'x')).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
 });
 
 test('PEM is found in one walk', () => {
