@@ -63,6 +63,13 @@ interface Sealed {
   readonly notes: number;
 }
 
+/** What no signed line follows in its file, and the faults that were found because of it. */
+interface Left {
+  readonly gap: Gap;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A signature that proves what stands before it, and need not be looked at if one behind it does. */
 interface Unchecked {
   readonly seq: number;
@@ -100,6 +107,10 @@ export class Verifier {
   #restLength = 0;
   /** Since the last signed line of this file. */
   #gap: Gap | undefined;
+  /** What ended the file before: an entry behind the one that goes on from it may tell of that. */
+  #left: Left | undefined;
+  /** The entry that was read last goes on from another file. */
+  #isFurther = false;
   #sealed: Sealed = { last: NO_HEAD, entries: 0, isEnded: false, first: undefined, faults: 0, notes: 0 };
   #unchecked: Unchecked | undefined;
   /** What the next entry is to follow. */
@@ -157,6 +168,10 @@ export class Verifier {
       const which = this.#last.seq === seq + 1 ? 'it' : 'them';
       this.#fault(`${what} not signed: an agent was cut off while it wrote, or somebody else wrote ${which}`);
     }
+    const { faults: from } = this.#sealed;
+    const [faults, notes] = [this.#faults.length, this.#notes.length];
+    this.#left = gap && { gap, from, to: faults };
+    this.#sealed = { ...this.#sealed, faults, notes };
     this.#gap = undefined;
     if (this.#line === 0) this.#fault('the file is empty: what stood in it was cut off, or copied elsewhere', 1);
   }
@@ -208,7 +223,8 @@ export class Verifier {
   }
 
   #takeEntry(entry: WrittenEntry, line: Buffer, hasEnd: boolean): void {
-    const isTold = entry.type === 'recovered' && this.#takeRecovered(entry);
+    const isTold = entry.type === 'recovered' && (this.#takeLeft(entry) ?? this.#takeRecovered(entry));
+    if (entry.type === 'continue' && this.#left && isNext(entry, this.#sealed.last)) this.#backToSeal();
     const gap = this.#gap;
     if (gap) this.#tellGap(gap);
     this.#checkPlace(entry, isTold, gap?.lines ?? 0);
@@ -219,6 +235,7 @@ export class Verifier {
     this.#before = { seq, hash };
     this.#first ??= seq;
     this.#entries += 1;
+    this.#isFurther = entry.type === 'continue';
     this.#isFresh = false;
     this.#isEnded = entry.type === 'checkpoint' && entry.reason === 'end';
     this.#isRotated = entry.type === 'checkpoint' && entry.reason === 'rotate';
@@ -250,7 +267,7 @@ export class Verifier {
 
   /** Whether what stands behind the last signed line is what this entry tells of: then that counts for nothing. */
   #takeRecovered(entry: WrittenEntry & RecoveredEntry): boolean {
-    const { bytes, cause } = entry;
+    const { bytes } = entry;
     const { last, ...sealed } = this.#sealed;
     const gap = this.#gap;
     const isTold = gap ? gap.isToldBy(entry) : bytes === 0;
@@ -265,15 +282,37 @@ export class Verifier {
     }
     this.#faults.length = Math.min(this.#faults.length, sealed.faults);
     this.#notes.length = Math.min(this.#notes.length, sealed.notes);
-    this.#last = sealed.first === undefined ? undefined : last;
-    this.#before = this.#last;
-    this.#entries = sealed.entries;
-    this.#first = sealed.first;
+    this.#backToSeal();
     this.#recoveredAt = entry.seq;
-    if (cause === 'foreign')
-      this.#fault(`the ${bytes} bytes before this line are none of the agent's: somebody else wrote them`);
-    else this.#note(`an agent was cut off while it wrote the ${bytes} bytes before this line`);
+    this.#tellRecovered(entry, 'before this line');
     return true;
+  }
+
+  /** What followed the last signed line counts for nothing. */
+  #backToSeal(): void {
+    const { last, entries, first } = this.#sealed;
+    this.#last = first === undefined ? undefined : last;
+    this.#before = this.#last;
+    this.#entries = entries;
+    this.#first = first;
+  }
+
+  /** The same for how the file before ended: it stands behind the entry that goes on from there. @returns undefined if it does not */
+  #takeLeft(entry: WrittenEntry & RecoveredEntry): true | undefined {
+    const left = this.#left;
+    if (!this.#isFurther || !this.#before || !isNext(entry, this.#before)) return undefined;
+    const isElsewhere = !left && this.#sealed.first === undefined && (this.#gap?.lines ?? 0) === 0;
+    if (!isElsewhere && !left?.gap.isToldBy(entry)) return undefined;
+    if (left) this.#faults.splice(left.from, left.to - left.from);
+    this.#left = undefined;
+    this.#tellRecovered(entry, 'at the end of the file before');
+    return true;
+  }
+
+  #tellRecovered({ bytes, cause }: RecoveredEntry, where: string): void {
+    if (cause === 'foreign')
+      this.#fault(`the ${bytes} bytes ${where} are none of the agent's: somebody else wrote them`);
+    else this.#note(`an agent was cut off while it wrote the ${bytes} bytes ${where}`);
   }
 
   /** Looks at the last signature that nothing behind it proves. */

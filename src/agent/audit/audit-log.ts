@@ -30,9 +30,9 @@ export interface LogOptions {
 }
 
 export interface WriteOptions {
-  /** Settles when it is on the disk, as far as the settings ask for that; else when the system has it. */
+  /** Settles when it is on the disk; else when the system has it. */
   readonly isDurable?: boolean;
-  /** A signature that waits for it. */
+  /** A signature waits for it: it settles when it is on the disk, if the settings ask for that. */
   readonly isSignature?: boolean;
 }
 
@@ -175,7 +175,7 @@ export class AuditLog {
       this.#isSyncDue = false;
       this.#isTellDue = false;
       try {
-        await this.#take([...(told ? [told] : []), ...turn], turn.some(waitsForSync), isSyncDue);
+        await this.#take([...(told ? [told] : []), ...turn], isSyncDue || turn.some(this.#waitsForSync));
         if (told) this.#losses?.told(told);
         for (const { resolve } of turn) resolve();
         this.#works();
@@ -192,13 +192,16 @@ export class AuditLog {
     this.#working = undefined;
   }
 
-  async #take(items: readonly Item[], isAwaited: boolean, isSyncDue: boolean): Promise<void> {
+  async #take(items: readonly Item[], isSyncDue: boolean): Promise<void> {
     const { files } = this.#options;
     if (items.length > 0) await files.append(items);
-    if (isSyncDue || files.hasSyncFailed || (isAwaited && this.#settings.sync === 'each')) await this.#sync();
+    if (isSyncDue || files.hasSyncFailed) await this.#sync();
     else this.#syncLater();
     if (files.uncovered > 0) this.#later('checkpoint', CHECKPOINT_AFTER, () => void this.checkpoint('interval'));
   }
+
+  readonly #waitsForSync = ({ isDurable, isSignature }: Waiting): boolean =>
+    isDurable || (isSignature && this.#settings.sync === 'each');
 
   #syncLater(): void {
     if (this.#options.files.isUnsynced) this.#later('sync', SYNC_AFTER, this.#askForSync);
@@ -308,5 +311,3 @@ export class AuditLog {
     this.#options.emit({ type: 'audit-failed', file: this.path, error: errorText(error), ...all, refuses });
   }
 }
-
-const waitsForSync = ({ isDurable }: Waiting): boolean => isDurable;

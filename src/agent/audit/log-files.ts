@@ -114,8 +114,6 @@ export class LogFiles {
       await files.close();
       throw error;
     }
-    const { own } = before;
-    files.#synced = own && own.seq > 0 && own.log === files.#log ? own : files.#mark;
     const about = { log: files.#log, publicKey: files.#publicKey, file: files.#number };
     files.#front = [...files.#front, { ...start, ...about }];
     return files;
@@ -139,7 +137,7 @@ export class LogFiles {
   /** What is known of this log by now. */
   get known(): Known {
     const mark = this.#mark ?? { ...NO_HEAD, number: this.#number, end: 0 };
-    return { ...mark, log: this.#log, file: this.#options.path, isClosed: true };
+    return { ...mark, log: this.#log, file: this.#options.path, isClosed: this.isClean };
   }
 
   /** The last entry that is in a file. */
@@ -254,8 +252,10 @@ export class LogFiles {
   async #takeEnding(cause: RecoveredEntry['cause']): Promise<boolean> {
     const ending = this.#handle && (await endingBehind(this.#handle, this.#end));
     if (!ending) return false;
-    const isForeign = cause === 'foreign' || this.#front.some((entry) => 'cause' in entry && entry.cause === 'foreign');
-    const rest = this.#front.filter(({ type }) => type !== 'recovered');
+    const [first] = this.#front;
+    const isToldAlready = first?.type === 'recovered';
+    const isForeign = cause === 'foreign' || (isToldAlready && first.cause === 'foreign');
+    const rest = isToldAlready ? this.#front.slice(1) : this.#front;
     this.#length = ending.length;
     this.#lacksEnd = ending.lacksEnd;
     this.#front = ending.torn
@@ -279,6 +279,7 @@ export class LogFiles {
     const waiting = this.#front.filter(({ type }) => type !== 'recovered' && type !== 'continue');
     const place = await placeLog({ path, key, publicKey, emit, open: async () => await open(path, uid) }, before);
     this.#take(place, waiting);
+    if (place.synced && place.synced.seq > (this.#synced?.seq ?? 0)) this.#synced = place.synced;
     await syncFolder(dirname(path));
   }
 
@@ -305,7 +306,15 @@ export class LogFiles {
   /** Goes on in a file of the same name. */
   async #further(reason: ContinueReason, after: string | null): Promise<void> {
     await this.close();
+    await this.#goOnElsewhere();
     await this.#open({ own: this.known, others: [], left: { reason, after } });
+  }
+
+  /** What was written stays as it is, wherever that is: the state directory is to know of the last entry that another file follows. */
+  async #goOnElsewhere(): Promise<void> {
+    if (this.#synced === this.#mark) return;
+    this.#synced = this.#mark;
+    await this.#options.onLeft();
   }
 
   /** Opens the file if it is not, notices what others did to it, and begins a further one where it is time. */
@@ -335,7 +344,7 @@ export class LogFiles {
       throw error;
     });
     if (named?.ino !== own.ino || named.dev !== own.dev) await this.#leaveMoved(own.nlink > 0);
-    else if (own.size < this.#length) this.#beginTruncated(own.size);
+    else if (own.size < this.#length) await this.#beginTruncated(own.size);
     else if (this.#end > 0 && !(await endsAt(handle, this.#head, this.#end))) await this.#leaveChanged();
     else if (own.size > this.#length) await this.#takeAppended();
   }
@@ -348,10 +357,11 @@ export class LogFiles {
   }
 
   /** In place. */
-  #beginTruncated(size: number): void {
+  async #beginTruncated(size: number): Promise<void> {
     const { path, emit } = this.#options;
     emit({ type: 'audit-disturbed', file: path, change: 'truncated' });
     this.#unsynced.clear();
+    await this.#goOnElsewhere();
     this.#number += 1;
     this.#began = Date.now();
     this.#end = size;

@@ -64,6 +64,8 @@ export interface Place extends Ending {
   readonly head: Head;
   /** Where the head is known to stand; undefined if it is not known to any file. */
   readonly mark: Mark | undefined;
+  /** The last entry that is known to be on the disk, or to be gone. */
+  readonly synced: Mark | undefined;
   /** Where the last entry ends in this file. */
   readonly end: number;
   /** When its first entry was made: milliseconds since 1970. */
@@ -73,6 +75,7 @@ export interface Place extends Ending {
 }
 
 const WHOLE: Ending = { length: 0, lacksEnd: false, torn: undefined };
+const UNKNOWN = { mark: undefined, synced: undefined } as const;
 
 /** The newest that is known of the same log. */
 function newest(known: readonly (Known | undefined)[], log: string | undefined): Known | undefined {
@@ -95,13 +98,25 @@ async function trailIn(handle: LogHandle, known: Known, key: KeyObject): Promise
   return seq === 0 ? { head, end: 0, number } : undefined;
 }
 
-/** The same in a file beside: looked at only if it begins as it must, for there may be many. */
-async function trailBeside(path: string, known: Known, key: KeyObject): Promise<Numbered | undefined> {
+/** What another file has of the chain, and what stands behind that. */
+interface Left {
+  readonly trail: Numbered;
+  readonly ending: Ending | undefined;
+}
+
+/**
+ * The same in another file: looked at only if it begins as it must, for there may be many. It is on the disk then: the chain goes
+ * on elsewhere.
+ */
+async function leftIn(path: string, known: Known, key: KeyObject): Promise<Left | undefined> {
   const file = await openToRead(path);
   if (!file) return undefined;
   try {
     const first = await firstEntry(file);
-    return first && first.seq <= known.seq + 1 ? await trailIn(file, known, key) : undefined;
+    const trail = first && first.seq <= known.seq + 1 ? await trailIn(file, known, key) : undefined;
+    if (!trail) return undefined;
+    await file.datasync();
+    return { trail, ending: await endingBehind(file, trail.end, true) };
   } finally {
     await file.close();
   }
@@ -111,7 +126,7 @@ async function trailBeside(path: string, known: Known, key: KeyObject): Promise<
 interface Found {
   readonly reason: ContinueReason;
   readonly after: string | null;
-  readonly trail: Numbered | undefined;
+  readonly left: Left | undefined;
 }
 
 function recoveredOf({ torn }: Ending, { isClosed }: Known): RecoveredEntry[] {
@@ -133,7 +148,7 @@ class Placing {
     const { size } = await handle.stat();
     const first = size > 0 ? await firstEntry(handle) : undefined;
     const named = first && 'log' in first ? first.log : undefined;
-    const known = newest([own, ...others, present], own?.log ?? named);
+    const known = newest([own, present, ...others], own?.log ?? named);
     if (size === 0) return await this.#begin(handle, known ?? present);
     if (!known) return await this.#adopt(handle, first);
     const isElsewhere = known.file !== this.#options.path;
@@ -162,7 +177,10 @@ class Placing {
     const { head, end, number } = trail;
     const began = time === undefined ? Date.now() : Date.parse(time);
     const mark = head.seq > 0 ? { ...head, number, end } : undefined;
-    return { ...ending, handle, log: known.log, number, head, mark, end, began, front: recoveredOf(ending, known) };
+    const { own } = this.#before;
+    const synced = own && own.seq > 0 && own.log === known.log ? own : mark;
+    const front = recoveredOf(ending, known);
+    return { ...ending, handle, log: known.log, number, head, mark, synced, end, began, front };
   }
 
   /** A file of which nothing is known. */
@@ -187,10 +205,11 @@ class Placing {
     const { path, publicKey, emit } = this.#options;
     const empty = { ...WHOLE, handle, end: 0, began: Date.now() };
     if (!known || known.seq === 0)
-      return { ...empty, log: known?.log ?? newLog(), number: 1, head: NO_HEAD, mark: undefined, front: [] };
-    const before = reason ? { reason, after: null, trail: undefined } : await this.#findBefore(known);
+      return { ...empty, log: known?.log ?? newLog(), number: 1, head: NO_HEAD, ...UNKNOWN, front: [] };
+    const before = await this.#findBefore(known, reason);
     const { seq, hash, log } = known;
-    const { head, end, number: last } = before.trail ?? { head: { seq, hash }, end: known.end, number: known.number };
+    const { trail, ending = WHOLE } = before.left ?? {};
+    const { head, end, number: last } = trail ?? { head: { seq, hash }, end: known.end, number: known.number };
     const number = last + 1;
     const about: LogNamed = { log, publicKey, file: number };
     const after = before.reason === 'switched' ? known.file : before.after;
@@ -198,19 +217,21 @@ class Placing {
     if (ALARMS.has(before.reason))
       emit({ type: 'audit-missing', file: path, until: head.seq, change: before.reason, aside });
     const mark = { ...head, number: last, end };
-    return { ...empty, log, number, head, mark, front: [entry] };
+    return { ...empty, log, number, head, mark, synced: mark, front: [entry, ...recoveredOf(ending, known)] };
   }
 
-  async #findBefore(known: Known): Promise<Found> {
+  async #findBefore(known: Known, reason?: ContinueReason): Promise<Found> {
     const { path, key } = this.#options;
     const { left } = this.#before;
-    if (left) return { ...left, trail: undefined };
-    if (known.file !== path) return { reason: 'switched', after: known.file, trail: undefined };
-    let found: Found = { reason: 'missing', after: null, trail: undefined };
+    if (reason !== undefined && reason !== 'switched') return { reason, after: null, left: undefined };
+    if (left) return { ...left, left: undefined };
+    if (known.file !== path)
+      return { reason: 'switched', after: known.file, left: await leftIn(known.file, known, key) };
+    let found: Found = { reason: 'missing', after: null, left: undefined };
     for (const name of await siblingsOf(path)) {
-      const trail = await trailBeside(join(dirname(path), name), known, key);
-      if (!trail || trail.head.seq <= (found.trail?.head.seq ?? 0)) continue;
-      found = { reason: isRotatedName(path, name) ? 'rotated' : 'moved', after: name, trail };
+      const there = await leftIn(join(dirname(path), name), known, key);
+      if (!there || there.trail.head.seq <= (found.left?.trail.head.seq ?? 0)) continue;
+      found = { reason: isRotatedName(path, name) ? 'rotated' : 'moved', after: name, left: there };
     }
     return found;
   }

@@ -82,7 +82,7 @@ export class RequestRecord {
         ...{ type: 'outcome', of: accepted?.seq ?? null, ...about },
         ...{ outcome: 'signed', code: null, signature: hash, duration: durationMs },
       }),
-      { isDurable: true, isSignature: true },
+      { isSignature: true },
     );
     await written.done;
     // it was written before; if it could not be, this one may not stand alone

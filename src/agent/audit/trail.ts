@@ -19,7 +19,7 @@ async function readAt(file: LogHandle, start: number, end: number): Promise<Buff
   return bytes.subarray(0, length);
 }
 
-/** What stands behind the last entry and is none: with the line's end that it is to get. */
+/** What stands behind the last entry and is none: with the line's end that it is to get, if more is to follow. */
 export interface Torn {
   readonly bytes: number;
   readonly sha256: string;
@@ -36,9 +36,10 @@ export interface Ending {
 
 /**
  * What stands in a file from a place on that is no entry.
+ * @param isLeft nothing is written there any more
  * @returns undefined if that is more than an agent can have left
  */
-export async function endingBehind(file: LogHandle, end: number): Promise<Ending | undefined> {
+export async function endingBehind(file: LogHandle, end: number, isLeft = false): Promise<Ending | undefined> {
   const { size } = await file.stat();
   if (size - end > MOST_JUNK) return undefined;
   if (size <= end) return { length: size, lacksEnd: size < end, torn: undefined };
@@ -52,8 +53,9 @@ export async function endingBehind(file: LogHandle, end: number): Promise<Ending
     at += chunk.length;
   }
   const lacksEnd = last !== NEWLINE;
-  if (lacksEnd) hash.update('\n');
-  return { length: size, lacksEnd, torn: { bytes: size - end + (lacksEnd ? 1 : 0), sha256: hash.digest('hex') } };
+  const isToEnd = lacksEnd && !isLeft;
+  if (isToEnd) hash.update('\n');
+  return { length: size, lacksEnd, torn: { bytes: size - end + (isToEnd ? 1 : 0), sha256: hash.digest('hex') } };
 }
 
 /** Whether an entry's line ends at a place of a file; its newline may still be due. */

@@ -169,7 +169,7 @@ export class LogBed {
       for (const line of text.split('\n')) {
         if (!line.endsWith('"}')) continue;
         const entry = JSON.parse(line) as WrittenEntry;
-        if (entry.type === 'recovered') pending = [];
+        if (entry.type === 'recovered' && entry.prev !== pending.at(-1)?.hash) pending = [];
         pending.push(entry);
         if (!isSealed(entry)) continue;
         sealed = [...sealed, ...pending];
@@ -202,4 +202,4 @@ export function signed(tunnel: string): () => Entry {
   });
 }
 
-export const DURABLE = { isDurable: true, isSignature: true };
+export const SIGNATURE = { isSignature: true };
