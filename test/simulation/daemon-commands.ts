@@ -13,7 +13,7 @@ export interface Facts {
 
 export interface Reply {
   readonly text: string;
-  readonly action?: 'release' | 'restart' | 'close';
+  readonly action?: 'release' | 'restart' | 'end' | 'close';
 }
 
 const UNKNOWN = "ERROR: unknown command, enter 'help' for more options";
@@ -42,8 +42,8 @@ export function reply(words: readonly string[], facts: Facts): Reply {
     case 'status':
       return said('OpenVPN STATISTICS', 'Updated,2026-06-01 12:00:00', `TUN/TAP read bytes,${facts.bytes}`, 'END');
     case 'signal': {
-      const isRestart = word === 'SIGUSR1' || word === 'SIGHUP';
-      return { ...said(`SUCCESS: signal ${word} thrown`), ...(isRestart && { action: 'restart' }) };
+      const action = word === 'SIGUSR1' || word === 'SIGHUP' ? 'restart' : word === 'SIGTERM' ? 'end' : undefined;
+      return { ...said(`SUCCESS: signal ${word} thrown`), ...(action && { action }) };
     }
     case 'help':
       return said('Management Interface for OpenVPN', 'Commands:', 'END');

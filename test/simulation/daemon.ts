@@ -172,11 +172,16 @@ export class Daemon implements Acceptor {
     if (next) this.#attach(next);
     else if (this.options.isClient && this.isUp) {
       // it exits (management-client), and is started again
-      this.stop(true);
-      kernel().after(this.#random.between(500, 3000), () => {
-        this.start();
-      });
+      this.#exit();
     }
+  }
+
+  /** It ends, and is started again. */
+  #exit(): void {
+    this.stop(true);
+    kernel().after(this.#random.between(500, 3000), () => {
+      this.start();
+    });
   }
 
   #greet(): void {
@@ -345,6 +350,7 @@ export class Daemon implements Acceptor {
     this.send(text);
     if (action === 'release') this.#release();
     else if (action === 'restart') this.restart();
+    else if (action === 'end') this.#exit();
     else if (action === 'close') connection.peer.close();
   }
 

@@ -20,12 +20,19 @@ export interface HostMishap {
 /** What is to happen to the next calls, in order. */
 export const mishaps: HostMishap[] = [];
 
+/** How many logins hosts were asked for, and how many of them modules were. */
+export const logins = { asked: 0, made: 0 };
+
 /** All that run. */
 export const hosts: Set<SimulatedHost> = new Set<SimulatedHost>();
 
 interface Job {
   readonly request: HostRequest;
   readonly payload: Buffer;
+}
+
+function isLogin({ call, params }: HostRequest): boolean {
+  return call === 'login' || (call === 'sign' && (params as HostCalls['sign']['params']).pinLength !== undefined);
 }
 
 export class SimulatedHost {
@@ -71,7 +78,9 @@ export class SimulatedHost {
   take(bytes: Buffer): void {
     if (this.#isDead) return;
     for (const { header, payload } of this.#decoder.push(bytes)) {
-      this.#jobs.push({ request: header as HostRequest, payload });
+      const request = header as HostRequest;
+      if (isLogin(request)) logins.asked += 1;
+      this.#jobs.push({ request, payload });
     }
     this.#next();
   }
@@ -121,6 +130,7 @@ export class SimulatedHost {
 
   async #carryOut({ request, payload }: Job, mishap: HostMishap | undefined): Promise<void> {
     const { id, call, params } = request;
+    if (isLogin(request)) logins.made += 1;
     const world = kernel();
     const frames: Buffer[] = [];
     const onLogin = (): void => {

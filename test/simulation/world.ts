@@ -7,7 +7,7 @@ import type { Asked } from './daemon-options.ts';
 import { type Disk, mount } from './disk.ts';
 import { enter, Kernel } from './kernel.ts';
 import { type SimulatedKey, simulatedKeys } from './keys.ts';
-import { mishaps as hostMishaps, hosts } from './module-host.ts';
+import { mishaps as hostMishaps, hosts, logins } from './module-host.ts';
 import { befall } from './mishaps.ts';
 import { type Plan, STORM } from './plan.ts';
 import { Random } from './random.ts';
@@ -66,6 +66,8 @@ export class World {
   #checkpoint = 0;
   /** Keys that the agent can't open, and why. */
   readonly #failed = new Map<string, string>();
+  /** Of each tunnel's last request that failed. */
+  readonly #codes = new Map<string, string | undefined>();
 
   constructor(plan: Plan, isLogged: boolean) {
     this.plan = plan;
@@ -76,6 +78,8 @@ export class World {
     plug(new Network());
     hostMishaps.length = 0;
     hosts.clear();
+    logins.asked = 0;
+    logins.made = 0;
     modules.clear();
     const keys = simulatedKeys();
     const key = (index: number): SimulatedKey => {
@@ -157,11 +161,14 @@ export class World {
 
   #hear(event: AgentEvent): void {
     if (event.type === 'audit-failed') this.audit.isFailing = true;
-    if (event.type === 'audit-opened' && this.disk.wasBroken && this.logs.size > 1) this.audit.isSwitched = true;
     if (event.type === 'audit-works') this.audit.isFailing = false;
     if (event.type === 'audit-checkpoint') this.#checkpoint = event.sequence;
     if (event.type === 'audit-written') this.#stopAt(event.sequence);
     if (event.type === 'key-state') this.#hearOfKey(event);
+    if (event.type === 'request-done' && 'tunnel' in event) {
+      const { outcome } = event;
+      this.#codes.set(event.tunnel, 'code' in outcome ? outcome.code : undefined);
+    }
   }
 
   /** An agent that has no other key ends, and says nothing of its tunnels. */
@@ -306,6 +313,9 @@ export class World {
     if (token.tries < 3) return 'PIN tries are few';
     const { attempts } = token;
     if (!attempts.every(isRemembered)) return 'logins without an outcome';
+    // the agent can't know that no token saw them
+    const isUnsettled = this.#codes.get(this.plan.tunnels[index]?.name ?? '') === 'ERR_PIN_UNSETTLED';
+    if (isUnsettled && logins.asked - logins.made >= 2) return 'logins that no token saw';
     return undefined;
   }
 }
