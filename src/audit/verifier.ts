@@ -1,53 +1,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { ALARMS, type ContinueEntry, type ContinueReason, type Head, NO_HEAD, type RecoveredEntry } from './entry.ts';
+import { ALARMS, type ContinueEntry, type Head, NO_HEAD, type RecoveredEntry } from './entry.ts';
 import { Gap } from './gap.ts';
-import { isSealed, isSignedBy, type LineFault, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
-
-/** Where, and what. */
-export interface Finding {
-  readonly file: string;
-  /** From 1. */
-  readonly line: number;
-  readonly text: string;
-}
-
-export interface Verdict {
-  /** What was changed, dropped, inserted, moved or cut off. Empty: the log is whole, as far as it can be known. */
-  readonly faults: readonly Finding[];
-  /** What is no fault, and worth knowing. */
-  readonly notes: readonly Finding[];
-  readonly entries: number;
-  /** Of the first and the last entry. */
-  readonly first: number | undefined;
-  readonly last: Head | undefined;
-  readonly checkpoints: number;
-  /** Of the last line whose signature was found good: it proves all before it. */
-  readonly covered: number | undefined;
-  /** The last entry says that the agent stopped in good order. */
-  readonly isEnded: boolean;
-}
-
-export interface VerifierOptions {
-  /** Who may have signed. Without any: whoever the log itself names, which proves nothing against who can write it. */
-  readonly keys?: readonly KeyObject[] | undefined;
-  /** Entries that the state directory knows of: where a log that ends earlier was cut off. */
-  readonly heads?: readonly Head[] | undefined;
-  /** Where entries behind the last one of these files stand, if those are to be a part of the log only. */
-  readonly restAt?: string | undefined;
-}
+import { isSealed, isSignedBy, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
+import { ALARM_TEXTS, entriesText, FAULTS, type Finding, type Verdict, type VerifierOptions } from './verdict.ts';
 
 /** Findings that are kept; a file that is no log at all would have one a line. */
 const MOST_FINDINGS = 1000;
 const NEWLINE = 0x0a;
-
-const FAULTS: Readonly<Record<LineFault, string>> = {
-  'no-entry': 'this line is no entry',
-  changed: 'this line was changed: its hash does not fit it',
-  unknown: 'this line is not an entry of this format',
-};
-
-const entriesText = (from: number, to: number): string =>
-  from === to ? `entry ${from} is` : `entries ${from} to ${to} are`;
 
 function isNext({ seq, prev }: WrittenEntry, head: Head): boolean {
   return seq === head.seq + 1 && prev === head.hash;
@@ -77,16 +36,6 @@ interface Unchecked {
   readonly file: string;
   readonly line: number;
 }
-
-const ALARM_TEXTS: Readonly<Record<ContinueReason, string>> = {
-  rotated: '',
-  moved: '',
-  truncated: '',
-  switched: '',
-  deleted: 'were in a file that was removed while the agent wrote it',
-  missing: 'were in no file that the agent found when it started',
-  replaced: 'were not in the file that stood in its place',
-};
 
 /**
  * Reads a log from its first file to its last, and finds what does not stand as it was written. Give each file's bytes in

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AuditLog } from '../../../src/agent/audit/audit-log.ts';
 import { forgedLines, headOf, INVENTED, linesOf, put, rewritten } from '../../unit/agent/audit/forger.ts';
 import { FakeClock } from '../../unit/agent/fake-clock.ts';
-import { SIGNATURE, LogBed, signed } from '../../unit/agent/audit/log-bed.ts';
+import { AWAITED, LogBed, signed } from '../../unit/agent/audit/log-bed.ts';
 
 const numRuns = Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 500) / 10);
 
@@ -53,7 +53,7 @@ class World {
     if (!this.#log) return;
     const name = `signature ${this.#count++}`;
     this.bed.clock.pass(1);
-    const written = this.#log.write(signed(name), SIGNATURE);
+    const written = this.#log.write(signed(name), AWAITED);
     const isWritten = await written.done.then(
       () => true,
       () => false,

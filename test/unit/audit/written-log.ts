@@ -2,7 +2,8 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { Entry, Head } from '../../../src/audit/entry.ts';
 import { NO_HEAD } from '../../../src/audit/entry.ts';
 import { formatLine } from '../../../src/audit/line.ts';
-import { Verifier, type Verdict, type VerifierOptions } from '../../../src/audit/verifier.ts';
+import type { Verdict, VerifierOptions } from '../../../src/audit/verdict.ts';
+import { Verifier } from '../../../src/audit/verifier.ts';
 
 const LOG = '0123456789abcdef'.repeat(2);
 

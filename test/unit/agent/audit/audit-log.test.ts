@@ -1,14 +1,14 @@
 import { appendFileSync, copyFileSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { withResolvers } from '../../../../src/promises.ts';
-import { SIGNATURE, LogBed, signed } from './log-bed.ts';
+import { AWAITED, LogBed, signed } from './log-bed.ts';
 
 describe('an audit log', () => {
   test('is a chain over restarts, each of which is told of', async () => {
     const bed = new LogBed();
     for (let run = 0; run < 3; run += 1) {
       const log = await bed.open();
-      await log.write(signed('office'), SIGNATURE).done;
+      await log.write(signed('office'), AWAITED).done;
       await log.close();
     }
     expect(bed.types()).toEqual([1, 2, 3].flatMap(() => ['start', 'start', 'outcome', 'end']));
@@ -33,10 +33,10 @@ describe('an audit log', () => {
     const synced = withResolvers();
     bed.disk.onSync = () => synced.promise;
     const done: string[] = [];
-    const first = log.write(signed('0'), SIGNATURE);
+    const first = log.write(signed('0'), AWAITED);
     void first.done.then(() => done.push('0'));
     await expect.poll(() => bed.disk.syncs).toBe(syncs + 1);
-    const others = Array.from({ length: 50 }, (_, index) => log.write(signed(String(index + 1)), SIGNATURE));
+    const others = Array.from({ length: 50 }, (_, index) => log.write(signed(String(index + 1)), AWAITED));
     for (const [index, { done: written }] of others.entries()) void written.then(() => done.push(String(index + 1)));
     expect(done).toEqual([]);
     bed.disk.onSync = () => {
@@ -56,8 +56,8 @@ describe('an audit log', () => {
     bed.settings = { ...bed.settings, sync: 'interval' };
     const log = await bed.open();
     const { syncs } = bed.disk;
-    await log.write(signed('office'), SIGNATURE).done;
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
+    await log.write(signed('office'), AWAITED).done;
     expect(bed.entries()).toHaveLength(4);
     expect(bed.disk.syncs).toBe(syncs);
     bed.clock.pass(1);
@@ -80,7 +80,7 @@ describe('an audit log', () => {
   test('is signed after a minute, and after a hundred entries', async () => {
     const bed = new LogBed();
     const log = await bed.open();
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     bed.clock.pass(60);
     await expect.poll(() => bed.types().at(-1)).toBe('interval');
     for (let index = 0; index < 150; index += 1) await log.write(signed('office')).done;
@@ -98,8 +98,8 @@ describe('an audit log that was cut off', () => {
   test('at any byte goes on, and tells of what it found', async () => {
     const bed = new LogBed();
     let log = await bed.open();
-    await log.write(signed('office'), SIGNATURE).done;
-    await log.write(signed('home'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
+    await log.write(signed('home'), AWAITED).done;
     await log.close();
     const whole = readFileSync(bed.path);
     const last = whole.lastIndexOf('\n', whole.length - 2) + 1;
@@ -109,7 +109,7 @@ describe('an audit log that was cut off', () => {
     for (let length = 0; length < whole.length; length += length < before ? 97 : 7) {
       writeFileSync(torn.path, whole.subarray(0, length), { mode: 0o600 });
       log = await torn.open();
-      await log.write(signed('again'), SIGNATURE).done;
+      await log.write(signed('again'), AWAITED).done;
       await log.close();
       const text = readFileSync(torn.path);
       expect(text.subarray(0, length).equals(whole.subarray(0, length)), 'nothing is overwritten').toBe(true);
@@ -147,21 +147,17 @@ describe('a full disk', () => {
     for (let room = 0; room < 1100; room += 61) {
       const bed = new LogBed();
       const log = await bed.open();
-      await log.write(signed('before'), SIGNATURE).done;
+      await log.write(signed('before'), AWAITED).done;
       bed.disk.room = room;
-      const tries = [
-        log.write(signed('one'), SIGNATURE),
-        log.write(signed('two'), SIGNATURE),
-        log.write(signed('three')),
-      ];
+      const tries = [log.write(signed('one'), AWAITED), log.write(signed('two'), AWAITED), log.write(signed('three'))];
       const results = await Promise.allSettled(tries.map(({ done }) => done));
       const failed = results.filter(({ status }) => status === 'rejected').length;
       expect(failed).toBeGreaterThan(0);
       expect(log.isFailing).toBe(true);
-      const again = log.write(signed('again'), SIGNATURE);
+      const again = log.write(signed('again'), AWAITED);
       await expect(again.done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
       bed.disk.room = Number.POSITIVE_INFINITY;
-      await log.write(signed('after'), SIGNATURE).done;
+      await log.write(signed('after'), AWAITED).done;
       expect(log.isFailing).toBe(false);
       await log.close();
       const { faults } = await bed.verify();
@@ -180,12 +176,12 @@ describe('a full disk', () => {
     let written = 0;
     for (let round = 0; round < 300; round += 1) {
       bed.disk.room = (round * 7919) % 1300;
-      const tries = [log.write(signed('one')), log.write(signed('two'), SIGNATURE)];
+      const tries = [log.write(signed('one')), log.write(signed('two'), AWAITED)];
       const results = await Promise.allSettled(tries.map(({ done }) => done));
       written += results.filter(({ status }) => status === 'fulfilled').length;
       if (round % 5 === 0) {
         bed.disk.room = Number.POSITIVE_INFINITY;
-        await log.write(signed('after'), SIGNATURE).done;
+        await log.write(signed('after'), AWAITED).done;
         written += 1;
       }
     }
@@ -201,18 +197,18 @@ describe('a full disk', () => {
     bed.settings = { ...bed.settings, onFailure: 'continue' };
     const log = await bed.open();
     bed.disk.room = 10;
-    await log.write(signed('one'), SIGNATURE).done;
+    await log.write(signed('one'), AWAITED).done;
     await log.write(signed('two')).done;
-    await log.write(signed('three'), SIGNATURE).done;
+    await log.write(signed('three'), AWAITED).done;
     expect(bed.events.filter(({ type }) => type === 'audit-failed')).toEqual([
       expect.objectContaining({ type: 'audit-failed', entries: 1, signatures: 1, refuses: false }),
     ]);
     bed.clock.pass(60);
-    await log.write(signed('four'), SIGNATURE).done;
+    await log.write(signed('four'), AWAITED).done;
     const failed = bed.events.filter(({ type }) => type === 'audit-failed');
     expect(failed).toMatchObject([{ entries: 1 }, { entries: 3, signatures: 2 }]);
     bed.disk.room = Number.POSITIVE_INFINITY;
-    await log.write(signed('after'), SIGNATURE).done;
+    await log.write(signed('after'), AWAITED).done;
     expect(bed.events).toContainEqual({ type: 'audit-works', file: bed.path, entries: 4, signatures: 3 });
     await log.close();
     const { faults, notes } = await bed.verify();
@@ -227,9 +223,9 @@ describe('a full disk', () => {
     const bed = new LogBed();
     const log = await bed.open();
     bed.disk.onSync = () => Promise.reject(new Error('EIO: i/o error, fdatasync'));
-    await expect(log.write(signed('one'), SIGNATURE).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+    await expect(log.write(signed('one'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
     bed.disk.onSync = () => Promise.resolve();
-    await log.write(signed('two'), SIGNATURE).done;
+    await log.write(signed('two'), AWAITED).done;
     await log.close();
     expect(bed.types()).toEqual(['start', 'start', 'outcome', 'outcome', 'end']);
     expect(await bed.verify()).toMatchObject({ faults: [] });
@@ -240,7 +236,7 @@ describe('a full disk', () => {
     const log = await bed.open();
     const synced = withResolvers();
     bed.disk.onSync = () => synced.promise;
-    const tries = Array.from({ length: 10_050 }, () => log.write(signed('office'), SIGNATURE));
+    const tries = Array.from({ length: 10_050 }, () => log.write(signed('office'), AWAITED));
     await expect(tries.at(-1)?.done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
     synced.resolve();
     await Promise.allSettled(tries.map(({ done }) => done));
@@ -256,10 +252,10 @@ describe('a further file', () => {
     const bed = new LogBed();
     bed.settings = { ...bed.settings, rotateSize: 4096 };
     let log = await bed.open();
-    for (let index = 0; index < 40; index += 1) await log.write(signed('office'), SIGNATURE).done;
+    for (let index = 0; index < 40; index += 1) await log.write(signed('office'), AWAITED).done;
     await log.close();
     log = await bed.open();
-    for (let index = 0; index < 20; index += 1) await log.write(signed('office'), SIGNATURE).done;
+    for (let index = 0; index < 20; index += 1) await log.write(signed('office'), AWAITED).done;
     await log.close();
     const files = bed.files;
     expect(files.length).toBeGreaterThan(4);
@@ -275,9 +271,9 @@ describe('a further file', () => {
   test('is begun when one is old', async () => {
     const bed = new LogBed();
     const log = await bed.open();
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     log.settings = { ...bed.settings, rotateAge: 0 };
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     log.settings = bed.settings;
     await log.close();
     expect(bed.files).toHaveLength(2);
@@ -287,7 +283,7 @@ describe('a further file', () => {
   test('follows the last one where an agent was cut off in between', async () => {
     const bed = new LogBed();
     let log = await bed.open();
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     await log.close();
     renameSync(bed.path, `${bed.path}.000001`);
     log = await bed.open();
@@ -316,12 +312,12 @@ describe('a further file', () => {
   test('is begun when another program moves the file away', async () => {
     const bed = new LogBed();
     const log = await bed.open();
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     const moved = `${bed.path}.1`;
     renameSync(bed.path, moved);
-    await log.write(signed('late'), SIGNATURE).done;
+    await log.write(signed('late'), AWAITED).done;
     bed.clock.pass(1);
-    await log.write(signed('home'), SIGNATURE).done;
+    await log.write(signed('home'), AWAITED).done;
     await log.close();
     expect(bed.events).toContainEqual({ type: 'audit-disturbed', file: bed.path, change: 'moved' });
     expect(bed.types([moved]).at(-1)).toBe('rotate');
@@ -331,11 +327,11 @@ describe('a further file', () => {
   test('copied and truncated by another program: what is lost in between is found', async () => {
     const bed = new LogBed();
     const log = await bed.open();
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     const copy = `${bed.folder}/copy`;
     copyFileSync(bed.path, copy);
     truncateSync(bed.path);
-    await log.write(signed('late'), SIGNATURE).done;
+    await log.write(signed('late'), AWAITED).done;
     expect((await bed.verify([bed.path])).faults.map(({ text }) => text)).toEqual([
       'the log begins with entry 4: those before were cut off, or copied elsewhere',
     ]);
@@ -343,12 +339,12 @@ describe('a further file', () => {
       faults: [],
       notes: [{ text: 'the file was truncated by another program: nothing is missing here' }],
     });
-    await log.write(signed('home'), SIGNATURE).done;
+    await log.write(signed('home'), AWAITED).done;
     copyFileSync(bed.path, `${copy}2`);
-    await log.write(signed('lost'), SIGNATURE).done;
+    await log.write(signed('lost'), AWAITED).done;
     truncateSync(bed.path);
     bed.clock.pass(1);
-    await log.write(signed('home'), SIGNATURE).done;
+    await log.write(signed('home'), AWAITED).done;
     await log.close();
     expect(bed.events).toContainEqual({ type: 'audit-disturbed', file: bed.path, change: 'truncated' });
     expect((await bed.verify([copy, `${copy}2`, bed.path])).faults).toMatchObject([
@@ -360,13 +356,13 @@ describe('a further file', () => {
     const bed = new LogBed();
     bed.settings = { ...bed.settings, rotateSize: 4096 };
     const log = await bed.open();
-    for (let index = 0; index < 9; index += 1) await log.write(signed('office'), SIGNATURE).done;
+    for (let index = 0; index < 9; index += 1) await log.write(signed('office'), AWAITED).done;
     bed.disk.room = 0;
-    const tried = log.write(signed('full'), SIGNATURE);
+    const tried = log.write(signed('full'), AWAITED);
     await expect(tried.done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
     bed.disk.room = Number.POSITIVE_INFINITY;
     bed.clock.pass(60);
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     await log.close();
     expect(await bed.verify()).toMatchObject({ faults: [] });
   });

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { SIGNATURE, LogBed, signed } from './log-bed.ts';
+import { AWAITED, LogBed, signed } from './log-bed.ts';
 
 describe('a sync that fails', () => {
   test.for(['each', 'interval'] as const)(
@@ -16,7 +16,7 @@ describe('a sync that fails', () => {
         const fails = round % 7 < 3;
         bed.disk.onSync = () => (fails ? Promise.reject(new Error('EIO: i/o error, fdatasync')) : Promise.resolve());
         const names = Array.from({ length: 1 + (round % 3) }, (_, index) => `tunnel ${round} ${index}`);
-        const written = names.map((name) => log.write(signed(name), SIGNATURE));
+        const written = names.map((name) => log.write(signed(name), AWAITED));
         const results = await Promise.allSettled(written.map(({ done }) => done));
         failures += results.filter(({ status }) => status === 'rejected').length;
         bed.clock.pass(1);
@@ -39,14 +39,14 @@ describe('a sync that fails', () => {
     const bed = new LogBed();
     bed.settings = { ...bed.settings, sync: 'interval' };
     const log = await bed.open();
-    await log.write(signed('one'), SIGNATURE).done;
+    await log.write(signed('one'), AWAITED).done;
     bed.disk.onSync = () => Promise.reject(new Error('EIO: i/o error, fdatasync'));
     bed.clock.pass(1);
     await expect.poll(() => log.isFailing).toBe(true);
     // what is in the file does not count while it is not on the disk, whatever the settings say
-    await expect(log.write(signed('two'), SIGNATURE).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+    await expect(log.write(signed('two'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
     bed.disk.onSync = () => Promise.resolve();
-    await log.write(signed('three'), SIGNATURE).done;
+    await log.write(signed('three'), AWAITED).done;
     expect(log.isFailing).toBe(false);
     expect(bed.durable.toString()).toMatch(/"one".*"two".*"three"/s);
     await log.close();
@@ -56,11 +56,11 @@ describe('a sync that fails', () => {
     const bed = new LogBed();
     const log = await bed.open();
     bed.disk.onSync = () => Promise.reject(new Error('EIO: i/o error, fdatasync'));
-    await expect(log.write(signed('one'), SIGNATURE).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+    await expect(log.write(signed('one'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
     bed.disk.onSync = () => Promise.resolve();
     const text = readFileSync(bed.path, 'utf8').replace('"one"', '"two"');
     writeFileSync(bed.path, text);
-    await expect(log.write(signed('three'), SIGNATURE).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+    await expect(log.write(signed('three'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
     await log.close();
     expect(readFileSync(bed.path, 'utf8').startsWith(text)).toBe(true);
   });

@@ -12,7 +12,7 @@ import { HeadRecord, readRecords } from '../../../../src/agent/audit/head-record
 import { type LogHandle, openLogFile } from '../../../../src/agent/audit/log-file.ts';
 import { LogFiles } from '../../../../src/agent/audit/log-files.ts';
 import type { AuditSettings } from '../../../../src/config/settings.ts';
-import type { Verdict } from '../../../../src/audit/verifier.ts';
+import type { Verdict } from '../../../../src/audit/verdict.ts';
 import { verdictOf } from '../../audit/written-log.ts';
 import { FakeClock } from '../fake-clock.ts';
 
@@ -202,4 +202,15 @@ export function signed(tunnel: string): () => Entry {
   });
 }
 
-export const SIGNATURE = { isSignature: true };
+export const AWAITED = { isSignature: true };
+
+/** A log with some signatures in it. */
+export async function written(bed: LogBed, count = 3): Promise<AuditLog> {
+  const log = await bed.open();
+  for (let index = 0; index < count; index += 1) await log.write(signed('office'), AWAITED).done;
+  return log;
+}
+
+/** What was noticed that others did to it. */
+export const alarms = (bed: LogBed): unknown[] =>
+  bed.events.flatMap((event) => ('change' in event ? [event.change] : []));

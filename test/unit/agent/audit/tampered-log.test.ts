@@ -4,14 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
 import { parseLine } from '../../../../src/audit/line.ts';
 import { forgedLines, headOf, INVENTED, linesOf, put, rewritten } from './forger.ts';
-import { SIGNATURE, LogBed, signed } from './log-bed.ts';
-
-/** A log with some signatures in it. */
-async function written(bed: LogBed, count = 3): Promise<AuditLog> {
-  const log = await bed.open();
-  for (let index = 0; index < count; index += 1) await log.write(signed('office'), SIGNATURE).done;
-  return log;
-}
+import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
 
 async function closed(bed: LogBed, count?: number): Promise<void> {
   await (await written(bed, count)).close();
@@ -19,18 +12,17 @@ async function closed(bed: LogBed, count?: number): Promise<void> {
 
 async function goesOn(bed: LogBed): Promise<void> {
   const log = await bed.open();
-  await log.write(signed('after'), SIGNATURE).done;
+  await log.write(signed('after'), AWAITED).done;
   await log.close();
 }
 
 /** One more, when a look at the file is due again. */
 async function one(bed: LogBed, log: AuditLog): Promise<void> {
   bed.clock.pass(1);
-  await log.write(signed('after'), SIGNATURE).done;
+  await log.write(signed('after'), AWAITED).done;
 }
 
 const faultsOf = async (bed: LogBed): Promise<string[]> => (await bed.verify()).faults.map(({ text }) => text);
-const alarms = (bed: LogBed): unknown[] => bed.events.flatMap((event) => ('change' in event ? [event.change] : []));
 
 /** No line of the log counts that somebody else wrote: none that is signed follows one. */
 function expectNoneInvented(bed: LogBed): void {
@@ -49,7 +41,7 @@ describe('a file that is renamed over the log while the agent runs', () => {
     const bed = new LogBed();
     const log = await written(bed);
     copyFileSync(bed.path, `${bed.folder}/old`);
-    await log.write(signed('hidden'), SIGNATURE).done;
+    await log.write(signed('hidden'), AWAITED).done;
     renameSync(`${bed.folder}/old`, bed.path);
     await one(bed, log);
     await log.close();
@@ -144,7 +136,7 @@ describe('a log that is changed while no agent runs', () => {
   test('by a cut below what the state directory knows of: a fault for ever', async () => {
     const bed = new LogBed();
     const log = await bed.open();
-    await log.write(signed('office'), SIGNATURE).done;
+    await log.write(signed('office'), AWAITED).done;
     await log.close();
     const lines = readFileSync(bed.path, 'utf8').split('\n');
     writeFileSync(bed.path, `${lines.slice(0, 2).join('\n')}\n`);
@@ -278,111 +270,14 @@ describe('an agent that is killed before it could write', () => {
   });
 });
 
-describe('two paths', () => {
-  test('that take turns have one chain', async () => {
-    const bed = new LogBed();
-    const other = `${bed.folder}/audit.other`;
-    const first = await written(bed);
-    await first.checkpoint('rotate');
-    const second = await bed.open(other, first);
-    await first.close(true);
-    await second.write(signed('office'), SIGNATURE).done;
-    await second.checkpoint('rotate');
-    const third = await bed.open(bed.path, second);
-    await second.close(true);
-    await third.write(signed('office'), SIGNATURE).done;
-    await third.close();
-    expect(alarms(bed)).toEqual([]);
-    const verdict = await bed.verify([`${bed.path}.000001`, other, bed.path]);
-    expect(verdict).toMatchObject({ faults: [], notes: [], isEnded: true });
-    // and over a restart
-    await (await bed.open(other)).close();
-    expect(alarms(bed)).toEqual([]);
-    const all = [`${bed.path}.000001`, `${other}.000002`, bed.path, other];
-    expect(await bed.verify(all)).toMatchObject({ faults: [], notes: [] });
-  });
-
-  test('have one chain where an agent is killed before the other one knows, and again behind its first lines', async () => {
-    const bed = new LogBed();
-    bed.settings = { ...bed.settings, sync: 'interval' };
-    const other = `${bed.folder}/audit.other`;
-    const first = await written(bed);
-    const second = await bed.open(other, first);
-    await first.close(true);
-    // what nothing has synced is in the file all the same
-    await second.write(signed('office'), SIGNATURE).done;
-    const third = await bed.open();
-    await third.write(signed('office'), SIGNATURE).done;
-    await (await bed.open()).close();
-    expect(alarms(bed)).toEqual([]);
-    const verdict = await bed.verify([`${bed.path}.000001`, other, bed.path]);
-    expect(verdict).toMatchObject({ faults: [], notes: [], isEnded: true });
-  });
-
-  test('tell in the second of half a line that the first ends with', async () => {
-    for (const isKilled of [false, true]) {
-      const bed = new LogBed();
-      const other = `${bed.folder}/audit.other`;
-      const before = await bed.open(other);
-      const first = await bed.open(bed.path, before);
-      await before.close(true);
-      bed.disk.room = 100;
-      await expect(first.write(signed('lost'), SIGNATURE).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
-      bed.disk.room = Number.POSITIVE_INFINITY;
-      // killed, or told to go on elsewhere
-      const second = await bed.open(other, isKilled ? undefined : first);
-      await second.write(signed('office'), SIGNATURE).done;
-      await second.close();
-      expect(alarms(bed)).toEqual([]);
-      expect(bed.types([other]).slice(0, 3)).toEqual(['continue', 'recovered', 'start']);
-      const all = [`${other}.000001`, bed.path, other];
-      const note = 'an agent was cut off while it wrote the 100 bytes at the end of the file before';
-      expect(await bed.verify(all)).toMatchObject({ faults: [], notes: [{ file: '3', text: note }] });
-      const alone = (await bed.verify([other])).notes.map(({ text }) => text);
-      expect(alone).toEqual(['begins with entry 6: those before are not in these files', note]);
-      // those bytes are what they were, or that is found
-      truncateSync(bed.path, readFileSync(bed.path).length - 1);
-      expect((await bed.verify(all)).faults).not.toEqual([]);
-      truncateSync(bed.path, readFileSync(bed.path).length - 99);
-      expect((await bed.verify(all)).faults).not.toEqual([]);
-    }
-  });
-
-  test('go on in the second only when the first is on the disk', async () => {
-    const bed = new LogBed();
-    bed.settings = { ...bed.settings, sync: 'interval' };
-    const first = await written(bed);
-    await first.checkpoint('rotate');
-    expect(bed.durable).toEqual(readFileSync(bed.path));
-  });
-});
-
-describe('a further file of a log that is moved', () => {
-  test('is the agent’s own, also if it is killed before anything was synced', async () => {
-    for (const change of ['moved', 'removed', 'truncated']) {
-      const bed = new LogBed();
-      bed.settings = { ...bed.settings, sync: 'interval' };
-      const log = await written(bed);
-      const moved = `${bed.folder}/elsewhere`;
-      if (change === 'truncated') truncateSync(bed.path);
-      else renameSync(bed.path, change === 'moved' ? moved : `${bed.folder}/gone`);
-      bed.clock.pass(1);
-      await log.write(signed('office'), SIGNATURE).done;
-      bed.events.length = 0;
-      await (await bed.open()).close();
-      expect(alarms(bed)).toEqual([]);
-    }
-  });
-});
-
 describe('what was lost', () => {
   test('is told of by the next agent where there is no room until this one ends', async () => {
     const bed = new LogBed();
     bed.settings = { ...bed.settings, onFailure: 'continue' };
     const log = await written(bed);
     bed.disk.room = 0;
-    await log.write(signed('lost'), SIGNATURE).done;
-    await log.write(signed('lost'), SIGNATURE).done;
+    await log.write(signed('lost'), AWAITED).done;
+    await log.write(signed('lost'), AWAITED).done;
     // killed, or closed: what the state directory knows is the same
     const state = readFileSync(bed.record, 'utf8');
     expect(JSON.parse(state)).toMatchObject({ lost: { entries: 2, signatures: 2, code: 'ENOSPC' } });
@@ -401,9 +296,9 @@ describe('what was lost', () => {
       const bed = new LogBed();
       bed.disk.room = room;
       const log = await bed.open();
-      await log.write(signed('lost'), SIGNATURE).done.catch(() => undefined);
+      await log.write(signed('lost'), AWAITED).done.catch(() => undefined);
       bed.disk.room = Number.POSITIVE_INFINITY;
-      await log.write(signed('after'), SIGNATURE).done;
+      await log.write(signed('after'), AWAITED).done;
       await log.close();
       expect(bed.types().filter((type) => type !== 'recovered')).toEqual(['start', 'lost', 'outcome', 'end']);
       expect((await bed.verify()).faults).toEqual([]);

@@ -1,0 +1,100 @@
+import { readFileSync, renameSync, truncateSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
+
+describe('two paths', () => {
+  test('that take turns have one chain', async () => {
+    const bed = new LogBed();
+    const other = `${bed.folder}/audit.other`;
+    const first = await written(bed);
+    await first.checkpoint('rotate');
+    const second = await bed.open(other, first);
+    await first.close(true);
+    await second.write(signed('office'), AWAITED).done;
+    await second.checkpoint('rotate');
+    const third = await bed.open(bed.path, second);
+    await second.close(true);
+    await third.write(signed('office'), AWAITED).done;
+    await third.close();
+    expect(alarms(bed)).toEqual([]);
+    const verdict = await bed.verify([`${bed.path}.000001`, other, bed.path]);
+    expect(verdict).toMatchObject({ faults: [], notes: [], isEnded: true });
+    // and over a restart
+    await (await bed.open(other)).close();
+    expect(alarms(bed)).toEqual([]);
+    const all = [`${bed.path}.000001`, `${other}.000002`, bed.path, other];
+    expect(await bed.verify(all)).toMatchObject({ faults: [], notes: [] });
+  });
+
+  test('have one chain where an agent is killed before the other one knows, and again behind its first lines', async () => {
+    const bed = new LogBed();
+    bed.settings = { ...bed.settings, sync: 'interval' };
+    const other = `${bed.folder}/audit.other`;
+    const first = await written(bed);
+    const second = await bed.open(other, first);
+    await first.close(true);
+    // what nothing has synced is in the file all the same
+    await second.write(signed('office'), AWAITED).done;
+    const third = await bed.open();
+    await third.write(signed('office'), AWAITED).done;
+    await (await bed.open()).close();
+    expect(alarms(bed)).toEqual([]);
+    const verdict = await bed.verify([`${bed.path}.000001`, other, bed.path]);
+    expect(verdict).toMatchObject({ faults: [], notes: [], isEnded: true });
+  });
+
+  test('tell in the second of half a line that the first ends with', async () => {
+    for (const isKilled of [false, true]) {
+      const bed = new LogBed();
+      const other = `${bed.folder}/audit.other`;
+      const before = await bed.open(other);
+      const first = await bed.open(bed.path, before);
+      await before.close(true);
+      bed.disk.room = 100;
+      await expect(first.write(signed('lost'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+      bed.disk.room = Number.POSITIVE_INFINITY;
+      // killed, or told to go on elsewhere
+      const second = await bed.open(other, isKilled ? undefined : first);
+      await second.write(signed('office'), AWAITED).done;
+      await second.close();
+      expect(alarms(bed)).toEqual([]);
+      expect(bed.types([other]).slice(0, 3)).toEqual(['continue', 'recovered', 'start']);
+      const all = [`${other}.000001`, bed.path, other];
+      const note = 'an agent was cut off while it wrote the 100 bytes at the end of the file before';
+      expect(await bed.verify(all)).toMatchObject({ faults: [], notes: [{ file: '3', text: note }] });
+      const alone = (await bed.verify([other])).notes.map(({ text }) => text);
+      expect(alone).toEqual(['begins with entry 6: those before are not in these files', note]);
+      // those bytes are what they were, or that is found
+      truncateSync(bed.path, readFileSync(bed.path).length - 1);
+      expect((await bed.verify(all)).faults).not.toEqual([]);
+      truncateSync(bed.path, readFileSync(bed.path).length - 99);
+      expect((await bed.verify(all)).faults).not.toEqual([]);
+    }
+  });
+
+  test('go on in the second only when the first is on the disk', async () => {
+    const bed = new LogBed();
+    bed.settings = { ...bed.settings, sync: 'interval' };
+    const first = await written(bed);
+    await first.checkpoint('rotate');
+    expect(bed.durable).toEqual(readFileSync(bed.path));
+  });
+});
+
+describe('a further file of a log that is moved', () => {
+  test('is the agent’s own, also if it is killed before anything was synced', async () => {
+    for (const change of ['moved', 'removed', 'truncated']) {
+      const bed = new LogBed();
+      bed.settings = { ...bed.settings, sync: 'interval' };
+      const log = await written(bed);
+      const moved = `${bed.folder}/elsewhere`;
+      if (change === 'truncated') truncateSync(bed.path);
+      else renameSync(bed.path, change === 'moved' ? moved : `${bed.folder}/gone`);
+      bed.clock.pass(1);
+      await log.write(signed('office'), AWAITED).done;
+      bed.events.length = 0;
+      await (await bed.open()).close();
+      expect(alarms(bed)).toEqual([]);
+    }
+  });
+});
