@@ -3,52 +3,20 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import { KeyPolicy } from '../../../../src/agent/policy/key-policy.ts';
-import type { Asked } from '../../../../src/agent/policy/asked.ts';
-import { DEFAULT_POLICY, type PolicySettings } from '../../../../src/config/settings.ts';
-import { errorCode } from '../../../../src/errors.ts';
+import { DEFAULT_POLICY } from '../../../../src/config/settings.ts';
 import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
 import { keyKind } from '../../../../src/signing/public-key.ts';
 import { contextOf } from '../../../../src/signing/tls/context.ts';
 import { encodeEmsaPss } from '../../../../src/signing/emsa-pss.ts';
 import { HASHES } from '../../../../src/signing/hashes.ts';
 import { layoutOf } from '../../../support/handshake-layout.ts';
-import {
-  HANDSHAKES,
-  HANDSHAKES_CA,
-  requestOf,
-  TLS13,
-  TRANSCRIPTS,
-  type Handshake,
-} from '../../../support/handshakes.ts';
-import { FakeClock } from '../fake-clock.ts';
+import { HANDSHAKES, HANDSHAKES_CA, requestOf, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
+import { askedOf, clock, decide, policy, refusal } from './policy-bed.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pksigd-policy-'));
 afterAll(() => {
   rmSync(folder, { recursive: true });
 });
-
-const clock = new FakeClock();
-const environment = { PATH: process.env['PATH'] };
-const never = new AbortController().signal;
-
-async function policy(
-  settings: Partial<PolicySettings> = {},
-  killGroup?: (leader: number) => void,
-): Promise<KeyPolicy> {
-  return await KeyPolicy.open({ ...DEFAULT_POLICY, ...settings }, { clock, environment, killGroup });
-}
-
-function askedOf(handshake: Handshake, data: Buffer = handshake.message, algorithm = handshake.algorithm): Asked {
-  const request = requestOf({ ...handshake, algorithm }, data);
-  const { publicKey } = handshake;
-  return { request, kind: keyKind(publicKey), context: contextOf(request, publicKey), key: 'a key' };
-}
-
-/** The code of the refusal; undefined where it is allowed. */
-async function decide(by: KeyPolicy, asked: Asked, signal: AbortSignal = never): Promise<string | undefined> {
-  return await by.decide(asked, { tunnel: 'office', limits: [], signal }).then(() => undefined, errorCode);
-}
 
 const rsa = HANDSHAKES.find(({ publicKey, tls }) => publicKey.asymmetricKeyType === 'rsa' && tls === '1.3');
 const ec = HANDSHAKES.find(({ name }) => name.includes(' p256 1.3 '));
@@ -172,6 +140,15 @@ describe('a server that is required', () => {
     expect(await decide(by, askedOf(ec, randomBytes(32), 'ECDSA'))).toBe('ERR_POLICY_SERVER');
   });
 
+  test('is named where it is refused', async () => {
+    const [handshake] = TRANSCRIPTS.filter(({ name }) => name.includes(' p256 1.2 server-long'));
+    if (!handshake) throw new Error('no such handshake');
+    const by = await policy({ serverName: 'other', hashes: all });
+    expect(await refusal(by, askedOf(handshake))).toMatchObject({
+      message: "the server is 'O=pksigd, CN=server deep', and not 'other'",
+    });
+  });
+
   test('took part: what it signed is bound, to the byte', async () => {
     const by = await policy({ serverCa: HANDSHAKES_CA, hashes: all });
     const bound = /^(ClientHello random|ServerHello random|ServerKeyExchange .*)$/;
@@ -272,6 +249,26 @@ describe('a command that confirms', () => {
     expect(readFileSync(told, 'utf8')).toBe(
       'yes\nSign with a key for tunnel office, at server O=pksigd, CN=server deep?\n',
     );
+  });
+
+  test('is told no server where none was seen', async () => {
+    const told = join(folder, 'no-server');
+    const by = await policy({ confirm: `printf '%s\\n' "$1" > ${told}; env | grep ^PKSIGD_SERVER >> ${told}; true` });
+    expect(await decide(by, askedOf(ec))).toBe(undefined);
+    expect(readFileSync(told, 'utf8')).toBe('Sign with a key for tunnel office?\n');
+  });
+
+  test('is told that a name alone makes nobody the server', async () => {
+    const told = join(folder, 'name-alone');
+    const by = await policy({ confirm: `echo "$PKSIGD_SERVER_VERIFIED" > ${told}`, serverName: 'server deep' });
+    const [handshake] = TRANSCRIPTS.filter(({ name }) => name.includes(' p256 1.2 server-long'));
+    if (!handshake) throw new Error('no such handshake');
+    expect(await decide(by, askedOf(handshake))).toBe(undefined);
+    expect(readFileSync(told, 'utf8')).toBe('no\n');
+  });
+
+  test('may say as much as it likes', async () => {
+    expect(await decide(await policy({ confirm: 'head -c 1000000 /dev/zero' }), askedOf(ec))).toBe(undefined);
   });
 
   test.for(['', ' ', '# ask', '\n  # ask\n'])('says no that runs nothing: %j', async (confirm) => {
