@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openKey } from '../../../src/keys/open-key.ts';
 import type { KeyOptions } from '../../../src/keys/key-options.ts';
@@ -40,7 +41,7 @@ function setUp(options: Record<string, unknown> = {}) {
     return await openKey(keyOptions);
   };
   const count = (what: string): number => bench.notes(own).filter((note) => note.startsWith(`${what} `)).length;
-  return { key, programs, open, count, tries: () => count('try') };
+  return { key, own, programs, open, count, tries: () => count('try') };
 }
 
 async function signOnce({ signer }: Awaited<ReturnType<typeof openKey>>): Promise<void> {
@@ -76,6 +77,26 @@ describe.concurrent('the secret of a program', () => {
       await expect(open('open sesame')).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED' });
       expect(count('login')).toBe(logins);
     }
+  });
+
+  test('that is accepted settles a login that had no answer', async () => {
+    const once = bench.path(`once-${folders}`);
+    const { open, own } = setUp({ misdeed: 'death', at: 'login', once });
+    await expect(open('open sesame')).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED' });
+    const records = (): string[] => readdirSync(bench.path(`${own}-state`)).filter((name) => name.endsWith('.json'));
+    expect(records()).toHaveLength(1);
+    await using opened = await open('open sesame');
+    expect(records()).toEqual([]);
+    await signOnce(opened);
+  });
+
+  test('is tried by two that start at once, one behind the other', async () => {
+    const { open, count } = setUp();
+    await using one = await open('open sesame');
+    const others = await Promise.all([open('open sesame'), open('open sesame')]);
+    expect(count('login')).toBe(3);
+    for (const opened of [one, ...others]) await signOnce(opened);
+    for (const opened of others) await opened[Symbol.asyncDispose]();
   });
 
   test('a signature that fails says nothing of the PIN', async () => {

@@ -1,66 +1,12 @@
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FailoverKey } from '../../../src/keys/failover-key.ts';
 import type { FailoverEvent } from '../../../src/keys/key-copy.ts';
 import { AgentError, type AgentErrorCode } from '../../../src/errors.ts';
-import { parseSignatureRequest } from '../../../src/signing/parse-request.ts';
-import type { SignatureRequest } from '../../../src/signing/request.ts';
-import type { Availability, RawSignature, Signer } from '../../../src/signing/signer.ts';
+import type { Signer } from '../../../src/signing/signer.ts';
+import { FakeSigner, MESSAGE, PAIR, REQUEST } from './fake-signer.ts';
 
-const PAIR = generateKeyPairSync('ed25519');
-const MESSAGE = Buffer.from('message');
-const REQUEST = parseSignatureRequest(MESSAGE.toString('base64'), 'ED25519,data=message', { type: 'ED25519' });
 const PATIENCE = 1_000;
-
-/** A token that does what the test tells it. */
-class FakeSigner implements Signer {
-  readonly publicKey: KeyObject;
-  readonly certificates: readonly [] = [];
-  readonly name: string;
-  signatures = 0;
-  isClosed = false;
-  /** What happens instead of a signature. */
-  trouble: (() => Promise<RawSignature>) | undefined;
-  #listeners: (() => void)[] = [];
-  #back: (() => void) | undefined;
-  #ready: Promise<void> = Promise.resolve();
-
-  constructor(name: string, publicKey: KeyObject = PAIR.publicKey) {
-    this.name = name;
-    this.publicKey = publicKey;
-  }
-
-  canSign(): boolean {
-    return true;
-  }
-
-  async sign({ tbs }: SignatureRequest): Promise<RawSignature> {
-    this.signatures++;
-    return this.trouble ? await this.trouble() : { bytes: sign(null, tbs, PAIR.privateKey), mechanism: this.name };
-  }
-
-  pull(): void {
-    this.#ready = new Promise((resolve) => (this.#back = resolve));
-    for (const listener of this.#listeners) listener();
-  }
-
-  putBack(): void {
-    this.#back?.();
-  }
-
-  readonly availability: Availability = {
-    ready: () => this.#ready,
-    onLost: (listener) => {
-      this.#listeners.push(listener);
-      return () => undefined;
-    },
-  };
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.isClosed = true;
-    return Promise.resolve();
-  }
-}
 
 const failed = (): Promise<never> => Promise.reject(new AgentError('ERR_TOKEN_FAILED', 'out of order'));
 const never = (): Promise<never> => new Promise<never>(() => undefined);

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -81,6 +81,25 @@ describe('openKey', () => {
     expect(opened.signer.name).toBe(at('encrypted.pem'));
     expect(askSecret).toHaveBeenCalledWith(`passphrase of ${at('encrypted.pem')}`, undefined, 'ask');
     expect(opened.certificates).toEqual([]);
+  });
+
+  test('a wrong passphrase is asked for again, as such', async () => {
+    const manners: string[] = [];
+    const askSecret: KeyOptions['askSecret'] = (_what, _source, manner) => {
+      manners.push(manner);
+      return Promise.resolve(new Secret(manner === 'ask' ? 'wrong' : 'secret'));
+    };
+    await using opened = await openKey(optionsWith([at('encrypted.pem')], { askSecret, mayAskAgain: () => true }));
+    expect(opened.signer.name).toBe(at('encrypted.pem'));
+    expect(manners).toEqual(['ask', 'ask again']);
+  });
+
+  test('a file that others can read is taken only where that is allowed', async () => {
+    writeFileSync(at('readable.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    chmodSync(at('readable.pem'), 0o644);
+    await expect(openKey(optionsWith([at('readable.pem')]))).rejects.toThrow();
+    await using opened = await openKey(optionsWith([at('readable.pem')], { allowReadableKey: true }));
+    expect(opened.signer.name).toBe(at('readable.pem'));
   });
 
   test('copies: the first one names the key, one that is away is told of', async () => {
