@@ -52,7 +52,26 @@ describe('parseAlgorithmText', () => {
     ['ECDSA,hashalg=MD5-SHA1,data=message', 'ERR_REQUEST_HASH'],
     ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=-1', 'ERR_REQUEST_SALT'],
     ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=auto', 'ERR_REQUEST_SALT'],
+    ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=20x', 'ERR_REQUEST_SALT'],
+    ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=123456', 'ERR_REQUEST_SALT'],
+    ['ECDSA,hashalg=XSHA-256', 'ERR_REQUEST_HASH'],
+    ['ECDSA,hashalg=SHASHA2-256', 'ERR_REQUEST_HASH'],
+    ['ECDSA,-hashalg=SHA256', 'ERR_REQUEST_ALGORITHM'],
+    ['ECDSA,hashalg=SHA256\n,data=message', 'ERR_REQUEST_ALGORITHM'],
+    ['ECDSA,hashalg=', 'ERR_REQUEST_ALGORITHM'],
+    ['ECDSA,=SHA256', 'ERR_REQUEST_ALGORITHM'],
   ])('refuses %j with %s', (text, code) => {
     expect(() => parseAlgorithmText(text)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('takes blanks around it, and the kind of data that goes without saying', () => {
+    const expected = { scheme: 'ECDSA', hash: HASHES.SHA256, dataKind: 'digest' };
+    expect(parseAlgorithmText(' ECDSA,hashalg=SHA256,data=digest ')).toEqual(expected);
+  });
+
+  it('reads no more than a hundred characters', () => {
+    const blanks = (length: number): string => 'ECDSA'.padEnd(length);
+    expect(parseAlgorithmText(blanks(100)).scheme).toBe('ECDSA');
+    expect(() => parseAlgorithmText(blanks(101))).toThrow(expect.objectContaining({ code: 'ERR_REQUEST_ALGORITHM' }));
   });
 });

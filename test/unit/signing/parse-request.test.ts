@@ -1,6 +1,6 @@
 import { constants, createHash, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { encodeEmsaPkcs1, encodeDigestInfo } from '../../../src/signing/emsa-pkcs1.ts';
+import { decodeEmsaPkcs1, encodeEmsaPkcs1, encodeDigestInfo } from '../../../src/signing/emsa-pkcs1.ts';
 import { encodeEmsaPss, maxSaltLength, readEmsaPss } from '../../../src/signing/emsa-pss.ts';
 import { HASHES } from '../../../src/signing/hashes.ts';
 import { parseSignatureRequest } from '../../../src/signing/parse-request.ts';
@@ -74,6 +74,18 @@ describe('parseSignatureRequest', () => {
       expect(parseSignatureRequest(bytes(32), undefined, P256).scheme).toBe('ECDSA');
       expect(parseSignatureRequest(bytes(146), undefined, ED25519).scheme).toBe('ED25519');
     });
+    it('says of the data what they are, and as which text', () => {
+      const said = (data: string, kind: KeyKind): unknown[] => {
+        const { dataKind, algorithmText } = parseSignatureRequest(data, undefined, kind);
+        return [dataKind, algorithmText];
+      };
+      const block = encodeEmsaPss(HASHES.SHA256, randomBytes(32), 32, 2048);
+      expect(said(bytes(32), P256)).toEqual(['digest', 'ECDSA']);
+      expect(said(bytes(146), ED25519)).toEqual(['message', 'ED25519,data=message']);
+      expect(said(bytes(32), RSA)).toEqual(['digest', 'RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest']);
+      expect(said(base64(block), RSA)).toEqual(['digest', 'RSA_NO_PADDING']);
+      expect(said(base64(digestInfo), RSA)).toEqual(['digest', 'RSA_PKCS1_PADDING,hashalg=SHA256']);
+    });
   });
 
   it.each<[string, string, string | undefined, KeyKind]>([
@@ -140,6 +152,19 @@ describe('RSA_NO_PADDING is no oracle', () => {
       hash,
       saltLength: max - 8,
     });
+  });
+
+  it('takes an EMSA-PKCS1-v1_5 block with eight bytes of padding, and none with fewer', () => {
+    const { length } = digestInfo;
+    expect(decodeEmsaPkcs1(encodeEmsaPkcs1(digestInfo, length + 11))?.encoded).toEqual(digestInfo);
+    expect(() => encodeEmsaPkcs1(digestInfo, length + 10)).toThrow(
+      expect.objectContaining({ code: 'ERR_REQUEST_LENGTH' }),
+    );
+    const short = Buffer.concat([Buffer.of(0, 1), Buffer.alloc(7, 0xff), Buffer.of(0), digestInfo]);
+    expect(decodeEmsaPkcs1(short)).toBe(undefined);
+    const nonzero = encodeEmsaPkcs1(digestInfo, 256).fill(1, 0, 1);
+    expect(decodeEmsaPkcs1(nonzero)).toBe(undefined);
+    expect(decodeEmsaPkcs1(Buffer.concat([Buffer.of(0, 1), Buffer.alloc(254, 0xff)]))).toBe(undefined);
   });
 
   it.each([
