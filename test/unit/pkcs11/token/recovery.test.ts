@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { UnsettledLogin } from '../../../../src/pkcs11/host/login-outcome.ts';
 import {
+  laterStep,
   nextStep,
   pollStep,
   takeStep,
@@ -50,6 +51,19 @@ describe('the step that follows', () => {
       expect(nextStep(undefined, new AgentError(code, ''))).toBeUndefined();
     },
   );
+});
+
+describe('the later of two steps', () => {
+  const steps = [
+    undefined,
+    'reopen the session',
+    'log out and in',
+    'finalize and initialize the module',
+    'start a new module host',
+  ] as const;
+  test.each(steps.map((step, index) => [step, steps.slice(0, index + 1)] as const))('is %s', (later, others) => {
+    for (const other of others) expect([laterStep(later, other), laterStep(other, later)]).toEqual([later, later]);
+  });
 });
 
 describe('the step of a poll for a token that is away', () => {
@@ -117,5 +131,6 @@ describe('a step', () => {
     modules.fail('logout', DIED);
     await takeStep('log out and in', { host, session }, () => modules.get(PATH), FAILED);
     await takeStep('reopen the session', undefined, () => Promise.reject(DIED), FAILED);
+    expect(modules.take('openSession')).toEqual(['1 logout', '1 closeSession']);
   });
 });
