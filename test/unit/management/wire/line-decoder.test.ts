@@ -31,6 +31,11 @@ const cases: { name: string; bytes: string; lines: DecodedLine[]; rest?: string;
   { name: 'the prompt alone', bytes: 'ENTER PASSWORD:', lines: [prompt] },
   { name: 'the prompt twice', bytes: 'ENTER PASSWORD:ENTER PASSWORD:', lines: [prompt, prompt] },
   { name: 'the prompt inside a line is text', bytes: '>LOG:ENTER PASSWORD:\n', lines: [line('>LOG:ENTER PASSWORD:')] },
+  {
+    name: 'lines that begin as the prompt does',
+    bytes: 'ERROR: unknown command\nENTER PASSWORT: no\nEND\n',
+    lines: [line('ERROR: unknown command'), line('ENTER PASSWORT: no'), line('END')],
+  },
   { name: 'the beginning of a prompt waits', bytes: 'ENTER PASSWORD', lines: [], rest: 'ENTER PASSWORD' },
   // manage.c: what is whole has its LF within 10,239 bytes
   { name: 'the longest whole line', bytes: `${long(10_237)}\r\n`, lines: [line(long(10_237))] },
@@ -99,6 +104,17 @@ test('a line beyond the cap is an error, after the lines before it', () => {
     }).toThrow(expect.objectContaining({ code: 'ERR_MANAGEMENT_LIMIT' }));
     expect(lines).toEqual([line('12345678')]);
   }
+});
+
+test('each line has the cap for itself', () => {
+  const decoder = new LineDecoder({ cutAt: Infinity, maxLine: 8 });
+  expect(decoder.decode(Buffer.from('1234567\n1234567\n12345678\n'))).toHaveLength(3);
+});
+
+test('bytes stand beside the text of lines in UTF-8, of plain ones and of the prompt', () => {
+  const kept: string[] = [];
+  new LineDecoder().push(Buffer.from('grün\nx\n\ufffd\nENTER PASSWORD:'), (_, bytes) => kept.push(bytes));
+  expect(kept).toEqual(['gr\xc3\xbcn', 'x', '\xef\xbf\xbd', '']);
 });
 
 test('every byte is kept beside the text, of whole, cut and unfinished lines', () => {

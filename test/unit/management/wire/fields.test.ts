@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { cut, fieldsOf, optional, readCount } from '../../../../src/management/wire/fields.ts';
+
+describe('a number', () => {
+  test.for([
+    ['0', 0],
+    ['7', 7],
+    ['0012', 12],
+    ['9007199254740991', Number.MAX_SAFE_INTEGER],
+  ] as const)('%s', ([text, value]) => {
+    expect(readCount(text)).toBe(value);
+  });
+
+  test.for([
+    undefined,
+    '',
+    '-1',
+    '+1',
+    '1.5',
+    '1e3',
+    ' 1',
+    '1 ',
+    '1\n',
+    'x1',
+    '0x10',
+    '9007199254740992',
+    '1'.repeat(17),
+  ])('none: %j', (text) => {
+    expect(readCount(text)).toBe(undefined);
+  });
+});
+
+test('a text is cut at the first separator, however long that is', () => {
+  expect(cut('a=b=c', '=')).toEqual(['a', 'b=c']);
+  expect(cut('a::b::c', '::')).toEqual(['a', 'b::c']);
+  expect(cut('=', '=')).toEqual(['', '']);
+  expect(cut('abc', '=')).toBe(undefined);
+});
+
+test('fields are as many as they should be, the last one with all that is left', () => {
+  expect(fieldsOf('a,b,c,d', 3)).toEqual(['a', 'b', 'c,d']);
+  expect(fieldsOf('a,,', 3)).toEqual(['a', '', '']);
+  expect(fieldsOf('a', 1)).toEqual(['a']);
+  expect(fieldsOf('a,b', 1)).toEqual(['a,b']);
+  expect(fieldsOf('a,b', 3)).toBe(undefined);
+});
+
+test('an empty field is none', () => {
+  expect([optional(''), optional(undefined), optional(' '), optional('x')]).toEqual([undefined, undefined, ' ', 'x']);
+});
