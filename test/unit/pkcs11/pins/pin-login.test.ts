@@ -1,8 +1,10 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
+import type { PinEvent } from '../../../../src/pkcs11/pins/events.ts';
 import { Pin, type PinOptions } from '../../../../src/pkcs11/pins/pin.ts';
+import { processMemory } from '../../../../src/pkcs11/pins/refused-pins.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeModules, fakeToken, FLAG, PATH, type FakeModule } from '../fake-modules.ts';
+import { ckr, FakeModules, fakeToken, FLAG, PATH, type FakeModule } from '../fake-modules.ts';
 
 const CARD = fakeToken('card', FLAG.LOGIN);
 const PAD = fakeToken('card', FLAG.LOGIN | FLAG.KEYPAD);
@@ -66,4 +68,104 @@ describe('a token with a keypad', () => {
     }
     expect(patience).toEqual([120_000, 120_000, 0, 0]);
   });
+});
+
+describe('what is told of a login', () => {
+  test('that it waits for another one, and that it could not be written down', async () => {
+    const refused = processMemory();
+    const guard = refused.guard.bind(refused);
+    refused.guard = async (trial, ...rest) => {
+      trial.onWaiting?.(42);
+      trial.onRecordFailed?.('the disk is full');
+      return await guard(trial, ...rest);
+    };
+    const events: PinEvent[] = [];
+    await login(makePin({ refused, onEvent: (event) => void events.push(event) }));
+    expect(events).toEqual([
+      { type: 'pin-wait', token: 'card', holder: 42 },
+      { type: 'pin-record-failed', token: 'card', error: 'the disk is full' },
+    ]);
+    await login(makePin({ refused }));
+  });
+
+  test('why none is made, and what helps', async () => {
+    await expect(login(makePin(), fakeToken('card', FLAG.FINAL_TRY))).rejects.toMatchObject({
+      reason: 'final-pin-try',
+      hint: 'log in by hand with the right PIN',
+    });
+    await expect(login(makePin(), fakeToken('card', FLAG.LOCKED))).rejects.toMatchObject({
+      hint: expect.stringContaining('PUK'),
+    });
+  });
+
+  test('a token that says it is locked is looked at anew', async () => {
+    const pin = makePin();
+    await expect(login(pin, fakeToken('card', FLAG.LOCKED))).rejects.toMatchObject({ code: 'ERR_PIN_LOCKED' });
+    await login(pin);
+    expect(modules.pins).toEqual(['1234']);
+  });
+
+  test('a PIN that locked the token is not sent again when somebody has unlocked it', async () => {
+    const pin = makePin();
+    modules.fail('login', ckr('CKR_PIN_LOCKED', 'C_Login'), 1);
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_LOCKED', ckr: 'CKR_PIN_LOCKED' });
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_LOCKED' });
+    expect(modules.count('login')).toBe(1);
+  });
+});
+
+describe('a PIN with each signature', () => {
+  const sign = async (pin: Pin): Promise<Buffer> => {
+    const session = await host.call('openSession', { slot: CARD.slot });
+    return await pin.sign(host, CARD, { session, key: '', mechanism: { type: 0x1041 } }, Buffer.from('data'));
+  };
+
+  test('is written down before the first, and no more once it was accepted', async () => {
+    const refused = processMemory();
+    const guard = vi.spyOn(refused, 'guard');
+    const pin = makePin({ refused });
+    await sign(pin);
+    await sign(pin);
+    expect(guard).toHaveBeenCalledTimes(1);
+    pin.forget();
+    await sign(pin);
+    expect(guard).toHaveBeenCalledTimes(2);
+    expect(modules.pins).toEqual(['1234', '1234', '1234']);
+  });
+
+  test('that the token did not look at is written down again, and tried again', async () => {
+    const refused = processMemory();
+    const note = vi.spyOn(refused, 'note');
+    const guard = vi.spyOn(refused, 'guard');
+    const pin = makePin({ refused });
+    await sign(pin);
+    modules.fail('login', ckr('CKR_SESSION_HANDLE_INVALID', 'C_Login'), 1);
+    await expect(sign(pin)).rejects.toMatchObject({ code: 'ERR_TOKEN_FAILED' });
+    expect(note).not.toHaveBeenCalled();
+    await sign(pin);
+    expect(guard).toHaveBeenCalledTimes(2);
+  });
+
+  test('says nothing of the session, nor a session of it', async () => {
+    const pin = makePin();
+    await sign(pin);
+    expect(pin.hasAccepted(CARD)).toBe(false);
+    await login(pin);
+    modules.fail('login', ckr('CKR_SESSION_HANDLE_INVALID', 'C_Login'), 1);
+    await expect(sign(pin)).rejects.toThrow();
+    expect(pin.hasAccepted(CARD)).toBe(true);
+    pin.forget();
+    expect(pin.hasAccepted(CARD)).toBe(false);
+  });
+});
+
+test('who waited looks at the token that it is about, among others', async () => {
+  const refused = processMemory();
+  const others = [
+    { ...CARD, serial: 'another', flags: FLAG.LOCKED },
+    { ...CARD, slot: '99', flags: FLAG.LOCKED },
+  ];
+  modules.tokens = [...others, CARD];
+  await Promise.all([login(makePin({ refused })), login(makePin({ refused }))]);
+  expect(modules.pins).toEqual(['1234', '1234']);
 });
