@@ -79,6 +79,7 @@ export default defineConfig({
           { text: 'API', link: '/api/' },
           page('Management interface', 'PROTOCOL'),
           page('Architecture', 'ARCHITECTURE'),
+          page('Mutants', 'MUTATION'),
           page('Dependencies', 'DEPENDENCIES'),
           { text: 'Contributing', link: '/CONTRIBUTING' },
           { text: 'Changelog', link: '/CHANGELOG' },

@@ -1,0 +1,134 @@
+#!/usr/bin/env node
+// Breaks a room of src in all the small ways that Stryker knows, one at a time, and looks whether a test fails:
+//   npm run mutate -- ROOM [--fresh] [--only FILE]   a room of rooms.mjs; what is known from the last time is not tried again,
+//                                                    unless --fresh; FILE of that room alone, of which nothing is written down
+//   npm run mutate -- ROOM --quick                   without its slow tests
+//   npm run mutate -- ROOM --known                   what its last run has found, without another
+//   npm run mutate -- --page                         writes the page anew and runs nothing
+// Writes the room's figures into figures.json, and of these and survivors.json docs/MUTATION.md. Fails where less than LEAST of a
+// room's mutants are seen, or one that is not has no explanation.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { writePage } from './page.mjs';
+import { ROOMS } from './rooms.mjs';
+
+const HERE = import.meta.dirname;
+const ROOT = join(HERE, '../..');
+const FIGURES = join(HERE, 'figures.json');
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    fresh: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    page: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    known: { type: 'boolean', default: false },
+  },
+});
+const [room] = positionals;
+if (!values.page && !ROOMS[room]) {
+  console.error(`which room? one of: ${Object.keys(ROOMS).join(', ')}`);
+  process.exit(2);
+}
+
+/** coverage/ is left out by git and by all checks. */
+const workOf = (name) => `coverage/mutation/${name.replaceAll('/', '-')}`;
+
+function run(command, args, env = {}) {
+  const { status } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env } });
+  return status === 0;
+}
+
+/** Runs Stryker, with the slow tests or without. @returns the mutants, as they came out */
+function mutantsOf(name, isSlow) {
+  // without the peers, vitest: it is the repository's
+  const install = ['ci', '--prefix', HERE, '--legacy-peer-deps', '--no-audit', '--no-fund', '--silent'];
+  if (!existsSync(join(HERE, 'node_modules')) && !run('npm', install)) process.exit(1);
+  const work = workOf(name);
+  mkdirSync(join(ROOT, work), { recursive: true });
+  const report = `${work}/report.json`;
+  const files = ROOMS[name].folders.map((folder) => `src/${folder}/${values.only ?? '*.ts'}`);
+  const options = {
+    mutate: files,
+    testRunner: 'vitest',
+    vitest: { configFile: 'scripts/mutation/vitest.config.mjs', related: false },
+    plugins: ['@stryker-mutator/vitest-runner', join(HERE, 'error-texts.mjs')],
+    ignorers: ['error-texts'],
+    // what runs once, when a file is loaded: tables, of which each mutant would take all tests
+    ignoreStatic: true,
+    coverageAnalysis: 'perTest',
+    concurrency: 1,
+    timeoutMS: 10_000,
+    timeoutFactor: 3,
+    incremental: true,
+    incrementalFile: `${work}/incremental.json`,
+    reporters: ['json', 'progress-append-only'],
+    jsonReporter: { fileName: report },
+    tempDirName: `${work}/sandbox`,
+    ignorePatterns: ['coverage', 'dist', 'site', 'scripts', '!scripts/mutation/*.mjs', 'debian', 'softhsm'],
+    checkers: [],
+    disableTypeChecks: false,
+  };
+  const config = join(ROOT, work, 'stryker.json');
+  const stryker = join(HERE, 'node_modules/.bin/stryker');
+  writeFileSync(config, JSON.stringify({ ...options, force: values.fresh && !isSlow }));
+  const env = { MUTATION_ROOM: name, MUTATION_SLOW: isSlow ? 'yes' : 'no' };
+  if (!values.known && !run(process.execPath, [stryker, 'run', config], env)) process.exit(1);
+  return Object.entries(JSON.parse(readFileSync(join(ROOT, report), 'utf8')).files).flatMap(
+    ([file, { source, mutants }]) => {
+      const lines = source.split('\n');
+      return mutants.map(({ status, location: { start, end }, mutatorName, replacement }) => ({
+        status,
+        file: file.replace(/^src\//, ''),
+        line: start.line,
+        code: lines[start.line - 1].trim(),
+        from: textAt(lines, start, end),
+        mutator: mutatorName,
+        to: replacement,
+      }));
+    },
+  );
+}
+
+function textAt(lines, start, end) {
+  if (start.line !== end.line) return `${lines[start.line - 1].slice(start.column - 1)} …`;
+  return lines[start.line - 1].slice(start.column - 1, end.column - 1);
+}
+
+/** What is kept of a room: how many came out how, and those that no test saw. */
+function figuresOf(mutants) {
+  const count = (...statuses) => mutants.filter(({ status }) => statuses.includes(status)).length;
+  const survivors = mutants.filter(({ status }) => status === 'Survived' || status === 'NoCoverage');
+  return {
+    killed: count('Killed', 'Timeout'),
+    // of these, by taking too long: on a busy machine some for nothing
+    late: count('Timeout'),
+    survived: count('Survived'),
+    unreached: count('NoCoverage'),
+    // static, and texts of errors
+    leftOut: count('Ignored'),
+    // nothing runs any more, which no test has to see
+    broken: count('RuntimeError', 'CompileError'),
+    survivors: survivors.map(({ file, line, code, from, mutator, to }) => ({ file, line, code, from, mutator, to })),
+  };
+}
+
+const known = () => (existsSync(FIGURES) ? JSON.parse(readFileSync(FIGURES, 'utf8')) : {});
+/** With quick tests first, as most mutants are seen by these; of what was tried before little is left. */
+function passes() {
+  if (values.quick || values.known || !(ROOMS[room].slow?.length > 0)) return [false];
+  return existsSync(join(ROOT, workOf(room), 'incremental.json')) && !values.fresh ? [true] : [false, true];
+}
+
+for (const isSlow of values.page ? [] : passes()) {
+  const found = figuresOf(mutantsOf(room, isSlow));
+  if (values.only) {
+    for (const { file, line, from, to } of found.survivors) console.log(`src/${file}:${line}: ${from} -> ${to}`);
+    console.log(`${found.killed} seen, ${found.survived} survived, ${found.unreached} not reached`);
+    continue;
+  }
+  writeFileSync(FIGURES, `${JSON.stringify({ ...known(), [room]: found }, undefined, 1)}\n`);
+}
+if (!values.only) process.exitCode = writePage(known(), room) ? 0 : 1;

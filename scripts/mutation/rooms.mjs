@@ -1,0 +1,61 @@
+// Which rooms of src are broken on purpose, and which tests concern them.
+const unit = (...rooms) => rooms.map((room) => `test/unit/${room}/**/*.test.ts`);
+const one = (...names) => names.map((name) => `test/unit/${name}.test.ts`);
+const property = (...names) => names.map((name) => `test/property/${name}.test.ts`);
+
+/** A sub-room of the management interface, whose tests are its own, and those that take long. */
+const management = (name, ...slow) => ({
+  [`management/${name}`]: { folders: [`management/${name}`], tests: unit(`management/${name}`), slow },
+});
+
+/**
+ * A room's folders of src, and its tests: all that need neither a build, nor daemons, nor modules. Those that take long are asked of
+ * what the others let live.
+ */
+export const ROOMS = {
+  signing: {
+    folders: ['signing'],
+    tests: [...unit('signing'), ...property('digest-info', 'ecdsa-der', 'round-trip')],
+    slow: property('ecdsa'),
+    // cases a property: its curves are many, and their arithmetic is slow
+    runs: 1,
+  },
+  'signing/tls': {
+    folders: ['signing/tls'],
+    tests: unit('signing/tls', 'agent/policy'),
+    slow: property('handshakes'),
+  },
+  keys: {
+    folders: ['keys'],
+    tests: [
+      ...unit('keys'),
+      ...one(
+        'exec/program-secret',
+        'agent/certificate-supply',
+        'agent/live-key',
+        'agent/patient-opening',
+        'check/pin-state',
+      ),
+    ],
+  },
+  'agent/policy': { folders: ['agent/policy'], tests: [...unit('agent/policy'), ...one('agent/agent-policy')] },
+  'pkcs11/pins': {
+    folders: ['pkcs11/pins'],
+    tests: unit('pkcs11/pins', 'pkcs11/token'),
+    slow: one('exec/program-secret'),
+  },
+  'pkcs11/token': {
+    folders: ['pkcs11/token'],
+    tests: unit('pkcs11/token'),
+    slow: unit('pkcs11/key', 'pkcs11/inventory'),
+  },
+  'agent/audit': { folders: ['agent/audit'], tests: unit('agent/audit', 'audit'), slow: property('audit/*') },
+  audit: { folders: ['audit'], tests: unit('agent/audit', 'audit'), slow: property('audit/*') },
+  ...management('wire', ...property('management/fuzz')),
+  ...management('notifications', ...property('management/notifications')),
+  ...management('commands', ...property('management/replies')),
+  ...management('connection', ...unit('management/client')),
+  ...management('client'),
+  ...management('relay', ...property('management/relay-smuggling')),
+  ...management('sockets', ...property('management/path-watch')),
+};
