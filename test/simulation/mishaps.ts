@@ -52,10 +52,16 @@ function writePin(world: World, index: number, text: string | undefined): void {
   else world.disk.put(pinPath(index), `${text}\n`);
 }
 
+/** Which token a key was found in counts until it is opened anew. */
+export function forgetOpened({ tokens, spares }: World): void {
+  for (const token of [...tokens, ...spares]) token.isNotFor = undefined;
+}
+
 function reload(world: World, variant: number): void {
   const { agent } = world.runs;
   if (!agent || !world.runs.isUp) return;
   world.variant = variant;
+  forgetOpened(world);
   world.logs.add(logOf(variant));
   // what is renewed is not served for a moment
   world.trouble(10_000);
@@ -121,7 +127,7 @@ export function befall(world: World, mishap: Mishap): void {
       break;
     case 'tries spent': {
       const token = world.tokens[mishap.token];
-      if (token && token.tries > 1) {
+      if (token && token.tries > 0) {
         token.tries -= 1;
         token.isSpent = true;
       }
@@ -166,7 +172,7 @@ export function befall(world: World, mishap: Mishap): void {
       world.trouble(5_000);
       void runs.stop().then(() => {
         later(mishap.lasts, () => {
-          if (!world.isCalm) runs.start();
+          if (!world.isOver) runs.start();
         });
       });
       break;

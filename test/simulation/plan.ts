@@ -211,11 +211,89 @@ const DRAWS: readonly (readonly [weight: number, draw: Draw])[] = [
   ],
 ];
 
-function drawMishap(random: Random, plan: Omit<Plan, 'mishaps'>): Mishap | undefined {
+const tokenOf = (random: Random, { tokens }: Pick<Plan, 'tokens'>): number => random.below(tokens.length);
+
+/** What spends PINs, and what makes an agent forget: drawn alone in some of the worlds that have tokens. */
+const DRAWS_OF_PINS: typeof DRAWS = [
+  [
+    4,
+    (random, at, plan) => ({
+      at,
+      type: 'wrong PIN',
+      token: tokenOf(random, plan),
+      lasts: random.between(5_000, 25_000),
+    }),
+  ],
+  [
+    6,
+    (random, at) => ({
+      ...({
+        at,
+        type: 'host',
+        effect: random.pick(EFFECTS),
+        call: random.pick(['login', 'login', 'sign'] as const),
+      } as const),
+      milliseconds: random.between(100, 12_000),
+    }),
+  ],
+  [2, (random, at, plan) => ({ at, type: 'tries spent', token: tokenOf(random, plan) })],
+  [
+    3,
+    (random, at, plan) => ({
+      at,
+      type: random.pick(['pull', 'swap'] as const),
+      token: tokenOf(random, plan),
+      lasts: random.between(50, 8_000),
+    }),
+  ],
+  [3, (random, at) => ({ at, type: random.pick(['kill', 'stop'] as const), lasts: random.between(10, 2_000) })],
+  [
+    1,
+    (random, at) => ({
+      at,
+      type: 'power loss at',
+      moment: 'login',
+      skipped: random.below(2),
+      lasts: random.between(500, 4_000),
+    }),
+  ],
+  [
+    1,
+    (random, at, { modules }) => ({
+      at,
+      type: 'ckr',
+      module: random.below(modules),
+      method: 'C_Login',
+      ckr: random.pick(CKRS),
+    }),
+  ],
+  [1, (random, at) => ({ at, type: 'reload', variant: random.below(64) })],
+];
+/** What clients of relays are in the way of. */
+const DRAWS_OF_RELAYS: typeof DRAWS = [
+  [
+    8,
+    (random, at, { tunnels }) => {
+      const relayed = tunnels.flatMap(({ relay }, index) => (relay === undefined ? [] : [index]));
+      if (relayed.length === 0) return undefined;
+      return { at, type: 'visit', tunnel: random.pick(relayed), manner: random.below(1_000_000) };
+    },
+  ],
+  [2, (random, at, plan) => ({ at, type: random.pick(['cut', 'restart'] as const), tunnel: tunnelOf(random, plan) })],
+];
+
+/** One world of four or so is about something. */
+function drawsOf({ seed, tokens }: Omit<Plan, 'mishaps'>): typeof DRAWS {
+  const random = new Random(seed + 0x7e3e);
+  if (tokens.length > 0 && random.chance(0.25)) return DRAWS_OF_PINS;
+  return random.chance(0.08) ? DRAWS_OF_RELAYS : DRAWS;
+}
+
+function drawMishap(random: Random, plan: Omit<Plan, 'mishaps'>, draws: typeof DRAWS): Mishap | undefined {
   const at = random.between(0, STORM);
-  const all = DRAWS.reduce((sum, [weight]) => sum + weight, 0);
+  const all = draws.reduce((sum, [weight]) => sum + weight, 0);
   let left = random.below(all);
-  for (const [weight, draw] of DRAWS) {
+  for (const [weight, draw] of draws) {
     if (left < weight) return draw(random, at, plan);
     left -= weight;
   }
@@ -275,8 +353,9 @@ export function planOf(seed: number): Plan {
       }
     : undefined;
   const plan = { seed, deadline: random.between(2_000, 6_000), modules, keys, tunnels, tokens, audit };
+  const draws = drawsOf(plan);
   const count = random.between(0, 25);
-  const mishaps = Array.from({ length: count }, () => drawMishap(random, plan))
+  const mishaps = Array.from({ length: count }, () => drawMishap(random, plan, draws))
     .filter((mishap) => mishap !== undefined)
     .sort((one, other) => one.at - other.at);
   return { ...plan, mishaps };

@@ -43,6 +43,10 @@ export class Token {
   isSpent = false;
   readonly attempts: LoginAttempt[] = [];
   tries: number = TRIES;
+  /** The run of the agent that has its key in another token of this label. */
+  isNotFor: Process | undefined;
+  /** When it last took a PIN. */
+  openedAt: number = Number.NEGATIVE_INFINITY;
   /** How often it was pulled: sessions of before are void. */
   insertions = 0;
 
@@ -74,10 +78,12 @@ export class Token {
     disk().watcher('login');
     if ((shown & (CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED)) !== 0)
       kernel().violate(`${name} showed that one try or none is left, and was sent a PIN`);
+    if (this.isNotFor === kernel().process) kernel().violate(`${name} was sent a PIN, and the key is in another token`);
     if (!isRight) this.#checkNotAgain(attempt, name);
     this.attempts.push(attempt);
     if (this.tries === 0) return 'CKR_PIN_LOCKED';
     if (isRight) {
+      this.openedAt = kernel().now;
       this.tries = TRIES;
       return undefined;
     }

@@ -8,7 +8,7 @@ import { type Disk, mount } from './disk.ts';
 import { enter, Kernel } from './kernel.ts';
 import { type SimulatedKey, simulatedKeys } from './keys.ts';
 import { mishaps as hostMishaps, hosts, logins } from './module-host.ts';
-import { befall } from './mishaps.ts';
+import { befall, forgetOpened } from './mishaps.ts';
 import { type Plan, STORM } from './plan.ts';
 import { Random } from './random.ts';
 import {
@@ -57,6 +57,8 @@ export class World {
   /** Since when the agent refuses all, if it does. */
   lockedAt: number = Number.POSITIVE_INFINITY;
   isCalm = false;
+  /** All has been looked at: nothing begins any more. */
+  isOver = false;
   /** When something last was of a kind that keeps signatures from being made. */
   troubledUntil = 0;
   readonly logs: Set<string> = new Set<string>();
@@ -162,6 +164,7 @@ export class World {
   #hear(event: AgentEvent): void {
     if (event.type === 'audit-failed') this.audit.isFailing = true;
     if (event.type === 'audit-works') this.audit.isFailing = false;
+    if (event.type === 'audit-kept' && this.isCalm) this.kernel.violate(`a reload keeps ${event.file}: ${event.error}`);
     if (event.type === 'audit-checkpoint') this.#checkpoint = event.sequence;
     if (event.type === 'audit-written') this.#stopAt(event.sequence);
     if (event.type === 'key-state') this.#hearOfKey(event);
@@ -174,7 +177,17 @@ export class World {
   /** An agent that has no other key ends, and says nothing of its tunnels. */
   #hearOfKey({ name, state, code }: Extract<AgentEvent, { type: 'key-state' }>): void {
     if (state === 'open') this.#failed.delete(name);
+    if (state === 'open') this.#isFound(name);
     if (state === 'failed' && OF_A_PERSON.test(code ?? '')) this.#failed.set(name, code ?? '');
+  }
+
+  /** Its key is in the token that took a PIN last. */
+  #isFound(key: string): void {
+    const index = this.plan.keys.find(({ name }) => name === key)?.token ?? -1;
+    const [token, spare] = [this.tokens[index], this.spares[index]];
+    if (!token || !spare || token.openedAt === spare.openedAt) return;
+    const isSpare = spare.openedAt > token.openedAt;
+    (isSpare ? token : spare).isNotFor = this.kernel.process;
   }
 
   #stopAt(sequence: number): void {
@@ -276,6 +289,7 @@ export class World {
     if (runs.isUp && this.variant !== 0) {
       this.variant = 0;
       this.logs.add(logOf(0));
+      forgetOpened(this);
       await runs.agent?.apply(settingsOf(this.plan, 0)).catch(() => undefined);
     }
     this.variant = 0;
@@ -298,6 +312,7 @@ export class World {
       if (why === undefined) kernel.violate(`${daemon.name} is not served, and could be`);
       if (why !== undefined) kernel.count(`not served: ${why}`);
     }
+    this.isOver = true;
     await runs.stop();
     this.audit.check([...this.logs], false);
     this.audit.verify([...this.logs]);
