@@ -22,6 +22,16 @@ interface Sealed {
   readonly notes: number;
 }
 
+/** A signed line that the next one does not follow, and what stands between it and what is read now. */
+interface Break {
+  readonly sealed: Sealed;
+  readonly gap: Gap;
+}
+
+/** More an agent does not find behind the last line that it takes for its own. */
+const MOST_BEHIND = 16 * 1024 * 1024;
+const MOST_BREAKS = 8;
+
 /** What no signed line follows in its file, and the faults that were found because of it. */
 interface Left {
   readonly gap: Gap;
@@ -62,6 +72,11 @@ export class Verifier {
   #isFurther = false;
   #sealed: Sealed = { last: NO_HEAD, entries: 0, isEnded: false, first: undefined, faults: 0, notes: 0 };
   #unchecked: Unchecked | undefined;
+  /** Where the chain broke in this file: a power cut may lose what was written before, and keep what came behind. */
+  #breaks: Break[] = [];
+  /** The last entry of the chain that the last signed line is in; and whether another entry stands behind it. */
+  #chain: Head = NO_HEAD;
+  #isBroken = false;
   /** What the next entry is to follow. */
   #last: Head | undefined;
   /** The entry that was read last, wherever it belongs. */
@@ -87,6 +102,7 @@ export class Verifier {
     this.#file = name;
     this.#line = 0;
     this.#isFresh = true;
+    this.#breaks = [];
   }
 
   push(chunk: Buffer): void {
@@ -148,7 +164,7 @@ export class Verifier {
   #takeTooLong(): void {
     const gap = (this.#gap ??= new Gap());
     if (gap.faults.at(-1)?.line !== this.#line + 1) gap.faults.push({ line: this.#line + 1, fault: 'no-entry' });
-    gap.add(Buffer.concat(this.#rest));
+    this.#addTo(gap, Buffer.concat(this.#rest));
     this.#rest = [];
     this.#restLength = 0;
   }
@@ -167,8 +183,16 @@ export class Verifier {
     const gap = (this.#gap ??= new Gap());
     gap.lines += 1;
     if (!isRestOfLong && gap.faults.length < MOST_FINDINGS) gap.faults.push({ line: this.#line, fault: entry });
-    gap.add(line);
-    if (hasEnd) gap.add(Buffer.of(NEWLINE));
+    this.#addTo(gap, line, hasEnd);
+  }
+
+  /** @param gap undefined for a line that is none of one */
+  #addTo(gap: Gap | undefined, line: Buffer, hasEnd = false): void {
+    for (const each of [...(gap ? [gap] : []), ...this.#breaks.map((one) => one.gap)]) {
+      each.add(line);
+      if (hasEnd) each.add(Buffer.of(NEWLINE));
+    }
+    this.#breaks = this.#breaks.filter((one) => one.gap.bytes <= MOST_BEHIND);
   }
 
   #takeEntry(entry: WrittenEntry, line: Buffer, hasEnd: boolean): void {
@@ -199,14 +223,19 @@ export class Verifier {
 
   /** What is signed proves all before it. */
   #takeSeal(entry: WrittenEntry, line: Buffer, hasEnd: boolean): void {
+    const { seq, hash } = entry;
+    if (isNext(entry, this.#chain)) this.#chain = { seq, hash };
+    else this.#isBroken = true;
     if (!isSealed(entry) || !hasEnd) {
-      const gap = (this.#gap ??= new Gap());
-      gap.add(line);
-      if (hasEnd) gap.add(Buffer.of(NEWLINE));
+      this.#addTo((this.#gap ??= new Gap()), line, hasEnd);
       return;
     }
+    const gap = this.#isBroken && this.#sealed.first !== undefined ? (this.#gap ?? new Gap()) : undefined;
+    this.#addTo(gap, line, hasEnd);
+    if (gap) this.#breaks = [...this.#breaks, { sealed: this.#sealed, gap }].slice(-MOST_BREAKS);
     this.#gap = undefined;
-    const { seq, hash } = entry;
+    this.#chain = { seq, hash };
+    this.#isBroken = false;
     if (entry.type !== 'checkpoint')
       this.#unchecked = { seq, bytes: Buffer.from(line), file: this.#file, line: this.#line };
     const [faults, notes] = [this.#faults.length, this.#notes.length];
@@ -217,6 +246,7 @@ export class Verifier {
   /** Whether what stands behind the last signed line is what this entry tells of: then that counts for nothing. */
   #takeRecovered(entry: WrittenEntry & RecoveredEntry): boolean {
     const { bytes } = entry;
+    this.#backToBreak(entry);
     const { last, ...sealed } = this.#sealed;
     const gap = this.#gap;
     const isTold = gap ? gap.isToldBy(entry) : bytes === 0;
@@ -237,9 +267,21 @@ export class Verifier {
     return true;
   }
 
+  /** Signed lines count for nothing, too, where this entry goes on from before a break and tells of all that follows there. */
+  #backToBreak(entry: WrittenEntry & RecoveredEntry): void {
+    const found = this.#breaks.findLast(({ sealed, gap }) => isNext(entry, sealed.last) && gap.isToldBy(entry));
+    if (!found) return;
+    this.#sealed = found.sealed;
+    this.#gap = found.gap;
+    this.#unchecked = undefined;
+    this.#breaks = [];
+  }
+
   /** What followed the last signed line counts for nothing. */
   #backToSeal(): void {
     const { last, entries, first } = this.#sealed;
+    this.#chain = last;
+    this.#isBroken = false;
     this.#last = first === undefined ? undefined : last;
     this.#before = this.#last;
     this.#entries = entries;

@@ -114,9 +114,12 @@ function placed(data: Buffer, at: number, bytes: Buffer): Buffer {
   return next;
 }
 
-/** As some moment had it since it was synced: what was written later is lost. */
+/** As some moment had it since it was synced: what was written later is lost, and now and then something before. */
 function afterPowerLoss({ durable, pending }: Inode): Buffer {
-  const kept = pending.slice(0, kernel().random.below(pending.length + 1));
+  const { random } = kernel();
+  const reached = pending.slice(0, random.below(pending.length + 1));
+  const hole = reached.length > 1 && random.chance(0.3) ? random.below(reached.length - 1) : -1;
+  const kept = reached.filter((_, index) => index !== hole);
   return kept.reduce((data, { at, bytes }) => placed(data, at, bytes), durable);
 }
 
