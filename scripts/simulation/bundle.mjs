@@ -34,7 +34,11 @@ const sources = (mutant) => ({
 });
 
 const COMMON = { bundle: true, platform: 'node', target: 'node20', logLevel: 'error', absWorkingDir: ROOT };
-const DEFINE = { 'AbortSignal.timeout': 'abortTimeout', 'process.memoryUsage.rss': 'hostMemory' };
+const DEFINE = {
+  'AbortSignal.any': 'abortAny',
+  'AbortSignal.timeout': 'abortTimeout',
+  'process.memoryUsage.rss': 'hostMemory',
+};
 
 const filesIn = (folder) => [join(folder, 'world.mjs'), join(folder, 'agent.cjs')];
 

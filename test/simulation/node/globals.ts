@@ -105,5 +105,18 @@ export function abortTimeout(milliseconds: number): AbortSignal {
   return stop.signal;
 }
 
+/** Node keeps its own for ever where nothing is aborted: an agent that is killed would never be let go of. */
+export function abortAny(signals: readonly AbortSignal[]): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of signals) {
+    const onAbort = (): void => {
+      stop.abort(signal.reason);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  }
+  return stop.signal;
+}
+
 /** Resident memory of the simulated host: never enough to be replaced. */
 export const hostMemory = (): number => 60 * 1024 * 1024;
