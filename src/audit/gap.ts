@@ -10,9 +10,11 @@ export class Gap {
   bytes = 0;
   lines = 0;
 
-  add(bytes: Buffer): void {
-    this.#hash.update(bytes);
-    this.bytes += bytes.length;
+  /** @param hasEnd a newline stands behind it */
+  add(line: Buffer, hasEnd: boolean): void {
+    this.#hash.update(line);
+    if (hasEnd) this.#hash.update('\n');
+    this.bytes += line.length + (hasEnd ? 1 : 0);
   }
 
   /** Whether an entry tells of all of it. */

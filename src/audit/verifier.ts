@@ -1,5 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { Breaks, isNext, type Sealed } from './breaks.ts';
 import { ALARMS, type ContinueEntry, type Head, NO_HEAD, type RecoveredEntry } from './entry.ts';
+
 import { Gap } from './gap.ts';
 import { isSealed, isSignedBy, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
 import { ALARM_TEXTS, entriesText, FAULTS, type Finding, type Verdict, type VerifierOptions } from './verdict.ts';
@@ -7,30 +9,6 @@ import { ALARM_TEXTS, entriesText, FAULTS, type Finding, type Verdict, type Veri
 /** Findings that are kept; a file that is no log at all would have one a line. */
 const MOST_FINDINGS = 1000;
 const NEWLINE = 0x0a;
-
-function isNext({ seq, prev }: WrittenEntry, head: Head): boolean {
-  return seq === head.seq + 1 && prev === head.hash;
-}
-
-/** How far it was read when the last signed line came: entries behind it count only when another one does. */
-interface Sealed {
-  readonly last: Head;
-  readonly entries: number;
-  readonly isEnded: boolean;
-  readonly first: number | undefined;
-  readonly faults: number;
-  readonly notes: number;
-}
-
-/** A signed line that the next one does not follow, and what stands between it and what is read now. */
-interface Break {
-  readonly sealed: Sealed;
-  readonly gap: Gap;
-}
-
-/** More an agent does not find behind the last line that it takes for its own. */
-const MOST_BEHIND = 16 * 1024 * 1024;
-const MOST_BREAKS = 8;
 
 /** What no signed line follows in its file, and the faults that were found because of it. */
 interface Left {
@@ -70,10 +48,9 @@ export class Verifier {
   #left: Left | undefined;
   /** The entry that was read last goes on from another file. */
   #isFurther = false;
-  #sealed: Sealed = { last: NO_HEAD, entries: 0, isEnded: false, first: undefined, faults: 0, notes: 0 };
+  #sealed: Sealed = { last: NO_HEAD, entries: 0, first: undefined, faults: 0, notes: 0 };
   #unchecked: Unchecked | undefined;
-  /** Where the chain broke in this file: a power cut may lose what was written before, and keep what came behind. */
-  #breaks: Break[] = [];
+  readonly #breaks = new Breaks();
   /** The last entry of the chain that the last signed line is in; and whether another entry stands behind it. */
   #chain: Head = NO_HEAD;
   #isBroken = false;
@@ -102,7 +79,7 @@ export class Verifier {
     this.#file = name;
     this.#line = 0;
     this.#isFresh = true;
-    this.#breaks = [];
+    this.#breaks.clear();
   }
 
   push(chunk: Buffer): void {
@@ -188,11 +165,8 @@ export class Verifier {
 
   /** @param gap undefined for a line that is none of one */
   #addTo(gap: Gap | undefined, line: Buffer, hasEnd = false): void {
-    for (const each of [...(gap ? [gap] : []), ...this.#breaks.map((one) => one.gap)]) {
-      each.add(line);
-      if (hasEnd) each.add(Buffer.of(NEWLINE));
-    }
-    this.#breaks = this.#breaks.filter((one) => one.gap.bytes <= MOST_BEHIND);
+    gap?.add(line, hasEnd);
+    this.#breaks.add(line, hasEnd);
   }
 
   #takeEntry(entry: WrittenEntry, line: Buffer, hasEnd: boolean): void {
@@ -232,7 +206,7 @@ export class Verifier {
     }
     const gap = this.#isBroken && this.#sealed.first !== undefined ? (this.#gap ?? new Gap()) : undefined;
     this.#addTo(gap, line, hasEnd);
-    if (gap) this.#breaks = [...this.#breaks, { sealed: this.#sealed, gap }].slice(-MOST_BREAKS);
+    if (gap) this.#breaks.push(this.#sealed, gap);
     this.#gap = undefined;
     this.#chain = { seq, hash };
     this.#isBroken = false;
@@ -240,7 +214,7 @@ export class Verifier {
       this.#unchecked = { seq, bytes: Buffer.from(line), file: this.#file, line: this.#line };
     const [faults, notes] = [this.#faults.length, this.#notes.length];
     const last = { seq, hash };
-    this.#sealed = { last, entries: this.#entries, isEnded: this.#isEnded, first: this.#first, faults, notes };
+    this.#sealed = { last, entries: this.#entries, first: this.#first, faults, notes };
   }
 
   /** Whether what stands behind the last signed line is what this entry tells of: then that counts for nothing. */
@@ -269,12 +243,12 @@ export class Verifier {
 
   /** Signed lines count for nothing, too, where this entry goes on from before a break and tells of all that follows there. */
   #backToBreak(entry: WrittenEntry & RecoveredEntry): void {
-    const found = this.#breaks.findLast(({ sealed, gap }) => isNext(entry, sealed.last) && gap.isToldBy(entry));
+    const found = this.#breaks.toldBy(entry);
     if (!found) return;
     this.#sealed = found.sealed;
     this.#gap = found.gap;
     this.#unchecked = undefined;
-    this.#breaks = [];
+    this.#breaks.clear();
   }
 
   /** What followed the last signed line counts for nothing. */

@@ -1,4 +1,5 @@
 // In place of Node's globals, for all of the bundle that the simulation runs.
+import { setMaxListeners } from 'node:events';
 import { kernel } from '../kernel.ts';
 
 class Timer {
@@ -108,6 +109,7 @@ export function abortTimeout(milliseconds: number): AbortSignal {
 /** Node keeps its own for ever where nothing is aborted: an agent that is killed would never be let go of. */
 export function abortAny(signals: readonly AbortSignal[]): AbortSignal {
   const stop = new AbortController();
+  setMaxListeners(0, ...signals);
   for (const signal of signals) {
     const onAbort = (): void => {
       stop.abort(signal.reason);
