@@ -1,6 +1,6 @@
 import { AgentError, type AgentErrorCode, errorText } from '../../errors.ts';
 import { type Resolvers, withResolvers } from '../../promises.ts';
-import { onceMore } from '../host/login-outcome.ts';
+import { onceMore, UnsettledLogin } from '../host/login-outcome.ts';
 import type { Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { pinState } from '../pins/pin-state.ts';
@@ -12,8 +12,12 @@ import { openSession, type OpenSession } from './open-session.ts';
 import { BRIEF, closeSession, laterStep, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
 import { findToken, type SeenToken } from './token.ts';
 
-/** What keeps a session from being logged in, of a token that is there: daemons are sent no signal for it. */
-const OF_THE_LOGIN = /^ERR_(?:PIN_(?!UNSETTLED)|STATE_)/;
+/** Whether the login is what keeps a session from being opened, of a token that is there: daemons are sent no signal for it. */
+function isOfLogin(error: unknown): error is AgentError {
+  // one more login without an outcome may have one
+  if (error instanceof UnsettledLogin) return !error.mayTryAgain;
+  return error instanceof AgentError && /^ERR_(?:PIN|STATE)_/.test(error.code);
+}
 
 /** Which token to open, and how. */
 export interface TokenSessionOptions {
@@ -277,11 +281,10 @@ export class TokenSession {
   lose(error: unknown): void {
     // its owner let go of it: that is not the token's loss
     if (this.#isClosed) return;
-    const { code } = error instanceof AgentError ? error : {};
-    if (code !== undefined && OF_THE_LOGIN.test(code)) {
+    if (isOfLogin(error)) {
       // whoever refuses a login is there
       if (this.#absence) this.#find();
-      this.#tellLoginFailure(code, errorText(error));
+      this.#tellLoginFailure(error.code, errorText(error));
       return;
     }
     if (this.#absence) return;

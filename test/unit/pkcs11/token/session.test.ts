@@ -24,7 +24,10 @@ let modules: FakeModules;
 let session: TokenSession;
 let events: string[];
 
-function plugIn(flags = 0): void {
+const newPin = (): Pin => new Pin({ ask: () => Promise.resolve(new Secret('1234')) });
+
+/** @param pin asked for at each login: one that remembers nothing, unless it is the same */
+function plugIn(flags = 0, pin = newPin): void {
   const token = fakeToken('card', flags);
   modules = new FakeModules(token);
   events = [];
@@ -33,7 +36,7 @@ function plugIn(flags = 0): void {
     modulePath: PATH,
     identity: identityOf(token),
     label: 'card',
-    pin: () => new Pin({ ask: () => Promise.resolve(new Secret('1234')) }),
+    pin,
     extras: new ExtraSessions({ modules, modulePath: PATH, identity: identityOf(token), clock: SYSTEM_CLOCK }),
     onEvent: (event) => {
       if (event.type !== 'token-state') events.push(event.type === 'recovering' ? event.step : event.type);
@@ -245,6 +248,22 @@ describe('a token that goes away', () => {
     modules.take();
     await watch.look();
     expect(modules.take()).toEqual([]);
+  });
+
+  test('is there again when its login stays without an outcome: a daemon that is held for it asks, and is told', async () => {
+    const pin = newPin();
+    plugIn(FLAG.LOGIN, () => pin);
+    await absent();
+    await expect(session.run(sign)).rejects.toThrow();
+    const waiting = session.ready();
+    modules.tokens = [fakeToken('card', FLAG.LOGIN)];
+    modules.fail('login', ckr('CKR_DEVICE_ERROR', 'C_Login'));
+    const watch = new TokenWatch(session, { now: () => 0, after: () => () => undefined }, () => 'alone');
+    await watch.look();
+    await watch.look();
+    expect(events.slice(-2)).toEqual(['found', 'login-failed']);
+    await waiting;
+    await expect(session.run(sign)).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED' });
   });
 
   test('is there at once for those that wait while it is not away', async () => {
