@@ -22,7 +22,8 @@ function filesOf(log: string): string[] {
   const numbered = disk()
     .list(AUDIT_FOLDER)
     .filter((name) => name.startsWith(`${log}.`));
-  return [...numbered, log].map((name) => `${AUDIT_FOLDER}/${name}`).filter((path) => disk().read(path));
+  // one that the power left before its first line is empty, and stays so if another log is written then
+  return [...numbered, log].map((name) => `${AUDIT_FOLDER}/${name}`).filter((path) => disk().read(path)?.length);
 }
 
 /** What a file says in its first entry. */

@@ -16,6 +16,8 @@ export interface DaemonOptions {
   readonly keys: () => readonly SimulatedKey[];
   /** Milliseconds within which each request has to be answered, now. */
   readonly patience: () => number;
+  /** When the agent was last ready to serve, if it is. */
+  readonly readySince: () => number;
   readonly onSignature: (asked: Asked, signature: Buffer) => void;
   /** Told of a request without a signature. */
   readonly onEmpty: (daemon: Daemon, asked: Asked) => void;

@@ -220,13 +220,16 @@ export class Daemon implements Acceptor {
   #watch(asked: Asked): void {
     const peer = this.#connection?.peer;
     const patience = this.options.patience();
-    kernel().after(patience, () => {
+    const look = (): void => {
+      // an agent that starts may have to wait for its disk
+      const wait = Math.max(asked.at, this.options.readySince()) + patience - kernel().now;
       if (this.pending !== asked || this.isStuck || !peer || this.#connection?.peer !== peer) return;
       if (peer.isDeaf || !asked.process.isAlive || this.#connection.block || asked.process.isStopping) return;
-      kernel().violate(
-        `${this.name}: no answer within ${patience} ms to the request of ${(asked.at / 1000).toFixed(3)}`,
-      );
-    });
+      const when = (asked.at / 1000).toFixed(3);
+      if (wait > 0) kernel().after(Math.min(wait, patience), look);
+      else kernel().violate(`${this.name}: no answer within ${patience} ms to the request of ${when}`);
+    };
+    kernel().after(patience, look);
   }
 
   /** From the beginning, or from where a failure leads to. */

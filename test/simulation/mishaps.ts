@@ -129,7 +129,7 @@ export function befall(world: World, mishap: Mishap): void {
       const token = world.tokens[mishap.token];
       if (token && token.tries > 0) {
         token.tries -= 1;
-        token.isSpent = true;
+        token.spentAt = kernel().now;
       }
       break;
     }

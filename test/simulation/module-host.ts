@@ -4,7 +4,7 @@ import { type HostAnswer, Cryptoki } from '../../src/pkcs11/host/process/cryptok
 import type { HostCall, HostCalls, HostRequest } from '../../src/pkcs11/host/protocol.ts';
 import { kernel } from './kernel.ts';
 import type { SimulatedChild } from './node/child-process.ts';
-import { lastAttempt, type LoginAttempt } from './token.ts';
+import { lastAttempt, type LoginAttempt, logins } from './token.ts';
 
 /** What becomes of a call. */
 export type HostEffect = 'die before' | 'die after' | 'hang before' | 'hang after' | 'late' | 'garbage' | 'no start';
@@ -19,9 +19,6 @@ export interface HostMishap {
 
 /** What is to happen to the next calls, in order. */
 export const mishaps: HostMishap[] = [];
-
-/** How many logins hosts were asked for, and how many of them modules were. */
-export const logins = { asked: 0, made: 0 };
 
 /** All that run. */
 export const hosts: Set<SimulatedHost> = new Set<SimulatedHost>();
@@ -130,7 +127,6 @@ export class SimulatedHost {
 
   async #carryOut({ request, payload }: Job, mishap: HostMishap | undefined): Promise<void> {
     const { id, call, params } = request;
-    if (isLogin(request)) logins.made += 1;
     const world = kernel();
     const frames: Buffer[] = [];
     const onLogin = (): void => {

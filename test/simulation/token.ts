@@ -26,6 +26,8 @@ export interface TokenOptions {
 }
 
 const TRIES = 3;
+/** Milliseconds before a login within which an agent looks at what a token shows. */
+const LOOKED_WITHIN = 1_000;
 /** Milliseconds after which what a token said is on the disk: however slow that is, and where nothing is amiss with it. */
 const RECORDED_WITHIN = 30_000;
 const RECORDED_SOON = 500;
@@ -39,8 +41,8 @@ export class Token {
   readonly isRemovable: boolean;
   readonly alwaysAuthenticates: boolean;
   readonly showsTries: boolean;
-  /** Others have spent tries of it. */
-  isSpent = false;
+  /** When others last spent tries of it. */
+  spentAt: number = Number.NEGATIVE_INFINITY;
   readonly attempts: LoginAttempt[] = [];
   tries: number = TRIES;
   /** The run of the agent that has its key in another token of this label. */
@@ -72,6 +74,7 @@ export class Token {
     const isRight = pin === this.pin;
     const attempt: LoginAttempt = { pin, isRight, at: kernel().now };
     lastAttempt.made = attempt;
+    logins.seen += 1;
     const name = `token ${this.label} (${this.serial})`;
     kernel().say(name, `C_Login with ${isRight ? 'the right' : 'a wrong'} PIN, ${this.tries} tries left`);
     kernel().count(isRight ? 'login' : 'wrong PIN');
@@ -88,7 +91,9 @@ export class Token {
       return undefined;
     }
     this.tries -= 1;
-    if (this.tries === 0 && (this.showsTries || !this.isSpent)) kernel().violate(`${name} was locked by the agent`);
+    // nobody can know what others spent since the flags were looked at, or where they are not shown
+    const isOfOthers = this.showsTries ? kernel().now - this.spentAt < LOOKED_WITHIN : this.spentAt > 0;
+    if (this.tries === 0 && !isOfOthers) kernel().violate(`${name} was locked by the agent`);
     return 'CKR_PIN_INCORRECT';
   }
 
@@ -118,3 +123,6 @@ export function isRemembered({ toldTo, toldAt = 0 }: LoginAttempt): boolean {
 
 /** The C_Login that was made last: whoever answers the agent says so. */
 export const lastAttempt: { made: LoginAttempt | undefined } = { made: undefined };
+
+/** How many logins hosts were asked for, and how many of them tokens saw. */
+export const logins = { asked: 0, seen: 0 };

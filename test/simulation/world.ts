@@ -7,7 +7,7 @@ import type { Asked } from './daemon-options.ts';
 import { type Disk, mount } from './disk.ts';
 import { enter, Kernel } from './kernel.ts';
 import { type SimulatedKey, simulatedKeys } from './keys.ts';
-import { mishaps as hostMishaps, hosts, logins } from './module-host.ts';
+import { mishaps as hostMishaps, hosts } from './module-host.ts';
 import { befall, forgetOpened } from './mishaps.ts';
 import { type Plan, STORM } from './plan.ts';
 import { Random } from './random.ts';
@@ -23,7 +23,7 @@ import {
   tokenLabel,
 } from './settings.ts';
 import { ModuleFile, modules } from './module.ts';
-import { isRemembered, Token } from './token.ts';
+import { isRemembered, logins, Token } from './token.ts';
 import { Network, plug } from './wire.ts';
 
 const PASSWORD = 'correct horse';
@@ -68,7 +68,7 @@ export class World {
   #checkpoint = 0;
   /** Keys that the agent can't open, and why. */
   readonly #failed = new Map<string, string>();
-  /** Of each tunnel's last request that failed. */
+  /** Of each tunnel's last request, and of each key. */
   readonly #codes = new Map<string, string | undefined>();
 
   constructor(plan: Plan, isLogged: boolean) {
@@ -81,7 +81,7 @@ export class World {
     hostMishaps.length = 0;
     hosts.clear();
     logins.asked = 0;
-    logins.made = 0;
+    logins.seen = 0;
     modules.clear();
     const keys = simulatedKeys();
     const key = (index: number): SimulatedKey => {
@@ -150,6 +150,7 @@ export class World {
           return spare ? [own, spare.key] : [own];
         },
         patience: () => deadlineOf(plan, this.variant) + MARGIN,
+        readySince: () => this.runs.upSince,
         onSignature: ({ request, at }, signature) => {
           this.audit.left(tunnel.name, request, signature, [...this.logs]);
           if (at > this.lockedAt) this.kernel.violate(`${tunnel.name}: a signature from a locked agent`);
@@ -178,6 +179,7 @@ export class World {
   #hearOfKey({ name, state, code }: Extract<AgentEvent, { type: 'key-state' }>): void {
     if (state === 'open') this.#failed.delete(name);
     if (state === 'open') this.#isFound(name);
+    this.#codes.set(name, code);
     if (state === 'failed' && OF_A_PERSON.test(code ?? '')) this.#failed.set(name, code ?? '');
   }
 
@@ -329,8 +331,9 @@ export class World {
     const { attempts } = token;
     if (!attempts.every(isRemembered)) return 'logins without an outcome';
     // the agent can't know that no token saw them
-    const isUnsettled = this.#codes.get(this.plan.tunnels[index]?.name ?? '') === 'ERR_PIN_UNSETTLED';
-    if (isUnsettled && logins.asked - logins.made >= 2) return 'logins that no token saw';
+    const names = [this.plan.tunnels[index]?.name ?? '', key.name];
+    const isUnsettled = names.some((name) => this.#codes.get(name) === 'ERR_PIN_UNSETTLED');
+    if (isUnsettled && logins.asked - logins.seen >= 2) return 'logins that no token saw';
     return undefined;
   }
 }

@@ -5,7 +5,9 @@ import { kernel } from '../kernel.ts';
 
 const { O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW } = { O_ACCMODE: 3, ...constants };
 
-const io = <Result>(work: () => Result): Promise<Result> => kernel().io(work, disk().hang);
+/** @param path what is the kernel's own never waits for the disk */
+const io = <Result>(work: () => Result, path = ''): Promise<Result> =>
+  kernel().io(work, path.startsWith('/proc/') ? 0 : disk().hang);
 
 class FileHandle {
   readonly fd: number;
@@ -162,7 +164,7 @@ export function open(path: string, flags: number | string = 'r', mode = 0o666): 
       found.folder.set([found.name, inode]);
     }
     return new FileHandle(inode, bits);
-  });
+  }, path);
 }
 
 export const stat = (path: string): Promise<Stats> => io(() => new StatsOf(disk().get(path, 'stat')));
@@ -192,4 +194,4 @@ export const rm = (path: string, { force = false }: { force?: boolean } = {}): P
   });
 
 /** As open().readFile() of small files. */
-export const readFile = (path: string): Promise<Buffer> => io(() => Buffer.from(disk().get(path, 'open').data));
+export const readFile = (path: string): Promise<Buffer> => io(() => Buffer.from(disk().get(path, 'open').data), path);
