@@ -225,9 +225,8 @@ export class Daemon implements Acceptor {
       const wait = Math.max(asked.at, this.options.readySince()) + patience - kernel().now;
       if (this.pending !== asked || this.isStuck || !peer || this.#connection?.peer !== peer) return;
       if (peer.isDeaf || !asked.process.isAlive || this.#connection.block || asked.process.isStopping) return;
-      const when = (asked.at / 1000).toFixed(3);
       if (wait > 0) kernel().after(Math.min(wait, patience), look);
-      else kernel().violate(`${this.name}: no answer within ${patience} ms to the request of ${when}`);
+      else kernel().violate(`${this.name}: no answer to the request of ${(asked.at / 1000).toFixed(3)}`);
     };
     kernel().after(patience, look);
   }
@@ -287,8 +286,7 @@ export class Daemon implements Acceptor {
 
   #tellState(state: string): void {
     this.#state = state;
-    const connection = this.#connection;
-    if (connection?.told['state'] === true) this.send(`>STATE:${this.#stateLine()}\r\n`);
+    if (this.#connection?.told['state'] === true) this.send(`>STATE:${this.#stateLine()}\r\n`);
   }
 
   #stateLine(): string {
