@@ -26,6 +26,8 @@ export interface DaemonOptions {
 /** A request on its way. */
 export interface Asked {
   readonly request: SignRequest;
+  /** As it was asked, without its end. */
+  readonly line: string;
   readonly at: number;
   readonly process: Process;
 }

@@ -1,30 +1,22 @@
-// An OpenVPN daemon's management interface, as manage.c of 2.6 has it: of the commands those that an agent and its relay use.
-import { reply } from './daemon-commands.ts';
-import { disk, Inode, USER } from './disk.ts';
+// An OpenVPN daemon's management interface, as manage.c of 2.6 has it: test/conformance/simulated-daemon.test.ts compares both.
+import { type Action, DaemonFlags, reply } from './daemon-commands.ts';
+import { Connection } from './daemon-connection.ts';
+import { Entrance } from './daemon-entrance.ts';
+import { Hold } from './daemon-hold.ts';
+import { decodeBlock, wordsOf } from './daemon-input.ts';
 import type { Asked, DaemonOptions } from './daemon-options.ts';
+import { States } from './daemon-states.ts';
 import { kernel } from './kernel.ts';
 import type { Random } from './random.ts';
-import { makeRequest, type SignRequest } from './request.ts';
+import { lineOf, makeRequest, signName, type SignRequest } from './request.ts';
 import { SECRETS } from './visitor.ts';
-import { type Acceptor, connectToAgent, network, type Peer, type SimulatedSocket } from './wire.ts';
+import type { Peer } from './wire.ts';
 
 /** Milliseconds within which an answer may be under way that the daemon does not wait for any more. */
 const UNDER_WAY = 3;
 const GREETING = ">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n";
 
-/** One connection's state in the daemon. */
-interface Connection {
-  readonly peer: Peer;
-  isIn: boolean;
-  /** What it has real-time notifications of. */
-  readonly told: Record<string, boolean>;
-  text: string;
-  /** It says nothing more. */
-  isCutOff?: boolean;
-  block: { readonly command: string; readonly lines: string[] } | undefined;
-}
-
-export class Daemon implements Acceptor {
+export class Daemon {
   readonly name: string;
   readonly options: DaemonOptions;
   isUp = false;
@@ -37,14 +29,14 @@ export class Daemon implements Acceptor {
   signatures = 0;
   /** Milliseconds from a signature to the next request, at most. */
   interval = 10_000;
+  readonly #entrance: Entrance;
   #connection: Connection | undefined;
-  #waiting: Peer[] = [];
-  #inode: Inode | undefined;
-  /** Times it was held, since a signature. */
-  #holds = 0;
-  #isReleased = false;
+  #hold = new Hold();
+  /** The handshake is through: those that follow are renegotiations. */
+  #isTunnelUp = false;
   #life = 0;
-  #state = 'CONNECTING';
+  #flags = new DaemonFlags(false);
+  #states = this.#newStates();
   readonly #random: Random;
   #handshake: () => void = () => undefined;
 
@@ -52,6 +44,13 @@ export class Daemon implements Acceptor {
     this.options = options;
     this.name = options.name;
     this.#random = options.random;
+    this.#entrance = new Entrance(
+      options,
+      () => !this.#connection,
+      (peer) => {
+        this.#attach(peer);
+      },
+    );
   }
 
   get isConnected(): boolean {
@@ -73,40 +72,18 @@ export class Daemon implements Acceptor {
     this.pending = undefined;
     this.#void = undefined;
     this.isStuck = false;
-    this.#isReleased = !this.options.isHeld;
+    this.#flags = new DaemonFlags(this.options.isHeld);
+    this.#states = this.#newStates();
+    this.#hold = new Hold();
     this.#say('starts');
-    const { place, isClient } = this.options;
-    if (isClient) {
-      this.#dial();
-    } else if (place.port !== undefined) {
-      network().ports.set(place.port, this);
-    } else {
-      this.#bind(place.path ?? '');
-    }
     this.#begin();
+    this.#entrance.open();
   }
 
-  #bind(path: string): void {
-    const { folder, name } = disk().find(path, 'bind');
-    folder.set([name, undefined]);
-    this.#inode = new Inode('socket', 0o777);
-    this.#inode.uid = USER;
-    this.#inode.server = this;
-    folder.set([name, this.#inode]);
-  }
-
-  #dial(): void {
-    if (!this.isUp || this.#connection) return;
-    const life = this.#life;
-    const peer = connectToAgent(this.options.place);
-    if (!peer) {
-      // a real one gives up, and is started again
-      kernel().after(this.#random.between(500, 2000), () => {
-        if (life === this.#life) this.#dial();
-      });
-      return;
-    }
-    this.#attach(peer);
+  #newStates(): States {
+    return new States((line) => {
+      if (this.#connection?.told['state'] === true) this.send(`>STATE:${line}\r\n`);
+    });
   }
 
   /** @param isTidy the socket's file goes with it */
@@ -116,103 +93,86 @@ export class Daemon implements Acceptor {
     this.#life += 1;
     this.#say(isTidy ? 'stops' : 'is killed');
     this.#handshake();
-    const { path, port } = this.options.place;
-    if (port !== undefined && !this.options.isClient) network().ports.delete(port);
-    if (this.#inode) this.#inode.server = undefined;
-    if (isTidy && this.#inode && path !== undefined) {
-      const { folder, name, inode } = disk().find(path, 'unlink');
-      if (inode === this.#inode) folder.set([name, undefined]);
-    }
-    for (const peer of [this.#connection?.peer, ...this.#waiting]) {
+    for (const peer of [this.#connection?.peer, ...this.#entrance.close(isTidy)]) {
       if (isTidy) peer?.close();
       else peer?.reset();
     }
+    this.#connection?.end();
     this.#connection = undefined;
-    this.#waiting = [];
     this.pending = undefined;
   }
 
-  accept(socket: SimulatedSocket): string | undefined {
-    if (!this.isUp) return 'ECONNREFUSED';
-    if (this.#waiting.length >= 2) return 'EAGAIN';
-    const { peer } = socket;
-    if (this.#connection) {
-      this.#waiting.push(peer);
-      peer.onEnd = () => {
-        this.#waiting = this.#waiting.filter((each) => each !== peer);
-      };
-    } else {
-      this.#attach(peer);
-    }
-    return undefined;
-  }
-
-  #attach(peer: Peer): void {
-    const { password } = this.options;
-    const isIn = password === undefined;
-    this.#connection = { peer, isIn, told: {}, text: '', block: undefined };
-    peer.onData = (bytes) => {
-      this.#hear(bytes);
-    };
-    peer.onEnd = () => {
-      this.#lose(peer);
-    };
-    if (isIn) this.#greet();
-    else this.send('ENTER PASSWORD:');
-  }
-
-  #lose(peer: Peer): void {
-    if (this.#connection?.peer !== peer) return;
-    this.#say('lost its management client');
-    // OpenVPN waits for the rest of a block that never comes (man_reset_client_socket leaves EKS_INPUT)
-    if (this.#connection.block?.command === 'pk-sig') this.isStuck = true;
-    this.#connection = undefined;
-    if (!peer.isOver) peer.close();
-    const next = this.#waiting.shift();
-    if (next) this.#attach(next);
-    else if (this.options.isClient && this.isUp) {
-      // it exits (management-client), and is started again
-      this.#exit();
-    }
-  }
-
-  /** It ends, and is started again. */
-  #exit(): void {
+  /** It ends, and whoever looks after it starts it again. */
+  #end(): void {
     this.stop(true);
     kernel().after(this.#random.between(500, 3000), () => {
       this.start();
     });
   }
 
+  #attach(peer: Peer): void {
+    const connection = new Connection(peer, this.options.password);
+    this.#connection = connection;
+    peer.onData = (bytes) => {
+      this.#hear(bytes, connection);
+    };
+    peer.onEnd = () => {
+      this.#lose(peer);
+    };
+    if (!connection.isIn) return;
+    this.#greet();
+    this.#tellHold();
+  }
+
+  #lose(peer: Peer): void {
+    if (this.#connection?.peer !== peer) return;
+    this.#say('lost its management client');
+    // OpenVPN waits for the rest of a block that never comes (man_reset_client_socket leaves EKS_INPUT)
+    if (this.#connection.block) this.isStuck = true;
+    this.#connection.end();
+    this.#connection = undefined;
+    if (!peer.isOver) peer.close();
+    // --management-client
+    if (this.options.isClient && this.isUp) this.#end();
+    else this.#entrance.next();
+  }
+
   #greet(): void {
     this.send(GREETING);
-    if (!this.#isReleased) this.#tellHold();
+    if (this.#hold.isOn && this.#hold.isTold) this.#sayHold();
     // one that is stuck asks again too, and can't take the answer
-    if (this.pending) this.#tellRequest(this.pending.request);
+    if (this.pending) this.#tellRequest(this.pending.request, this.pending.line);
   }
 
   send(text: string): void {
-    if (this.#connection?.isCutOff !== true) this.#connection?.peer.send(text);
+    this.#connection?.send(text);
   }
 
   /** What it says last on this connection. */
   sendLast(text: string): void {
-    this.send(text);
-    if (this.#connection) this.#connection.isCutOff = true;
+    this.#connection?.sendLast(text);
   }
 
+  /** As soon as it is in hold, and somebody is there. */
   #tellHold(): void {
-    this.send(`>HOLD:Waiting for hold release:${Math.min(this.#holds, 5)}\r\n`);
+    const hold = this.#hold;
+    if (!hold.isOn || hold.isTold || !this.isConnected) return;
+    hold.isTold = true;
+    this.#sayHold();
   }
 
-  #tellRequest(request: SignRequest): void {
+  #sayHold(): void {
+    this.send(`>HOLD:Waiting for hold release:${this.#hold.pause}\r\n`);
+  }
+
+  #tellRequest(request: SignRequest, line: string): void {
     const { process } = kernel();
-    const asked = { request, at: kernel().now, process };
+    const asked = { request, line, at: kernel().now, process };
     this.pending = asked;
     this.#say(`asks for a signature: ${request.text.slice(-60)}`);
     kernel().count('request');
     if (!this.isConnected) return;
-    this.send(`>PK_SIGN:${request.text}\r\n`);
+    this.send(`${line}\r\n`);
     this.#watch(asked);
   }
 
@@ -225,53 +185,75 @@ export class Daemon implements Acceptor {
       const wait = Math.max(asked.at, this.options.readySince()) + patience - kernel().now;
       if (this.pending !== asked || this.isStuck || !peer || this.#connection?.peer !== peer) return;
       if (peer.isDeaf || !asked.process.isAlive || this.#connection.block || asked.process.isStopping) return;
+      const when = (asked.at / 1000).toFixed(3);
       if (wait > 0) kernel().after(Math.min(wait, patience), look);
-      else kernel().violate(`${this.name}: no answer to the request of ${(asked.at / 1000).toFixed(3)}`);
+      else kernel().violate(`${this.name}: no answer within ${patience} ms to the request of ${when}`);
     };
     kernel().after(patience, look);
   }
 
   /** From the beginning, or from where a failure leads to. */
   #begin(): void {
-    if (this.options.isHeld) {
-      this.#isReleased = false;
-      if (this.isConnected) this.#tellHold();
-      return;
-    }
-    this.#shake(this.#random.between(5, 1500));
+    this.#isTunnelUp = false;
+    this.#hold.begin(this.#flags.isHeld);
+    if (this.#hold.isOn) this.#tellHold();
+    else this.#dialServer(1500);
+  }
+
+  #dialServer(most: number): void {
+    this.#states.change('WAIT');
+    this.#shake(this.#random.between(5, most));
   }
 
   /** A TLS handshake comes to where it needs a signature. */
   #shake(milliseconds: number): void {
+    this.#later(milliseconds, () => {
+      this.ask();
+    });
+  }
+
+  /** What it does next, unless it restarts before. */
+  #later(milliseconds: number, call: () => void): void {
     this.#handshake();
     const life = this.#life;
     this.#handshake = kernel().after(milliseconds, () => {
-      if (life === this.#life) this.ask();
+      if (life === this.#life) call();
     });
   }
 
   /** Now, if it waits for none. */
   ask(): boolean {
-    if (!this.isUp || this.pending || !this.#isReleased || this.isStuck) return false;
-    this.#tellRequest(makeRequest(this.options.keys()[0]?.type ?? 'EC', this.#random));
+    if (!this.isUp || this.pending || this.#hold.isOn || this.isStuck) return false;
+    if (!this.#isTunnelUp) this.#states.change('AUTH');
+    const request = makeRequest(this.options.keys()[0]?.type ?? 'EC', this.#random);
+    this.#tellRequest(request, lineOf(request, this.#flags.version));
     return true;
   }
 
-  /** SIGUSR1: what it asked for is void; it pauses for a second at least, and asks anew. */
-  restart(): void {
+  /** SIGUSR1, or SIGHUP: what it asked for is void; it pauses for a second at least, and asks anew. */
+  restart(signal = 'SIGUSR1'): void {
     if (!this.isUp) return;
+    if (this.#hold.isOn) {
+      this.#sayHold();
+      return;
+    }
     this.#say('restarts');
     if (this.pending) this.#void = this.pending;
+    if (this.pending && (this.isStuck || this.#connection?.block))
+      this.send(`ERROR: ${signName(this.pending.line)} command failed\r\n`);
+    this.#fail(this.pending ? 'tls-error' : signal);
+    if (signal === 'SIGHUP') this.#hold.failures = 0;
+  }
+
+  /** What it was about has failed. */
+  #fail(why: string): void {
     this.pending = undefined;
     this.isStuck = false;
-    this.#handshake();
-    this.#tellState('RECONNECTING');
-    this.#holds += 1;
-    const life = this.#life;
-    this.#handshake = kernel().after(1000 + this.#random.between(0, 500), () => {
-      if (life !== this.#life) return;
-      if (this.options.isHeld) this.#begin();
-      else this.#shake(this.#random.between(5, 100));
+    this.#states.change('RECONNECTING', why);
+    this.#hold.failures += 1;
+    const pause = this.#flags.isHeld ? 1 : this.#hold.pause * 1000 + this.#random.between(0, 500);
+    this.#later(pause, () => {
+      this.#begin();
     });
   }
 
@@ -281,107 +263,111 @@ export class Daemon implements Acceptor {
     this.#say('repeats its request');
     // both are answered, the second in its own time
     this.#void = this.pending;
-    this.#tellRequest(this.pending.request);
+    this.#tellRequest(this.pending.request, this.pending.line);
   }
 
-  #tellState(state: string): void {
-    this.#state = state;
-    if (this.#connection?.told['state'] === true) this.send(`>STATE:${this.#stateLine()}\r\n`);
-  }
-
-  #stateLine(): string {
-    return `${Math.floor(kernel().wall / 1000)},${this.#state},,,,,,`;
-  }
-
-  #hear(bytes: Buffer): void {
-    const connection = this.#connection;
-    if (!connection) return;
-    connection.text += bytes.toString('latin1');
-    for (;;) {
-      const at = connection.text.indexOf('\n');
-      if (at < 0) return;
-      const line = connection.text.slice(0, at).replace(/\r$/, '');
-      connection.text = connection.text.slice(at + 1);
-      this.#line(line, connection);
-      if (this.#connection !== connection) return;
+  #hear(bytes: Buffer, connection: Connection): void {
+    for (const lines of connection.hear(bytes)) {
+      const answers: Buffer[] = [];
+      const isAwake = this.#hold.isTold;
+      for (const line of lines) {
+        const answer = this.#line(line, connection);
+        if (answer) answers.push(answer);
+      }
+      if (isAwake && this.#hold.wake()) this.#dialServer(100);
+      this.#tellHold();
+      // what came with it was heard before
+      for (const answer of answers) this.#takeSignature(answer);
     }
   }
 
-  #line(line: string, connection: Connection): void {
+  /** @returns what a block holds that ends with it */
+  #line(line: string, connection: Connection): Buffer | undefined {
     if (!connection.isIn) {
-      if (line === this.options.password) {
-        connection.isIn = true;
-        this.send('SUCCESS: password is correct\r\n');
-        this.#greet();
-      } else {
-        this.#say('gets a wrong password');
-        this.send('ENTER PASSWORD:');
-      }
-      return;
+      if (connection.takePassword(line)) this.#greet();
+      else this.#say('gets a wrong password');
+      return undefined;
     }
-    if (connection.block) {
-      if (line === 'END') {
-        const { command, lines } = connection.block;
-        connection.block = undefined;
-        if (command === 'pk-sig') this.#takeSignature(lines.join(''));
-        else this.send('SUCCESS: certificate command succeeded\r\n');
-      } else {
-        connection.block.lines.push(line);
+    const { block } = connection;
+    if (block) {
+      if (line !== 'END') {
+        block.push(line);
+        return undefined;
       }
-      return;
+      connection.block = undefined;
+      return decodeBlock(block);
     }
-    const words = line.split(' ').filter(Boolean);
-    const [name] = words;
-    if (name !== undefined) this.#command(name, words, connection);
+    const words = wordsOf(line);
+    if (typeof words === 'string') this.send(`ERROR: ${words}\r\n`);
+    else if (words[0] !== undefined) this.#command(words[0], words, connection);
+    return undefined;
   }
 
   #command(name: string, words: readonly string[], connection: Connection): void {
-    if (name === 'pk-sig') {
-      this.#beginSignature(connection);
+    if (name === 'pk-sig' || name === 'rsa-sig') {
+      this.#beginSignature(name, connection);
       return;
     }
     this.#say(`hears: ${words.join(' ')}`);
     const { text, action } = reply(words, {
       told: connection.told,
+      options: this.#flags,
       pid: 4000 + this.#life,
-      isHeld: this.options.isHeld,
-      stateLine: this.#stateLine(),
+      isInHold: this.#hold.isOn,
+      states: this.#states.lines,
       bytes: this.signatures,
     });
     this.send(text);
-    if (action === 'release') this.#release();
-    else if (action === 'restart') this.restart();
-    else if (action === 'end') this.#exit();
-    else if (action === 'close') connection.peer.close();
+    if (action) this.#act(action, connection);
   }
 
-  #release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#shake(this.#random.between(5, 100));
+  #act(action: Action, connection: Connection): void {
+    switch (action.type) {
+      case 'release':
+        if (this.#hold.release()) this.#dialServer(100);
+        return;
+      case 'hold again':
+        this.#sayHold();
+        return;
+      case 'close':
+        connection.hangUp();
+        return;
+      case 'restart':
+        this.restart(action.signal);
+        return;
+      case 'end':
+        if (!this.#hold.isOn) this.#states.change('EXITING', action.signal);
+        this.#end();
+        return;
+      case 'count bytes':
+        connection.countBytes(action.seconds * 1000, () => {
+          if (this.#states.now !== 'CONNECTED' || this.pending) return;
+          this.send(`>BYTECOUNT:${this.signatures},${this.signatures}\r\n`);
+        });
+    }
   }
 
-  #beginSignature(connection: Connection): void {
+  #beginSignature(name: string, connection: Connection): void {
     if (this.pending && !this.isStuck) {
-      connection.block = { command: 'pk-sig', lines: [] };
+      connection.block = [];
       return;
     }
     if (!this.#void && !this.isStuck) kernel().violate(`${this.name}: an answer to what nobody asked`);
     this.#void = undefined;
-    this.send('ERROR: The pk-sig command is not currently available\r\n');
+    this.send(`ERROR: The ${name} command is not currently available\r\n`);
   }
 
-  #takeSignature(base64: string): void {
+  #takeSignature(signature: Buffer): void {
     const { pending } = this;
-    this.pending = undefined;
-    this.send('SUCCESS: pk-sign command succeeded\r\n');
+    // it has restarted meanwhile
     if (!pending) return;
-    const signature = Buffer.from(base64, 'base64');
+    this.pending = undefined;
+    this.send(`SUCCESS: ${signName(pending.line)} command succeeded\r\n`);
     if (signature.length === 0) {
       this.#say('gets an empty block');
       kernel().count('empty block');
       this.options.onEmpty(this, pending);
-      this.restart();
+      this.#fail('tls-error');
       return;
     }
     const fits = ({ isSignedBy }: SignRequest): boolean =>
@@ -391,10 +377,11 @@ export class Daemon implements Acceptor {
       kernel().count('signature');
       this.signatures += 1;
       this.options.onSignature(pending, signature);
-      this.#holds = 0;
-      this.#tellState('CONNECTED');
-      for (const [line] of SECRETS) if (this.#random.chance(0.2)) this.send(`${line}\r\n`);
-      this.#shake(this.#random.between(200, this.interval));
+      if (this.#isTunnelUp) this.#goOn();
+      else
+        this.#later(this.#random.between(5, 150), () => {
+          this.#comeUp();
+        });
       return;
     }
     const late = this.#void;
@@ -404,6 +391,19 @@ export class Daemon implements Acceptor {
     } else {
       kernel().violate(`${this.name}: a signature that does not verify`);
     }
-    this.restart();
+    this.#fail('tls-error');
+  }
+
+  #comeUp(): void {
+    this.#isTunnelUp = true;
+    this.#hold.failures = 0;
+    this.#states.change('CONNECTED', 'SUCCESS', '', '192.0.2.1', '1194');
+    this.#goOn();
+  }
+
+  /** Up to the next renegotiation. */
+  #goOn(): void {
+    for (const [line] of SECRETS) if (this.#random.chance(0.2)) this.send(`${line}\r\n`);
+    this.#shake(this.#random.between(200, this.interval));
   }
 }

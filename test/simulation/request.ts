@@ -13,6 +13,15 @@ export interface SignRequest {
   readonly isSignedBy: (signature: Buffer, key: SimulatedKey) => boolean;
 }
 
+/** What the daemon sends, in the form that its client's version has; what no daemon would ask for is always whole. */
+export function lineOf({ text, isHopeless }: SignRequest, version: number): string {
+  if (version >= 3 || isHopeless) return `>PK_SIGN:${text}`;
+  return `>${version === 2 ? 'PK' : 'RSA'}_SIGN:${text.slice(0, text.indexOf(','))}`;
+}
+
+/** How the daemon names an answer to that. */
+export const signName = (line: string): string => (line.startsWith('>RSA') ? 'rsa-sign' : 'pk-sign');
+
 const CONTEXT = Buffer.concat([
   Buffer.alloc(64, 0x20),
   Buffer.from('TLS 1.3, client CertificateVerify', 'latin1'),

@@ -35,8 +35,8 @@ const QUESTIONS: readonly Question[] = [
   { send: 'hold release\n', right: 'operate', answer: /^SUCCESS: hold release succeeded$/ },
   { send: 'signal SIGUSR1\n', right: 'operate', answer: /^SUCCESS: signal SIGUSR1 thrown$/ },
   { send: 'signal SIGTERM\n', right: 'all', answer: /^SUCCESS: signal SIGTERM thrown$/ },
-  { send: 'test 3\n', right: 'all', answer: /^line number 0$/, lines: 3 },
-  { send: 'test 7\n', right: 'all', answer: /^line number 0$/, lines: 7 },
+  { send: 'test 3\n', right: 'all', answer: /^\[0\] The purpose of this command/, lines: 3 },
+  { send: 'test 7\n', right: 'all', answer: /^\[0\] The purpose of this command/, lines: 7 },
   { send: 'pk-sig\nAAAA\nEND\n', right: 'nobody', answer: /^$/, errors: 3 },
   { send: 'rsa-sig\nAAAA\nEND\n', right: 'nobody', answer: /^$/, errors: 3 },
 ];
