@@ -11,11 +11,16 @@ import type { Token } from './token.ts';
 /** CK_RV by the names that pkcs11js knows. */
 const CODES = {
   CKR_GENERAL_ERROR: 0x5,
+  CKR_ARGUMENTS_BAD: 0x7,
+  CKR_ATTRIBUTE_SENSITIVE: 0x11,
+  CKR_ATTRIBUTE_TYPE_INVALID: 0x12,
+  CKR_OBJECT_HANDLE_INVALID: 0x82,
+  CKR_SESSION_PARALLEL_NOT_SUPPORTED: 0xb4,
   CKR_FUNCTION_FAILED: 0x6,
   CKR_SLOT_ID_INVALID: 0x3,
   CKR_DEVICE_ERROR: 0x30,
   CKR_DEVICE_REMOVED: 0x32,
-  CKR_KEY_HANDLE_INVALID: 0x60,
+  CKR_KEY_FUNCTION_NOT_PERMITTED: 0x68,
   CKR_MECHANISM_INVALID: 0x70,
   CKR_OPERATION_ACTIVE: 0x90,
   CKR_OPERATION_NOT_INITIALIZED: 0x91,
@@ -33,6 +38,8 @@ const CODES = {
 export type Ckr = keyof typeof CODES;
 
 function failure(ckr: Ckr, method: string): Error {
+  // pkcs11js wraps that function once more
+  if (method === 'C_FindObjects') return new Error(`${ckr}:${CODES[ckr]}`);
   const error = new Error(ckr);
   error.name = 'Pkcs11Error';
   return Object.assign(error, { code: CODES[ckr], method });
@@ -57,6 +64,7 @@ interface Session {
   readonly token: Token;
   readonly slot: number;
   readonly insertion: number;
+  readonly isWritable: boolean;
   found: Buffer[] | undefined;
   operation: { readonly mechanism: PkcsMechanism; readonly isConfirmed: boolean } | undefined;
 }
@@ -71,8 +79,18 @@ interface Attribute {
   readonly value?: unknown;
 }
 
+const MECHANISMS: Readonly<Record<SimulatedKey['type'], readonly number[]>> = {
+  RSA: [CKM.RSA_PKCS, CKM.RSA_PKCS_PSS],
+  EC: [CKM.ECDSA],
+  ED25519: [CKM.EDDSA],
+};
+/** Bytes that PKCS #1 padding leaves of 2048 bits. */
+const PADDED = 245;
+const CKF_RW_SESSION = 2;
+const CKF_SERIAL_SESSION = 4;
 const PRIVATE = 1;
 const PUBLIC = 2;
+const OBJECTS = 2;
 
 function ulong(value: number): Buffer {
   const bytes = Buffer.alloc(8);
@@ -91,6 +109,8 @@ export class PKCS11 {
   readonly #loggedIn = new Map<Token, number>();
   readonly #shown = new Map<number, number>();
   #handles = 0;
+  /** The private key's handle: another with each login. */
+  #privateHandle = PRIVATE;
 
   load(path: string): void {
     this.#file = modules.get(path);
@@ -144,7 +164,9 @@ export class PKCS11 {
 
   C_GetSlotInfo(slot: Buffer): object {
     this.#begin('C_GetSlotInfo');
-    const token = this.#module.slots[numberOf(slot)];
+    const number = numberOf(slot);
+    if (number >= this.#module.slots.length) throw failure('CKR_SLOT_ID_INVALID', 'C_GetSlotInfo');
+    const token = this.#module.slots[number];
     const flags = token?.isRemovable === false ? 0 : CKF.REMOVABLE_DEVICE;
     return { slotDescription: 'A slot', manufacturerID: 'Simulation', flags };
   }
@@ -160,14 +182,16 @@ export class PKCS11 {
   C_GetMechanismList(slot: Buffer): number[] {
     this.#begin('C_GetMechanismList');
     const { type } = this.#tokenIn(slot, 'C_GetMechanismList').key;
-    return type === 'RSA' ? [CKM.RSA_PKCS, CKM.RSA_PKCS_PSS] : type === 'EC' ? [CKM.ECDSA] : [CKM.EDDSA];
+    return [...MECHANISMS[type]];
   }
 
-  C_OpenSession(slot: Buffer): Buffer {
+  C_OpenSession(slot: Buffer, flags: number): Buffer {
     this.#begin('C_OpenSession');
     const token = this.#tokenIn(slot, 'C_OpenSession');
+    if ((flags & CKF_SERIAL_SESSION) === 0) throw failure('CKR_SESSION_PARALLEL_NOT_SUPPORTED', 'C_OpenSession');
     this.#handles += 1;
-    const about = { token, slot: numberOf(slot), insertion: token.insertions };
+    const isWritable = (flags & CKF_RW_SESSION) !== 0;
+    const about = { token, slot: numberOf(slot), insertion: token.insertions, isWritable };
     this.#sessions.set(this.#handles, { ...about, found: undefined, operation: undefined });
     return ulong(this.#handles);
   }
@@ -193,21 +217,25 @@ export class PKCS11 {
   }
 
   C_GetSessionInfo(handle: Buffer): object {
-    this.#session(handle, 'C_GetSessionInfo');
-    return {};
+    const session = this.#session(handle, 'C_GetSessionInfo');
+    // CKS_RO_PUBLIC_SESSION, CKS_RO_USER_FUNCTIONS, and the same two of sessions that may write
+    return { state: (session.isWritable ? 2 : 0) + (this.#isLoggedIn(session) ? 1 : 0) };
   }
 
   C_Login(handle: Buffer, user: number, pin: string): void {
     const session = this.#session(handle, 'C_Login');
     const { token, slot, operation } = session;
     const isForOperation = user === 2;
-    if (isForOperation && !operation) throw failure('CKR_OPERATION_NOT_INITIALIZED', 'C_Login');
+    if (isForOperation && operation?.isConfirmed !== false) throw failure('CKR_OPERATION_NOT_INITIALIZED', 'C_Login');
     if (!isForOperation && this.#isLoggedIn(session)) throw failure('CKR_USER_ALREADY_LOGGED_IN', 'C_Login');
     if (!isForOperation) token.checkWritten();
     const refusal = token.login(pin, this.#shown.get(slot) ?? 0);
     if (refusal !== undefined) throw failure(refusal, 'C_Login');
     if (isForOperation && operation) session.operation = { ...operation, isConfirmed: true };
-    else this.#loggedIn.set(token, token.insertions);
+    else {
+      this.#loggedIn.set(token, token.insertions);
+      this.#privateHandle += OBJECTS;
+    }
   }
 
   C_Logout(handle: Buffer): void {
@@ -228,7 +256,7 @@ export class PKCS11 {
           return own?.equals(wanted) === true;
         }),
       )
-      .map(ulong);
+      .map((object) => ulong(object === PRIVATE ? this.#privateHandle : object));
   }
 
   C_FindObjects(handle: Buffer, most: number): Buffer[] {
@@ -239,33 +267,53 @@ export class PKCS11 {
 
   C_FindObjectsFinal(handle: Buffer): void {
     const session = this.#session(handle, 'C_FindObjectsFinal');
+    if (!session.found) throw failure('CKR_OPERATION_NOT_INITIALIZED', 'C_FindObjectsFinal');
     session.found = undefined;
   }
 
   C_GetAttributeValue(handle: Buffer, object: Buffer, template: readonly Attribute[]): Attribute[] {
-    const { token } = this.#session(handle, 'C_GetAttributeValue');
+    const session = this.#session(handle, 'C_GetAttributeValue');
+    const { token } = session;
+    const number = this.#object(session, object, 'C_GetAttributeValue');
     return template.map(({ type }) => {
-      const value = attributeOf(token, numberOf(object), type);
-      // as modules have it: one that is not there makes all of them fail
-      if (!value) throw failure('CKR_GENERAL_ERROR', 'C_GetAttributeValue');
+      const value = attributeOf(token, number, type);
+      // one that is not there makes all of them fail
+      if (!value) {
+        const isSecret = type === CKA.VALUE && number === PRIVATE && token.key.type !== 'RSA';
+        throw failure(isSecret ? 'CKR_ATTRIBUTE_SENSITIVE' : 'CKR_ATTRIBUTE_TYPE_INVALID', 'C_GetAttributeValue');
+      }
       return { type, value };
     });
+  }
+
+  #object(session: Session, handle: Buffer, method: string): number {
+    const number = numberOf(handle);
+    if (number === PUBLIC) return PUBLIC;
+    if (number === this.#privateHandle && this.#isLoggedIn(session)) return PRIVATE;
+    throw failure('CKR_OBJECT_HANDLE_INVALID', method);
   }
 
   C_SignInit(handle: Buffer, mechanism: PkcsMechanism, key: Buffer): void {
     const session = this.#session(handle, 'C_SignInit');
     if (session.operation) throw failure('CKR_OPERATION_ACTIVE', 'C_SignInit');
-    if (!this.#isLoggedIn(session)) throw failure('CKR_USER_NOT_LOGGED_IN', 'C_SignInit');
-    if (numberOf(key) !== PRIVATE) throw failure('CKR_KEY_HANDLE_INVALID', 'C_SignInit');
+    if (this.#object(session, key, 'C_SignInit') === PUBLIC)
+      throw failure('CKR_KEY_FUNCTION_NOT_PERMITTED', 'C_SignInit');
+    if (!Object.values(MECHANISMS).flat().includes(mechanism.mechanism))
+      throw failure('CKR_MECHANISM_INVALID', 'C_SignInit');
     session.operation = { mechanism, isConfirmed: !session.token.alwaysAuthenticates };
   }
 
   C_Sign(handle: Buffer, data: Buffer, room: Buffer): Buffer {
     const session = this.#session(handle, 'C_Sign');
     const { operation, token } = session;
+    // that does not even end the operation
+    if (data.length === 0) throw failure('CKR_ARGUMENTS_BAD', 'C_Sign');
     session.operation = undefined;
     if (!operation) throw failure('CKR_OPERATION_NOT_INITIALIZED', 'C_Sign');
     if (!operation.isConfirmed) throw failure('CKR_USER_NOT_LOGGED_IN', 'C_Sign');
+    // as SoftHSM: whether a mechanism is for that type of key shows now
+    if (!MECHANISMS[token.key.type].includes(operation.mechanism.mechanism))
+      throw failure('CKR_GENERAL_ERROR', 'C_Sign');
     const signature = signBy(token.key, operation.mechanism, data);
     if (this.#module.wrongSignatures > 0) {
       this.#module.wrongSignatures -= 1;
@@ -280,11 +328,13 @@ function signBy({ privateKey }: SimulatedKey, { mechanism, parameter }: PkcsMech
   const { RSA_PKCS1_PADDING, RSA_NO_PADDING } = constants;
   switch (mechanism) {
     case CKM.RSA_PKCS:
+      if (data.length > PADDED) throw failure('CKR_GENERAL_ERROR', 'C_Sign');
       return privateEncrypt({ key: privateKey, padding: RSA_PKCS1_PADDING }, data);
     case CKM.RSA_PKCS_PSS: {
       const [name] = Object.entries(PSS_HASHES).find(([, { hashAlg }]) => hashAlg === parameter?.hashAlg) ?? [];
       const hash = Object.values(HASHES).find((each) => each.name === name);
       if (!hash) throw failure('CKR_MECHANISM_INVALID', 'C_Sign');
+      if (data.length !== hash.length) throw failure('CKR_GENERAL_ERROR', 'C_Sign');
       const block = encodeEmsaPss(hash, data, parameter?.saltLen ?? hash.length, 2048);
       return privateEncrypt({ key: privateKey, padding: RSA_NO_PADDING }, block);
     }
@@ -321,9 +371,10 @@ function attributeOf({ key, label, alwaysAuthenticates }: Token, object: number,
     case CKA.EC_PARAMS:
       return key.type === 'RSA' ? undefined : key.type === 'EC' ? P256 : ED25519;
     case CKA.EC_POINT: {
-      if (key.type === 'RSA') return undefined;
+      if (key.type === 'RSA' || object === PRIVATE) return undefined;
       const point = key.type === 'EC' ? Buffer.concat([Buffer.from([4]), big(jwk.x), big(jwk.y)]) : big(jwk.x);
-      return Buffer.concat([Buffer.from([4, point.length]), point]);
+      // SoftHSM leaves out the OCTET STRING around it
+      return key.type === 'EC' ? Buffer.concat([Buffer.from([4, point.length]), point]) : point;
     }
     default:
       return undefined;
