@@ -110,6 +110,7 @@ export const QUESTIONS: readonly Script[] = [
   ),
   {
     name: 'asked of a tunnel that is up',
+    settings: { pings: true },
     play: async (stage) => {
       const client = await stage.client();
       await client.hear(GREETING, '>HOLD:');
@@ -117,7 +118,7 @@ export const QUESTIONS: readonly Script[] = [
       await client.connects();
       await client.hear('>STATE:\\d+,CONNECTED');
       await client.ask(...split(UP));
-      await client.hear('>BYTECOUNT');
+      await client.counted();
       await client.ask(['bytecount 0', 'SUCCESS: bytecount']);
       await client.quiet();
     },

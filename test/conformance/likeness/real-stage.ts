@@ -31,7 +31,7 @@ export class RealStage extends Stage {
   }
 
   static async open(bench: Bench, settings: Settings): Promise<RealStage> {
-    const { isHeld = true, password, isClient = false, isTcp = false, renegotiates, isImpatient } = settings;
+    const { isHeld = true, password, isClient = false, isTcp = false, renegotiates, isImpatient, pings } = settings;
     const vpn = await bench.server({ args: ['--connect-retry', '0', '0'] });
     const place = isTcp ? { port: await freePort() } : { path: bench.path('m.sock') };
     const accepted: Socket[] = [];
@@ -53,7 +53,8 @@ export class RealStage extends Stage {
       args: [
         ...['--connect-retry', '1', '5'],
         ...(renegotiates === true ? ['--reneg-sec', '1', '0'] : []),
-        ...(isImpatient === true ? ['--hand-window', '2'] : []),
+        ...(pings === true ? ['--ping', '1'] : []),
+        ...(isImpatient === true ? ['--hand-window', '10'] : []),
       ],
     });
     // a server without --mode server keeps to the handshake that it has begun

@@ -27,6 +27,7 @@ export const SIGNALS: readonly Script[] = [
       await client.hear('>HOLD:');
       await client.quiet();
       await client.connects();
+      await client.hear('>STATE:\\d+,CONNECTED');
       await client.quiet();
     },
   },
@@ -42,6 +43,7 @@ export const SIGNALS: readonly Script[] = [
       await client.hear('>HOLD:');
       await client.ask(['signal SIGUSR1', 'ERROR|SUCCESS'], ['hold', 'SUCCESS']);
       await client.connects();
+      await client.hear('>STATE:\\d+,CONNECTED');
       await client.quiet();
     },
   },

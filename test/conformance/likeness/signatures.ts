@@ -160,13 +160,15 @@ export const SIGNATURES: readonly Script[] = [
       const client = await stage.client();
       await client.hear(GREETING, '>HOLD:');
       client.say('version 3\n');
-      for (let failures = 0; failures < 4; failures += 1) {
+      for (let failures = 0; failures < 7; failures += 1) {
         await client.ask(['hold release', 'SUCCESS']);
         await client.request();
         client.say('pk-sig\nEND\n');
         await client.hear('SUCCESS: pk-sig', '>HOLD:');
       }
+      await client.ask(['state on', 'SUCCESS']);
       await client.connects();
+      await client.hear('>STATE:\\d+,CONNECTED');
       await client.ask(['signal SIGUSR1', 'SUCCESS']);
       await client.hear('>HOLD:');
       await client.quiet();
