@@ -38,7 +38,8 @@ class SimulatedStage extends Stage {
       password,
       random: new Steady(1),
       keys: () => [this.#key],
-      patience: () => Number.POSITIVE_INFINITY,
+      patience: () => 1_000_000_000,
+      readySince: () => 0,
       onSignature: () => undefined,
       onEmpty: () => undefined,
     });
