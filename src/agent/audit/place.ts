@@ -17,6 +17,7 @@ import type { Mark } from './head-record.ts';
 import { isFree, isRotatedName, type LogHandle, openToRead, rotatedName, siblingsOf } from './log-file.ts';
 import {
   beginsAsOurs,
+  beginsWithHole,
   type Ending,
   endingBehind,
   endsAt,
@@ -157,13 +158,18 @@ class Placing {
     if (ending) return this.#goOn(handle, known, trail, ending, first?.time);
     const isAsLeft = isElsewhere && (!own || (await trailIn(handle, own, this.#options.key)) !== undefined);
     if (isAsLeft) return await this.#setAside(handle, known, 'switched');
-    const blank = await this.#endingOfBlank(handle);
+    const blank = await this.#endingOfBlank(handle, known);
     return blank ? await this.#beginBehind(handle, known, blank) : await this.#setAside(handle, known, 'replaced');
   }
 
-  /** How a file ends that was begun, and has no line that anybody signed: an agent was cut off in its first ones. */
-  async #endingOfBlank(handle: LogHandle): Promise<Ending | undefined> {
-    const isBlank = (await beginsAsOurs(handle)) && !(await lastSealed(handle, this.#options.key));
+  /**
+   * How a file ends that was begun, and has no line that counts: an agent was cut off in its first ones, or a power cut lost
+   * those, and kept what it wrote behind.
+   */
+  async #endingOfBlank(handle: LogHandle, { seq, isClosed }: Known): Promise<Ending | undefined> {
+    const sealed = await lastSealed(handle, this.#options.key);
+    const isCut = !isClosed && (sealed ? sealed.isOurs && sealed.head.seq > seq : await beginsWithHole(handle));
+    const isBlank = isCut || (!sealed && (await beginsAsOurs(handle)));
     return isBlank ? await endingBehind(handle, 0) : undefined;
   }
 

@@ -163,6 +163,11 @@ export async function firstEntry(file: LogHandle): Promise<WrittenEntry | undefi
 /** How a line of ours begins: a file that begins otherwise is somebody else's. */
 const LINE_START = '{"v":1,"seq":';
 
+/** What a power cut leaves of a first write that did not come to the disk, where a later one did. */
+export async function beginsWithHole(file: LogHandle): Promise<boolean> {
+  return (await readAt(file, 0, 1))[0] === 0;
+}
+
 export async function beginsAsOurs(file: LogHandle): Promise<boolean> {
   return LINE_START.startsWith((await readAt(file, 0, LINE_START.length)).toString('latin1'));
 }

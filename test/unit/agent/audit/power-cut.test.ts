@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
 
@@ -51,3 +51,28 @@ test('and so does a hole before what the state directory knows of', async () => 
   await (await bed.open()).close();
   expect((await bed.verify()).faults).not.toEqual([]);
 });
+
+test.each([false, true])(
+  'a further file whose first write is lost is gone on in (the one before is there: %s)',
+  async (isThere) => {
+    const bed = new LogBed();
+    bed.settings = { ...bed.settings, sync: 'interval' };
+    const log = await written(bed);
+    // all is on the disk, and nothing is due
+    bed.clock.pass(1);
+    await log.checkpoint('interval');
+    const moved = `${bed.path}.1`;
+    renameSync(bed.path, moved);
+    bed.clock.pass(1);
+    await log.write(signed('office'), AWAITED).done;
+    const first = readFileSync(bed.path).length;
+    await log.write(signed('office'), AWAITED).done;
+    writeFileSync(bed.path, readFileSync(bed.path).fill(0, 0, first));
+    if (!isThere) rmSync(moved);
+    bed.events.length = 0;
+    await (await bed.open()).close();
+    expect(alarms(bed)).toEqual(isThere ? [] : ['missing']);
+    const { faults } = await bed.verify(isThere ? [moved, bed.path] : [bed.path]);
+    expect(faults.length > 0).toBe(!isThere);
+  },
+);
