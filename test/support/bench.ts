@@ -3,6 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { inject, test as base, type TestAPI } from 'vitest';
 import type { Child } from './child.ts';
 import { OpenVpnClient, OpenVpnServer, type ClientOptions, type ServerOptions } from './openvpn.ts';
@@ -101,7 +102,20 @@ export class Bench {
   async close(): Promise<void> {
     await Promise.all(this.#children.map((child) => child.stop()));
     await Promise.all(this.#ends.map((end) => end()));
-    await rm(this.folder, { recursive: true, force: true });
+    await removeFolder(this.folder);
+  }
+}
+
+/** Module hosts of an agent that was killed end a moment later, and may write until then. */
+async function removeFolder(path: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await rm(path, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if (tries === 100 || !(error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY')) throw error;
+      await setTimeout(100);
+    }
   }
 }
 
