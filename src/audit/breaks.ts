@@ -36,6 +36,8 @@ export class Breaks {
 
   /** What is read next. */
   add(line: Buffer, hasEnd: boolean): void {
+    // as good as always, and for each line
+    if (this.#all.length === 0) return;
     for (const { gap } of this.#all) gap.add(line, hasEnd);
     this.#all = this.#all.filter(({ gap }) => gap.bytes <= MOST_BEHIND);
   }
