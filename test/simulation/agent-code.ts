@@ -1,4 +1,4 @@
-// Loads the agent's code, as a process that starts does: anew each time, in a simulated Node.
+// Loads the agent's code in a simulated Node.
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { Script } from 'node:vm';
@@ -36,8 +36,19 @@ function requireSimulated(name: string): unknown {
 
 const NAMES = Object.keys(globals);
 let script: Script | undefined;
+let shared: AgentCode | undefined;
 
-export function loadAgent(): AgentCode {
+/**
+ * A process that starts runs its code anew. That takes half of a world's time, as nothing of it is ever compiled well; and the
+ * agent's modules keep nothing but what any run would have.
+ * @param isAnew run it again, to see that this is so
+ */
+export function loadAgent(isAnew: boolean): AgentCode {
+  if (!isAnew) return (shared ??= runCode());
+  return runCode();
+}
+
+function runCode(): AgentCode {
   const path = process.env['SIMULATION_AGENT'] ?? '';
   script ??= new Script(`(function (require, module, ${NAMES.join(', ')}) {${readFileSync(path, 'utf8')}\n})`, {
     filename: path,

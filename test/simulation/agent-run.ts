@@ -46,6 +46,8 @@ function surroundingsOf(code: AgentCode, process: Process, emit: (event: AgentEv
 export interface AgentRunsOptions {
   readonly settings: () => Settings;
   readonly hear: (event: AgentEvent) => void;
+  /** Each start runs the agent's code anew. */
+  readonly runsCodeAnew: boolean;
   /** A run is over, however it ended. */
   readonly onOver: (manner: 'stopped' | 'killed' | 'power lost') => void;
 }
@@ -94,7 +96,7 @@ export class AgentRuns {
 
   async #run(process: Process): Promise<void> {
     const world = kernel();
-    const code = loadAgent();
+    const code = loadAgent(this.#options.runsCodeAnew);
     const { Agent, AgentError, errorCode } = code;
     const surroundings = surroundingsOf(code, process, (event) => {
       if (!process.isAlive && !process.isStopping) world.violate(`a run that is over tells ${event.type}`);

@@ -127,6 +127,7 @@ export class World {
       hear: (event) => {
         this.#hear(event);
       },
+      runsCodeAnew: plan.seed % 16 === 0,
       onOver: (manner) => {
         if (manner === 'power lost') this.disk.losePower();
         this.disk.forgetWriters();
