@@ -107,8 +107,9 @@ export function befall(world: World, mishap: Mishap): void {
       later(mishap.lasts, () => daemon?.start());
       break;
     case 'host': {
-      const { effect, call, milliseconds } = mishap;
-      hostMishaps.push(effect === 'no start' ? { effect, call: 'load' } : { effect, call, milliseconds });
+      const { effect, call, milliseconds, times = 1 } = mishap;
+      const one = effect === 'no start' ? ({ effect, call: 'load' } as const) : { effect, call, milliseconds };
+      for (let time = 0; time < times; time += 1) hostMishaps.push(one);
       break;
     }
     case 'ckr': {

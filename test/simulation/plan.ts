@@ -56,6 +56,8 @@ export type Mishap = { readonly at: number } & (
       readonly effect: HostEffect;
       readonly call: HostCall | undefined;
       readonly milliseconds: number;
+      /** One after the other. */
+      readonly times?: number;
     }
   | { readonly type: 'ckr'; readonly module: number; readonly method: string; readonly ckr: Ckr }
   | { readonly type: 'wrong signature'; readonly module: number }
@@ -98,6 +100,8 @@ const CALLS: readonly (HostCall | undefined)[] = [
 const EFFECTS: readonly HostEffect[] = [
   ...(['die before', 'die after', 'hang before', 'hang after', 'late', 'garbage', 'no start'] as const),
 ];
+/** After which the agent can't know what the token said. */
+const UNHEARD: readonly HostEffect[] = ['die after', 'hang after', 'garbage'];
 const METHODS = [
   ...['C_Sign', 'C_SignInit', 'C_Login', 'C_OpenSession', 'C_FindObjectsInit', 'C_GetAttributeValue'],
   ...['C_GetSlotList', 'C_GetTokenInfo', 'C_Initialize', 'C_GetSessionInfo', 'C_CloseSession', 'C_GetMechanismList'],
@@ -234,6 +238,13 @@ const DRAWS_OF_PINS: typeof DRAWS = [
         call: random.pick(['login', 'login', 'sign'] as const),
       } as const),
       milliseconds: random.between(100, 12_000),
+    }),
+  ],
+  [
+    2,
+    (random, at) => ({
+      ...({ at, type: 'host', effect: random.pick(UNHEARD), call: 'login' } as const),
+      ...{ milliseconds: random.between(100, 12_000), times: random.between(2, 4) },
     }),
   ],
   [2, (random, at, plan) => ({ at, type: 'tries spent', token: tokenOf(random, plan) })],
