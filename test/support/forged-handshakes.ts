@@ -93,6 +93,11 @@ export function forgedTls13(handshake: Handshake): Forged[] {
 const empty = (type: number): Message => ({ type, body: Buffer.alloc(0) });
 const filled = (type: number, length: number): Message => ({ type, body: Buffer.alloc(length, 7) });
 
+/** The handshake with another certificate of the server: one that did not take part in it. */
+export function withServer({ message }: Handshake, der: Buffer): Buffer {
+  return joinMessages(splitMessages(message).toSpliced(2, 1, certificates(der)));
+}
+
 /** A certificate list of these certificates. */
 function certificates(...ders: readonly Buffer[]): Message {
   const entries = Buffer.concat(ders.flatMap((der) => [Buffer.of(0), u16(der.length), der]));

@@ -3,7 +3,7 @@ import type { PolicySettings } from '../../config/settings.ts';
 import { AgentError } from '../../errors.ts';
 import { readFileLimited } from '../../read-file-limited.ts';
 import { chainFault } from '../../signing/tls/server-chain.ts';
-import { hasName, subjectOf } from '../../signing/tls/server-name.ts';
+import { hasName, toldSubject } from '../../signing/tls/server-name.ts';
 import { isSignedByServer } from '../../signing/tls/server-signature.ts';
 import type { Asked } from './asked.ts';
 
@@ -46,11 +46,11 @@ export class ServerRule {
     try {
       const server = new X509Certificate(first);
       const fault = this.#authorities && chainFault(server, sent, this.#authorities, now);
-      if (fault !== undefined) refuse(`the server's certificate (${subjectOf(server)}): ${fault}`);
+      if (fault !== undefined) refuse(`the server's certificate (${toldSubject(server)}): ${fault}`);
       if (this.#name !== undefined && !hasName(server, this.#name))
-        refuse(`the server is '${subjectOf(server)}', and not '${this.#name}'`);
+        refuse(`the server is '${toldSubject(server)}', and not '${this.#name}'`);
       if (isSignedByServer(transcript, server.publicKey) === false)
-        refuse(`the server that is called '${subjectOf(server)}' did not take part in the handshake`);
+        refuse(`the server that is called '${toldSubject(server)}' did not take part in the handshake`);
     } catch (error) {
       if (error instanceof AgentError) throw error;
       refuse("a certificate of the server's can't be read");

@@ -31,12 +31,22 @@ export function hasName(certificate: X509Certificate, name: string): boolean {
   return certificate.checkHost(name, { subject: 'never', wildcards: false }) !== undefined;
 }
 
-/** The subject of the server's certificate, where it is seen: with nothing in it that acts on a terminal. */
+/** Characters of a subject that are told: more than real ones have, and few enough for a line of the audit log. */
+const MOST_TOLD = 1000;
+
+/** A subject for people: with nothing in it that acts on a terminal, and not endless. Whoever made the certificate chose it. */
+export function toldSubject(certificate: X509Certificate): string {
+  const subject = subjectOf(certificate);
+  const told = subject.length > MOST_TOLD ? `${subject.slice(0, MOST_TOLD)}…` : subject;
+  return told.replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '?');
+}
+
+/** The subject of the server's certificate, where it is seen. */
 export function serverIn(context: SigningContext): string | undefined {
   const [certificate] = 'transcript' in context ? context.transcript.serverCertificates : [];
   if (!certificate) return undefined;
   try {
-    return subjectOf(new X509Certificate(certificate)).replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '?');
+    return toldSubject(new X509Certificate(certificate));
   } catch {
     return undefined; // nobody has looked so far whether it is a certificate
   }
