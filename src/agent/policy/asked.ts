@@ -19,6 +19,8 @@ export interface Decision {
 
 /** What may run out. */
 export interface Limit {
+  /** Is there one to take? @throws AgentError ERR_POLICY_* if there is none */
+  readonly check: () => void;
   /** Takes one. @throws AgentError ERR_POLICY_* if there is none */
   readonly take: () => void;
 }

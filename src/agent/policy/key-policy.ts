@@ -44,8 +44,10 @@ export class KeyPolicy {
     checkStrength(asked, this.#settings);
     checkContext(asked, this.#settings);
     this.#server?.check(asked, Date.now());
-    for (const limit of limits) limit.take();
-    this.#rate?.take();
+    const all = this.#rate ? [...limits, this.#rate] : limits;
+    // none is taken of one where another is used up
+    for (const limit of all) limit.check();
+    for (const limit of all) limit.take();
     const decision = { isServerVerified: this.#server?.verifies === true };
     await this.#confirmation?.ask({ ...asked, ...decision }, tunnel, signal);
     return decision;

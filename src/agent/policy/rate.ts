@@ -22,7 +22,7 @@ export class Rate implements Limit {
     this.#since = clock.now();
   }
 
-  readonly take = (): void => {
+  readonly check = (): void => {
     const { perMinute, burst } = this.#settings;
     const now = this.#clock.now();
     this.#left = Math.min(burst, this.#left + ((now - this.#since) * perMinute) / MINUTE);
@@ -31,6 +31,10 @@ export class Rate implements Limit {
       const text = `more than ${perMinute} signatures a minute and ${burst} at once, which is ${this.#whose} limit`;
       throw new AgentError('ERR_POLICY_RATE', text);
     }
+  };
+
+  readonly take = (): void => {
+    this.check();
     this.#left -= 1;
   };
 }
@@ -50,11 +54,15 @@ export class Uses implements Limit {
     return most === undefined ? undefined : new Uses(most);
   }
 
-  readonly take = (): void => {
+  readonly check = (): void => {
     if (this.#left === 0) {
       const text = `more than ${this.#most} signatures without another state of the daemon's`;
       throw new AgentError('ERR_POLICY_USES', text);
     }
+  };
+
+  readonly take = (): void => {
+    this.check();
     this.#left -= 1;
   };
 

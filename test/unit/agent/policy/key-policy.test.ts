@@ -3,7 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
+import type { Limit } from '../../../../src/agent/policy/asked.ts';
+import { Rate, Uses } from '../../../../src/agent/policy/rate.ts';
 import { DEFAULT_POLICY } from '../../../../src/config/settings.ts';
+import { errorCode } from '../../../../src/errors.ts';
 import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
 import { keyKind } from '../../../../src/signing/public-key.ts';
 import { contextOf } from '../../../../src/signing/tls/context.ts';
@@ -213,6 +216,25 @@ describe('a rate', () => {
     for (let time = 0; time < 5; time++)
       expect(await decide(by, askedOf(ec, Buffer.from('a contract')))).toBe('ERR_POLICY_CONTEXT');
     expect(await decide(by, askedOf(ec))).toBe(undefined);
+  });
+
+  test('of one who asks is not used up by what the rate of the key, or another limit, refuses', async () => {
+    const by = await policy({ rate: { perMinute: 6, burst: 1 } });
+    const uses = Uses.upTo(2);
+    if (!uses) throw new Error('none');
+    const own = new Rate({ perMinute: 1, burst: 2 }, "the tunnel's", clock);
+    const ask = async (limits: readonly Limit[]): Promise<string | undefined> =>
+      await by
+        .decide(askedOf(ec), { tunnel: 'office', limits, signal: new AbortController().signal })
+        .then(() => undefined, errorCode);
+    expect(await ask([uses, own])).toBe(undefined);
+    for (let time = 0; time < 5; time++) expect(await ask([uses, own])).toBe('ERR_POLICY_RATE');
+    clock.pass(10);
+    expect(await ask([uses, own])).toBe(undefined);
+    clock.pass(10);
+    expect(await ask([uses])).toBe('ERR_POLICY_USES');
+    expect(await ask([own])).toBe('ERR_POLICY_RATE');
+    expect(await ask([])).toBe(undefined);
   });
 });
 
