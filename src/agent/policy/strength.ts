@@ -10,7 +10,7 @@ export function checkStrength({ request, kind }: Asked, { schemes, hashes }: Pol
     throw new AgentError('ERR_POLICY_SCHEME', `the key's policy allows no ${scheme}`, { reason: 'scheme-not-allowed' });
   }
   if (kind.type !== 'RSA' && kind.type !== 'EC') return; // EdDSA has its own
-  const { hash, saltLength } = hashOfRequest(request);
+  const { hash, saltLength } = hashOfRequest(request, kind);
   if (!hash) throw new AgentError('ERR_POLICY_HASH', `${request.tbs.length} bytes for ${algorithmText} are no hash`);
   if (!hashes.includes(hash.name)) {
     throw new AgentError('ERR_POLICY_HASH', `the key's policy allows no ${hash.name}`, { reason: 'hash-not-allowed' });

@@ -56,6 +56,12 @@ describe('the default', () => {
     expect(await decide(await policy(), askedOf(ec, randomBytes(length), algorithm))).toBe(code);
   });
 
+  test('sees SHA-1 behind zeros, of which the signature has none', async () => {
+    const digest = Buffer.concat([Buffer.alloc(12), randomBytes(20)]);
+    for (const algorithm of ['ECDSA', 'ECDSA,hashalg=SHA256'])
+      expect(await decide(await policy(), askedOf(ec, digest, algorithm))).toBe('ERR_POLICY_HASH');
+  });
+
   test.for([
     ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest', 32, undefined],
     ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=max', 32, 'ERR_POLICY_SALT'],
