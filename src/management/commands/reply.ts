@@ -36,6 +36,8 @@ export class ReplyCollector {
   #part = 0;
   #count = 0;
   #started = false;
+  /** The line before was the header of rows, or a row. */
+  #inRows = false;
   #held = 0;
   #discards = false;
   readonly #maxHeld: number;
@@ -55,6 +57,12 @@ export class ReplyCollector {
   /** Inside a block: whatever comes belongs to it. */
   get open(): boolean {
     return this.#started;
+  }
+
+  /** Whether a line belongs to the block that has begun, though it begins as notifications do. */
+  holds(line: string): boolean {
+    const part = this.#parts[this.#part];
+    return this.#inRows && part?.kind === 'block' && part.rows?.form.test(line) === true;
   }
 
   /** The word of the notification that is awaited as a reply. */
@@ -109,6 +117,7 @@ export class ReplyCollector {
           return;
         }
         this.#started = true;
+        this.#inRows = line === part.rows?.header || this.holds(line);
         this.#keep(line);
         return;
       case 'lines':
@@ -155,6 +164,7 @@ export class ReplyCollector {
     this.#part += 1;
     this.#count = 0;
     this.#started = false;
+    this.#inRows = false;
   }
 
   #fail(line: string): void {

@@ -1,9 +1,15 @@
+/** Lines of a block that belong to it, even where they begin as notifications do: so many as there are behind a line `header`. */
+export interface Rows {
+  readonly header: string;
+  readonly form: RegExp;
+}
+
 /** How the daemon answers one command. Any of them can be one `ERROR:` line instead. */
 export type ReplyPart =
   /** One line `SUCCESS: …`. */
   | { readonly kind: 'line' }
-  /** Lines up to `END`. */
-  | { readonly kind: 'block' }
+  /** Lines up to `END`, `rows` among them. */
+  | { readonly kind: 'block'; readonly rows?: Rows }
   /** That many lines and nothing behind them (`test N`). */
   | { readonly kind: 'lines'; readonly count: number }
   /** Lines of any kind, `SUCCESS:` and `ERROR:` among them, up to the one that says `COMMAND command succeeded` or `failed`. */
@@ -27,6 +33,22 @@ export const LINE: ReplyShape = { parts: [{ kind: 'line' }] };
 export const BLOCK: ReplyShape = { parts: [{ kind: 'block' }] };
 export const NONE: ReplyShape = { parts: [] };
 export const CLOSES: ReplyShape = { parts: [], closes: true };
+
+/**
+ * Format 1 of a server's `status` has a client's common name where a line begins, and that may be `>HOLD:x` as well: whoever
+ * has a certificate, or chooses a username, would else say what the daemon says. No notification looks like such a row.
+ */
+export const STATUS: ReplyShape = {
+  parts: [
+    {
+      kind: 'block',
+      rows: {
+        header: 'Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since',
+        form: /^.*,[^,\s]+,\d+,\d+,[^,]+$/s,
+      },
+    },
+  ],
+};
 
 /** A line in the form of that notification. */
 export const notificationShape = (word: string): ReplyShape => ({ parts: [{ kind: 'notification', word }] });

@@ -29,6 +29,7 @@ import {
   type ReplyShape,
   type ShapeOf,
   stateShape,
+  STATUS,
   testShape,
   versionShape,
 } from './shape.ts';
@@ -158,7 +159,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = Object.assign(
       words: ['SIGHUP', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'],
     }),
     state: history('state', stateShape, readStates),
-    status: command(NOTHING, { ...read, ...block, read: readStatus, words: ['1', '2', '3'] }),
+    status: command(NOTHING, { ...read, shape: () => STATUS, read: readStatus, words: ['1', '2', '3'] }),
     test: command(NOTHING, { shape: testShape }),
     username: command(/^'.*' username entered/, operate),
     verb: command(/^verb(?:=| level changed$)/, {

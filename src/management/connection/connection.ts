@@ -210,7 +210,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   #take(line: DecodedLine, bytes: string): void {
     if (line.kind === 'prompt') {
       this.#handshake.answerPrompt();
-    } else if (line.text.startsWith('>')) {
+    } else if (line.text.startsWith('>') && !this.#commands.replies.holds(line.text)) {
       if (this.#handshake.daemon === undefined) this.#greet(line.text);
       const word = notificationWord(line.text);
       if (this.#commands.replies.takeNotification(word, line.text, bytes)) return;
@@ -236,7 +236,9 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
   #greet(line: string): void {
     this.#handshake.takeNotification(line);
     const { daemon } = this.#handshake;
-    if (daemon !== undefined) this.#decoder.cutAt = daemon.management <= 3 ? LINE_CUT_BEFORE_2_6 : LINE_CUT;
+    if (daemon === undefined) return;
+    this.#decoder.cutAt = daemon.management <= 3 ? LINE_CUT_BEFORE_2_6 : LINE_CUT;
+    this.#decoder.hasPrompts = false;
   }
 
   /** Holds the daemon back while readers lag, but never while a reply is awaited: it may stand behind what waits. */

@@ -86,6 +86,11 @@ export class ReplyMatcher {
     return true;
   }
 
+  /** Whether a line belongs to the reply that has begun, though it begins as notifications do. */
+  holds(line: string): boolean {
+    return this.#entries.some(({ collector }) => collector.holds(line));
+  }
+
   /** Takes a notification that is the reply of a command (pkcs11-id-count, pkcs11-id-get); false if none awaits it. */
   takeNotification(word: string, line: string, bytes: string = line): boolean {
     const entry = this.#entries.find((each) => each.collector.notificationWord === word);

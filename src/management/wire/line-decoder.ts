@@ -46,6 +46,8 @@ const FIRST_ROOM = 256;
 export class LineDecoder {
   /** See {@link LineDecoderOptions.cutAt}. May be changed once the daemon has said which version it is. */
   cutAt: number;
+  /** Whether `ENTER PASSWORD:` is a prompt: behind the greeting none comes, but a server's client may be called so. */
+  hasPrompts = true;
   readonly #maxLine: number;
   /** The line so far, ours: the chunks that it came in belong to the socket. */
   #pending: Buffer = NO_BYTES;
@@ -117,7 +119,7 @@ export class LineDecoder {
   #peel(bytes: Buffer, from: number, end: number, sink: LineSink): number {
     let start = from;
     for (;;) {
-      if (bytes[start] === PROMPT[0] && isPrompt(bytes, start, end)) {
+      if (this.hasPrompts && bytes[start] === PROMPT[0] && isPrompt(bytes, start, end)) {
         sink({ kind: 'prompt' }, '');
         start += PROMPT.length;
       } else if (end - start >= this.cutAt) {
