@@ -3,6 +3,7 @@ import type { Secret } from '../../secret.ts';
 import { UnsettledLogin, type LoginOutcome } from '../host/login-outcome.ts';
 import { pinState } from './pin-state.ts';
 import { HashedPin, type PinRecord, type PinUse } from './pin-record.ts';
+import { Turns } from './turns.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 
 /** The PIN that a token is to be sent. */
@@ -55,6 +56,8 @@ const MAX_UNSETTLED = 2;
  */
 export class PinMemory {
   readonly #store: RecordStore;
+  readonly #repeats = new Turns();
+  readonly #hashes = new WeakMap<Secret, HashedPin>();
 
   constructor(store: RecordStore) {
     this.#store = store;
@@ -63,21 +66,21 @@ export class PinMemory {
   /**
    * Makes one login attempt, unless this PIN has had its tries on this token. Attempts on one token follow each other, so
    * that those that wait learn from the first.
-   * @param login is told whether others had their turn before
+   * @param beforehand is told whether others had their turn before; resolves to the token, if it was looked at again
    * @returns what `login` did; for the outcome `unknown` with an {@link UnsettledLogin}
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY, all without an attempt
    */
   async guard(
     trial: PinTrial,
     login: () => Promise<LoginResult>,
-    beforehand: (waited: boolean) => Promise<void> = () => Promise.resolve(),
+    beforehand: (waited: boolean) => Promise<TokenInfo | undefined> = () => Promise.resolve(undefined),
   ): Promise<LoginResult> {
     return await this.#store.exclusively(trial.token, trial.onWaiting, async (access) => {
-      await beforehand(access.waited);
+      const token = (await beforehand(access.waited)) ?? trial.token;
       const before = await access.load();
-      const pin = new HashedPin(trial.pin);
+      const pin = this.#hashed(trial.pin);
       const mine = await pin.among(before);
-      this.#mayTry(trial.token, mine);
+      this.#mayTry(token, mine);
       const at = new Date();
       const isFirst = before.length === 0;
       await access.save(isFirst ? [untold(trial, at)] : await attempted(trial, at, pin, before, mine));
@@ -97,6 +100,31 @@ export class PinMemory {
   }
 
   /**
+   * Makes a login with a PIN that the token has accepted until now: it is written down only if it fails. These too follow each
+   * other, whatever keys they are for: a PIN that was changed meanwhile must not be refused once for each that waits.
+   * @param login must make `isAccepted` false where the token does not accept it
+   * @param isAccepted looked at when its turn has come
+   * @returns as `guard` does; undefined, without an attempt, where something is remembered of the PIN after all
+   */
+  async repeat(
+    trial: PinTrial,
+    login: () => Promise<LoginResult>,
+    isAccepted: () => boolean,
+  ): Promise<LoginResult | undefined> {
+    const { token, pin } = trial;
+    const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
+    return await this.#repeats.take(name, async () => {
+      // what can't be read keeps no PIN away that was right a moment ago
+      const records = await this.#store.peek(token).catch(() => []);
+      if (!isAccepted() || (await this.#hashed(pin).among(records)).size > 0) return undefined;
+      const result = await login();
+      const { outcome } = result;
+      if (outcome === 'accepted' || outcome === 'untried') return result;
+      return { outcome, error: await this.note(trial, result) };
+    });
+  }
+
+  /**
    * Writes down what became of a login that was not written down before, since its PIN had been accepted until then.
    * @returns what to throw
    */
@@ -104,7 +132,7 @@ export class PinMemory {
     return await this.#store
       .exclusively(trial.token, trial.onWaiting, async (access) => {
         const before = await access.load();
-        const pin = new HashedPin(trial.pin);
+        const pin = this.#hashed(trial.pin);
         const mine = await pin.among(before);
         const after = await settled(outcome, trial, pin, before, mine);
         await access.save(after ?? (await attempted(trial, new Date(), pin, before, mine)));
@@ -121,12 +149,19 @@ export class PinMemory {
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY
    */
   async check(token: TokenInfo, pin: Secret): Promise<void> {
-    this.#mayTry(token, await new HashedPin(pin).among(await this.#store.peek(token)));
+    this.#mayTry(token, await this.#hashed(pin).among(await this.#store.peek(token)));
   }
 
   /** Whether anything is remembered of a token. @throws AgentError ERR_STATE_DIRECTORY */
   async hasRecord(token: TokenInfo): Promise<boolean> {
     return (await this.#store.peek(token)).length > 0;
+  }
+
+  /** Each salt costs a hash, once for a PIN. */
+  #hashed(pin: Secret): HashedPin {
+    const known = this.#hashes.get(pin) ?? new HashedPin(pin);
+    this.#hashes.set(pin, known);
+    return known;
   }
 
   #mayTry(token: TokenInfo, mine: ReadonlySet<PinRecord>): void {
@@ -182,7 +217,9 @@ async function attempted(
   before: readonly PinRecord[],
   mine: ReadonlySet<PinRecord>,
 ): Promise<PinRecord[]> {
-  const old = [...mine].find((record) => record.hash !== undefined && useOf(record) === use);
+  const old = [...mine].find(
+    ({ hash, refusedAt, ...record }) => hash !== undefined && refusedAt === undefined && useOf(record) === use,
+  );
   const attemptedAt = [...(old?.attemptedAt ?? []), at.toISOString()];
   const others = before.filter((record) => record !== old);
   return [...others, { ...(await pin.beside(before)), attemptedAt, ...ofUse(use) }];

@@ -37,7 +37,8 @@ const PAD_PATIENCE = 120_000;
 /** What a token said of a PIN. */
 interface Refusal {
   readonly error: AgentError;
-  readonly secret: Secret | undefined;
+  /** A copy: the PIN itself may be forgotten. */
+  readonly secret: Secret;
   /** It stands in the memory too, from where a person may remove it. */
   readonly isRecorded: boolean;
 }
@@ -47,10 +48,10 @@ interface TokenPin {
   secret?: Promise<Secret> | undefined;
   /** What the token said of which PIN. */
   refusal?: Refusal | undefined;
-  /** The token accepted it in a session, and has not refused it since. */
-  isAccepted: boolean;
-  /** The token accepted it for a signature: the next one need not be written down. */
-  signs: boolean;
+  /** The PIN that the token accepted in a session, and has not refused since. */
+  accepted?: Promise<Secret> | undefined;
+  /** The PIN that it accepted for a signature: the next one need not be written down. */
+  signs?: Secret | undefined;
   /** Logins under way, and what is to be zeroed behind them. */
   users: number;
   forgotten: Secret[];
@@ -87,8 +88,8 @@ export class Pin {
 
   /** Has the token accepted the PIN in this process, and not refused it since? One that a person types there does not count. */
   hasAccepted(token: TokenInfo): boolean {
-    const { isAccepted, secret } = this.#of(token);
-    return isAccepted && secret !== undefined;
+    const { accepted, secret } = this.#of(token);
+    return accepted !== undefined && accepted === secret;
   }
 
   /**
@@ -97,9 +98,9 @@ export class Pin {
    * @throws AgentError as {@link login} does
    */
   async loginAgain(host: Module, session: string, token: TokenInfo): Promise<void> {
-    const { isAccepted, secret } = this.#of(token);
+    const { accepted, secret } = this.#of(token);
     checkNoTroubles(token);
-    if (!isAccepted || !secret) {
+    if (!secret || accepted !== secret) {
       throw new AgentError('ERR_PIN_REQUIRED', `token '${token.label}' has not accepted a PIN before`);
     }
     await this.#using(token, async () => {
@@ -156,8 +157,6 @@ export class Pin {
     for (const known of this.#tokens.values()) {
       const { secret } = known;
       known.secret = undefined;
-      known.signs = false;
-      known.isAccepted = false;
       secret?.then(
         (pin) => {
           known.forgotten.push(pin);
@@ -186,7 +185,7 @@ export class Pin {
     try {
       if (!hasKeypad(token)) this.#checkLength(secret, token);
     } catch (error) {
-      throw await this.#refuse(error, token);
+      throw await this.#refuse(error, token, secret);
     }
     return secret;
   }
@@ -199,7 +198,7 @@ export class Pin {
     if (hasKeypad(token)) {
       // what a person typed, or the empty PIN that the module took for one: either way not again by ourselves
       if (refusal) throw refusal.error;
-      return new Secret('');
+      return TYPED;
     }
     const { tries } = pinState(token);
     if (!refusal) {
@@ -210,7 +209,7 @@ export class Pin {
       return await known.secret;
     }
     const secret = await this.#options.ask(token.label, true, tries).catch(() => undefined);
-    if (!secret || !refusal.secret || secret.bytes.equals(refusal.secret.bytes)) throw refusal.error;
+    if (!secret || secret.bytes.equals(refusal.secret.bytes)) throw refusal.error;
     known.refusal = undefined;
     return await (known.secret = Promise.resolve(secret));
   }
@@ -238,35 +237,44 @@ export class Pin {
     };
     const sendOnce = (): Promise<LoginResult> =>
       hasKeypad(token) ? this.#sendAtPad(token, () => attempt(send)) : attempt(send);
+    const current = known.secret;
+    const isProven = (): boolean => use === 'signature' && known.signs === pin;
+    const repeat = async (): Promise<LoginResult> => {
+      const result = await sendOnce();
+      if (result.outcome !== 'accepted') known.signs = undefined;
+      return result;
+    };
     try {
-      if (use === 'signature' && known.signs) {
-        const result = await sendOnce();
-        if (result.outcome === 'accepted') return;
-        known.signs = false;
-        const reason = result.outcome === 'untried' ? result.error : await this.#memory.note(trial, result);
-        throw reason;
-      }
-      const { outcome, error } = await this.#memory.guard(trial, sendOnce, (waited) =>
-        waited ? this.#lookAgain(host, token, checkFlags) : Promise.resolve(),
-      );
+      const repeated = isProven() ? await this.#memory.repeat(trial, repeat, isProven) : undefined;
+      const { outcome, error } =
+        repeated ??
+        (await this.#memory.guard(trial, sendOnce, (waited) =>
+          waited ? this.#lookAgain(host, token, checkFlags) : Promise.resolve(undefined),
+        ));
+      if (use === 'signature') known.signs = outcome === 'accepted' ? pin : undefined;
       if (error !== undefined) throw error as Error;
-      if (use === 'signature') known.signs = outcome === 'accepted';
-      else if (outcome === 'accepted') known.isAccepted = true;
+      // one that was forgotten meanwhile says nothing of the next one
+      if (use === 'session' && outcome === 'accepted') known.accepted = current;
     } catch (error) {
-      if (use === 'session') known.isAccepted = false;
-      throw await this.#refuse(error, token);
+      if (use === 'session') known.accepted = undefined;
+      throw await this.#refuse(error, token, pin);
     }
   }
 
   /** While this one waited, others may have used up tries. */
-  async #lookAgain(host: Module, token: TokenInfo, checkFlags: (now: TokenInfo) => void): Promise<void> {
+  async #lookAgain(
+    host: Module,
+    token: TokenInfo,
+    checkFlags: (now: TokenInfo) => void,
+  ): Promise<TokenInfo | undefined> {
     const { tokens } = await host.call('tokens', {});
     const now = tokens.find(({ slot, serial }) => slot === token.slot && serial === token.serial);
     if (now) checkFlags(now);
+    return now;
   }
 
   /** Remembers that the token refused the PIN, if that is what the error says; resolves to what to throw. */
-  async #refuse(error: unknown, token: TokenInfo): Promise<unknown> {
+  async #refuse(error: unknown, token: TokenInfo, pin: Secret): Promise<unknown> {
     if (!(error instanceof AgentError)) return error;
     if (error instanceof UnsettledLogin ? error.mayTryAgain : !REFUSALS.has(error.code)) return error;
     const isSaid = error.ckr !== undefined && !(error instanceof UnsettledLogin);
@@ -279,9 +287,9 @@ export class Pin {
       : error;
     const known = this.#of(token);
     const isRecorded = await this.#isRecorded(token).catch(() => false);
-    known.refusal = { error: refusal, secret: await known.secret?.catch(() => undefined), isRecorded };
+    known.refusal = { error: refusal, secret: new Secret(pin.bytes), isRecorded };
     known.secret = undefined;
-    known.signs = false;
+    known.signs = undefined;
     return refusal;
   }
 
@@ -292,7 +300,7 @@ export class Pin {
 
   #of(token: TokenInfo): TokenPin {
     const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
-    const known = this.#tokens.get(name) ?? { isAccepted: false, signs: false, users: 0, forgotten: [] };
+    const known = this.#tokens.get(name) ?? { users: 0, forgotten: [] };
     this.#tokens.set(name, known);
     return known;
   }
@@ -358,6 +366,9 @@ export class Pin {
 function zeroForgotten({ users, forgotten }: TokenPin): void {
   if (users === 0) for (const secret of forgotten.splice(0)) secret.destroy();
 }
+
+/** In the place of a PIN that a person types. */
+const TYPED = new Secret('');
 
 const hasKeypad = (token: TokenInfo): boolean => pinState(token).hasKeypad;
 

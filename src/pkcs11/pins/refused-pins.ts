@@ -6,6 +6,7 @@ import { PinMemory, type PinTrial, type RecordAccess, type RecordStore } from '.
 import { formatRecords, parseRecords, type PinRecord } from './pin-record.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { readRecord, writeRecord } from './record-file.ts';
+import { Turns } from './turns.ts';
 import { safeStateFolder } from '../../disk/safe-folder.ts';
 
 /** The file name for a token: what identifies it, and nothing that can't be in a name. */
@@ -78,7 +79,7 @@ export class RefusedPins extends PinMemory {
 /** Records that end with the process. */
 class ProcessStore implements RecordStore {
   readonly #records = new Map<string, readonly PinRecord[]>();
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   cureOf(): string {
     return 'start anew';
@@ -94,23 +95,16 @@ class ProcessStore implements RecordStore {
     work: (access: RecordAccess) => Promise<Result>,
   ): Promise<Result> {
     const name = tokenName(token);
-    const before = this.#turns.get(name);
-    const access: RecordAccess = {
-      waited: before !== undefined,
-      load: () => this.peek(token),
-      save: (records) => {
-        this.#records.set(name, records);
-        return Promise.resolve();
-      },
-    };
-    const turn = (before ?? Promise.resolve()).then(() => work(access));
-    const settled = turn.catch(() => undefined);
-    this.#turns.set(name, settled);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(name) === settled) this.#turns.delete(name);
-    }
+    return await this.#turns.take(name, (waited) =>
+      work({
+        waited,
+        load: () => this.peek(token),
+        save: (records) => {
+          this.#records.set(name, records);
+          return Promise.resolve();
+        },
+      }),
+    );
   }
 }
 

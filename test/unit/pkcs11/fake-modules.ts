@@ -255,6 +255,7 @@ export class FakeModule implements Module {
     if (login) {
       this.#all.note(this.number, 'login');
       this.#all.pins.push(login.pin.reveal());
+      await this.#all.onLogin();
       login.onLogin();
     }
     this.#all.note(this.number, 'sign');

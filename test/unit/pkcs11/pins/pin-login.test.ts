@@ -4,7 +4,7 @@ import type { PinEvent } from '../../../../src/pkcs11/pins/events.ts';
 import { Pin, type PinOptions } from '../../../../src/pkcs11/pins/pin.ts';
 import { processMemory } from '../../../../src/pkcs11/pins/refused-pins.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { ckr, FakeModules, fakeToken, FLAG, PATH, type FakeModule } from '../fake-modules.ts';
+import { ckr, FakeModules, fakeToken, FLAG, PATH, settle, type FakeModule } from '../fake-modules.ts';
 
 const CARD = fakeToken('card', FLAG.LOGIN);
 const PAD = fakeToken('card', FLAG.LOGIN | FLAG.KEYPAD);
@@ -168,4 +168,22 @@ test('who waited looks at the token that it is about, among others', async () =>
   modules.tokens = [...others, CARD];
   await Promise.all([login(makePin({ refused })), login(makePin({ refused }))]);
   expect(modules.pins).toEqual(['1234', '1234']);
+});
+
+test('who waited for a login that had no outcome makes no second one if few tries are left by then', async () => {
+  const refused = processMemory();
+  const unknown = ckr('CKR_GENERAL_ERROR', 'C_Login');
+  let end = (): void => undefined;
+  modules.onLogin = () => new Promise<void>((_, reject) => (end = () => { reject(unknown); }));
+  const first = login(makePin({ refused }));
+  await expect.poll(() => modules.count('login')).toBe(1);
+  const waiting = login(makePin({ refused }));
+  await settle();
+  modules.onLogin = () => undefined;
+  // so it was a wrong one
+  modules.tokens = [fakeToken('card', FLAG.LOGIN | FLAG.COUNT_LOW)];
+  end();
+  await expect(first).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED', mayTryAgain: true });
+  await expect(waiting).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED', mayTryAgain: false });
+  expect(modules.count('login')).toBe(1);
 });

@@ -134,6 +134,14 @@ describe.each([
     expect(await login(at, 'accepted', { token: { ...TOKEN, serial: '2' } })).toBe('accepted');
   });
 
+  test('what another agent was refused stays refused when a login with it had no outcome', async () => {
+    const at = make();
+    const trial = { token: TOKEN, use: 'signature', pin: new Secret('1234') } as const;
+    await at.note(trial, { outcome: 'refused', error: REFUSED });
+    await at.note(trial, { outcome: 'unknown' });
+    expect(await login(at, 'accepted')).toBe('ERR_PIN_INCORRECT');
+  });
+
   test('what happened behind an accepted PIN is noted', async () => {
     const at = make();
     await at.note({ token: TOKEN, use: 'signature', pin: new Secret('1234') }, { outcome: 'refused', error: REFUSED });
