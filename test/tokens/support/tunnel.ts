@@ -15,8 +15,8 @@ export interface TunnelOptions {
   readonly keys?: readonly string[];
 }
 
-/** Milliseconds a call into the module may take: cards that were pulled hang, and tests don't wait as long as users may. */
-const DEADLINE = '5';
+/** Seconds that a call into the module may take: cards that were pulled hang, and a busy machine takes its time for all. */
+const DEADLINE = '10';
 /** OpenVPN got an answer that is none, gave this handshake up, and tries again. */
 const GAVE_UP = /SIGUSR1\[soft,(tls-error|connection-reset)\]/;
 /** For many handshakes of which none is given up. */
