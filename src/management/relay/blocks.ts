@@ -74,14 +74,15 @@ async function dispatchClientBlock(
     client.reply([`ERROR: cannot parse ${block.ids[wrong] ?? ''}`]);
     return;
   }
+  // another one may come while we read or ask: to that the same numbers are other clients
+  const { upstream } = context;
   const lines = await readBlock(client);
   if (lines === undefined) return;
-  const { upstream } = context;
+  const isThere = (): boolean => context.upstream === upstream;
   const refused = lines.find((each) => !block.takes(each));
-  if (upstream !== undefined && !(await takesBlock(name, upstream))) client.reply([unknown(name, context)]);
+  if (isThere() && upstream && !(await takesBlock(name, upstream))) client.reply([unknown(name, context)]);
   else if (refused !== undefined) client.reply([`ERROR: a line of the block can't stand in it: ${refused}`]);
-  // while we asked it may have gone, and another one come
-  else if (context.upstream !== upstream) client.reply(['ERROR: the daemon is away']);
+  else if (!isThere()) client.reply(['ERROR: the daemon is away']);
   else await relay({ ...command, line }, client, context, plainReply(client), lines);
 }
 

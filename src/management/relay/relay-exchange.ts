@@ -62,6 +62,7 @@ export async function relay(
 ): Promise<void> {
   const { upstream, questions, rights } = context;
   if (upstream === undefined) {
+    client.subscriptions.forgetWanted();
     client.reply(['ERROR: the daemon is away']);
     return;
   }

@@ -134,6 +134,9 @@ export class Relay implements AsyncDisposable {
     if (upstream.isHeard)
       throw new AgentError('ERR_USAGE', 'a relay must be attached before anything listens to its connection');
     this.#detach();
+    // it was asked for nothing yet, whatever clients wanted while none was there
+    this.#context.asked.clear();
+    this.#context.interval = 0;
     this.#context.questions.onOver = onAnswered;
     this.#context.upstream = upstream;
     upstream.on('*', (notification, _, bytes) => {
@@ -194,8 +197,6 @@ export class Relay implements AsyncDisposable {
   #detach(): void {
     if (this.#context.upstream === undefined) return;
     this.#context.upstream = undefined;
-    this.#context.asked.clear();
-    this.#context.interval = 0;
     this.#context.repeatTo = undefined;
     this.#context.questions.forget();
     this.#greeting = undefined;

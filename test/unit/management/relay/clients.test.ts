@@ -4,6 +4,7 @@ import { answer, relays } from './relayed.ts';
 
 const relayed = relays();
 const PID = 'SUCCESS: pid=42\r\n';
+const COUNTED = 'SUCCESS: bytecount interval changed\r\n';
 const ON = 'SUCCESS: real-time log notification set to ON\r\n';
 
 describe('clients that come and go', () => {
@@ -121,5 +122,44 @@ describe('clients that come and go', () => {
     await answer(next, 'log on', ON);
     next.say('>LOG:1,,x\r\n');
     expect(await a.hear('x\r\n')).toBe(`${GREETING}>LOG:1,,x\r\n`);
+  });
+
+  test.each([
+    ['log on', 'log on', ON],
+    ['log on', 'log off', ON],
+    ['bytecount 5', 'bytecount 5', COUNTED],
+    ['bytecount 5', 'bytecount 0', COUNTED],
+  ])('one that had %s, and says %s while the daemon is away, gets what it had', async (before, meanwhile, reply) => {
+    const { relay, daemon, client, user, again } = await relayed({ keep: true });
+    const a = await user();
+    a.say(`${before}\n`);
+    await answer(daemon, before, reply);
+    await a.hear(reply);
+    daemon.socket.destroy();
+    await client().closed;
+    expect(await a.ask(meanwhile)).toBe('ERROR: the daemon is away\r\n');
+    const next = await again();
+    await answer(next, before, reply);
+    next.say('>LOG:1,,x\r\n>BYTECOUNT:1,2\r\n>INFO:x\r\n');
+    const notification = before === 'log on' ? '>LOG:1,,x' : '>BYTECOUNT:1,2';
+    expect(await a.hear('>INFO:x\r\n')).toBe(`${GREETING}${notification}\r\n>INFO:x\r\n`);
+    await relay.close();
+  });
+
+  test('a block that was begun for a daemon is for no other', async () => {
+    const { daemon, client, user, again } = await relayed({ keep: true, rights: 'all' });
+    const a = await user();
+    a.say('pid\nclient-auth 0 1\npush x\n');
+    await answer(daemon, 'pid', PID);
+    await a.hear(PID);
+    daemon.socket.destroy();
+    await client().closed;
+    const next = await again();
+    await a.hear(GREETING);
+    a.say('END\npid\n');
+    await next.hear('pid\n');
+    expect(next.all).toBe('version 3\npid\n');
+    next.say(PID);
+    expect(await a.hear(PID)).toBe(`ERROR: the daemon is away\r\n${PID}`);
   });
 });
