@@ -163,6 +163,8 @@ export class LogFiles {
   /** Writes entries, in order, with a checkpoint where it is time for one. @throws why not all of them are in the file */
   async append(items: readonly Item[]): Promise<void> {
     await this.#prepare();
+    // a disk that goes on failing: what has to be written again is kept, and is to end somewhere
+    if (this.#unsynced.isFull) await this.sync();
     await this.#put(items);
   }
 

@@ -12,6 +12,9 @@ async function openAgain({ fd }: LogHandle, path: string): Promise<FileHandle> {
   return await open(platform() === 'linux' ? `/proc/self/fd/${fd}` : path, constants.O_RDWR);
 }
 
+/** Bytes that are kept for being written again, where that goes on failing: some ten thousand entries. */
+const MOST_KEPT = 4 * 1024 * 1024;
+
 /** How a file that is open is opened once more. */
 export type OpenAgain = (handle: LogHandle, path: string) => Promise<LogHandle>;
 
@@ -28,6 +31,11 @@ export class Unsynced {
   /** A sync has failed since all was on the disk. */
   get hasFailed(): boolean {
     return this.#hasFailed;
+  }
+
+  /** So much has to be written again that nothing more is to be written before. */
+  get isFull(): boolean {
+    return this.#hasFailed && this.#length >= MOST_KEPT;
   }
 
   /** So much is about to be written behind what is there. */

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { AWAITED, LogBed, signed } from './log-bed.ts';
 
@@ -63,5 +63,27 @@ describe('a sync that fails', () => {
     await expect(log.write(signed('three'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
     await log.close();
     expect(readFileSync(bed.path, 'utf8').startsWith(text)).toBe(true);
+  });
+
+  test('a disk that fails for hours is not written to without end, nor is memory: what comes then is lost, and told of', async () => {
+    const bed = new LogBed();
+    bed.settings = { ...bed.settings, onFailure: 'continue' };
+    const log = await bed.open();
+    bed.disk.onSync = () => Promise.reject(new Error('ENOSPC: no space left on device, fdatasync'));
+    for (let round = 0; round < 8; round += 1) {
+      const written = Array.from({ length: 2_500 }, () => log.write(signed('office'), AWAITED));
+      await Promise.all(written.map(({ done }) => done));
+    }
+    expect(statSync(bed.path).size).toBeLessThan(6_000_000);
+    bed.disk.onSync = () => Promise.resolve();
+    await log.write(signed('after'), AWAITED).done;
+    await log.close();
+    expect(bed.durable.toString()).toBe(readFileSync(bed.path, 'utf8'));
+    const { faults, notes, entries } = await bed.verify();
+    expect(faults).toEqual([]);
+    const lost = Number(/^(\d+) entries could not be written since/.exec(notes[0]?.text ?? '')?.[1]);
+    expect(lost).toBeGreaterThan(5_000);
+    const others = bed.entries().filter(({ type }) => type !== 'outcome').length;
+    expect(entries - others + lost).toBe(20_001);
   });
 });
