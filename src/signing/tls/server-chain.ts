@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 /** More certificates than OpenVPN's servers send. */
-const MAX_DEPTH = 10;
+const MOST_BETWEEN = 10;
 
 function isInDates({ validFrom, validTo }: X509Certificate, now: number): boolean {
   return Date.parse(validFrom) <= now && now <= Date.parse(validTo);
@@ -34,15 +34,13 @@ export function chainFault(
 ): string | undefined {
   if (!isInDates(server, now)) return 'it is not valid now';
   if (!isForServers(server)) return 'it is none of a server';
-  const between = sent.slice(0, MAX_DEPTH).map((der) => new X509Certificate(der));
-  let last = server;
-  for (let depth = 0; depth <= MAX_DEPTH; depth++) {
-    const below = last;
+  const between = sent.slice(0, MOST_BETWEEN).map((der) => new X509Certificate(der));
+  // all that lead up from the server's: of two with one name and key (cross-signed) either may lead to the CA
+  const reached = [server];
+  for (const below of reached) {
     if (authorities.some((authority) => isIssuedBy(below, authority, now))) return undefined;
-    const issuer = between.find((other) => isForServers(other) && isIssuedBy(below, other, now));
-    if (!issuer) break;
-    between.splice(between.indexOf(issuer), 1);
-    last = issuer;
+    const others = between.filter((other) => !reached.includes(other) && isForServers(other));
+    reached.push(...others.filter((other) => isIssuedBy(below, other, now)));
   }
   return 'no chain leads to a CA that is trusted';
 }

@@ -28,6 +28,8 @@ function commonNameOf({ subject }: X509Certificate): string | undefined {
 export function hasName(certificate: X509Certificate, name: string): boolean {
   if (name.includes('=')) return subjectOf(certificate) === name;
   if (commonNameOf(certificate) === name) return true;
+  // to OpenSSL one that begins with a dot is any below it
+  if (name.startsWith('.')) return false;
   return certificate.checkHost(name, { subject: 'never', wildcards: false }) !== undefined;
 }
 
