@@ -150,6 +150,8 @@ export class Agent implements AsyncDisposable {
   async stopTunnel(name: string): Promise<void> {
     const running = this.#tunnels.get(name);
     running?.stop.abort();
+    // the last request may take a while, and the next tunnel may want the address now
+    running?.relay?.stopListening();
     if (running) await ended(running);
     if (this.#tunnels.get(name) === running) this.#tunnels.delete(name);
     this.#settle();

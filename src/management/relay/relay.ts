@@ -182,9 +182,15 @@ export class Relay implements AsyncDisposable {
     return true;
   }
 
+  /** Lets nobody in any more; whoever is there stays until {@link close}. Its address is free at once. */
+  stopListening(): void {
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
   /** Stops listening and ends all connections. */
   async close(): Promise<void> {
-    this.#server?.close();
+    this.stopListening();
     const { all } = this.#places;
     for (const client of all) client.close();
     await Promise.all(all.map((client) => client.closed));

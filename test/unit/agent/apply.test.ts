@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Agent } from '../../../src/agent/agent.ts';
 import type { AgentEvent } from '../../../src/agent/events.ts';
 import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/settings.ts';
@@ -287,6 +287,38 @@ test('a tunnel whose request is under way keeps no other from changing', async (
   waiting.say('SUCCESS: pk-sign command succeeded\r\n');
   await applied;
   await served(await greeted(slow.listener));
+});
+
+test.each([
+  ['a tunnel gets another name', ['a'], ['b']],
+  ['tunnels swap their relays', ['a', 'b'], ['b', 'a']],
+])('%s: its relay is there again, though the last request is under way', async (_, before, after) => {
+  writeKey('one.pem');
+  const tunnels = await Promise.all(before.map(() => tunnel()));
+  const relayAt = (index: number): string => join(folder, `relay${index}.sock`);
+  const named = (names: readonly string[]): Settings['tunnels'] =>
+    Object.fromEntries(
+      tunnels.map((each, index) => {
+        const address = { kind: 'unix', path: relayAt(index) } as const;
+        return [names[index] ?? '', { ...each.settings, relay: { address, rights: 'read', keep: false } }];
+      }),
+    );
+  const keys = { one: keyIn('one.pem') };
+  await open(settings(keys, named(before)));
+  const [waiting, ...others] = await Promise.all(tunnels.map(({ listener }) => greeted(listener)));
+  for (const daemon of others) await served(daemon);
+  waiting?.say(`>PK_SIGN:${clientVerify('text')},ED25519,data=message\r\n`);
+  await waiting?.hearsBlock('pk-sig');
+  const applied = agent.apply(settings(keys, named(after)));
+  const listened = (path: string): number =>
+    told('relay-listening').filter((event) => 'relay' in event && event.relay === path).length;
+  await vi.waitFor(() => {
+    expect([told('tunnel-failed'), listened(relayAt(0))]).toEqual([[], 2]);
+  }, 10_000);
+  waiting?.say('SUCCESS: pk-sign command succeeded\r\n');
+  await applied;
+  expect(told('tunnel-failed')).toEqual([]);
+  expect(tunnels.map((_each, index) => listened(relayAt(index)))).toEqual(tunnels.map(() => 2));
 });
 
 test('a stop while settings are applied leaves nothing running', async () => {
