@@ -141,6 +141,8 @@ export class PKCS11 {
     this.#isInitialized = false;
     this.#sessions.clear();
     this.#loggedIn.clear();
+    // as SoftHSM: what had a handle of before may find another session by it
+    this.#handles = 0;
   }
 
   C_GetInfo(): object {

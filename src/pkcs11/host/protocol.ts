@@ -1,5 +1,5 @@
-// The words between the agent and the module host: one request, one reply, in order. Handles are hex strings, since
-// PKCS#11's are opaque numbers of the platform's size.
+// The words between the agent and the module host: one request, one reply, in order. Handles of slots and objects are hex
+// strings, since PKCS#11's are opaque numbers of the platform's size.
 
 /** CK_RSA_PKCS_PSS_PARAMS, lengths in bytes. */
 export interface PssParameters {
@@ -62,7 +62,10 @@ export interface HostCalls {
   slot: { params: { slot: string }; result: SlotInfo };
   library: { params: Record<string, never>; result: LibraryInfo };
   mechanisms: { params: { slot: string }; result: number[] };
-  /** Objects are made and changed in a `writable` session only (CKF_RW_SESSION). */
+  /**
+   * The session's name: the host gives none twice, though modules do their handles. Objects are made and changed in a
+   * `writable` one only (CKF_RW_SESSION).
+   */
   openSession: { params: { slot: string; writable?: boolean }; result: string };
   closeSession: { params: { session: string }; result: null };
   /**

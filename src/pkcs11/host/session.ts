@@ -4,7 +4,7 @@ import type { TokenInfo } from './protocol.ts';
 /** A session with a token: what searching for objects takes. */
 export interface Session {
   readonly host: Module;
-  /** CK_SESSION_HANDLE, in hex. */
+  /** As the module host calls it. */
   readonly session: string;
 }
 

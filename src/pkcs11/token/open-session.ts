@@ -1,3 +1,4 @@
+import { AgentError } from '../../errors.ts';
 import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import type { Session } from '../host/session.ts';
@@ -26,6 +27,13 @@ export async function openSession(
 ): Promise<OpenSession> {
   const { slot } = token;
   const mechanisms = new Set(await host.call('mechanisms', { slot }));
+  // slots may have other numbers since, and this one another token, which must not get the PIN
+  if (host.epoch !== epoch) {
+    throw new AgentError(
+      'ERR_TOKEN_FAILED',
+      `${host.modulePath} was initialized anew while '${token.label}' was opened`,
+    );
+  }
   const session = await host.call('openSession', { slot });
   try {
     await logIn(session);

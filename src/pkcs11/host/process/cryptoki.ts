@@ -4,6 +4,8 @@ import type * as Pkcs11js from 'pkcs11js';
 import { CKA, CKF } from '../../constants.ts';
 import type { Attributes, HostCall, HostCalls, HostFailure, Mechanism, Template, TokenInfo } from '../protocol.ts';
 import { withoutPadding } from '../../padding.ts';
+import { HostError } from './host-error.ts';
+import { SessionNames } from './session-names.ts';
 import { SignAhead } from './sign-ahead.ts';
 
 type Handlers = {
@@ -42,14 +44,6 @@ const UNNAMED: Partial<Record<HostCall, string>> = {
   createObject: 'C_CreateObject',
   destroyObject: 'C_DestroyObject',
 };
-
-class HostError extends Error {
-  readonly failure: HostFailure;
-  constructor(failure: HostFailure) {
-    super(failure.kind);
-    this.failure = failure;
-  }
-}
 
 const limit = (text: string): HostError => new HostError({ kind: 'limit', text });
 
@@ -119,6 +113,7 @@ export class Cryptoki {
   /** Attributes that objects lacked, by the list that they were asked for with. */
   readonly #oddAttributes = new Map<string, Set<number>>();
   #ahead: SignAhead<Pkcs11js.Mechanism> | undefined;
+  readonly #sessions = new SessionNames();
 
   /** Carries out one call; never throws. @param onLogin called when C_Login succeeded and C_Sign is yet to come */
   call(call: Exclude<HostCall, 'load'>, params: unknown, payload: Buffer, onLogin: () => void): HostAnswer {
@@ -163,6 +158,7 @@ export class Cryptoki {
   }
 
   #finalize(): void {
+    this.#sessions.clear();
     try {
       this.#loaded.C_Finalize();
     } catch (error) {
@@ -209,56 +205,53 @@ export class Cryptoki {
     mechanisms: ({ slot }) => bounded('mechanisms', this.#loaded.C_GetMechanismList(fromHex(slot))),
     openSession: ({ slot, writable }) => {
       const flags = CKF_SERIAL_SESSION | (writable === true ? CKF_RW_SESSION : 0);
-      return toHex(this.#loaded.C_OpenSession(fromHex(slot), flags));
+      return this.#sessions.add(this.#loaded.C_OpenSession(fromHex(slot), flags));
     },
     closeSession: ({ session }) => {
-      this.#loaded.C_CloseSession(fromHex(session));
+      const handle = this.#sessions.handleOf(session);
+      this.#sessions.remove(session);
+      this.#loaded.C_CloseSession(handle);
       return null;
     },
     login: ({ session }, pin) => {
       try {
-        this.#loaded.C_Login(fromHex(session), CKU_USER, pin.toString('utf8'));
-        return true;
-      } catch (error) {
-        if (describeCkr(error) !== 'CKR_USER_ALREADY_LOGGED_IN' || this.#isPublic(fromHex(session))) throw error;
-        return false;
+        return this.#logIn(this.#sessions.handleOf(session), pin);
       } finally {
         pin.fill(0);
       }
     },
     logout: ({ session }) => {
-      this.#loaded.C_Logout(fromHex(session));
+      this.#loaded.C_Logout(this.#sessions.handleOf(session));
       return null;
     },
     sessionInfo: ({ session }) => {
-      this.#loaded.C_GetSessionInfo(fromHex(session));
+      this.#loaded.C_GetSessionInfo(this.#sessions.handleOf(session));
       return null;
     },
     find: ({ session, class: objectClass, attributes, atMost }) =>
-      this.#find(fromHex(session), objectClass, attributes, atMost),
-    attributes: ({ session, object, types }) => this.#attributes(fromHex(session), fromHex(object), types),
+      this.#find(this.#sessions.handleOf(session), objectClass, attributes, atMost),
+    attributes: ({ session, object, types }) =>
+      this.#attributes(this.#sessions.handleOf(session), fromHex(object), types),
     sign: ({ session, key, mechanism, pinLength, slot }, payload, onLogin) => {
       if (pinLength === undefined && slot !== undefined) return this.#signAhead(slot, session, key, mechanism, payload);
-      const handle = fromHex(session);
-      this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
-      if (pinLength !== undefined) {
-        this.#loginForOperation(handle, payload.subarray(0, pinLength));
-        onLogin();
-      }
-      return this.#loaded.C_Sign(handle, payload.subarray(pinLength ?? 0), this.#signature);
+      const pin = payload.subarray(0, pinLength ?? 0);
+      const handle = this.#beginSigning(session, key, mechanism, pinLength === undefined ? undefined : pin);
+      if (pinLength !== undefined) onLogin();
+      return this.#loaded.C_Sign(handle, payload.subarray(pin.length), this.#signature);
     },
     generateKeyPair: ({ session, mechanism, publicKey, privateKey }) => {
       const pair = this.#loaded.C_GenerateKeyPair(
-        fromHex(session),
+        this.#sessions.handleOf(session),
         { mechanism },
         templateOf(publicKey),
         templateOf(privateKey),
       );
       return { publicKey: toHex(pair.publicKey), privateKey: toHex(pair.privateKey) };
     },
-    createObject: ({ session, template }) => toHex(this.#loaded.C_CreateObject(fromHex(session), templateOf(template))),
+    createObject: ({ session, template }) =>
+      toHex(this.#loaded.C_CreateObject(this.#sessions.handleOf(session), templateOf(template))),
     destroyObject: ({ session, object }) => {
-      this.#loaded.C_DestroyObject(fromHex(session), fromHex(object));
+      this.#loaded.C_DestroyObject(this.#sessions.handleOf(session), fromHex(object));
       return null;
     },
   };
@@ -272,7 +265,7 @@ export class Cryptoki {
       ahead.expect(next);
       return early;
     }
-    const handle = fromHex(session);
+    const handle = this.#sessions.handleOf(session);
     this.#loaded.C_SignInit(handle, next.mechanism, next.key);
     const signature = this.#loaded.C_Sign(handle, data, this.#signature);
     ahead.expect(next);
@@ -284,12 +277,26 @@ export class Cryptoki {
     this.#ahead?.prepare();
   }
 
-  /** PKCS#11 section 5.6.8: between C_SignInit and C_Sign. */
-  #loginForOperation(session: Buffer, pin: Buffer): void {
+  /** @param pin for C_Login between C_SignInit and C_Sign (PKCS#11 section 5.6.8) */
+  #beginSigning(session: string, key: string, mechanism: Mechanism, pin: Buffer | undefined): Buffer {
     try {
-      this.#loaded.C_Login(session, CKU_CONTEXT_SPECIFIC, pin.toString('utf8'));
+      const handle = this.#sessions.handleOf(session);
+      this.#loaded.C_SignInit(handle, this.#mechanism(mechanism), fromHex(key));
+      if (pin) this.#loaded.C_Login(handle, CKU_CONTEXT_SPECIFIC, pin.toString('utf8'));
+      return handle;
     } finally {
-      pin.fill(0);
+      pin?.fill(0);
+    }
+  }
+
+  /** @returns false if that was done before */
+  #logIn(session: Buffer, pin: Buffer): boolean {
+    try {
+      this.#loaded.C_Login(session, CKU_USER, pin.toString('utf8'));
+      return true;
+    } catch (error) {
+      if (describeCkr(error) !== 'CKR_USER_ALREADY_LOGGED_IN' || this.#isPublic(session)) throw error;
+      return false;
     }
   }
 

@@ -174,7 +174,13 @@ test('who waited for a login that had no outcome makes no second one if few trie
   const refused = processMemory();
   const unknown = ckr('CKR_GENERAL_ERROR', 'C_Login');
   let end = (): void => undefined;
-  modules.onLogin = () => new Promise<void>((_, reject) => (end = () => { reject(unknown); }));
+  modules.onLogin = () =>
+    new Promise<void>(
+      (_, reject) =>
+        (end = () => {
+          reject(unknown);
+        }),
+    );
   const first = login(makePin({ refused }));
   await expect.poll(() => modules.count('login')).toBe(1);
   const waiting = login(makePin({ refused }));
