@@ -3,6 +3,7 @@ import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
 import { givenUp, greetedInTime, ManagementClient } from './client.ts';
 import { type DaemonOwner, gone, judgePeer, judgeUsers } from '../sockets/daemon-owner.ts';
+import { KEEP_ALIVE } from '../sockets/keep-alive.ts';
 import { type Listening, listenAt } from '../sockets/listen.ts';
 import type { ManagementOptions } from '../connection/options.ts';
 import { type OnRejected, Rejections } from '../sockets/rejections.ts';
@@ -24,8 +25,6 @@ export interface ListenOptions extends Omit<ManagementOptions, 'signal'> {
 
 /** Peers that have not greeted us yet. The one that waits longest makes room: a daemon greets at once. */
 const MAX_SILENT = 64;
-/** Milliseconds of silence on a TCP connection before its other end is asked whether it is still there. */
-const KEEP_ALIVE = 30_000;
 
 const ignore = (): void => undefined;
 

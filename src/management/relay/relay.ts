@@ -14,6 +14,7 @@ import { LINE_CUT_BEFORE_2_6 } from '../wire/line-decoder.ts';
 import { hasEnvironment, notificationWord } from '../notifications/notification.ts';
 import type { Notification } from '../notifications/types.ts';
 import { formatManagementAddress, type ManagementAddress } from '../sockets/address.ts';
+import { KEEP_ALIVE } from '../sockets/keep-alive.ts';
 import { type Listening, listenAt } from '../sockets/listen.ts';
 import { isLocal } from '../sockets/reach.ts';
 import { PasswordGate } from './password-gate.ts';
@@ -268,6 +269,7 @@ export class Relay implements AsyncDisposable {
 
   #accept(socket: Socket): void {
     this.#count += 1;
+    socket.setKeepAlive(true, KEEP_ALIVE);
     const client = new RelayClient(socket, {
       name: `#${this.#count}`,
       gate: this.#gate,

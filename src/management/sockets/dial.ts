@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { approach, type DaemonOwner, gone, ListenerChanged } from './daemon-owner.ts';
+import { KEEP_ALIVE } from './keep-alive.ts';
 import { readTcpListeners, type ReadTcpTable, readTcpTable } from './tcp-table.ts';
 
 /** A daemon starts once: who still isn't the same then has something else in mind. */
@@ -62,8 +63,9 @@ async function dialOnce(
 async function open(address: ManagementAddress, signal: AbortSignal | undefined): Promise<Socket> {
   const name = formatManagementAddress(address);
   if (signal?.aborted === true) throw connectAborted(name, signal);
+  const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE };
   const socket = connect(
-    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true },
+    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port, ...tcp },
   );
   try {
     await once(socket, 'connect', { signal });
