@@ -2,6 +2,8 @@ import type { Agent } from '../agent/agent.ts';
 import type { Emit } from '../agent/events.ts';
 import { type Configuration, readConfiguration } from '../config/file/configuration.ts';
 import type { Settings } from '../config/settings.ts';
+import { defaultStateDirectory } from '../config/state-directory.ts';
+import { prepareStateFolder } from '../disk/safe-folder.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { Listeners } from '../listeners.ts';
 import type { LogLevel } from '../log-level.ts';
@@ -30,21 +32,41 @@ function refuseEmpty(agent: Agent, { silent, settings: { tunnels, broken = [] } 
   });
 }
 
-/** Reads the configuration anew and has the agent take it. A broken one changes nothing, and each of its mistakes is told. */
-async function reload(agent: Agent, { path, emit, setLogLevel, onMonitors, onTunnels }: ReloadOptions): Promise<void> {
+/**
+ * All keys begin anew with another state directory: with one that can't be used none in a token could be opened.
+ * @throws AgentError ERR_STATE_DIRECTORY
+ */
+async function checkState({ tokens }: Settings, present: Settings): Promise<void> {
+  const { stateDirectory } = tokens.pins;
+  if (stateDirectory === present.tokens.pins.stateDirectory) return;
+  await prepareStateFolder(stateDirectory ?? defaultStateDirectory(process.env), process.geteuid?.());
+}
+
+/**
+ * Reads the configuration anew and has the agent take it. A broken one changes nothing, and each of its mistakes is told.
+ * @returns the settings that hold from now on
+ */
+async function reload(
+  agent: Agent,
+  present: Settings,
+  { path, emit, setLogLevel, onMonitors, onTunnels }: ReloadOptions,
+): Promise<Settings> {
   try {
     const configuration = await readConfiguration(path);
     refuseEmpty(agent, configuration);
     const { settings, logLevel, document } = configuration;
     const monitor = monitorFlags(document.agent);
     checkMonitorFlags(monitor);
+    await checkState(settings, present);
     setLogLevel(logLevel);
     await onMonitors(monitor);
     const { added, changed } = await agent.apply(settings);
     onTunnels(agent, settings, [...added, ...changed]);
+    return settings;
   } catch (error) {
     for (const text of error instanceof AgentError ? error.details : []) emit({ type: 'configuration-fault', text });
     emit({ type: 'reload-failed', code: errorCode(error), error: errorText(error) });
+    return present;
   }
 }
 
@@ -55,6 +77,7 @@ const FOREVER = 2 ** 31 - 1;
 export class Reloader {
   readonly #options: ReloadOptions;
   #agent: Agent | undefined;
+  #settings: Settings | undefined;
   #isAsked = false;
   #isBusy = false;
   readonly #ends = new Listeners();
@@ -63,9 +86,10 @@ export class Reloader {
     this.#options = options;
   }
 
-  /** From now on there is an agent, for what was asked before, too. */
-  serve(agent: Agent): void {
+  /** From now on there is an agent with these settings, for what was asked before, too. */
+  serve(agent: Agent, settings: Settings): void {
     this.#agent = agent;
+    this.#settings = settings;
     this.#go();
   }
 
@@ -83,11 +107,12 @@ export class Reloader {
   }
 
   #go(): void {
-    if (this.#isBusy || !this.#isAsked || !this.#agent) return;
+    if (this.#isBusy || !this.#isAsked || !this.#agent || !this.#settings) return;
     this.#isAsked = false;
     this.#isBusy = true;
     this.#options.onBegin();
-    void reload(this.#agent, this.#options).then(() => {
+    void reload(this.#agent, this.#settings, this.#options).then((settings) => {
+      this.#settings = settings;
       this.#isBusy = false;
       this.#options.onEnd();
       this.#ends.tell();

@@ -224,7 +224,7 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
     });
     await monitors.listen(monitor, agent, reloader);
     settleSockets(emit);
-    reloader?.serve(agent);
+    reloader?.serve(agent, settings);
     await agent.ended().catch(async (error: unknown) => {
       // what is wrong with its .ovpn is told all the same
       await check();

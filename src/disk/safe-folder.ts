@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs';
-import { lstat, mkdir, readlink } from 'node:fs/promises';
+import { access, constants, lstat, mkdir, readlink } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { errnoOf, type Fail, stateError } from './state-error.ts';
 
@@ -151,4 +151,15 @@ export async function safeStateFolder(
   create: boolean,
 ): Promise<string | undefined> {
   return await safeFolder(folder, { uid, create, name: 'the state directory', fail: stateError });
+}
+
+/**
+ * Looks whether a folder can be the state directory, and makes it if it is not there.
+ * @throws AgentError ERR_STATE_DIRECTORY
+ */
+export async function prepareStateFolder(folder: string, uid: number | undefined): Promise<void> {
+  const path = (await safeStateFolder(folder, uid, true)) ?? folder;
+  await access(path, constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    throw stateError("can't write into the state directory", error);
+  });
 }

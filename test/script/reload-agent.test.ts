@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
 import { expect } from 'vitest';
@@ -93,6 +93,22 @@ test('what contradicts itself changes nothing', async ({ bench }) => {
   pksigd.kill('SIGHUP');
   await pksigd.message('not reloaded: all stays as it is');
   expect(existsSync(bench.path('c.sock'))).toBe(true);
+});
+
+test('another state directory that can not be used changes nothing: no key is let go of for it', async ({ bench }) => {
+  const agent = `control = "${bench.path('c.sock')}"\n`;
+  const pksigd = await run(bench, agent);
+  await expect.poll(() => existsSync(bench.path('c.sock'))).toBe(true);
+  await mkdir(bench.path('open'));
+  await chmod(bench.path('open'), 0o777);
+  await bench.write('p.toml', `${configuration(bench, agent)}[state]\ndirectory = "open"\n[log]\nlevel = "error"\n`);
+  const reload = await command(bench, 'reload', 'c.sock');
+  expect(await reload.exited).toBe(2);
+  expect(reload.transcript).toContain('others can write the state directory');
+  await pksigd.message('not reloaded: all stays as it is');
+  await chmod(bench.path('open'), 0o700);
+  expect(await (await command(bench, 'reload', 'c.sock')).exited).toBe(0);
+  expect(await pksigd.stop()).toBe(0);
 });
 
 test('a tunnel that can not be served fails the command, until it can', async ({ bench }) => {
