@@ -1,11 +1,15 @@
 import type { X509Certificate } from 'node:crypto';
-import { access, constants, readFile } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { replaceFile, writeNewFile } from '../disk/new-file.ts';
 import { AgentError, errorText } from '../errors.ts';
 import { certificatePem, parseCertificates, pemBlocks } from '../keyfile/pem.ts';
+import { readFileLimited } from '../read-file-limited.ts';
 
 const PUBLIC = 0o644;
+/** Requests and certificates have a few thousand. */
+const MAX_BYTES = 1024 * 1024;
 
 const holdsSomethingElse = (path: string, what: string): AgentError =>
   new AgentError('ERR_OUTPUT_FILE', `${path} is there, and is no ${what}`, { hint: 'name another file' });
@@ -16,10 +20,18 @@ function notWritten(path: string, error: unknown): AgentError {
 }
 
 async function contentOf(path: string): Promise<Buffer | undefined> {
-  return await readFile(path).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw notWritten(path, error);
-  });
+  const what = 'what is there already';
+  // nothing of a pipe or device is read: its content would never end, or never come
+  const inspect = (status: Stats): void => {
+    if (!status.isFile()) throw holdsSomethingElse(path, 'file');
+  };
+  try {
+    return await readFileLimited(path, { what, code: 'ERR_OUTPUT_FILE', maxBytes: MAX_BYTES, inspect });
+  } catch (error) {
+    if (error instanceof AgentError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
+      return undefined;
+    throw error;
+  }
 }
 
 /**

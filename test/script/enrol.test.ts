@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -144,6 +144,16 @@ describe('enrol with a key in a file', () => {
     const { status, stderr } = await enrol(bench, '--key', key, '--subject', 'a', '--out', bench.path('none/a.csr'));
     expect(status).toBe(2);
     expect(stderr).toContain("can't write");
+    await expect(stat(key)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('a pipe or device that the request is to go to is refused, and not read', async ({ bench }) => {
+    const [key, pipe] = [bench.path('alice.key'), bench.path('pipe')];
+    execFileSync('mkfifo', [pipe]);
+    for (const out of [pipe, '/dev/zero']) {
+      const { status, stderr } = await enrol(bench, '--key', key, '--subject', 'a', '--out', out);
+      expect({ out, status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining(out) as string });
+    }
     await expect(stat(key)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
