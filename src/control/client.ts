@@ -3,7 +3,7 @@ import { lstatSync, readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { AgentError, errorText } from '../errors.ts';
-import { whoReplaces } from '../management/internal.ts';
+import { socketPathFault, whoReplaces } from '../management/internal.ts';
 import { within } from '../promises.ts';
 import { LineReader } from './line-reader.ts';
 import { CONTROL_VERSION, MAX_REPLY, readResult, type ControlRequest } from './protocol.ts';
@@ -17,6 +17,15 @@ const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'this user may not use it',
   ENOTSOCK: 'it is not a socket',
 };
+
+/** Whose it is; undefined where that can't be seen: connecting says why. */
+function ownerOf(path: string): number | undefined {
+  try {
+    return lstatSync(path).uid;
+  } catch {
+    return undefined;
+  }
+}
 
 /** How long a reply is waited for. */
 export interface Patience {
@@ -42,7 +51,11 @@ export class ControlClient implements Disposable {
    * @throws AgentError ERR_CONTROL_CONNECT
    */
   static async open(path: string, self: number): Promise<ControlClient> {
-    const owner = lstatSync(path, { throwIfNoEntry: false })?.uid ?? self;
+    const refused = (error: unknown, hint: string): AgentError =>
+      new AgentError('ERR_CONTROL_CONNECT', `can't connect to the control socket ${path}`, { cause: error, hint });
+    const fault = socketPathFault(path);
+    if (fault !== undefined) throw refused(undefined, fault);
+    const owner = ownerOf(path) ?? self;
     const replacer = await whoReplaces(path, owner).catch(() => undefined);
     if (replacer !== undefined)
       throw new AgentError('ERR_CONTROL_CONNECT', `the control socket is not used: ${replacer}`);
@@ -55,11 +68,7 @@ export class ControlClient implements Disposable {
       return new ControlClient(path, socket);
     } catch (error) {
       socket.destroy();
-      const hint = HINTS[(error as NodeJS.ErrnoException).code ?? ''] ?? errorText(error);
-      throw new AgentError('ERR_CONTROL_CONNECT', `can't connect to the control socket ${path}`, {
-        cause: error,
-        hint,
-      });
+      throw refused(error, HINTS[(error as NodeJS.ErrnoException).code ?? ''] ?? errorText(error));
     }
   }
 

@@ -1,15 +1,20 @@
-import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { errorCode } from '../errors.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import { ControlServer, type ControlOptions } from './server.ts';
 
 /** Agents that share a runtime folder. */
 const MOST = 64;
 const OTHERS_WRITE = 0o022;
 
-/** Nobody but this user and root can put anything there. */
+/** Nobody but this user and root can put anything there. @throws AgentError ERR_MANAGEMENT_LISTEN if that can't be seen */
 function isPrivate(folder: string, self: number): boolean {
-  const stats = lstatSync(folder, { throwIfNoEntry: false });
+  let stats: Stats | undefined;
+  try {
+    stats = lstatSync(folder, { throwIfNoEntry: false });
+  } catch (error) {
+    throw new AgentError('ERR_MANAGEMENT_LISTEN', `can't look at its folder: ${errorText(error)}`, { cause: error });
+  }
   return stats?.isDirectory() === true && (stats.uid === self || stats.uid === 0) && (stats.mode & OTHERS_WRITE) === 0;
 }
 

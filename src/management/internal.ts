@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { socketPathFault } from './sockets/address.ts';
 export { endWithin } from './sockets/end-within.ts';
 export { BoundServer } from './sockets/bound-server.ts';
 export { INHERITED } from './sockets/inherited-sockets.ts';

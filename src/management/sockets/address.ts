@@ -31,9 +31,8 @@ export function parseManagementAddress(address: string, port: string): Managemen
   if (address === '') throw refused(address, port, 'the address is empty');
   if (/[\0\r\n]/.test(address)) throw refused(JSON.stringify(address), port, 'the address has control characters');
   if (port === 'unix') {
-    const length = Buffer.byteLength(address);
-    if (length > MAX_UNIX_PATH)
-      throw refused(address, port, `a socket's path may have ${MAX_UNIX_PATH} bytes, this one has ${length}`);
+    const fault = socketPathFault(address);
+    if (fault !== undefined) throw refused(address, port, fault);
     return { kind: 'unix', path: address };
   }
   if (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535)
@@ -44,6 +43,12 @@ export function parseManagementAddress(address: string, port: string): Managemen
   if (host === '' || /[\s/[\]]/.test(host) || (host.includes(':') && !isIPv6(host.split('%')[0] ?? '')))
     throw refused(address, port, 'the address is neither a host name nor an IP address');
   return { kind: 'tcp', host, port: Number(port) };
+}
+
+/** Why nobody could connect to a socket of that path; libuv would cut it off without a word. */
+export function socketPathFault(path: string): string | undefined {
+  const length = Buffer.byteLength(path);
+  return length > MAX_UNIX_PATH ? `a socket's path may have ${MAX_UNIX_PATH} bytes, this one has ${length}` : undefined;
 }
 
 /** The address as logs show it: `127.0.0.1:7505`, `[::1]:7505`, `/run/openvpn/client.sock`. */

@@ -20,7 +20,7 @@ import { lstat } from 'node:fs/promises';
 import { Server, type ServerOpts, type Socket } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { AgentError, type AgentErrorCode, errorText } from '../../errors.ts';
-import { formatManagementAddress, type ManagementAddress, MAX_UNIX_PATH } from './address.ts';
+import { formatManagementAddress, type ManagementAddress, MAX_UNIX_PATH, socketPathFault } from './address.ts';
 import { dial } from './dial.ts';
 
 /** Who may use a unix socket that we listen on. */
@@ -51,7 +51,7 @@ export class BoundServer extends Server {
    *
    * @param whom who connects there, for errors: `OpenVPN`
    * @throws AgentError ERR_MANAGEMENT_IN_USE if another process listens there, ERR_MANAGEMENT_ADDRESS if
-   *   something is there that is not a socket, which is never removed, ERR_MANAGEMENT_LISTEN if the address can't be used
+   *   something is there that is not a socket, which is never removed, or the path is too long, ERR_MANAGEMENT_LISTEN if the address can't be used
    */
   static async listen(
     address: ManagementAddress,
@@ -63,8 +63,10 @@ export class BoundServer extends Server {
     const server = new BoundServer(options, onClient);
     try {
       if (address.kind === 'unix') {
+        const fault = socketPathFault(address.path);
+        if (fault !== undefined) throw new Unusable(fault);
         const path = resolve(address.path);
-        const stale = await findStale(path);
+        const stale = await findStale(address.path);
         await server.#start(path, access, stale);
       } else {
         const listening = settled(server);
@@ -201,14 +203,15 @@ function isSame(one: Identity, other: Identity | undefined): boolean {
   return one.dev === other?.dev && one.ino === other.ino;
 }
 
-/** A socket that a process left behind, if there is one; refuses anything else. */
+/** A socket that a process left behind, if there is one; refuses anything else. A short path must stay so: it is connected to. */
 async function findStale(path: string): Promise<Stats | undefined> {
   const stats = await lstat(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   });
   if (stats === undefined) return undefined;
-  if (!stats.isSocket()) throw new NotSocket();
+  if (!stats.isSocket())
+    throw new Unusable('there is something that is not a socket: name another path, or remove it yourself');
   const outcome = await dial({ kind: 'unix', path }, undefined).catch((error: unknown) => error);
   if (!(outcome instanceof Error)) {
     (outcome as Socket).destroy();
@@ -237,13 +240,11 @@ class InUse extends Error {
   readonly code = 'EADDRINUSE';
 }
 
-/** A file of another's: it stays, and so does the error, until a person names another path. */
-class NotSocket extends Error {
-  override readonly message = 'there is something that is not a socket: name another path, or remove it yourself';
-}
+/** Until a person names another path, or removes a file that is another's. */
+class Unusable extends Error {}
 
 function listenCode(error: unknown): AgentErrorCode {
-  if (error instanceof NotSocket) return 'ERR_MANAGEMENT_ADDRESS';
+  if (error instanceof Unusable) return 'ERR_MANAGEMENT_ADDRESS';
   return (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'ERR_MANAGEMENT_IN_USE' : 'ERR_MANAGEMENT_LISTEN';
 }
 

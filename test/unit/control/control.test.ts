@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -122,6 +122,33 @@ test('a reply that takes too long is told of in its own words', async () => {
   using user = await client(control.path);
   const reply = user.request({ command: 'forget' }, { patience: 1, why: 'it signs' });
   await expect(reply).rejects.toMatchObject({ code: 'ERR_CONTROL_CONNECT', hint: 'it signs' });
+});
+
+describe('a path', () => {
+  test('that is too long for a socket is said, by both sides: libuv would cut it off', async () => {
+    const path = join(folder, 'x'.repeat(108));
+    const hint = expect.stringMatching(/a socket's path may have 10\d bytes, this one has 1/) as string;
+    await expect(ControlServer.listen({ path, actions })).rejects.toMatchObject({
+      code: 'ERR_MANAGEMENT_ADDRESS',
+      hint,
+    });
+    expect(readdirSync(folder)).toEqual([]);
+    await expect(client(path)).rejects.toMatchObject({ code: 'ERR_CONTROL_CONNECT', hint });
+  });
+
+  test('that can not be looked at is an error with a code', async () => {
+    symlinkSync('loop', join(folder, 'loop'));
+    const path = join(folder, 'loop', 'control.sock');
+    await expect(client(path)).rejects.toMatchObject({
+      code: 'ERR_CONTROL_CONNECT',
+      hint: expect.stringContaining('ELOOP') as string,
+    });
+    const listening = listenInFolder({ RUNTIME_DIRECTORY: path }, SELF, { actions });
+    await expect(listening).rejects.toMatchObject({
+      code: 'ERR_MANAGEMENT_LISTEN',
+      message: expect.stringContaining('ELOOP') as string,
+    });
+  });
 });
 
 describe('a request', () => {

@@ -123,6 +123,22 @@ test('a path as long as the system allows', async () => {
   else await expect(listen(0o600, long)).rejects.toMatchObject({ hint: expect.stringMatching(/bytes too long/) });
 });
 
+test('a socket that was left behind is replaced, by a short name in a folder with a long one', async () => {
+  const [before, folder] = [process.cwd(), join(dirname(path), 'x'.repeat(MAX_UNIX_PATH))];
+  mkdirSync(folder);
+  process.chdir(folder);
+  try {
+    const first = await listen(0o600, 'm.sock');
+    // its process was killed
+    renameSync('m.sock', 'kept.sock');
+    first.close();
+    renameSync('kept.sock', 'm.sock');
+    (await listen(0o600, 'm.sock')).close();
+  } finally {
+    process.chdir(before);
+  }
+});
+
 test('a live socket is left alone, whoever asks', async () => {
   await listen();
   await expect(listen()).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_IN_USE' });
