@@ -105,7 +105,13 @@ export async function reloadCommand(flags: ControlPlace): Promise<void> {
 }
 
 async function passphrase(source: string, what: string): Promise<Secret> {
-  return await readSecret(parseSecretSource(source), what, secretSurroundings());
+  try {
+    return await readSecret(parseSecretSource(source), what, secretSurroundings());
+  } catch (error) {
+    // no terminal: what is said then is about PINs
+    if (!(error instanceof AgentError) || error.code !== 'ERR_PIN_REQUIRED' || error.hint === undefined) throw error;
+    throw new AgentError(error.code, error.message, { cause: error, hint: 'give --passphrase-source' });
+  }
 }
 
 /** `pksigd lock`: without a passphrase whoever may use the control socket can unlock. */

@@ -35,7 +35,10 @@ export async function openControl({
     lock: (passphrase) => agent.lock(passphrase),
     unlock: (passphrase) => agent.unlock(passphrase),
     reload: async () => {
-      if (!reload) throw new AgentError('ERR_USAGE', 'there is no configuration file that could be read anew');
+      if (!reload)
+        throw new AgentError('ERR_USAGE', 'there is no configuration file that could be read anew', {
+          hint: 'SIGHUP has the certificates read anew',
+        });
       return await reload();
     },
   };

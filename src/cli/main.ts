@@ -12,6 +12,9 @@ declare const PROGRAM: string;
 
 process.on('SIGUSR1', () => undefined);
 
+// a folder that its own owner may not enter (UMask=0177) is of no use, and stays behind
+process.umask(process.umask(0o077) & 0o077);
+
 /** Closes a debugger that a signal or the environment's NODE_OPTIONS opened; whoever gave Node --inspect keeps it. */
 function closeDebugger(): void {
   try {

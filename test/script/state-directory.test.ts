@@ -1,4 +1,4 @@
-import { chmod, mkdir, symlink } from 'node:fs/promises';
+import { chmod, mkdir, stat, symlink } from 'node:fs/promises';
 import { describe, expect, inject } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
 
@@ -42,4 +42,14 @@ describe('a state directory that can not be used: one line, exit code 2', () => 
     await symlink('loop', bench.path('loop'));
     expect(await sign(bench, ['--state-directory', bench.path('loop')])).toEqual(ONE_LINE);
   });
+});
+
+test('one that is made is for its owner, whatever the umask', async ({ bench }) => {
+  const umask = await bench.write('umask', '#!/bin/sh\numask 0377\nexec node "$@"\n', 0o700);
+  const state = bench.path('made/state');
+  const key = `pkcs11:token=pksigd;object=p256?module-path=${inject('softhsmModule')}&pin-source=${bench.pinFile}`;
+  const args = ['sign', '--key', key, '--algorithm', 'ECDSA', '--state-directory', state];
+  const pksigd = await bench.pksigd(args, { input: DIGEST, launcher: umask });
+  expect(await pksigd.exited).toBe(0);
+  for (const path of [state, bench.path('made')]) expect((await stat(path)).mode & 0o777).toBe(0o700);
 });
