@@ -182,6 +182,11 @@ export class ModuleHost implements Module {
     } = {},
   ): Promise<{ result: unknown; payload: Buffer }> {
     if (this.#death) return Promise.reject(new CallNotSent(this.#death.code, this.#death.message));
+    // it would be cut off in the middle: of a PIN nobody would know whether the token has seen it
+    if (this.#stopping && call !== 'finalize') {
+      const text = `the host of the PKCS#11 module ${this.modulePath} is being stopped`;
+      return Promise.reject(new CallNotSent('ERR_MODULE_DIED', text));
+    }
     if (signal?.aborted === true) return Promise.reject(givenUp(call, signal));
     const id = this.#nextId++;
     const frame = encodeFrame({ id, call, params } satisfies HostRequest<Call>, data);

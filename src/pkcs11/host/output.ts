@@ -11,15 +11,16 @@ export class ModuleOutput {
   readonly #modulePath: string;
   readonly #options: Pick<ModuleHostOptions, 'showOutput' | 'onEvent'>;
   readonly #secrets: Secret[] = [];
+  #streams = 0;
 
   constructor(modulePath: string, options: Pick<ModuleHostOptions, 'showOutput' | 'onEvent'>) {
     this.#modulePath = modulePath;
     this.#options = options;
   }
 
-  /** Cuts a PIN out of all that the module prints from now on. */
+  /** Cuts a PIN out of all that the module prints from now on, if that is shown. */
   conceal(secret: Secret): void {
-    if (secret.length === 0) return; // a keypad's
+    if (this.#options.showOutput !== true || secret.length === 0) return; // a keypad's
     // a copy: the module may print it when the PIN's owner has zeroed it already
     if (!this.#secrets.some(({ bytes }) => bytes.equals(secret.bytes))) this.#secrets.push(new Secret(secret.bytes));
   }
@@ -34,6 +35,11 @@ export class ModuleOutput {
       stream.on('data', (chunk: Buffer) => chunk.fill(0));
       return;
     }
+    this.#streams++;
+    stream.once('close', () => {
+      this.#streams--;
+      if (this.#streams === 0) for (const secret of this.#secrets.splice(0)) secret.destroy();
+    });
     const lines = new LineSplitter();
     stream.on('data', (chunk: Buffer) => {
       for (const line of lines.push(chunk)) onEvent?.({ type: 'output', modulePath, text: this.#redact(line) });

@@ -106,6 +106,7 @@ export class TokenWatch {
     if (!found) throw new AgentError('ERR_TOKEN_ABSENT', `token '${token.label}' was removed`);
     this.#session.see(found);
     await host.call('sessionInfo', { session }, BRIEF);
-    if (rss > MAX_HOST_BYTES) await host.stop(`was replaced: it grew to ${rss} bytes`);
+    // not in the middle of a login: other tokens have their sessions in it too
+    if (rss > MAX_HOST_BYTES && host.pending === 0) await host.stop(`was replaced: it grew to ${rss} bytes`);
   }
 }

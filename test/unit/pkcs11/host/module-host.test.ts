@@ -317,6 +317,17 @@ describe('a process that can not be started', () => {
 });
 
 describe('stopping', () => {
+  test('takes no calls any more: a PIN that is sent now would be cut off', async () => {
+    await started();
+    const stopping = host.stop();
+    await settle();
+    const login = outcome(host.login('session', new Secret('1234')));
+    expect(await login()).toMatchObject({ code: 'ERR_MODULE_DIED', sent: false });
+    child.answer(null);
+    await stopping;
+    expect(child.asked).toEqual([]);
+  });
+
   test('lets the module finalize', async () => {
     await started();
     const stopping = host.stop();

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ModuleHostEvent } from '../../../../src/pkcs11/host/options.ts';
 import { ModuleOutput } from '../../../../src/pkcs11/host/output.ts';
 import { Secret } from '../../../../src/secret.ts';
@@ -7,6 +7,10 @@ import { PATH, settle } from '../fake-modules.ts';
 
 let events: ModuleHostEvent[];
 let stream: PassThrough;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 beforeEach(() => {
   events = [];
@@ -61,4 +65,21 @@ test('a pipe that breaks is no matter', async () => {
   read(true);
   stream.destroy(new Error('EIO'));
   expect(await lines()).toEqual([]);
+});
+
+test('PINs are kept while the module may print them, and only where that is shown', async () => {
+  const destroy = vi.spyOn(Secret.prototype, 'destroy');
+  const shown = read(true);
+  shown.conceal(new Secret('1234'));
+  await settle();
+  expect(destroy).not.toHaveBeenCalled();
+  stream.end();
+  await settle();
+  expect(destroy).toHaveBeenCalledTimes(1);
+
+  stream = new PassThrough();
+  const pin = new Secret('1234');
+  const bytes = vi.spyOn(pin, 'bytes', 'get');
+  read(false).conceal(pin);
+  expect(bytes).not.toHaveBeenCalled();
 });

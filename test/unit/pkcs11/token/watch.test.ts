@@ -141,6 +141,17 @@ describe('a token that is there', () => {
     expect(session.notes).toEqual(['open']);
   });
 
+  test('in a process that grew too large keeps it while something is under way in it', async () => {
+    session.modules.rss = 600 * 1024 * 1024;
+    const host = await session.modules.get(PATH);
+    host.pending = 1;
+    await watch.look();
+    expect(host.isAlive).toBe(true);
+    host.pending = 0;
+    await watch.look();
+    expect(host.isAlive).toBe(false);
+  });
+
   test('in a process that grew too large gets a new one', async () => {
     session.modules.rss = 600 * 1024 * 1024;
     await watch.look();
