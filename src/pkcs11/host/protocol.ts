@@ -57,8 +57,8 @@ export interface HostCalls {
   finalize: { params: Record<string, never>; result: null };
   /** C_Finalize and C_Initialize: every session of this host is gone then. */
   reinitialize: { params: Record<string, never>; result: null };
-  /** Slots that have a token; and the host's own resident memory in bytes. */
-  tokens: { params: Record<string, never>; result: { tokens: TokenInfo[]; rss: number } };
+  /** Slots that have a token, or this one alone; and the host's own resident memory in bytes. */
+  tokens: { params: { slot?: string }; result: { tokens: TokenInfo[]; rss: number } };
   slot: { params: { slot: string }; result: SlotInfo };
   library: { params: Record<string, never>; result: LibraryInfo };
   mechanisms: { params: { slot: string }; result: number[] };

@@ -267,7 +267,7 @@ export class Pin {
     token: TokenInfo,
     checkFlags: (now: TokenInfo) => void,
   ): Promise<TokenInfo | undefined> {
-    const { tokens } = await host.call('tokens', {});
+    const { tokens } = await host.call('tokens', { slot: token.slot });
     const now = tokens.find(({ slot, serial }) => slot === token.slot && serial === token.serial);
     if (now) checkFlags(now);
     return now;

@@ -177,10 +177,10 @@ export class ExtraSessions {
 
   /** Ends one that has nothing to do, or has grown too much. Never rejects. */
   async #look(extra: Extra): Promise<void> {
-    const { host } = extra.at;
+    const { host, token } = extra.at;
     const isIdle = extra.works === 0 && this.#options.clock.now() - extra.usedAt >= IDLE;
     try {
-      if (isIdle || (await host.call('tokens', {}, BRIEF)).rss > MAX_HOST_BYTES) this.#retire(extra);
+      if (isIdle || (await host.call('tokens', { slot: token.slot }, BRIEF)).rss > MAX_HOST_BYTES) this.#retire(extra);
       else if (this.#extras.includes(extra)) this.#watch(extra);
     } catch (error) {
       this.#fail(extra, error);

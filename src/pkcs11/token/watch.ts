@@ -101,7 +101,7 @@ export class TokenWatch {
   /** @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_*, ERR_MODULE_* if it is not there, or the session does not live */
   async #inspect(): Promise<void> {
     const { host, session, token } = await this.#session.open();
-    const { tokens, rss } = await host.call('tokens', {}, BRIEF);
+    const { tokens, rss } = await host.call('tokens', { slot: token.slot }, BRIEF);
     const found = tokens.find(({ serial, slot }) => serial === token.serial && slot === token.slot);
     if (!found) throw new AgentError('ERR_TOKEN_ABSENT', `token '${token.label}' was removed`);
     this.#session.see(found);

@@ -181,8 +181,11 @@ export class Cryptoki {
       this.#initialize(this.#loaded);
       return null;
     },
-    tokens: () => ({
-      tokens: bounded('slots', this.#loaded.C_GetSlotList(true)).flatMap((slot) => this.#tokenInfo(slot) ?? []),
+    tokens: ({ slot: only }) => ({
+      // the list in any case: some modules notice by it that a token has gone
+      tokens: bounded('slots', this.#loaded.C_GetSlotList(true))
+        .filter((slot) => only === undefined || toHex(slot) === only)
+        .flatMap((slot) => this.#tokenInfo(slot) ?? []),
       rss: process.memoryUsage.rss(),
     }),
     slot: ({ slot }) => {

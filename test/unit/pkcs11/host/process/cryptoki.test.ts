@@ -27,6 +27,15 @@ vi.mock('pkcs11js', () => {
     C_Finalize(): void {
       sessions = [];
     }
+    C_GetSlotList(): Buffer[] {
+      return [Buffer.of(1), Buffer.of(2), Buffer.of(3)];
+    }
+    C_GetTokenInfo(slot: Buffer): object {
+      calls.push(`token in ${slot.toString('hex')}`);
+      const text = `token ${slot.toString('hex')}  `;
+      const about = { label: text, manufacturerID: text, model: text, serialNumber: text };
+      return { ...about, flags: 0x400, minPinLen: 4, maxPinLen: 8 };
+    }
     C_OpenSession(slot: Buffer): Buffer {
       const free = sessions.indexOf(undefined);
       const handle = free < 0 ? sessions.length : free;
@@ -113,4 +122,11 @@ test('what the module says of a session is told as it says it', () => {
   const session = open('01');
   sessions = [];
   expect(call('login', { session }, 'pin')).toEqual({ ...VOID, code: 0xb3, function: 'C_Login' });
+});
+
+test('a look at one token asks of no other: each may take a network HSM its time', () => {
+  expect(call('tokens', { slot: '02' })).toMatchObject({ tokens: [{ slot: '02', label: 'token 02' }] });
+  expect(calls).toEqual(['token in 02']);
+  expect(call('tokens', { slot: '09' })).toMatchObject({ tokens: [] });
+  expect(call('tokens', {})).toMatchObject({ tokens: [{ slot: '01' }, { slot: '02' }, { slot: '03' }] });
 });
