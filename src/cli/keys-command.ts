@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { Keyring } from '../agent/keyring.ts';
 import { tokenSettings, type TokenFlags } from '../config/flags.ts';
 import { askingAgain } from '../keys/pins.ts';
-import { AgentError, errorText } from '../errors.ts';
+import { AgentError, errorCode, errorText } from '../errors.ts';
 import {
   configuredModules,
   findModule,
@@ -134,8 +134,8 @@ function nothingFits(uri: Pkcs11Uri, { modules }: KeysDocument): AgentError | un
 }
 
 function failureText(path: string, error: unknown): string {
-  const text = errorText(error);
-  return text.includes(path) ? text : `${path}: ${text}`;
+  const [text, code] = [errorText(error), errorCode(error)];
+  return `${text.includes(path) ? '' : `${path}: `}${text}${code === undefined ? '' : ` [${code}]`}`;
 }
 
 /** `pksigd keys`: modules, tokens, keys, certificates, and how each key signs. No PIN is used without a PIN source. */

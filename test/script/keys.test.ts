@@ -165,7 +165,13 @@ describe.concurrent('pksigd keys fails', () => {
   }
 
   test('when no module loads', ({ bench }) =>
-    fails(bench, ['--module', bench.recipe('ca.crt')], USAGE, /^pksigd: .*ca\.crt/));
+    fails(bench, ['--module', bench.recipe('ca.crt')], USAGE, /^pksigd: .*ca\.crt.* \[ERR_MODULE_LOAD\]$/));
+
+  test.for([['--module'], []])('when the module is not there: %s', ([option], { bench }) => {
+    const path = bench.path('none.so');
+    const named = option === undefined ? [`pkcs11:?module-path=${path}`] : [option, path];
+    return fails(bench, named, ABSENT, /^pksigd: no PKCS#11 module at .*none\.so \[ERR_MODULE_NOT_FOUND\]$/);
+  });
 
   test('when no token fits', ({ bench }) => fails(bench, [...here(), 'pkcs11:token=other'], ABSENT, /no token that/));
 

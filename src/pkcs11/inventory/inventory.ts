@@ -2,7 +2,7 @@
 // nothing open.
 import { AgentError } from '../../errors.ts';
 import { isText, listKeys, type ListedKey } from './key-list.ts';
-import type { ModuleName } from '../modules/find-module.ts';
+import { whyNotLoaded, type ModuleName } from '../modules/find-module.ts';
 import type { Module } from '../host/module.ts';
 import { inSession } from '../host/session.ts';
 import type { Pin } from '../pins/pin.ts';
@@ -48,7 +48,7 @@ async function findIn(module: ModuleName, tokens: Tokens, uri: Pkcs11Uri): Promi
     const fitting = await fittingTokens(uri, host, present);
     return { module, tokens: fitting.map((info) => ({ module, host, info, uri: tokenUri(info, present) })) };
   } catch (error) {
-    return { module, tokens: [], error };
+    return { module, tokens: [], error: await whyNotLoaded(module.path, error) };
   }
 }
 

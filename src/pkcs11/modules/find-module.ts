@@ -3,7 +3,7 @@
 import { access, readdir } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
-import { AgentError } from '../../errors.ts';
+import { AgentError, errorCode } from '../../errors.ts';
 import { p11KitModules, type P11KitFolders, type P11KitModule } from './p11-kit.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 
@@ -67,8 +67,18 @@ export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefin
       reason: 'no-module',
     });
   }
-  if (!(await isReadable(path))) throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module at ${path}`);
+  if (!(await isReadable(path))) throw notThere(path);
   return path;
+}
+
+function notThere(path: string): AgentError {
+  return new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module at ${path}`);
+}
+
+/** Why a module that nobody looked for was not loaded: the loader does not tell a file that is not there from others. */
+export async function whyNotLoaded(path: string, error: unknown): Promise<unknown> {
+  const isSure = errorCode(error) === 'ERR_MODULE_LOAD' && isAbsolute(path);
+  return isSure && !(await isReadable(path)) ? notThere(path) : error;
 }
 
 /** The file that dlopen would load for a library's bare name, by the folders that we know; else the text as it is. */
