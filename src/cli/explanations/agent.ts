@@ -136,6 +136,10 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
         why: 'The path is too long for a unix socket (107 bytes), or port or address is mistyped.',
         cure: "Write it as in the .ovpn: 'ADDRESS PORT' or 'PATH unix'.",
       },
+      {
+        why: 'pksigd is to listen at a path where something lies that is not a socket.',
+        cure: 'Name another one; it is not removed.',
+      },
     ],
   },
   ERR_MANAGEMENT_CONNECT: {
@@ -155,7 +159,7 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
     what: 'pksigd can not listen there.',
     causes: [
       { why: 'The folder is not there, or not for this user.', cure: 'Make it: RuntimeDirectory= in a unit does.' },
-      { why: 'The path is a file.', cure: 'Name another one; it is not removed.' },
+      { why: 'The address is not of this machine, or the port is for root.', cure: 'Give another one.' },
     ],
   },
   ERR_MANAGEMENT_IN_USE: {
@@ -233,7 +237,7 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
     causes: [
       {
         why: 'A password or answer is too long or has control characters.',
-        cure: 'Shorten it: OpenVPN takes up to 255 bytes.',
+        cure: 'Shorten it: OpenVPN takes up to 256 bytes.',
       },
     ],
   },
