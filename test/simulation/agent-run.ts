@@ -14,6 +14,8 @@ const STOPS_WITHIN = 120_000;
 /** Milliseconds from then on in which nothing of it is left. */
 const RETURNS_WITHIN = 6_000;
 const RESTART = 2_000;
+/** Milliseconds after which a command is given up, instead of a minute: a daemon's late reply is then nobody's. */
+const COMMAND_TIMEOUT = 2_500;
 
 function surroundingsOf(code: AgentCode, process: Process, emit: (event: AgentEvent) => void): Surroundings {
   const { AgentError, connectManagement, listenManagement, PathWatches } = code;
@@ -27,7 +29,11 @@ function surroundingsOf(code: AgentCode, process: Process, emit: (event: AgentEv
         };
       },
     },
-    network: { connect: connectManagement, listen: listenManagement, watchPath: new PathWatches().watch },
+    network: {
+      connect: (address, options) => connectManagement(address, { ...options, commandTimeout: COMMAND_TIMEOUT }),
+      listen: (address, options) => listenManagement(address, { ...options, commandTimeout: COMMAND_TIMEOUT }),
+      watchPath: new PathWatches().watch,
+    },
     emit,
     pid: process.pid,
     release: 'simulation',

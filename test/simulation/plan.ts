@@ -291,6 +291,11 @@ const DRAWS_OF_RELAYS: typeof DRAWS = [
     },
   ],
   [2, (random, at, plan) => ({ at, type: random.pick(['cut', 'restart'] as const), tunnel: tunnelOf(random, plan) })],
+  // longer than a command is waited for
+  [
+    2,
+    (random, at, plan) => ({ at, type: 'deaf', tunnel: tunnelOf(random, plan), lasts: random.between(2_000, 8_000) }),
+  ],
 ];
 
 /** One world of four or so is about something. */
