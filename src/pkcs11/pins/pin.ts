@@ -1,5 +1,6 @@
 // PINs, and what tokens said of them: every C_Login goes through here, so that no loop of ours locks a card. For sessions,
 // for keys that want the PIN with each signature, and for what looks into a token once.
+import { isUtf8 } from 'node:buffer';
 import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError, type AgentErrorCode } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
@@ -183,7 +184,7 @@ export class Pin {
     this.#checkFlags(token);
     const secret = await this.#secret(token);
     try {
-      if (!hasKeypad(token)) this.#checkLength(secret, token);
+      if (!hasKeypad(token)) this.#checkForm(secret, token);
     } catch (error) {
       throw await this.#refuse(error, token, secret);
     }
@@ -323,7 +324,13 @@ export class Pin {
   }
 
   /** A PIN that the token can't take costs a try all the same with some modules (OpenSC). */
-  #checkLength(secret: Secret, { label, minPinLength: min, maxPinLength: max }: TokenInfo): void {
+  #checkForm(secret: Secret, { label, minPinLength: min, maxPinLength: max }: TokenInfo): void {
+    // PKCS#11 section 5.6.8; pkcs11js passes a text on, in which other bytes are replaced
+    if (!isUtf8(secret.bytes)) {
+      throw new AgentError('ERR_PIN_INCORRECT', `the PIN for token '${label}' is not UTF-8`, {
+        hint: 'write it in UTF-8; it was not tried',
+      });
+    }
     if (max < 1 || min > max || (secret.length >= min && secret.length <= max)) return;
     throw new AgentError('ERR_PIN_INCORRECT', `the PIN for token '${label}' has a wrong length`, {
       hint: `it takes ${min} to ${max} bytes; it was not tried`,

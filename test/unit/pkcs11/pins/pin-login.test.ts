@@ -33,6 +33,19 @@ describe('a PIN', () => {
     expect(modules.pins).toEqual([text]);
   });
 
+  test('that is no UTF-8 is never sent: the token would get another one', async () => {
+    const ask = (): Promise<Secret> => Promise.resolve(new Secret(Buffer.from('pässwd', 'latin1')));
+    const pin = makePin({ ask });
+    await expect(login(pin)).rejects.toMatchObject({
+      code: 'ERR_PIN_INCORRECT',
+      hint: 'write it in UTF-8; it was not tried',
+    });
+    expect(modules.pins).toEqual([]);
+    answer = 'pässwd';
+    await login(makePin());
+    expect(modules.pins).toEqual(['pässwd']);
+  });
+
   test('is asked for with what the token says of its tries', async () => {
     const told: unknown[] = [];
     const ask = (...words: unknown[]): Promise<Secret> => {
