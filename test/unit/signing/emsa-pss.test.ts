@@ -46,6 +46,14 @@ describe.each(SIZES)('EMSA-PSS with %i bits', (bits) => {
     }
   });
 
+  test('eight zeros must stand before the salt of a block that is made elsewhere', () => {
+    const { SHA256 } = HASHES;
+    const max = maxSaltLength(SHA256, bits);
+    const read = (zeros: number) => readEmsaPss(encodeEmsaPss(SHA256, randomBytes(32), max - zeros, bits), bits);
+    expect(read(8)).toEqual({ hash: SHA256, saltLength: max - 8 });
+    for (const zeros of [0, 1, 7]) expect(read(zeros)).toBe(undefined);
+  });
+
   test('a salt that is too long is refused', () => {
     const { SHA256 } = HASHES;
     const max = maxSaltLength(SHA256, bits);
