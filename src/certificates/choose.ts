@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
+import { dayOf } from './dates.ts';
 import type { CertificateWords } from './words.ts';
 
 /** Milliseconds. */
@@ -29,9 +30,8 @@ export function newestFirst(certificates: readonly X509Certificate[], now: numbe
 /** `CN=Jane, O=Corp (issued by CN=CA, until 2027-01-31)`. */
 function describe(certificate: X509Certificate, now: number): string {
   const oneLine = (name: string): string => name.replaceAll('\n', ', ');
-  const date = (text: string): string => new Date(Date.parse(text)).toISOString().slice(0, 10);
   const { subject, issuer, validFrom, validTo } = certificate;
-  const when = Date.parse(validFrom) > now ? `from ${date(validFrom)}` : `until ${date(validTo)}`;
+  const when = Date.parse(validFrom) > now ? `from ${dayOf(validFrom)}` : `until ${dayOf(validTo)}`;
   return `${oneLine(subject) || 'one without a subject'} (issued by ${oneLine(issuer)}, ${when})`;
 }
 

@@ -1,4 +1,5 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
+import { dayOf } from '../certificates/dates.ts';
 import { parseHint } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
@@ -24,18 +25,21 @@ function mayDigitallySign({ raw }: X509Certificate): boolean {
   return value[0] === 0x04 && value[2] === 0x03 && ((value[5] ?? 0) & 0x80) !== 0;
 }
 
-const dateOf = (time: number): string => new Date(time).toISOString().slice(0, 10);
-
 function checkValidity(what: string, { validFrom, validTo }: X509Certificate, now: number, report: Report): void {
   const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (Number.isNaN(from) || Number.isNaN(to)) {
+    const hint = 'have it issued anew';
+    report(failure(what, new AgentError('ERR_CERTIFICATE_DATES', "its dates can't be read", { hint })));
+    return;
+  }
   if (now < from || now > to) {
-    const detail = now < from ? `it is not valid before ${dateOf(from)}` : `it expired on ${dateOf(to)}`;
+    const detail = now < from ? `it is not valid before ${dayOf(validFrom)}` : `it expired on ${dayOf(validTo)}`;
     const hint = now < from ? "is this machine's clock right?" : 'have it renewed';
     report(failure(what, new AgentError('ERR_CERTIFICATE_DATES', detail, { hint })));
     return;
   }
   const days = Math.floor((to - now) / DAY);
-  const detail = `valid until ${dateOf(to)}, ${days} days from now`;
+  const detail = `valid until ${dayOf(validTo)}, ${days} days from now`;
   if (days < RENEW_BEFORE) report({ outcome: 'warn', what, detail, hint: 'have it renewed' });
   else report({ outcome: 'ok', what, detail });
 }

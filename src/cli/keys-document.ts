@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { timeOf } from '../certificates/dates.ts';
 import { errorCode, errorText } from '../errors.ts';
 import { nameOnOneLine } from '../keyfile/pem.ts';
 import {
@@ -64,10 +65,10 @@ export interface CertificateEntry {
   readonly subject: string;
   readonly issuer: string;
   readonly serialNumber: string;
-  /** ISO 8601. */
-  readonly notBefore: string;
-  readonly notAfter: string;
-  readonly validity: 'valid' | 'expired' | 'not yet valid';
+  /** ISO 8601; null if it can't be read. */
+  readonly notBefore: string | null;
+  readonly notAfter: string | null;
+  readonly validity: 'valid' | 'expired' | 'not yet valid' | 'unreadable';
 }
 
 function errorEntry(error: unknown): ErrorEntry {
@@ -76,15 +77,20 @@ function errorEntry(error: unknown): ErrorEntry {
 
 const PIN_TRIES = { ok: 'ok', 'count low': 'few tries left', 'final try': 'one try left', locked: 'locked' } as const;
 
+function validityOf({ validFrom, validTo }: X509Certificate, now: number): CertificateEntry['validity'] {
+  const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (Number.isNaN(from) || Number.isNaN(to)) return 'unreadable';
+  return now < from ? 'not yet valid' : now > to ? 'expired' : 'valid';
+}
+
 function certificateEntry(certificate: X509Certificate, now: number): CertificateEntry {
-  const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
   return {
     subject: nameOnOneLine(certificate.subject),
     issuer: nameOnOneLine(certificate.issuer),
     serialNumber: certificate.serialNumber,
-    notBefore: new Date(from).toISOString(),
-    notAfter: new Date(to).toISOString(),
-    validity: now < from ? 'not yet valid' : now > to ? 'expired' : 'valid',
+    notBefore: timeOf(certificate.validFrom) ?? null,
+    notAfter: timeOf(certificate.validTo) ?? null,
+    validity: validityOf(certificate, now),
   };
 }
 

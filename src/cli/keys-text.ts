@@ -1,3 +1,4 @@
+import { dayOf } from '../certificates/dates.ts';
 import type { SigningRow } from '../pkcs11/index.ts';
 import { printable } from '../telemetry/printable.ts';
 import type { CertificateEntry, KeyEntry, KeysDocument, ModuleEntry, TokenEntry } from './keys-document.ts';
@@ -27,9 +28,13 @@ function wayText({ ways, remedy }: SigningRow): string {
 }
 
 function certificateText({ subject, issuer, notBefore, notAfter, validity }: CertificateEntry): string {
-  const [from, to] = [notBefore.slice(0, 10), notAfter.slice(0, 10)];
-  const until = validity === 'expired' ? `EXPIRED on ${to}` : `valid until ${to}`;
-  const dates = validity === 'not yet valid' ? `NOT VALID before ${from}, then until ${to}` : until;
+  const [from, to] = [dayOf(notBefore ?? ''), dayOf(notAfter ?? '')];
+  const dates = {
+    valid: `valid until ${to}`,
+    expired: `EXPIRED on ${to}`,
+    'not yet valid': `NOT VALID before ${from}, then until ${to}`,
+    unreadable: "NOT VALID: its dates can't be read",
+  }[validity];
   return `certificate ${subject || 'without a subject'}, issued by ${issuer || 'nobody'}, ${dates}`;
 }
 

@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { dayOf } from '../certificates/dates.ts';
 import { checkCertificate } from '../check/certificate.ts';
 import { failure, type Report, type Verdict } from '../check/verdict.ts';
 import { AgentError } from '../errors.ts';
@@ -128,7 +129,7 @@ async function keepOnToken(
   const { certificates, keys } = await storeCertificates(user, uri, chain);
   report({ outcome: 'ok', what: 'kept', detail: 'on the token, beside its key' });
   for (const { validTo } of certificates) {
-    const detail = `the one of this key that is valid until ${new Date(validTo).toISOString().slice(0, 10)} stays on the token`;
+    const detail = `the one of this key that is valid until ${dayOf(validTo)} stays on the token`;
     report({ outcome: 'ok', what: 'old certificate', detail });
   }
   for (const old of keys) {

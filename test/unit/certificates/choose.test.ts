@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 import { chainOf } from '../../../src/certificates/chain.ts';
 import { chosen, daysLeft, newestFirst } from '../../../src/certificates/choose.ts';
 import { parseWords } from '../../../src/certificates/words.ts';
-import { makeCertificate, type Issuer } from '../../support/certificates.ts';
+import { makeCertificate, withoutEnd, type Issuer } from '../../support/certificates.ts';
 
 const NOW = Date.now();
 const DAY = 86_400_000;
@@ -52,6 +52,22 @@ describe('of several certificates', () => {
           /^no certificate that 'SUBJ:jane' fits is valid now: there is .* from .*; .* until /,
         ),
       }),
+    );
+  });
+
+  test('one whose end is no date is never valid, and is told with the others', () => {
+    const broken = withoutEnd(CURRENT);
+    expect(broken.validTo).toBe('Bad time value');
+    const words = parseWords(['SUBJ:jane']);
+    expect(chosen([broken, CURRENT, OLD], words, NOW)).toEqual([CURRENT]);
+    expect(() => chosen([broken], words, NOW)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_CERTIFICATE_DATES',
+        line: expect.stringContaining("there is CN=jane (issued by CN=jane, until a date that can't be read)"),
+      }),
+    );
+    expect(() => chosen([broken], parseWords(['SUBJ:jill']), NOW)).toThrow(
+      expect.objectContaining({ code: 'ERR_CERTIFICATE_NOT_FOUND' }),
     );
   });
 

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { checkCertificate, reportNoCertificate } from '../../../src/check/certificate.ts';
+import { withoutEnd } from '../../support/certificates.ts';
 import { CERTIFICATE } from '../keys/certificate.ts';
 import { reported } from './reported.ts';
 
@@ -32,6 +33,12 @@ describe('a certificate', () => {
     ['expired', TO + 1, /^fail .*expired on 2126-10-31: have it renewed/],
   ])('by its dates: %s', (_, now, line) => {
     expect(linesAt(now)[1]).toMatch(line);
+  });
+
+  test('whose dates can not be read is valid at no time', () => {
+    const { report, lines } = reported();
+    checkCertificate('certificate', withoutEnd(OWN), OWN.publicKey, FROM, report);
+    expect(lines[1]).toMatch(/^fail .*its dates can't be read: have it issued anew/);
   });
 
   test('that is not for a client: servers may refuse it', () => {

@@ -6,6 +6,7 @@ import { keysText } from '../../../src/cli/keys-text.ts';
 import { CKM } from '../../../src/pkcs11/constants.ts';
 import type { FoundToken } from '../../../src/pkcs11/inventory/inventory.ts';
 import type { ListedKey } from '../../../src/pkcs11/inventory/key-list.ts';
+import { withoutEnd } from '../../support/certificates.ts';
 
 const NEW_KEY = ['-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null'];
 const certificate = new X509Certificate(
@@ -67,6 +68,14 @@ test.for([
   const token = entry({}, now);
   expect(token.keys[0]?.certificates).toMatchObject([{ subject: 'O=x, CN=alice', validity }]);
   expect(text(token)).toContain(`certificate O=x, CN=alice, issued by O=x, CN=alice, ${words}`);
+});
+
+test('a certificate whose dates can not be read stands there as such', () => {
+  const token = entry({ certificates: [withoutEnd(certificate)] });
+  expect(token.keys[0]?.certificates).toMatchObject([
+    { notBefore: new Date(MADE).toISOString(), notAfter: null, validity: 'unreadable' },
+  ]);
+  expect(text(token)).toContain("issued by O=x, CN=alice, NOT VALID: its dates can't be read");
 });
 
 test('keys that pksigd can not use say why, and have no table', () => {
