@@ -67,6 +67,9 @@ export function clipped(text: string): string {
   return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
 }
 
+/** The end of the last year that RFC 3339 can write. */
+const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');
+
 /** A tunnel of which nothing is known yet. */
 export function newTunnel(at: number): TunnelState {
   return {
@@ -162,7 +165,9 @@ export function nextTunnel(tunnel: TunnelState, event: TunnelEvent, at: number):
     case 'daemon-disconnected':
       return disconnected(tunnel, at);
     case 'daemon-state': {
-      const { state, detail, since } = event;
+      const { state, detail } = event;
+      // its own word: of what is no time the whole report could not be written
+      const since = event.since <= LAST_TIME ? event.since : at;
       return { ...tunnel, daemonState: { name: clipped(state), detail: detail && clipped(detail), since } };
     }
     case 'daemon-held':

@@ -54,6 +54,15 @@ describe('a tunnel', () => {
     expect(tunnel()).toMatchObject({ connected: true, daemons: 1, since: at(2) });
   });
 
+  test.for([1e16, 8_640_000_000_000_001, 253_402_300_800_000])(
+    'has a state since it was heard, where its daemon says that of a time that is none (%s)',
+    (since) => {
+      take(opened(), { type: 'daemon-connected', tunnel: 't' });
+      take({ type: 'daemon-state', tunnel: 't', state: 'CONNECTED', detail: undefined, since });
+      expect(tunnel()?.daemon).toEqual({ state: 'CONNECTED', detail: null, since: at(3) });
+    },
+  );
+
   test('has the state that its daemon tells, until the connection ends', () => {
     take(opened(), { type: 'daemon-connected', tunnel: 't' });
     take({ type: 'daemon-state', tunnel: 't', state: 'CONNECTED', detail: 'SUCCESS', since: START });
