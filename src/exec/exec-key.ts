@@ -47,23 +47,6 @@ export interface ExecKeyOptions {
   readonly withoutLogin?: boolean | undefined;
 }
 
-/** Takes a secret out of text, in the forms that a program has seen. */
-class Redactor {
-  #forms: readonly string[] = [];
-
-  conceal(secret: Secret): void {
-    const text = secret.reveal();
-    this.#forms = [text, secret.bytes.toString('base64')].filter((form) => form !== '');
-  }
-
-  forget(): void {
-    this.#forms = [];
-  }
-
-  readonly redact = (text: string): string =>
-    this.#forms.reduce((rest, form) => rest.replaceAll(form, '<redacted>'), text);
-}
-
 /** A private key behind a program, which is started when it is needed: once for all signatures, or once for each. */
 export class ExecKey implements Signer {
   readonly name: string;
@@ -115,14 +98,9 @@ export class ExecKey implements Signer {
 
   async #login(guard: SecretGuard): Promise<void> {
     await guard.login(async (secret) => {
-      const reply = await this.#access.ask({ do: 'login', secret: this.#told(secret) });
+      const reply = await this.#access.ask({ do: 'login', secret: secret.bytes.toString('base64') });
       return isLoginChecked(reply, this.name);
     });
-  }
-
-  #told(secret: Secret): string {
-    this.#access.redactor.conceal(secret);
-    return secret.bytes.toString('base64');
   }
 
   canSign(request: SignatureRequest): boolean {
@@ -143,7 +121,7 @@ export class ExecKey implements Signer {
     const signed = (reply: Reply): Signed => signatureIn(reply, this.name, this.#orderBytes);
     if (this.#guard) {
       return await this.#guard.sign(async (secret, onLogin) => {
-        const told = { do: 'sign', secret: this.#told(secret), ...fields } as const;
+        const told = { do: 'sign', secret: secret.bytes.toString('base64'), ...fields } as const;
         return signed(await this.#access.ask(told, onLogin));
       }, signal);
     }
@@ -159,7 +137,6 @@ export class ExecKey implements Signer {
 
   /** Ends the program. @returns whether it had to be killed, since it did not end with its standard input */
   async close(): Promise<boolean> {
-    this.#access.redactor.forget();
     return await this.#access.close();
   }
 
@@ -171,7 +148,6 @@ export class ExecKey implements Signer {
 /** The program of one key: its process, if it is kept, and a new one where there is none. */
 class Access {
   readonly name: string;
-  readonly redactor: Redactor = new Redactor();
   /** Called when secrets are to be forgotten. */
   onForget: () => void = () => undefined;
   readonly #program: string;
@@ -194,8 +170,7 @@ class Access {
     this.#programs = programs;
     this.#undo = programs.add(async () => {
       this.onForget();
-      this.redactor.forget();
-      await this.#endKept();
+      await this.#endKept('behind its requests');
     });
   }
 
@@ -227,7 +202,7 @@ class Access {
   async #send(program: Program, request: ProgramRequest, onLogin?: () => void): Promise<Reply> {
     const { deadline } = this.#programs.options;
     const reply = await program.send({ key: this.#words, ...request }, { deadline, onLogin });
-    const error = errorIn(reply, this.name, this.redactor.redact);
+    const error = errorIn(reply, this.name, program.redact);
     if (error) throw error;
     return reply;
   }
@@ -237,7 +212,7 @@ class Access {
     // looked at each time: what is run is what was looked at
     const path = await safeProgram(this.#program, options.uid);
     if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.name} is closed`);
-    return this.#programs.start({ name: this.name, path, words: this.#words, redact: this.redactor.redact });
+    return this.#programs.start({ name: this.name, path, words: this.#words });
   }
 
   async #greeted(): Promise<{ readonly program: Program; readonly hello: Hello }> {
@@ -277,17 +252,21 @@ class Access {
     if (await program.end()) this.#hadToKill = true;
   }
 
-  async #endKept(): Promise<void> {
-    const kept = await this.#kept?.catch(() => undefined);
+  async #endKept(when: 'now' | 'behind its requests'): Promise<void> {
+    const current = this.#kept;
+    // whoever asks from now on gets another one
     this.#kept = undefined;
-    if (kept) await this.#end(kept);
+    const kept = await current?.catch(() => undefined);
+    if (!kept) return;
+    if (when === 'behind its requests') await kept.idle();
+    await this.#end(kept);
   }
 
   /** @returns whether a process did not end with its standard input */
   async close(): Promise<boolean> {
     this.#isClosed = true;
     this.#undo();
-    await Promise.all([this.#endKept(), ...this.#ending]);
+    await Promise.all([this.#endKept('now'), ...this.#ending]);
     return this.#hadToKill;
   }
 }

@@ -3,6 +3,9 @@ import type { Readable, Writable } from 'node:stream';
 import { SYSTEM_CLOCK, type Clock } from '../clock.ts';
 import { AgentError, errorText } from '../errors.ts';
 import { LineSplitter } from '../lines.ts';
+import { Listeners } from '../listeners.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Redactor } from './redactor.ts';
 import { protocolError, VERSION, type ProgramRequest, type Reply } from './protocol.ts';
 
 /** Something happened to a program's process. */
@@ -35,8 +38,6 @@ export interface ProgramOptions extends ProgramSurroundings {
   readonly name: string;
   readonly path: string;
   readonly words: readonly string[];
-  /** Takes secrets out of what the program says. */
-  readonly redact: (text: string) => string;
   readonly onEvent?: ((event: ProgramEvent) => void) | undefined;
 }
 
@@ -71,6 +72,9 @@ export class Program {
   readonly #clock: Clock;
   readonly #child: ChildProcess | undefined;
   readonly #pending = new Map<number, Pending>();
+  readonly #redactor = new Redactor();
+  /** Called when a request has its reply. */
+  readonly #replies = new Listeners();
   #chunks: Buffer[] = [];
   #length = 0;
   #nextId = 1;
@@ -100,6 +104,11 @@ export class Program {
   /** Whether a request has a chance. */
   get isAlive(): boolean {
     return this.#death === undefined && !this.#isEnding;
+  }
+
+  /** Takes the secrets that it was told out of what it says: until its end, whoever forgets them. */
+  get redact(): (text: string) => string {
+    return this.#redactor.redact;
   }
 
   #start(): ChildProcess | undefined {
@@ -147,10 +156,10 @@ export class Program {
   }
 
   #tellLines(stderr: Readable): void {
-    const { name: program, onEvent, redact } = this.#options;
-    const lines = new LineSplitter();
-    const tell = (line: string): void => {
-      if (line !== '') onEvent?.({ type: 'output', program, text: redact(line) });
+    const { name: program, onEvent } = this.#options;
+    const lines = new LineSplitter(this.redact);
+    const tell = (text: string): void => {
+      if (text !== '') onEvent?.({ type: 'output', program, text });
     };
     stderr.on('error', () => undefined);
     stderr.on('data', (chunk: Buffer) => {
@@ -171,6 +180,7 @@ export class Program {
   ): Promise<Reply> {
     if (this.#death) throw this.#death;
     const id = this.#nextId++;
+    if ('secret' in request) this.#redactor.conceal(request.secret);
     const line = Buffer.from(`${JSON.stringify({ version: VERSION, id, ...request })}\n`);
     const { name } = this.#options;
     const callOff = this.#clock.after(
@@ -192,7 +202,14 @@ export class Program {
       });
     } finally {
       callOff();
+      this.#replies.tell();
     }
+  }
+
+  /** Resolves when all requests are answered, of those too who have just been given it, or when it has died. */
+  async idle(): Promise<void> {
+    await nextTurn();
+    while (this.#pending.size > 0) await this.#replies.next();
   }
 
   /** Ends it: its standard input ends, and if it does not end with that, it is killed. @returns whether it had to be */

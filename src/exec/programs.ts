@@ -30,7 +30,7 @@ export class Programs implements AsyncDisposable {
   }
 
   /** Starts a process. @throws AgentError ERR_KEY_UNAVAILABLE once all were ended */
-  start(own: Pick<ProgramOptions, 'name' | 'path' | 'words' | 'redact'>): Program {
+  start(own: Pick<ProgramOptions, 'name' | 'path' | 'words'>): Program {
     if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${own.name} is closed`);
     const program = new Program({ ...this.options, ...own });
     this.#running.add(program);
@@ -38,7 +38,10 @@ export class Programs implements AsyncDisposable {
     return program;
   }
 
-  /** Has all programs end that are kept, with all that they remember: the next signature starts them anew. */
+  /**
+   * Has all programs end that are kept, behind the requests that they have, with all that they remember: the next signature
+   * starts them anew.
+   */
   async forget(): Promise<void> {
     await Promise.all([...this.#forgets].map((forget) => forget()));
   }

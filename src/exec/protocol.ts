@@ -101,7 +101,8 @@ export function errorIn(reply: Reply, name: string, redact: (text: string) => st
   if (typeof error !== 'object') return protocolError(name, 'answers with an error that is no object');
   const { code, message } = error as Reply;
   const why = typeof message === 'string' && message !== '' ? message : typeof code === 'string' ? code : 'no reason';
-  const text = redact(why.slice(0, MAX_TEXT)).replace(/\s+/g, ' ');
+  // the cut comes last: it would leave part of a secret
+  const text = redact(why).slice(0, MAX_TEXT).replace(/\s+/g, ' ');
   const login = LOGIN_CKRS.get(code);
   return new AgentError(CODES.get(code) ?? 'ERR_EXEC_FAILED', `${name} says: ${text}`, {
     ckr: login ?? 'CKR_FUNCTION_FAILED',

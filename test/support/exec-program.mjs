@@ -93,6 +93,14 @@ const MISDEEDS = {
     const reply = JSON.stringify({ id: request.id, ...answer(request) });
     console.log(`${reply}\n${reply}`);
   },
+  // answers when there is such a file
+  patience: (request) => {
+    const look = setInterval(() => {
+      if (!existsSync(options.until)) return;
+      clearInterval(look);
+      reply(request);
+    }, 20);
+  },
   child: () => {
     const child = spawn('sleep', ['1000'], { stdio: 'inherit' });
     note(`child ${child.pid}`);
@@ -107,6 +115,7 @@ const reply = (request) => {
 if (options.stays) setInterval(() => undefined, 1000);
 const lines = createInterface({ input: process.stdin });
 lines.on('close', () => {
+  if (options.lastWords) console.error(`had ${options.pin}`);
   if (!options.stays) process.exitCode = 0;
 });
 lines.on('line', (line) => {

@@ -40,9 +40,9 @@ export class ModuleOutput {
       this.#streams--;
       if (this.#streams === 0) for (const secret of this.#secrets.splice(0)) secret.destroy();
     });
-    const lines = new LineSplitter();
+    const lines = new LineSplitter((line) => this.#redact(line));
     stream.on('data', (chunk: Buffer) => {
-      for (const line of lines.push(chunk)) onEvent?.({ type: 'output', modulePath, text: this.#redact(line) });
+      for (const text of lines.push(chunk)) onEvent?.({ type: 'output', modulePath, text });
     });
   }
 

@@ -1,5 +1,7 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Programs } from '../../../src/exec/index.ts';
 import { openKey } from '../../../src/keys/open-key.ts';
 import type { KeyOptions } from '../../../src/keys/key-options.ts';
 import { ModuleHosts, RefusedPins, Tokens } from '../../../src/pkcs11/index.ts';
@@ -48,6 +50,22 @@ async function signOnce({ signer }: Awaited<ReturnType<typeof openKey>>): Promis
   const [sample] = sampleRequests(keyKind(signer.publicKey));
   if (sample) await createSignature(signer, sample.request);
 }
+
+/** A key whose program gets the right PIN, without a memory of refused ones. */
+async function openAlone(programs: Programs, key: string): ReturnType<typeof openKey> {
+  return await openKey({
+    keys: [key],
+    programs,
+    deadline: 60_000,
+    pkcs11: {
+      tokens: new Tokens({ hosts: new ModuleHosts({ execPath: '', environment: {}, deadline: 1 }) }),
+    },
+    askSecret: () => Promise.resolve(new Secret('open sesame')),
+  });
+}
+
+const saidBy = ({ events }: ProgramBench): string[] =>
+  events.flatMap((event) => (event.type === 'output' ? [event.text] : []));
 
 describe.concurrent('the secret of a program', () => {
   test.for([true, false])('is asked for once, and goes with each signature (keep %s)', async (keep) => {
@@ -116,22 +134,54 @@ describe.concurrent('the secret of a program', () => {
     expect(asked).toHaveLength(2);
   });
 
+  test('stays with a signature that is under way when told to forget: that is still made', async () => {
+    const until = bench.path(`until-${folders}`);
+    const { open, programs, count } = setUp({ keep: true, misdeed: 'patience', at: 'sign', until });
+    await using opened = await open('open sesame');
+    const signing = signOnce(opened);
+    await expect.poll(() => count('sign'), { timeout: 60_000 }).toBe(1);
+    const forgetting = programs.forget();
+    // longer than a program has that is to end
+    await sleep(2_500);
+    writeFileSync(until, '');
+    await signing;
+    await forgetting;
+    await signOnce(opened);
+    expect(count('start')).toBe(2);
+  });
+
+  test.for(['closed', 'forgotten'])('stands in no line that its program says last when it is %s', async (how) => {
+    using own = new ProgramBench();
+    const programs = own.programs();
+    const key = own.key('ed25519', { pin: 'open sesame', keep: true, lastWords: true });
+    await using opened = await openAlone(programs, key);
+    if (how === 'closed') await opened[Symbol.asyncDispose]();
+    else await programs.forget();
+    expect(saidBy(own)).toEqual(['had <redacted>']);
+  });
+
+  test('does not stand in part where a line or an error is cut', async () => {
+    using own = new ProgramBench();
+    const programs = own.programs();
+    const error = { code: 'failed', message: `${'x'.repeat(195)}open sesame` };
+    const prints = [`${'x'.repeat(995)}open sesame`];
+    await using opened = await openAlone(programs, own.key('ed25519', { pin: 'open sesame', error, prints }));
+    const thrown: unknown = await signOnce(opened).catch((reason: unknown) => reason);
+    // its arguments say it, as that is how this program is told of it
+    expect(String(thrown).split('says: ').at(-1)).toMatch(/^x{195}<reda$/);
+    await opened[Symbol.asyncDispose]();
+    // of the first one, which says what it is, the PIN is not known yet
+    expect(saidBy(own).slice(1).join()).not.toContain('xop');
+  });
+
   test('stands in no line, error, argument or variable', async () => {
     const own = new ProgramBench();
     const options = { pin: 'open sesame', leak: true, shows: true, error: { code: 'failed', message: 'open sesame' } };
     const programs = own.programs();
-    await using opened = await openKey({
-      keys: [own.key('ed25519', options)],
-      programs,
-      deadline: 60_000,
-      pkcs11: {
-        tokens: new Tokens({ hosts: new ModuleHosts({ execPath: '', environment: {}, deadline: 1 }) }),
-      },
-      askSecret: () => Promise.resolve(new Secret('open sesame')),
-    });
+    await using opened = await openAlone(programs, own.key('ed25519', options));
     const error: unknown = await signOnce(opened).catch((thrown: unknown) => thrown);
     await opened[Symbol.asyncDispose]();
-    const said = own.events.flatMap((event) => (event.type === 'output' ? [event.text] : []));
+    const said = saidBy(own);
     expect(said).toContain('got <redacted> and <redacted>');
     // its arguments say it, as that is how this program is told of it
     const elsewhere = [String(error), ...said.map((line) => line.split('"environment"')[1] ?? line)];

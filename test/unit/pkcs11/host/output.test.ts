@@ -61,6 +61,17 @@ test('PINs are cut out, even those that their owner zeroed', async () => {
   expect(await lines()).toEqual(['C_Login: <redacted>, <redacted>']);
 });
 
+test('no part of a PIN is left where a line is cut, or where its bytes come apart', async () => {
+  const output = read(true);
+  output.conceal(new Secret('größe1234'));
+  stream.write(`${'x'.repeat(995)}größe1234\n`);
+  const bytes = Buffer.from('größe1234\n');
+  stream.write(bytes.subarray(0, 3));
+  await settle();
+  stream.write(bytes.subarray(3));
+  expect(await lines()).toEqual([`${'x'.repeat(995)}<reda`, '<redacted>']);
+});
+
 test('a pipe that breaks is no matter', async () => {
   read(true);
   stream.destroy(new Error('EIO'));
