@@ -44,6 +44,8 @@ export class BoundServer extends Server {
 
   private constructor(options: ServerOpts, onClient: (socket: Socket) => void) {
     super(options, onClient);
+    // accept(2) fails where descriptors or memory are short: the next connection may do better
+    this.on('error', () => undefined);
   }
 
   /**

@@ -144,3 +144,12 @@ test('a live socket is left alone, whoever asks', async () => {
   await expect(listen()).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_IN_USE' });
   expect(await canConnect()).toBe(true);
 });
+
+test('an accept that fails, as where descriptors are short, ends nothing', async () => {
+  const server = await listen();
+  const { _handle: handle } = server as unknown as { _handle: { onconnection: (status: number) => void } };
+  expect(() => {
+    handle.onconnection(-24); // EMFILE, as libuv tells it
+  }).not.toThrow();
+  expect(await canConnect()).toBe(true);
+});
