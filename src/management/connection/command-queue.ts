@@ -33,7 +33,7 @@ export interface ExchangeOptions extends CommandOptions {
 export interface OutgoingCommand {
   /** Its first word, for errors. */
   readonly name: string;
-  /** All of its bytes, block and END included; zeroed once written if `secret`. */
+  /** All of its bytes, block and END included; zeroed if `secret`, once written or when they never will be. */
   readonly bytes: Buffer;
   readonly secret?: boolean;
   readonly shape: ReplyShape;
@@ -94,10 +94,12 @@ export class CommandQueue {
    * @throws AgentError ERR_MANAGEMENT_CLOSED, ERR_MANAGEMENT_TIMEOUT, ERR_ABORTED
    */
   async submit(command: OutgoingCommand, options: CommandOptions = {}): Promise<Reply> {
-    if (this.#closed !== undefined) throw this.#closed;
     const { signal, timeout = this.#defaultTimeout, onReply } = options;
     const given = (late?: number): AgentError => givenUp(command.name, late, signal);
-    if (signal?.aborted === true) throw given();
+    if (this.#closed !== undefined || signal?.aborted === true) {
+      discard(command);
+      throw this.#closed ?? given();
+    }
     const { promise, resolve, reject } = withResolvers<Reply>();
     const giveUp = (): void => {
       this.#giveUp(waiting, given());
@@ -143,6 +145,7 @@ export class CommandQueue {
   close(error: AgentError): void {
     this.#closed = error;
     const all = [...this.#sent, ...this.#waiting];
+    for (const { command } of this.#waiting) discard(command);
     this.#waiting = NONE;
     for (const waiting of all) {
       const isDone = waiting.command.shape.closes === true && this.#sent.includes(waiting);
@@ -168,7 +171,7 @@ export class CommandQueue {
     this.#waiting = without(this.#waiting, waiting);
     this.#sent = [...this.#sent, waiting];
     this.#write(command.bytes, () => {
-      if (command.secret === true) command.bytes.fill(0);
+      discard(command);
     });
     if (command.shape.parts.length === 0) {
       if (command.shape.closes !== true) waiting.settle(NO_REPLY);
@@ -187,7 +190,9 @@ export class CommandQueue {
 
   #giveUp(waiting: Waiting, error: AgentError): void {
     // its reply came in this very turn
-    if (!this.#waiting.includes(waiting) && !this.#sent.includes(waiting)) return;
+    const isUnsent = this.#waiting.includes(waiting);
+    if (!isUnsent && !this.#sent.includes(waiting)) return;
+    if (isUnsent) discard(waiting.command);
     this.#waiting = without(this.#waiting, waiting);
     waiting.abandon?.();
     waiting.settle(error);
@@ -202,6 +207,11 @@ export class CommandQueue {
 function without(all: readonly Waiting[], waiting: Waiting): readonly Waiting[] {
   const others = all.filter((each) => each !== waiting);
   return others.length === 0 ? NONE : others;
+}
+
+/** Its bytes are of no more use. */
+function discard({ secret, bytes }: OutgoingCommand): void {
+  if (secret === true) bytes.fill(0);
 }
 
 function isLong(command: OutgoingCommand): boolean {

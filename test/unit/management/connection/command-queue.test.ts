@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { AgentError } from '../../../../src/errors.ts';
+import { replyShape } from '../../../../src/management/commands/table.ts';
+import { CommandQueue, type OutgoingCommand } from '../../../../src/management/connection/command-queue.ts';
 import type { Notification } from '../../../../src/management/index.ts';
 import { coded, greeting, setUp } from '../pair.ts';
 
@@ -188,5 +191,50 @@ describe('commands', () => {
     expect(await daemon.hear('END\n')).toMatch(/^pk-sig\n/);
     expect(await signed).toEqual(coded('ERR_MANAGEMENT_CLOSED'));
     expect(await client.closed).toEqual({ by: 'client', error: undefined });
+  });
+});
+
+describe('a secret is zeroed', () => {
+  const { shape, says } = { shape: replyShape('password', 0), says: /^/ };
+  const password = (): OutgoingCommand => ({
+    ...{ name: 'password', bytes: Buffer.from('password x "1234"\n'), secret: true, shape, says },
+  });
+  const isZeroed = ({ bytes }: OutgoingCommand): boolean => bytes.every((byte) => byte === 0);
+  /** Keeps what is written for itself. */
+  const queueOf = (): { queue: CommandQueue; written: (() => void)[] } => {
+    const written: (() => void)[] = [];
+    const queue = new CommandQueue(
+      (_, done) => done && written.push(done),
+      () => undefined,
+      0,
+    );
+    return { queue, written };
+  };
+  const closed = new AgentError('ERR_MANAGEMENT_CLOSED', 'closed');
+
+  test('once it is written, and not before', async () => {
+    const { queue, written } = queueOf();
+    const command = password();
+    const submitted = queue.submit(command).catch((error: unknown) => error);
+    queue.close(closed);
+    await submitted;
+    expect(isZeroed(command)).toBe(false);
+    for (const done of written) done();
+    expect(isZeroed(command)).toBe(true);
+  });
+
+  test('that was never sent: at the end, and when it is given up', async () => {
+    const { queue } = queueOf();
+    const giving = new AbortController();
+    const [first, queued, givenUp, aborted, late] = [password(), password(), password(), password(), password()];
+    const all = [queue.submit(first), queue.submit(queued), queue.submit(givenUp, { signal: giving.signal })];
+    giving.abort();
+    expect([queued, givenUp].map(isZeroed)).toEqual([false, true]);
+    all.push(queue.submit(aborted, { signal: giving.signal }));
+    queue.close(closed);
+    all.push(queue.submit(late));
+    const outcomes = await Promise.allSettled(all);
+    expect(outcomes.map(({ status }) => status)).toEqual(all.map(() => 'rejected'));
+    expect([queued, aborted, late].map(isZeroed)).toEqual([true, true, true]);
   });
 });
