@@ -215,10 +215,7 @@ export class ServedDaemon {
 
   #tellState({ name, detail, time }: StateEntry): void {
     this.#knowsState = true;
-    if (name === 'RECONNECTING') {
-      this.#supply.restarted();
-      this.#healing.moved();
-    }
+    if (name === 'RECONNECTING') this.#restarted();
     // not in the midst of its handshake: the server would be left with half of one
     if (name === 'CONNECTED') this.#supply.signedOn();
     this.#uses?.tellState(name);
@@ -327,13 +324,19 @@ export class ServedDaemon {
     }
   }
 
+  /** It begins anew, and wants nothing any more of what it asked for: no person is to touch a token for that. */
+  #restarted(): void {
+    this.#request.stop();
+    this.#healing.moved();
+    this.#supply.restarted();
+  }
+
   #beginHold(waitSeconds: number | undefined): void {
     const { emit, clock } = this.#options;
     this.#questions.clear();
     this.#questions.stop();
     emit({ type: 'daemon-held' });
-    this.#healing.moved();
-    this.#supply.restarted();
+    this.#restarted();
     if (this.#releases > 0) this.#tellFruitless();
     const pause = Math.min((waitSeconds ?? 0) * 1000, LONGEST_HOLD);
     if (pause >= LONG_HOLD) emit({ type: 'hold-paused', waitSeconds: pause / 1000 });

@@ -5,6 +5,7 @@ import { Entrance } from './daemon-entrance.ts';
 import { Hold } from './daemon-hold.ts';
 import { decodeBlock, wordsOf } from './daemon-input.ts';
 import type { Asked, DaemonOptions } from './daemon-options.ts';
+import { LateAnswer, UNDER_WAY } from './daemon-late-answer.ts';
 import { States } from './daemon-states.ts';
 import { kernel } from './kernel.ts';
 import type { Random } from './random.ts';
@@ -12,8 +13,6 @@ import { lineOf, makeRequest, signName, type SignRequest } from './request.ts';
 import { SECRETS } from './visitor.ts';
 import type { Peer } from './wire.ts';
 
-/** Milliseconds within which an answer may be under way that the daemon does not wait for any more. */
-const UNDER_WAY = 3;
 const GREETING = ">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n";
 
 export class Daemon {
@@ -22,8 +21,7 @@ export class Daemon {
   isUp = false;
   /** What it waits for. */
   pending: Asked | undefined;
-  /** Asked before it was restarted: an answer may still be under way. */
-  #void: Asked | undefined;
+  readonly #late = new LateAnswer();
   /** A lost connection cut a block in two: it waits for ever, until a restart. */
   isStuck = false;
   signatures = 0;
@@ -70,7 +68,7 @@ export class Daemon {
     this.isUp = true;
     this.#life += 1;
     this.pending = undefined;
-    this.#void = undefined;
+    this.#late.clear();
     this.isStuck = false;
     this.#flags = new DaemonFlags(this.options.isHeld);
     this.#states = this.#newStates();
@@ -82,7 +80,9 @@ export class Daemon {
 
   #newStates(): States {
     return new States((line) => {
-      if (this.#connection?.told['state'] === true) this.send(`>STATE:${line}\r\n`);
+      if (this.#connection?.told['state'] !== true) return;
+      this.send(`>STATE:${line}\r\n`);
+      if (line.includes('RECONNECTING')) this.#late.tell();
     });
   }
 
@@ -163,6 +163,7 @@ export class Daemon {
 
   #sayHold(): void {
     this.send(`>HOLD:Waiting for hold release:${this.#hold.pause}\r\n`);
+    this.#late.tell();
   }
 
   #tellRequest(request: SignRequest, line: string): void {
@@ -238,7 +239,7 @@ export class Daemon {
       return;
     }
     this.#say('restarts');
-    if (this.pending) this.#void = this.pending;
+    this.#late.expect(this.pending);
     if (this.pending && (this.isStuck || this.#connection?.block))
       this.send(`ERROR: ${signName(this.pending.line)} command failed\r\n`);
     this.#fail(this.pending ? 'tls-error' : signal);
@@ -262,7 +263,7 @@ export class Daemon {
     if (!this.pending || !this.isConnected) return;
     this.#say('repeats its request');
     // both are answered, the second in its own time
-    this.#void = this.pending;
+    this.#late.expect(this.pending);
     this.#tellRequest(this.pending.request, this.pending.line);
   }
 
@@ -352,8 +353,9 @@ export class Daemon {
       connection.block = [];
       return;
     }
-    if (!this.#void && !this.isStuck) kernel().violate(`${this.name}: an answer to what nobody asked`);
-    this.#void = undefined;
+    if (!this.#late.mayCome(connection.peer) && !this.isStuck)
+      kernel().violate(`${this.name}: an answer to what nobody asked`);
+    this.#late.clear();
     this.send(`ERROR: The ${name} command is not currently available\r\n`);
   }
 
@@ -384,7 +386,7 @@ export class Daemon {
         });
       return;
     }
-    const late = this.#void;
+    const late = this.#late.asked;
     if (late && kernel().now - pending.at < UNDER_WAY && fits(late.request)) {
       this.options.onSignature(late, signature);
       this.#say('gets the signature of before');

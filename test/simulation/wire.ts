@@ -12,6 +12,8 @@ export class Peer {
   isOver = false;
   /** Nothing is taken from the connection: what is sent piles up. */
   isDeaf = false;
+  /** When it took last what had piled up. */
+  tookInAt: number = Number.NEGATIVE_INFINITY;
   /** So many bytes more in either direction, then it breaks. */
   cutAfter: number = Number.POSITIVE_INFINITY;
   readonly socket: SimulatedSocket;
@@ -68,6 +70,7 @@ export class Peer {
   /** Takes what has come meanwhile. */
   listen(): void {
     this.isDeaf = false;
+    this.tookInAt = kernel().now;
     for (const { bytes, done } of this.#heard.splice(0)) if (!this.isOver) this.#take(bytes, done);
   }
 

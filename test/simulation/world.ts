@@ -181,7 +181,9 @@ export class World {
     if (state === 'open') this.#failed.delete(name);
     if (state === 'open') this.#isFound(name);
     this.#codes.set(name, code);
-    if (state === 'failed' && OF_A_PERSON.test(code ?? '')) this.#failed.set(name, code ?? '');
+    if (!OF_A_PERSON.test(code ?? '')) return;
+    if (state === 'failed') this.#failed.set(name, code ?? '');
+    if (state === 'waiting') this.kernel.violate(`${name} is tried again by itself after ${code}`);
   }
 
   /** Its key is in the token that took a PIN last. */

@@ -46,6 +46,23 @@ describe('requests of one connection', () => {
     daemon.say(ACKNOWLEDGED);
   });
 
+  test.each([
+    ['is held again', HOLD],
+    ['connects anew', '>STATE:1780000000,RECONNECTING,SIGUSR1,,,,,\r\n'],
+  ])('of a daemon that %s: nobody signs for it any more', async (_, word) => {
+    const { daemon, signer, openKey, logged } = await bed();
+    openKey();
+    daemon.say(request('old'));
+    const old = await signer.call(0);
+    daemon.say(word + request('new'));
+    const renewed = await signer.call(1);
+    expect(old.signal?.aborted).toBe(true);
+    expect(logged.filter(({ text }) => text.startsWith('dropped'))).toHaveLength(1);
+    old.finish();
+    renewed.finish();
+    expect(await daemon.hear('END\n')).toContain(block('new'));
+  });
+
   test('an answer that is never acknowledged is no reason not to give the next', async () => {
     const { daemon, signer, openKey } = await bed();
     openKey();
