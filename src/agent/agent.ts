@@ -226,8 +226,11 @@ export class Agent implements AsyncDisposable {
    * nothing. A key is changed, too, if its files are; and whatever has failed is tried again. Where a key can't be opened as
    * it is to be, it stays as it is.
    * @returns the tunnels' difference
+   * @throws AgentError ERR_ABORTED: it was told to stop
    */
   async apply(settings: Settings): Promise<Difference> {
+    // a key that is opened now would be opened for nothing
+    this.#refuseAfterStop();
     const applied = this.#applying.then(() => this.#apply(settings));
     this.#changes += 1;
     this.#applying = applied
@@ -246,9 +249,8 @@ export class Agent implements AsyncDisposable {
     const presentKeys = this.#keys.settings;
     const next = wanted(settings, present, presentKeys);
 
-    const { deadline } = settings.tokens;
-    this.#tokens = { ...this.#tokens, deadline };
-    this.#keys.deadline = deadline;
+    this.#tokens = { ...this.#tokens, deadline: settings.tokens.deadline };
+    this.#keys.deadline = this.#tokens.deadline;
     const isRenewed = !isDeepStrictEqual(this.#tokens, settings.tokens);
     // what was renewed is taken over without a tunnel's noticing; what can't be is opened anew below
     if (!isRenewed) await this.#keys.refresh('before reload');

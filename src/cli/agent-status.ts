@@ -29,7 +29,9 @@ function reloadFailure(event: AgentEvent): AgentError | undefined {
 /** What this process's agent is doing, for those who ask. */
 export class AgentStatus {
   readonly state: AgentState = new AgentState(Date.now());
+  /** Who waits for the reload that is under way, and for the next one: that one reads what is there then. */
   #reload: Resolvers<unknown> | undefined;
+  #nextReload: Resolvers<unknown> | undefined;
   #lacks: AgentError[] = [];
   #reportedAt = Number.NEGATIVE_INFINITY;
 
@@ -45,6 +47,8 @@ export class AgentStatus {
   /** A reload begins: what fails from now on is its. */
   beginReload(): void {
     this.#lacks = [];
+    this.#reload = this.#nextReload;
+    this.#nextReload = undefined;
   }
 
   /** Part of the reload failed; the rest goes on. */
@@ -68,10 +72,10 @@ export class AgentStatus {
     return reload;
   }
 
-  /** What becomes of the next reload. @throws AgentError why it failed */
+  /** What becomes of the next reload to begin. @throws AgentError why it failed */
   nextReload(): Promise<unknown> {
-    this.#reload ??= withResolvers<unknown>();
-    return this.#reload.promise;
+    this.#nextReload ??= withResolvers<unknown>();
+    return this.#nextReload.promise;
   }
 
   report(): StatusReport {

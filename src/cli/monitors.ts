@@ -105,10 +105,14 @@ export class Monitors implements AsyncDisposable {
 
   async #listen(flags: MonitorFlags): Promise<void> {
     const before = this.#control;
-    const isSamePlace = this.#controlFlags?.control === flags.control;
-    this.#controlFlags = undefined;
-    if (isSamePlace) before?.retire();
-    this.#control = (await this.#open(flags)) ?? undefined;
+    const { control } = flags;
+    const isSamePlace = before !== undefined && (control === this.#controlFlags?.control || control === before.path);
+    if (isSamePlace) {
+      before.retire();
+      this.#control = this.#controlFlags = undefined;
+    }
+    // where that fails, the one from before goes on elsewhere, with what holds for it
+    this.#control = await this.#open(flags);
     // whoever asked for this has the answer first
     if (!isSamePlace) before?.retire();
     this.#controlFlags = controlOf(flags);
@@ -132,9 +136,13 @@ export class Monitors implements AsyncDisposable {
     });
   }
 
+  /** A reload begins: whoever asks for one from now on asks for another. */
+  beginReload(): void {
+    this.#status.beginReload();
+  }
+
   /** Takes other settings. What can't be made so is told, and tried again by the next change. */
   async apply(flags: MonitorFlags): Promise<void> {
-    this.#status.beginReload();
     await this.#tellBy(flags.notify);
     try {
       if (!isDeepStrictEqual(metricsOf(flags), this.#metricsFlags)) await this.#serveMetrics(flags);

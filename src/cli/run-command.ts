@@ -112,6 +112,7 @@ async function reloaderOf(
     },
     onMonitors: (monitor) => monitors.apply(monitor),
     onBegin: () => {
+      monitors.beginReload();
       notifier?.reloading();
       INHERITED.hold();
     },

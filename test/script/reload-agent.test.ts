@@ -14,9 +14,9 @@ function configuration(bench: Bench, agent: string): string {
   return `[key.k]\nkey = "${bench.recipe('p256.pem')}"\n${tunnel}[agent]\n${agent}`;
 }
 
-async function run(bench: Bench, agent: string): Promise<Pksigd> {
+async function run(bench: Bench, agent: string, env: Record<string, string> = {}): Promise<Pksigd> {
   const config = await bench.write('p.toml', configuration(bench, agent));
-  const pksigd = await bench.pksigd(['run', '--config', config]);
+  const pksigd = await bench.pksigd(['run', '--config', config], { env });
   await pksigd.listening();
   await pksigd.message('key ready');
   return pksigd;
@@ -84,6 +84,26 @@ test('what can not be made is an error, and the rest is reloaded; it is tried ag
   expect(existsSync(bench.path('none/c.sock'))).toBe(true);
   expect(await metrics(bench, 'none/m.sock')).toContain('pksigd_');
   expect(pksigd.messages('reloaded: 0 added, 0 changed, 0 removed')).toHaveLength(2);
+});
+
+test('a control socket that could not be moved can stay, and the folder that it found by itself can be named', async ({
+  bench,
+}) => {
+  await mkdir(bench.path('run'), { mode: 0o700 });
+  const at = (path: string): string => `control = "${path}"\n`;
+  const pksigd = await run(bench, '', { RUNTIME_DIRECTORY: bench.path('run') });
+  await expect.poll(() => existsSync(bench.path('run/control.sock'))).toBe(true);
+  for (const [path, status] of [
+    ['run/control.sock', 0],
+    ['none/c.sock', 1],
+    ['run/control.sock', 0],
+  ] as const) {
+    await bench.write('p.toml', configuration(bench, at(bench.path(path))));
+    const reload = await command(bench, 'reload', 'run/control.sock');
+    expect(await reload.exited, reload.transcript).toBe(status);
+  }
+  expect((await command(bench, 'status', 'run/control.sock')).stdout).not.toEqual([]);
+  expect(pksigd.messages("can't listen for pksigd status as the settings say")).toHaveLength(1);
 });
 
 test('what contradicts itself changes nothing', async ({ bench }) => {

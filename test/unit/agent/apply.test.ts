@@ -332,3 +332,17 @@ test('a stop while settings are applied leaves nothing running', async () => {
   await agent.ended();
   expect(told('tunnel-failed')).toEqual([]);
 });
+
+test('an agent that was told to stop takes no other settings: no key is opened for them', async () => {
+  writeKey('one.pem');
+  writeKey('two.pem');
+  const only = await tunnel();
+  await open(settings({ one: keyIn('one.pem') }, { only: only.settings }));
+  await served(await greeted(only.listener));
+  stop.abort();
+  await expect(agent.apply(settings({ one: keyIn('two.pem') }, { only: only.settings }))).rejects.toMatchObject({
+    code: 'ERR_ABORTED',
+  });
+  expect(told('reloaded')).toEqual([]);
+  expect(told('key-ready')).toHaveLength(1);
+});
