@@ -132,8 +132,9 @@ export class CertificateSupply {
     return certificate !== undefined && this.#memory.given === given && !certificate.raw.equals(given.certificate.raw);
   }
 
-  /** It begins anew: in its hold, or on its way there. */
+  /** It begins anew: in its hold, or on its way there. It asks again behind that. */
   restarted(): void {
+    this.#isAsked = false;
     if (this.#memory.signalled !== undefined) this.#memory.isRestarted = true;
   }
 

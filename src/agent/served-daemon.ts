@@ -381,6 +381,7 @@ export class ServedDaemon {
       this.#questions.complain(complaint);
       return;
     }
+    if (this.#options.relay?.takeCertificate(this.#client) === false) return;
     this.#questions.clear();
     await this.#supply.give(offer, signal);
     this.#healing.taken();

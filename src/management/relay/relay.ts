@@ -183,6 +183,14 @@ export class Relay implements AsyncDisposable {
     return true;
   }
 
+  /** The agent is about to give the daemon its certificate. False if one of the clients was faster. */
+  takeCertificate(upstream: ManagementClient): boolean {
+    if (this.#context.upstream !== upstream) return true;
+    const isWithheld = this.#withheld.length > 0;
+    this.#withheld = [];
+    return isWithheld || this.#context.questions.take('NEED-CERTIFICATE');
+  }
+
   /** Lets nobody in any more; whoever is there stays until {@link close}. Its address is free at once. */
   stopListening(): void {
     this.#server?.close();
