@@ -286,7 +286,7 @@ export class Agent implements AsyncDisposable {
     this.#surroundings.emit({
       type: 'settings-applied',
       tunnels: [...next.tunnels.keys(), ...broken],
-      keys: [...next.keys.keys()],
+      ...{ keys: [...next.keys.keys()], tokens: this.#keys.tokens },
     });
     const [added, changed, removed] = [tunnels.added.length, tunnels.changed.length, tunnels.removed.length];
     const changedKeys = isRenewed ? presentKeys.size - keys.removed.length : (opened?.size ?? 0);

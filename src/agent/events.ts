@@ -214,7 +214,8 @@ export type ReloadEvent =
       readonly keys: number;
     }
   /** These tunnels and keys there are now, whether they work or not. */
-  | { readonly type: 'settings-applied'; readonly tunnels: readonly string[]; readonly keys: readonly string[] }
+  /** `tokens`: the labels of those that are in use by now. */
+  | ({ readonly type: 'settings-applied' } & Readonly<Record<'tunnels' | 'keys' | 'tokens', readonly string[]>>)
   /** They can't be read: all stays as it is. */
   | { readonly type: 'reload-failed'; readonly code: AgentErrorCode | undefined; readonly error: string }
   /** There is no tunnel: other settings are waited for. */

@@ -33,6 +33,11 @@ export class RunningKeys implements AsyncDisposable {
     return new Map([...this.#keys].map(([name, { settings }]) => [name, settings]));
   }
 
+  /** The labels of the tokens that they are in, as far as those are open. */
+  get tokens(): string[] {
+    return this.#keyring.tokens.labels;
+  }
+
   /** @throws AgentError ERR_USAGE if there is none of that name */
   get(name: string): RunningKey {
     const key = this.#keys.get(name);

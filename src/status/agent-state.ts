@@ -282,6 +282,7 @@ export class AgentState {
       case 'settings-applied': {
         keepOnly(this.tunnels, event.tunnels);
         keepOnly(this.keys, event.keys);
+        keepOnly(this.tokens, event.tokens);
         const relays = [...this.tunnels.values()].flatMap(({ relay }) => (relay === undefined ? [] : [relay]));
         keepOnly(this.relays, relays);
         keepOnly(

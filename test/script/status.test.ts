@@ -218,6 +218,24 @@ describe('reload', () => {
     expect((await statusOf(bench)).tunnels.map(({ name }) => name)).toEqual(['two']);
   });
 
+  test('takes away a token that no key is in any more; one of a key whose lifetime is over is logged out of', async ({
+    bench,
+  }) => {
+    const head = `[agent]\ncontrol = "${bench.path('control')}"\n`;
+    const use = (key: string, more = ''): string =>
+      `${head}[key.k]\nkey = "${key}"\n${more}[tunnel.t]\nmanagement = "${bench.path('m')} unix"\nmanagement-client = true\n`;
+    const file = await bench.write('pksigd.toml', use(bench.key('p256', 'SoftHSM'), 'lifetime = 1\n'));
+    const pksigd = await bench.pksigd(['run', '--config', file], { env: { SOFTHSM2_CONF: await bench.token() } });
+    await pksigd.message('the lifetime of the key is over: requests are refused until a reload');
+    await expect.poll(async () => (await statusOf(bench)).tokens).toMatchObject([{ present: true, loggedIn: false }]);
+    await bench.write('pksigd.toml', use(bench.key('p256', 'SoftHSM')));
+    expect((await tell(bench, 'reload')).status).toBe(0);
+    await expect.poll(async () => (await statusOf(bench)).tokens).toMatchObject([{ present: true, loggedIn: true }]);
+    await bench.write('pksigd.toml', use(bench.key('p256', 'file')));
+    expect((await tell(bench, 'reload')).status).toBe(0);
+    expect((await statusOf(bench)).tokens).toEqual([]);
+  });
+
   test('without a configuration file is refused', async ({ bench }) => {
     await agent(bench, bench.key('p256', 'file'));
     expect(await tell(bench, 'reload')).toMatchObject({ status: 2 });

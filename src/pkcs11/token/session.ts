@@ -314,9 +314,12 @@ export class TokenSession {
 
   /** Closes it for good. Never throws. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    const open = this.isOpen ? this.#open : undefined;
+    const before = this.#open;
+    const open = this.isOpen ? before : undefined;
     this.#open = undefined;
+    // nobody is logged in to it any more
+    if (before && !this.isAway) this.see(before.token);
+    this.#isClosed = true;
     await Promise.all([open && closeSession(open).catch(() => undefined), this.#options.extras.end()]);
   }
 }

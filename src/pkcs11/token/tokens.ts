@@ -50,6 +50,11 @@ export class Tokens implements AsyncDisposable {
     this.#clock = options.clock ?? SYSTEM_CLOCK;
   }
 
+  /** The labels of those that are in use. */
+  get labels(): string[] {
+    return [...this.#used.values()].map(({ label }) => label);
+  }
+
   /** A module, loaded. @throws AgentError ERR_MODULE_*, ERR_PKCS11JS_MISSING, ERR_TOKEN_FAILED, ERR_ABORTED */
   async module(modulePath: string): Promise<Module> {
     return await this.#options.hosts.get(modulePath);

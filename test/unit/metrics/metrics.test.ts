@@ -128,7 +128,7 @@ describe('metrics', () => {
 
   test('keep nothing of tunnels that other settings took away', async () => {
     take(opened('gone'), opened('t'), done('gone', signed('ECDSA')), done('t', signed('ECDSA')));
-    take({ type: 'settings-applied', tunnels: ['t'], keys: ['main'] });
+    take({ type: 'settings-applied', tunnels: ['t'], keys: ['main'], tokens: [] });
     const text = await metrics.text();
     expect(text).toContain('tunnel="t"');
     expect(text).not.toContain('gone');

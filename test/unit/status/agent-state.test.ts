@@ -115,7 +115,7 @@ describe('a tunnel', () => {
 
   test('that other settings do not have is gone, and so is its relay', () => {
     take({ type: 'relay-listening', relay: '/r', rights: 'read' }, { ...opened('gone'), relay: '/r' } as AgentEvent);
-    take(opened(), { type: 'settings-applied', tunnels: ['t'], keys: [] });
+    take(opened(), { type: 'settings-applied', tunnels: ['t'], keys: [], tokens: [] });
     expect(report().tunnels.map(({ name }) => name)).toEqual(['t']);
     expect(report().relays).toEqual([]);
   });

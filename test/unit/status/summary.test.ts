@@ -24,7 +24,7 @@ test('says how many tunnels there are and are connected', () => {
   const gone: AgentEvent = { type: 'daemon-disconnected', tunnel: 'a', reason: '', isFailure: false };
   expect(take(connected('a'), connected('a'), connected('b'), gone)).toBe('2 tunnels, 2 connected');
   expect(take(gone)).toBe('2 tunnels, 1 connected');
-  expect(take({ type: 'settings-applied', tunnels: ['b'], keys: [] })).toBe('1 tunnel, 1 connected');
+  expect(take({ type: 'settings-applied', tunnels: ['b'], keys: [], tokens: [] })).toBe('1 tunnel, 1 connected');
   expect(take({ type: 'agent-locked' })).toBe('1 tunnel, 1 connected; locked');
 });
 
@@ -40,4 +40,15 @@ test('says what is away, awaited or failed, until it is not', () => {
   const found: AgentEvent = { type: 'found', token: 'Office' };
   const over: AgentEvent = { type: 'key-state', name: 'home', state: 'open' };
   expect(take(found, over, opened('a'))).toBe('1 tunnel, 0 connected');
+});
+
+test('says nothing of a token that is away and that no key is in any more', () => {
+  const take = told(
+    opened('a'),
+    { type: 'lost', token: 'Office', error: '' },
+    { type: 'lost', token: 'Home', error: '' },
+  );
+  expect(take({ type: 'settings-applied', tunnels: ['a'], keys: ['k'], tokens: ['Home'] })).toBe(
+    "1 tunnel, 0 connected; away: token 'Home'",
+  );
 });
