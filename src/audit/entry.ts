@@ -114,7 +114,7 @@ export interface RequestEntry extends AuditedRequest {
 
 export interface OutcomeEntry extends AuditedRequest {
   readonly type: 'outcome';
-  /** `seq` of the request's entry; null if that was lost. */
+  /** `seq` of the request's entry; null if that was lost, or is in another log. */
   readonly of: number | null;
   /** `signed`: the signature leaves when this is written. Another outcome behind it: it did not leave. */
   readonly outcome: 'signed' | 'failed' | 'dropped';

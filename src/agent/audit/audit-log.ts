@@ -40,6 +40,8 @@ export interface WriteOptions {
 export interface Written {
   /** Its place: known when the next entry is made, or it can't be written. */
   readonly seq?: number | undefined;
+  /** The log that its place is in: another one may be written by the time of the next entry. */
+  readonly log?: string | undefined;
   /** @throws AgentError ERR_AUDIT_WRITE, unless it is to go on then. Nobody needs to wait for it. */
   readonly done: Promise<void>;
 }
@@ -107,11 +109,13 @@ export class AuditLog {
     this.#settings = settings;
   }
 
-  /** Writes an entry behind all others. @param make called when its turn comes */
-  write(make: () => Entry, { isDurable = false, isSignature = false }: WriteOptions = {}): Written {
+  /** Writes an entry behind all others. @param makeIn called with the log that it is for when its turn comes */
+  write(makeIn: (log: string) => Entry, { isDurable = false, isSignature = false }: WriteOptions = {}): Written {
     const { promise: done, resolve, reject } = withResolvers();
     done.catch(() => undefined);
-    const waiting: Waiting & Written = { make, isDurable, isSignature, done, resolve, reject };
+    const { log } = this.#options.files;
+    const make = (): Entry => makeIn(log);
+    const waiting: Waiting & Written = { make, log, isDurable, isSignature, done, resolve, reject };
     if (this.#isClosed || this.#waiting.length >= MOST_WAITING) {
       this.#lose([waiting], new Error(this.#isClosed ? 'it is closed' : 'the disk does not answer'))();
       void this.#remember();

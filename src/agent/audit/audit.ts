@@ -51,7 +51,7 @@ export class Audit implements EntryWriter {
     return this.#open || this.#changing ? new RequestRecord(asking, this) : undefined;
   }
 
-  write(make: () => Entry, options?: WriteOptions): Written {
+  write(make: (log: string) => Entry, options?: WriteOptions): Written {
     if (!this.#changing) return this.#open?.log.write(make, options) ?? { done: Promise.resolve() };
     let written: Written | undefined;
     const done = this.#changing.then(() => {
@@ -62,6 +62,9 @@ export class Audit implements EntryWriter {
     return {
       get seq() {
         return written?.seq;
+      },
+      get log() {
+        return written?.log;
       },
       done,
     };

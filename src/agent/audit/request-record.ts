@@ -29,8 +29,8 @@ export type Ended = { readonly durationMs: number | undefined } & (
 export interface EntryWriter {
   /** The last entries could not be written. */
   readonly isFailing: boolean;
-  /** @param make called when its turn comes */
-  write(make: () => Entry, options?: WriteOptions): Written;
+  /** @param make called with the log that it is for when its turn comes */
+  write(make: (log: string) => Entry, options?: WriteOptions): Written;
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -45,6 +45,10 @@ function fingerprint(key: KeyObject): string {
   fingerprints.set(key, made);
   return made;
 }
+
+/** The place of a request in the log that its outcome is for: after a reload that may be another one, with numbers of its own. */
+const placeIn = (log: string, request: Written | undefined): number | null =>
+  (request?.log === log ? request.seq : undefined) ?? null;
 
 /** What is written down of one request: that the key is asked, and what came of it; or why it was not. */
 export class RequestRecord {
@@ -78,8 +82,8 @@ export class RequestRecord {
     const hash = sha256(signature);
     const accepted = this.#accepted;
     const written = this.#writer.write(
-      () => ({
-        ...{ type: 'outcome', of: accepted?.seq ?? null, ...about },
+      (log) => ({
+        ...{ type: 'outcome', of: placeIn(log, accepted), ...about },
         ...{ outcome: 'signed', code: null, signature: hash, duration: durationMs },
       }),
       { isSignature: true },
@@ -96,10 +100,10 @@ export class RequestRecord {
     const code = 'code' in ended ? (ended.code ?? null) : null;
     const came = { code, duration: durationMs ?? null };
     const accepted = this.#accepted;
-    this.#writer.write(() => {
+    this.#writer.write((log) => {
       if (!accepted) return { type: 'request', ...about, verdict: outcome, ...came };
       const result = outcome === 'dropped' ? 'dropped' : 'failed';
-      return { type: 'outcome', of: accepted.seq ?? null, ...about, outcome: result, signature: null, ...came };
+      return { type: 'outcome', of: placeIn(log, accepted), ...about, outcome: result, signature: null, ...came };
     });
   }
 
