@@ -64,7 +64,13 @@ export class HashedPin {
   async #hash(salt: string): Promise<string> {
     const hash = this.#hashes.get(salt) ?? slowHash(this.#pin, salt);
     this.#hashes.set(salt, hash);
-    return await hash;
+    try {
+      return await hash;
+    } catch (error) {
+      // for want of memory: the next one may be made
+      this.#hashes.delete(salt);
+      throw error;
+    }
   }
 }
 
