@@ -58,6 +58,8 @@ export class PinMemory {
   readonly #store: RecordStore;
   readonly #repeats = new Turns();
   readonly #hashes = new WeakMap<Secret, HashedPin>();
+  /** What stood there of a PIN when a signature's login was accepted, and stays: it says nothing against the next one. */
+  readonly #despite = new WeakMap<Secret, string>();
 
   constructor(store: RecordStore) {
     this.#store = store;
@@ -85,6 +87,8 @@ export class PinMemory {
       const isFirst = before.length === 0;
       await access.save(isFirst ? [untold(trial, at)] : await attempted(trial, at, pin, before, mine));
       const { outcome, error } = await login();
+      if (outcome === 'accepted' && trial.use === 'signature')
+        this.#despite.set(trial.pin, textOf([...mine].filter((record) => useOf(record) !== trial.use)));
       try {
         const after =
           outcome === 'unknown' && isFirst
@@ -104,7 +108,7 @@ export class PinMemory {
    * other, whatever keys they are for: a PIN that was changed meanwhile must not be refused once for each that waits.
    * @param login must make `isAccepted` false where the token does not accept it
    * @param isAccepted looked at when its turn has come
-   * @returns as `guard` does; undefined, without an attempt, where something is remembered of the PIN after all
+   * @returns as `guard` does; undefined, without an attempt, where something new is remembered of the PIN after all
    */
   async repeat(
     trial: PinTrial,
@@ -116,7 +120,8 @@ export class PinMemory {
     return await this.#repeats.take(name, async () => {
       // what can't be read keeps no PIN away that was right a moment ago
       const records = await this.#store.peek(token).catch(() => []);
-      if (!isAccepted() || (await this.#hashed(pin).among(records)).size > 0) return undefined;
+      const text = textOf(await this.#hashed(pin).among(records));
+      if (!isAccepted() || text !== (this.#despite.get(pin) ?? textOf([]))) return undefined;
       const result = await login();
       const { outcome } = result;
       if (outcome === 'accepted' || outcome === 'untried') return result;
@@ -249,6 +254,7 @@ async function settled(
   }
 }
 
+const textOf = (records: Iterable<PinRecord>): string => JSON.stringify([...records]);
 const useOf = ({ use }: PinRecord): PinUse => use ?? 'session';
 const ofUse = (use: PinUse): Pick<PinRecord, 'use'> => (use === 'session' ? {} : { use });
 const unsettledOf = (mine: ReadonlySet<PinRecord>): string[] =>

@@ -1,8 +1,8 @@
 // Keys that want their PIN with each signature, and several signatures at a time: the PIN was changed meanwhile.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
 import type { PinMemory } from '../../../../src/pkcs11/pins/pin-memory.ts';
 import { processMemory, RefusedPins } from '../../../../src/pkcs11/pins/refused-pins.ts';
@@ -89,4 +89,32 @@ test('signatures by a right PIN are made beside each other', async () => {
   await sign(pin);
   expect(await signAll(pin, pin, makePin(refused))).toEqual([]);
   expect(modules.pins).toEqual(['1234', '1234', '1234', '1234']);
+});
+
+test('what a killed process left of its login is heeded once: behind that, signatures are not written down', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pksigd-pins-'));
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const [memory, other] = [new RefusedPins(folder, 1), new RefusedPins(folder, 2)];
+  const pin = makePin(memory);
+  await sign(pin);
+  const left: [string, string][] = [];
+  await other.guard({ token: CARD, pin: new Secret('1234'), use: 'session' }, () => {
+    const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    left.push(...names.map((name): [string, string] => [join(folder, name), readFileSync(join(folder, name), 'utf8')]));
+    return Promise.resolve({ outcome: 'accepted' });
+  });
+  expect(left).toHaveLength(1);
+  for (const [path, text] of left) writeFileSync(path, text, { mode: 0o600 });
+  const guard = vi.spyOn(memory, 'guard');
+  for (let times = 0; times < 3; times += 1) await sign(pin);
+  expect(guard).toHaveBeenCalledTimes(1);
+  // of another kill, too
+  for (const [path, text] of left) writeFileSync(path, text.replace(/"(\d{4})-/, '"1999-'), { mode: 0o600 });
+  for (let times = 0; times < 3; times += 1) await sign(pin);
+  expect(guard).toHaveBeenCalledTimes(2);
+  modules.fail('login', REFUSED);
+  expect(await signAll(pin, pin, pin)).toEqual(['ERR_PIN_INCORRECT', 'ERR_PIN_INCORRECT', 'ERR_PIN_INCORRECT']);
+  expect(modules.count('login')).toBe(8);
 });
