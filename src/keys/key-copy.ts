@@ -104,11 +104,12 @@ export class KeyCopy implements AsyncDisposable {
 
   /** Passes it over for a while; one that is not open is tried again then, not at the cost of a request. */
   failed(error: unknown): void {
+    if (this.#isClosed) return;
     const pause = Math.min(FIRST_PAUSE * 2 ** this.#failures, LAST_PAUSE);
     this.#failures++;
     this.#pausedUntil = Date.now() + pause;
     this.#owner.onEvent?.({ type: 'copy-failed', key: this.#source.key, error: errorText(error), pause });
-    if (this.#signer || this.#opening || this.#isClosed) return;
+    if (this.#signer || this.#opening) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
       this.#open().catch((reason: unknown) => {
@@ -145,7 +146,7 @@ export class KeyCopy implements AsyncDisposable {
   }
 
   async #open(): Promise<Signer> {
-    if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.#source.key} is closed`);
+    this.#checkNotClosed();
     if (this.#signer) return this.#signer;
     clearTimeout(this.#retry);
     this.#opening ??= this.#openOnce().finally(() => {
@@ -154,9 +155,14 @@ export class KeyCopy implements AsyncDisposable {
     return await this.#opening;
   }
 
+  #checkNotClosed(): void {
+    if (this.#isClosed) throw new AgentError('ERR_KEY_UNAVAILABLE', `${this.#source.key} is closed`);
+  }
+
   async #openOnce(): Promise<Signer> {
     const signer = await this.#source.open();
     try {
+      this.#checkNotClosed();
       this.#owner.check(signer);
     } catch (error) {
       await signer[Symbol.asyncDispose]();
@@ -172,11 +178,11 @@ export class KeyCopy implements AsyncDisposable {
     this.#pausedUntil = 0;
   }
 
+  /** Does not wait for one that is being opened, for which a person may have to type a PIN: that closes itself. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retry);
-    const signer = this.#signer ?? (await this.#opening?.catch(() => undefined));
-    await signer?.[Symbol.asyncDispose]();
+    await this.#signer?.[Symbol.asyncDispose]();
   }
 }
 

@@ -219,6 +219,20 @@ describe('a key in two places', () => {
     expect([first.isClosed, second.isClosed]).toEqual([true, true]);
   });
 
+  test('closed while a copy waits for its PIN: nothing waits for that, and a copy that opens yet is closed', async () => {
+    let type: (signer: Signer) => void = () => undefined;
+    const typed = new Promise<Signer>((resolve) => (type = resolve));
+    const opens = [failed, () => typed];
+    const key = await open(() => (opens.shift() ?? never)());
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(opens).toEqual([]);
+    await key[Symbol.asyncDispose]();
+    type(second);
+    await vi.advanceTimersByTimeAsync(0);
+    expect([first.isClosed, second.isClosed]).toEqual([true, true]);
+    expect(events).toEqual(['B: copy-failed']);
+  });
+
   test("none opens: a PIN's trouble is said first; what the operator got wrong is not waited for", async () => {
     const source = (code: AgentErrorCode) => ({ key: code, open: () => Promise.reject(new AgentError(code, code)) });
     const opening = async (...codes: AgentErrorCode[]): Promise<FailoverKey> =>
