@@ -56,9 +56,8 @@ describe.concurrent('the hold', () => {
 describe.concurrent('a daemon that breaks the protocol', () => {
   test('costs its connection only: the next one is served', async ({ bench }) => {
     const pksigd = await listening(bench);
-    const broken = await connectedDaemon(bench);
-    await asksForSignature(broken);
-    broken.say('ENTER PASSWORD:'); // that it never set
+    const broken = await FakeDaemon.open(bench.path('management'));
+    broken.say('ENTER PASSWORD:'); // where none was set
     expect(await pksigd.message('disconnected from the daemon')).toMatchObject({
       level: 'error',
       reason: expect.stringContaining('password'),
