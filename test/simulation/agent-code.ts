@@ -39,13 +39,18 @@ let script: Script | undefined;
 let shared: AgentCode | undefined;
 
 /**
- * A process that starts runs its code anew. That takes half of a world's time, as nothing of it is ever compiled well; and the
- * agent's modules keep nothing but what any run would have.
+ * A process that starts runs its code anew. That takes half of a world's time, as nothing of it is ever compiled well; and behind
+ * a run that has ended in good order the agent's modules keep nothing but what any run would have.
  * @param isAnew run it again, to see that this is so
  */
 export function loadAgent(isAnew: boolean): AgentCode {
   if (!isAnew) return (shared ??= runCode());
   return runCode();
+}
+
+/** A run was killed: what its modules wait for never comes. */
+export function forgetCode(): void {
+  shared = undefined;
 }
 
 function runCode(): AgentCode {

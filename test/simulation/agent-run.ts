@@ -3,7 +3,7 @@ import type { Agent } from '../../src/agent/agent.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import type { Surroundings } from '../../src/agent/surroundings.ts';
 import type { Settings } from '../../src/config/settings.ts';
-import { type AgentCode, loadAgent } from './agent-code.ts';
+import { type AgentCode, forgetCode, loadAgent } from './agent-code.ts';
 import { spawn } from './node/child-process.ts';
 import { setTimeout as timer } from './node/globals.ts';
 import { USER } from './disk.ts';
@@ -137,6 +137,7 @@ export class AgentRuns {
     this.agent = undefined;
     this.upSince = Number.POSITIVE_INFINITY;
     process.hasEnded = manner === 'stopped';
+    if (!process.hasEnded) forgetCode();
     kernel().kill(process);
     kernel().say('agent', `is ${manner}`);
     this.#options.onOver(manner);
