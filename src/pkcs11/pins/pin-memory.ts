@@ -5,6 +5,7 @@ import { pinState } from './pin-state.ts';
 import { HashedPin, type PinRecord, type PinUse } from './pin-record.ts';
 import { Turns } from './turns.ts';
 import type { TokenInfo } from '../host/protocol.ts';
+import { tokenName } from './token-name.ts';
 
 /** The PIN that a token is to be sent. */
 export interface PinTrial {
@@ -116,8 +117,7 @@ export class PinMemory {
     isAccepted: () => boolean,
   ): Promise<LoginResult | undefined> {
     const { token, pin } = trial;
-    const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
-    return await this.#repeats.take(name, async () => {
+    return await this.#repeats.take(tokenName(token), async () => {
       // what can't be read keeps no PIN away that was right a moment ago
       const records = await this.#store.peek(token).catch(() => []);
       const text = textOf(await this.#hashed(pin).among(records));

@@ -12,6 +12,7 @@ import type { PinUse } from './pin-record.ts';
 import type { HostCalls, TokenInfo } from '../host/protocol.ts';
 import { processMemory } from './refused-pins.ts';
 import { pinState, type PinTries } from './pin-state.ts';
+import { tokenName } from './token-name.ts';
 
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
@@ -300,7 +301,7 @@ export class Pin {
   }
 
   #of(token: TokenInfo): TokenPin {
-    const name = JSON.stringify([token.manufacturer, token.model, token.serial, token.label]);
+    const name = tokenName(token);
     const known = this.#tokens.get(name) ?? { users: 0, forgotten: [] };
     this.#tokens.set(name, known);
     return known;

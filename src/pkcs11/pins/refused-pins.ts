@@ -6,12 +6,13 @@ import { PinMemory, type PinTrial, type RecordAccess, type RecordStore } from '.
 import { formatRecords, parseRecords, type PinRecord } from './pin-record.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { readRecord, writeRecord } from './record-file.ts';
+import { tokenName } from './token-name.ts';
 import { Turns } from './turns.ts';
 import { safeStateFolder } from '../../disk/safe-folder.ts';
 
 /** The file name for a token: what identifies it, and nothing that can't be in a name. */
-function tokenName({ manufacturer, model, serial, label }: TokenInfo): string {
-  const hash = createHash('sha256').update(JSON.stringify([manufacturer, model, serial, label]));
+function fileNameOf(token: TokenInfo): string {
+  const hash = createHash('sha256').update(tokenName(token));
   return `refused-pin-${hash.digest('hex').slice(0, 24)}.json`;
 }
 
@@ -28,12 +29,12 @@ class FileStore implements RecordStore {
   }
 
   cureOf(token: TokenInfo): string {
-    return `remove ${join(this.#folder(), tokenName(token))}`;
+    return `remove ${join(this.#folder(), fileNameOf(token))}`;
   }
 
   async peek(token: TokenInfo): Promise<PinRecord[]> {
     const folder = await safeStateFolder(this.#folder(), this.#uid, false);
-    return folder === undefined ? [] : await this.#read(join(folder, tokenName(token)));
+    return folder === undefined ? [] : await this.#read(join(folder, fileNameOf(token)));
   }
 
   async exclusively<Result>(
@@ -42,7 +43,7 @@ class FileStore implements RecordStore {
     work: (access: RecordAccess) => Promise<Result>,
   ): Promise<Result> {
     const folder = (await safeStateFolder(this.#folder(), this.#uid, true)) ?? this.#folder();
-    const path = join(folder, tokenName(token));
+    const path = join(folder, fileNameOf(token));
     const lock = await lockFile(`${path}.lock`, { pid: this.#pid, uid: this.#uid, onWaiting });
     try {
       return await work({

@@ -51,16 +51,21 @@ async function writeBefore(name: string, tunnel: string): Promise<void> {
   await kept.close();
 }
 
-test('an outcome in another log than its request names no entry of it', async () => {
-  await writeBefore('one', 'first');
-  await writeBefore('two', 'second');
+/** A request in the log `one`, and its signature when a reload has named another. */
+async function signAcross(other: string): Promise<void> {
   const kept = audit();
   await kept.open(at('one'), state);
   const record = recordOf(kept, 'third');
   void record.accepted(KNOWN);
-  await kept.apply(at('two'), state);
+  await kept.apply(at(other), state);
   await record.signed(KNOWN, Buffer.alloc(64), 1);
   await kept.close();
+}
+
+test('an outcome in another log than its request names no entry of it', async () => {
+  await writeBefore('one', 'first');
+  await writeBefore('two', 'second');
+  await signAcross('two');
   expect(entriesOf('two').filter(({ type }) => type === 'outcome')).toMatchObject([{ tunnel: 'third', of: null }]);
   const { faults } = verdictOf([readFileSync(join(folder, 'two'))], {});
   expect(faults).toEqual([]);
@@ -68,13 +73,7 @@ test('an outcome in another log than its request names no entry of it', async ()
 
 test('and leaves those of the other log open', async () => {
   await writeBefore('two', 'second');
-  const kept = audit();
-  await kept.open(at('one'), state);
-  const record = recordOf(kept, 'third');
-  void record.accepted(KNOWN);
-  await kept.apply(at('two'), state);
-  await record.signed(KNOWN, Buffer.alloc(64), 1);
-  await kept.close();
+  await signAcross('two');
   const requests = new Requests({});
   const shown = linesOf('two').flatMap((line) => requests.take(line));
   expect(shown.map(({ tunnel }) => tunnel)).toEqual(['third']);
@@ -82,13 +81,7 @@ test('and leaves those of the other log open', async () => {
 });
 
 test('an outcome in a new file that goes on from its request’s names that', async () => {
-  const kept = audit();
-  await kept.open(at('one'), state);
-  const record = recordOf(kept, 'third');
-  void record.accepted(KNOWN);
-  await kept.apply(at('new'), state);
-  await record.signed(KNOWN, Buffer.alloc(64), 1);
-  await kept.close();
+  await signAcross('new');
   const [request] = entriesOf('one').filter(({ type }) => type === 'request');
   expect(entriesOf('new').filter(({ type }) => type === 'outcome')).toMatchObject([{ of: request?.seq }]);
 });
