@@ -43,9 +43,16 @@ export class AuditWatch {
   readonly #left: Left[] = [];
   /** The log could not be written: what leaves meanwhile is counted, not named. */
   isFailing = false;
+  /** What left meanwhile; a daemon that takes nothing gets it later. */
+  readonly #unnamed = new Set<string>();
 
   constructor(plan: AuditPlan | undefined) {
     this.#plan = plan;
+  }
+
+  /** The agent has sent a signature. */
+  sent(signature: Buffer): void {
+    if (this.isFailing) this.#unnamed.add(sha256(signature));
   }
 
   /** A daemon has got a signature. @param logs those that were written, of which any may have it: it may have come late */
@@ -53,7 +60,7 @@ export class AuditWatch {
     if (!this.#plan) return;
     const { sync, onFailure } = this.#plan;
     const hash = sha256(signature);
-    if (this.isFailing && onFailure === 'continue') return;
+    if ((this.isFailing || this.#unnamed.has(hash)) && onFailure === 'continue') return;
     const isDurable = sync === 'each';
     const isWritten = logs.flatMap(filesOf).some((path) => {
       const inode = disk().get(path, 'open');

@@ -172,6 +172,7 @@ export class World {
     if (event.type === 'key-state') this.#hearOfKey(event);
     if (event.type === 'request-done' && 'tunnel' in event) {
       const { outcome } = event;
+      if (outcome.outcome === 'signed') this.audit.sent(outcome.signature);
       this.#codes.set(event.tunnel, 'code' in outcome ? outcome.code : undefined);
     }
   }
