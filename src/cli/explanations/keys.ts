@@ -244,6 +244,10 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
         why: 'The reader was pulled, hung or crashed in the middle of it.',
         cure: 'See to the reader, then start again. If the PIN is right, remove the file that the message names: docs/PIN.md.',
       },
+      {
+        why: 'Two logins in a row were not accepted, one of them a second one with a PIN, and the token does not show how many tries it has left.',
+        cure: 'Log in by hand with the right PIN, then remove the file that the message names.',
+      },
     ],
   },
   ERR_PASSPHRASE_INCORRECT: {

@@ -83,7 +83,7 @@ export class PinMemory {
       const before = await access.load();
       const pin = this.#hashed(trial.pin);
       const mine = await pin.among(before);
-      this.#mayTry(token, mine);
+      this.#mayTry(token, before, mine, trial.use);
       const at = new Date();
       const isFirst = before.length === 0;
       await access.save(isFirst ? [untold(trial, at)] : await attempted(trial, at, pin, before, mine));
@@ -154,7 +154,8 @@ export class PinMemory {
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY
    */
   async check(token: TokenInfo, pin: Secret): Promise<void> {
-    this.#mayTry(token, await this.#hashed(pin).among(await this.#store.peek(token)));
+    const records = await this.#store.peek(token);
+    this.#mayTry(token, records, await this.#hashed(pin).among(records), 'session');
   }
 
   /** Whether anything is remembered of a token. @throws AgentError ERR_STATE_DIRECTORY */
@@ -169,8 +170,9 @@ export class PinMemory {
     return known;
   }
 
-  #mayTry(token: TokenInfo, mine: ReadonlySet<PinRecord>): void {
+  #mayTry(token: TokenInfo, records: readonly PinRecord[], mine: ReadonlySet<PinRecord>, use: PinUse): void {
     const { label } = token;
+    const { tries } = pinState(token);
     const cure = this.#store.cureOf(token);
     for (const { refusedAt } of mine) {
       if (refusedAt === undefined) continue;
@@ -186,11 +188,16 @@ export class PinMemory {
         hint: `it counts as refused; correct the PIN at its source, or, if it is right, ${cure}`,
       });
     }
-    if (times.length > 0 && ['count low', 'final try'].includes(pinState(token).tries)) {
-      throw new UnsettledLogin(`${said}, and has few tries left`, {
-        mayTryAgain: false,
-        hint: `log in by hand with the right PIN, then ${cure}`,
-      });
+    const hint = `log in by hand with the right PIN, then ${cure}`;
+    if (times.length > 0 && ['count low', 'final try'].includes(tries)) {
+      throw new UnsettledLogin(`${said}, and has few tries left`, { mayTryAgain: false, hint });
+    }
+    // it may not tell how many are left: of three, each may be a PIN that a person gave, but none a second login of ours
+    const ofUse = records.filter((record) => useOf(record) === use && record.isPast !== true);
+    const logins = ofUse.reduce((sum, record) => sum + loginsOf(record), 0);
+    if (tries === 'ok' && logins > 1 && (times.length > 0 || ofUse.some((record) => loginsOf(record) > 1))) {
+      const text = `token '${label}' has not accepted ${logins} logins in a row, and may have one try left`;
+      throw new UnsettledLogin(text, { mayTryAgain: false, hint });
     }
   }
 
@@ -245,11 +252,17 @@ async function settled(
       return before;
     case 'accepted':
       // of its own use only: a card may have another PIN for signatures
-      return before.filter((record) => !mine.has(record) || useOf(record) !== use);
+      return before
+        .filter((record) => !mine.has(record) || useOf(record) !== use)
+        .map((record) => (useOf(record) === use ? { ...record, isPast: true } : record));
     case 'refused': {
       const refusedAt = new Date().toISOString();
       const others = before.filter((record) => !mine.has(record));
-      return [...others, { ...(await pin.beside(before)), refusedAt, ...ofUse(use) }];
+      const attemptedAt = unsettledOf([...mine].filter((record) => useOf(record) === use && record.isPast !== true));
+      return [
+        ...others,
+        { ...(await pin.beside(before)), refusedAt, ...(attemptedAt.length > 0 && { attemptedAt }), ...ofUse(use) },
+      ];
     }
   }
 }
@@ -257,5 +270,7 @@ async function settled(
 const textOf = (records: Iterable<PinRecord>): string => JSON.stringify([...records]);
 const useOf = ({ use }: PinRecord): PinUse => use ?? 'session';
 const ofUse = (use: PinUse): Pick<PinRecord, 'use'> => (use === 'session' ? {} : { use });
-const unsettledOf = (mine: ReadonlySet<PinRecord>): string[] =>
-  [...mine].flatMap(({ attemptedAt }) => attemptedAt ?? []);
+/** Logins that are known of, the one that was refused among them. */
+const loginsOf = ({ refusedAt, attemptedAt = [] }: PinRecord): number =>
+  attemptedAt.length + (refusedAt === undefined ? 0 : 1);
+const unsettledOf = (mine: Iterable<PinRecord>): string[] => [...mine].flatMap(({ attemptedAt }) => attemptedAt ?? []);

@@ -16,6 +16,8 @@ export interface PinRecord {
   readonly attemptedAt?: readonly string[];
   /** Without it `session`. */
   readonly use?: PinUse;
+  /** The token has accepted another PIN since, so that these logins don't count as tries any more. */
+  readonly isPast?: boolean;
 }
 
 /** PINs that are remembered for a token. */
@@ -80,11 +82,12 @@ const isTime = (value: unknown): value is string => typeof value === 'string' &&
 
 function isRecord(value: unknown): value is PinRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { salt, hash, refusedAt, attemptedAt, use } = value as Record<string, unknown>;
+  const { salt, hash, refusedAt, attemptedAt, use, isPast } = value as Record<string, unknown>;
   const isUntold = salt === undefined && hash === undefined && refusedAt === undefined;
   return (
     (isUntold || (isHex(salt, 16) && isHex(hash, HASH_LENGTH))) &&
     (use === undefined || use === 'session' || use === 'signature') &&
+    (isPast === undefined || typeof isPast === 'boolean') &&
     (isTime(refusedAt) || (refusedAt === undefined && attemptedAt !== undefined)) &&
     (attemptedAt === undefined || (Array.isArray(attemptedAt) && attemptedAt.length > 0 && attemptedAt.every(isTime)))
   );
