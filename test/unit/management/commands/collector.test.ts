@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ReplyCollector } from '../../../../src/management/commands/reply.ts';
-import { PUSH_UPDATE, type ReplyPart } from '../../../../src/management/commands/shape.ts';
+import { PUSH_UPDATE, STATUS, type ReplyPart } from '../../../../src/management/commands/shape.ts';
 
 function collect(parts: readonly ReplyPart[], ...lines: string[]): ReplyCollector {
   const collector = new ReplyCollector({ parts });
@@ -97,6 +97,45 @@ describe('a line and a block', () => {
     collector.push('more');
     expect(collector.reply()).toMatchObject({ text: '', lines: [], raw: ['SUCCESS:', 'END'] });
   });
+});
+
+describe('rows of a block, which may look like notifications', () => {
+  const header = 'Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since';
+  const row = '>HOLD:x,192.0.2.1:1194,1,2,2026-11-23 10:00:00';
+
+  test('belong to it behind their header, and behind each other', () => {
+    expect(collect(STATUS.parts, 'OpenVPN CLIENT LIST', header).holds(row)).toBe(true);
+    expect(collect(STATUS.parts, 'OpenVPN CLIENT LIST', header, row).holds(row)).toBe(true);
+    expect(collect(STATUS.parts, header, row, row).holds('>HOLD:Waiting for hold release:0')).toBe(false);
+  });
+
+  test('do not before the header, behind another line, or behind the block', () => {
+    expect(collect(STATUS.parts).holds(row)).toBe(false);
+    expect(collect(STATUS.parts, 'OpenVPN CLIENT LIST').holds(row)).toBe(false);
+    expect(collect(STATUS.parts, header, row, 'ROUTING TABLE').holds(row)).toBe(false);
+    expect(collect(STATUS.parts, header, row, 'END').holds(row)).toBe(false);
+    expect(collect([...STATUS.parts, ...STATUS.parts], header, row, 'END').holds(row)).toBe(false);
+  });
+
+  test('are none in a block without rows, or where no block is', () => {
+    expect(collect([{ kind: 'block' }], header).holds(row)).toBe(false);
+    expect(collect([{ kind: 'lines', count: 3 }], header).holds(row)).toBe(false);
+  });
+});
+
+test('only what stands at the beginning is cut off', () => {
+  expect(collect([{ kind: 'line' }], 'SUCCESS: it says SUCCESS: x').reply().text).toBe('it says SUCCESS: x');
+  expect(collect([{ kind: 'line' }], 'ERROR: it says ERROR: x').reply().error).toBe('it says ERROR: x');
+  const failed = 'ERROR: push-update command failed';
+  expect(collect(PUSH_UPDATE.parts, 'ERROR: 1 ERROR: x', failed).reply().error).toBe('1 ERROR: x');
+  expect(collect(PUSH_UPDATE.parts, 'ERROR:x', failed).reply().error).toBe('x');
+  expect(collect(PUSH_UPDATE.parts, 'client 1', failed).reply().error).toBe('push-update command failed');
+});
+
+test('a block behind a block begins anew', () => {
+  const parts = [{ kind: 'block' }, { kind: 'block' }] as const;
+  expect(collect(parts, 'one', 'END').open).toBe(false);
+  expect(collect(parts, 'one', 'END', 'ERROR: no').done).toBe(true);
 });
 
 test('a reply that was given up keeps nothing, and ends all the same', () => {

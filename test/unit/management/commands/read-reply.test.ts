@@ -29,7 +29,7 @@ describe('values', () => {
     });
     expect(readValues(said('done'), 'x')).toBe(undefined);
     expect(readValues(said(undefined), 'x')).toBe(undefined);
-    for (const text of ['a=1,b', 'A=1', ' a=1', 'a=', '=1', 'a=1,']) {
+    for (const text of ['a=1,b', 'a=1\nb', 'A=1', ' a=1', 'a=', '=1', 'a=1,']) {
       expect(() => readValues(said(text), 'x')).toThrow(unreadable);
     }
   });
@@ -104,9 +104,12 @@ test('the version', () => {
     expect(readVersion(block('OpenVPN Version: OpenVPN 2.6', line))).toEqual({ title: 'OpenVPN 2.6', management: 5 });
   }
   expect(readVersion(block('OpenVPN Version: x', 'Management Version: 12')).management).toBe(12);
+  expect(() => readVersion(block('one', 'two'))).toThrow('"one two"');
   for (const lines of [
     [],
     ['OpenVPN Version: x'],
+    ['OpenVPN Version: x\ny', 'Management Version: 5'],
+    ['', 'Management Version: 5'],
     ['x OpenVPN Version: x', 'Management Version: 5'],
     ['OpenVPN Version: x', 'A Management Version: 5'],
     ['OpenVPN Version: x', 'Management Version: 5 or so'],

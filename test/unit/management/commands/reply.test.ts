@@ -42,3 +42,8 @@ test('an error is the whole reply, whatever was to follow', () => {
     coded('ERR_MANAGEMENT_COMMAND', 'OpenVPN refused the status command: no'),
   );
 });
+
+test('a reply that is no error is itself', () => {
+  const reply = { text: 'pid=1', lines: [], raw: ['SUCCESS: pid=1'], error: undefined };
+  expect(accepted('pid', reply)).toBe(reply);
+});

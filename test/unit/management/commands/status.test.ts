@@ -48,6 +48,7 @@ describe.each(['2.3', '2.4', '2.6'] as const)('a server of %s', (release) => {
           connectedSinceTime: 1795428000,
           username: release === '2.4' ? 'al' : 'UNDEF',
           cid: release === '2.3' ? undefined : 3,
+          peerId: release === '2.3' ? undefined : 0,
           dataChannelCipher: release === '2.6' ? 'AES-256-GCM' : undefined,
         },
       ],
@@ -71,6 +72,7 @@ test('a server in format 1', () => {
       'Max bcast/mcast queue length,0',
     ]),
   ).toMatchObject({
+    kind: 'server',
     updated: '2026-11-23 11:00:00',
     clients: [{ commonName: 'alice', bytesSent: 200, cid: undefined }],
     routes: [{ virtualAddress: '10.8.0.6', lastReferenceTime: undefined }],
@@ -166,10 +168,43 @@ test.each([
   [['TITLE,x', 'CLIENT_LIST,a']],
   [['OpenVPN CLIENT LIST', 'a,b,c']],
   [['OpenVPN STATISTICS', 'x,y']],
+  // a word, or a column, that is nearly the right one
+  [table('2.6').with(0, 'TITLES,OpenVPN x')],
+  [table('2.6').with(1, 'TIMES,2026-11-23 11:00:00,1795431600')],
+  [table('2.6').with(1, 'TIME,,1795431600')],
+  [table('2.6').map((line) => line.replace('HEADER,CLIENT_LIST', 'HEADER,CLIENT_LISP'))],
+  [table('2.6').map((line) => line.replace(/^CLIENT_LIST/, 'CLIENT_LISP'))],
+  [table('2.6').map((line) => line.replace('Real Address,Virtual', 'Virtual Address,Virtual'))],
+  [table('2.6').map((line) => line.replace(',Real Address,Virtual', ',Virtual'))],
+  [table('2.6').map((line) => line.replace('CLIENT_LIST,alice', 'CLIENT_LIST'))],
+  [table('2.6').map((line) => line.replace('GLOBAL_STATS,Max', 'GLOBAL_STAT,Max'))],
+  [table('2.6').map((line) => line.replace('GLOBAL_STATS,Max bcast/mcast queue length', 'GLOBAL_STATS,'))],
+  [FORMAT_1.map((line) => line.replace('Max bcast/mcast queue length,0', ',0'))],
+  [FORMAT_1.map((line) => line.replace('alice,', 'alice,,'))],
+  [FORMAT_1.map((line) => line.replace(',100,200', ',100'))],
+  [STATISTICS.with(1, 'Update,2026-11-23 11:00:00')],
+  [STATISTICS.with(1, 'Updated')],
+  [STATISTICS.with(3, 'TUN/TAP read bytes,1')],
+  [STATISTICS.with(3, 'TUN/TAP write bytes,1,2')],
   // a comma in a name: read wrong it would move every column
   [table('2.6').map((line) => line.replace('alice,203', 'al,ice,203'))],
 ])('refuses %j', (lines) => {
   expect(() => parseStatus(lines)).toThrow(expect.objectContaining({ code: 'ERR_MANAGEMENT_PROTOCOL' }));
+});
+
+test('an error says where the text ends, or which line it is', () => {
+  const errorOf = (lines: string[]): unknown => {
+    try {
+      return parseStatus(lines);
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(errorOf([])).toMatchObject({ hint: 'it is empty' });
+  expect(errorOf(['TITLE,x'])).toMatchObject({ hint: 'it ends behind "TITLE,x"' });
+  const long = `TITLE,${'x'.repeat(300)}`;
+  expect(errorOf([long])).toMatchObject({ hint: `it ends behind "${long.slice(0, 200)}"` });
+  expect(errorOf(['something'])).toMatchObject({ hint: 'names with commas can be read in format 3 only' });
 });
 
 test.each([

@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { COMMANDS, parseReply, type Reply, replyShape } from '../../../../src/management/index.ts';
+import { commandOf, COMMANDS, parseReply, type Reply, replyShape } from '../../../../src/management/index.ts';
 
 const said = (text: string): Reply => ({ text, lines: [], raw: [`SUCCESS: ${text}`], error: undefined });
 const block = (...lines: string[]): Reply => ({ text: undefined, lines, raw: [...lines, 'END'], error: undefined });
+
+const TABLES = [
+  'HEADER,CLIENT_LIST,Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since',
+  'HEADER,ROUTING_TABLE,Virtual Address,Common Name,Real Address,Last Ref',
+];
 
 describe('a reply as data', () => {
   test.each([
@@ -30,6 +35,16 @@ describe('a reply as data', () => {
     ],
     ['version', said('Management client version set to 4'), undefined],
     ['remote-entry-count', block('5'), 5],
+    [
+      'status',
+      block('OpenVPN STATISTICS', 'Updated,now', 'TUN/TAP read bytes,5'),
+      { kind: 'client', updated: 'now', counters: { 'TUN/TAP read bytes': 5 } },
+    ],
+    [
+      'status',
+      block('TITLE,x', 'TIME,now,7', ...TABLES, 'GLOBAL_STATS,x,0'),
+      { kind: 'server', title: 'x', updated: 'now', updatedTime: 7, clients: [], routes: [], globals: { x: 0 } },
+    ],
     ['remote-entry-get', block(), []],
     ['pkcs11-id-count', block('>PKCS11ID-COUNT:5'), { type: 'PKCS11ID-COUNT', count: 5 }],
     ['kill', said('1 client(s) at address 1.2.3.4:5 killed'), undefined],
@@ -99,4 +114,21 @@ test('answers to the daemon’s requests have a block, and claim how it is ackno
     expect(`SUCCESS: ${name} command succeeded`).toMatch(claims ?? '');
     expect('SUCCESS: hold release succeeded').not.toMatch(claims ?? '');
   }
+});
+
+test('a line’s command, if the table has it', () => {
+  expect(commandOf('pid')).toBe(COMMANDS.pid);
+  expect(commandOf('  log on  all')).toBe(COMMANDS.log);
+  for (const line of ['', '   ', 'not-a-command', 'constructor', '"pid', 'PID'])
+    expect(commandOf(line)).toBe(undefined);
+});
+
+test('the identities of tokens come as notifications', () => {
+  const word = (line: string): unknown => replyShape(line, 5).parts;
+  expect(word('pkcs11-id-count')).toEqual([{ kind: 'notification', word: 'PKCS11ID-COUNT' }]);
+  expect(word('pkcs11-id-get 0')).toEqual([{ kind: 'notification', word: 'PKCS11ID-ENTRY' }]);
+});
+
+test('a number of no lines is answered in a line', () => {
+  expect(replyShape('log 0', 5).parts).toEqual([{ kind: 'line' }]);
 });
