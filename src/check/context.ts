@@ -18,6 +18,6 @@ export function reportContext(kind: KeyKind, directives: Directives, release: Re
   const hint =
     isBefore(release, 2, 6) || release.library === 'mbed TLS'
       ? 'OpenVPN 2.6 with OpenSSL can send messages'
-      : "'digest' behind management-external-key has messages sent; with TLS 1.2 they are transcripts, which OpenVPN cuts at 10,239 bytes of base64";
-  report({ outcome: 'ok', what: WHAT, detail: 'hashes are sent, and nothing is seen of what they are of', hint });
+      : "with 'digest' behind management-external-key it sends messages; those of TLS 1.2 can be long, and it cuts them at 10,239 bytes of base64";
+  report({ outcome: 'ok', what: WHAT, detail: 'OpenVPN sends hashes, which do not show what they are of', hint });
 }

@@ -10,7 +10,7 @@ export type Directives = ReadonlyMap<string, readonly string[]>;
 const RIVALS_OF_KEY = ['key', 'pkcs12', 'pkcs11-id', 'pkcs11-id-management', 'pkcs11-providers', 'cryptoapicert'];
 
 const WHAT = 'config';
-const SEE_CHECK = "'pksigd check' prints the lines for it";
+const SEE_CHECK = "it is among the lines that 'pksigd check' prints at its end";
 
 /** Why connecting to the daemon for a moment would do more than that; undefined if it would not. */
 export function disturbance(directives: Directives): string | undefined {

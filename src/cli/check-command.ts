@@ -88,7 +88,7 @@ async function checkOptions(
   const key = keySettings({ ...flags, key: named.copies });
 
   const words = flags.management ?? config?.management;
-  let managementWords: readonly string[] | undefined = old && socketFor(old.path);
+  let managementWords = config && socketFor(config.path);
   let management: ManagementCheck | undefined;
   try {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;

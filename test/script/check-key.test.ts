@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
@@ -32,6 +33,8 @@ describe.concurrent('the .ovpn', () => {
     ]);
     expect(of('cert of the .ovpn')[0]).toMatchObject({ outcome: 'fail', code: 'ERR_CERTIFICATE_MISMATCH' });
     expect(lines).toContain('management-external-key nopadding pkcs1 pss');
+    // named after the file, so that two .ovpn do not get one socket
+    expect(lines).toContain(`management /run/openvpn/${basename(config, extname(config))}.sock unix`);
   });
 
   test('is read before OpenVPN has ever started: its interface is not missed, its faults are told', async ({

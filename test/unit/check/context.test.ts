@@ -15,6 +15,6 @@ function line(kind: KeyKind, words: readonly string[], release = RELEASE): strin
 test('what is seen of what a daemon wants signed is told by key and .ovpn', () => {
   expect(line(EC, ['digest'])).toContain('whole messages');
   expect(line({ type: 'ED25519' }, [])).toContain('whole messages');
-  expect(line(EC, ['nopadding'])).toMatch(/hashes are sent.*'digest'.*10,239 bytes/);
-  expect(line(EC, ['nopadding'], { major: 2, minor: 5 })).toMatch(/hashes are sent.*2\.6/);
+  expect(line(EC, ['nopadding'])).toMatch(/sends hashes.*'digest'.*10,239 bytes/);
+  expect(line(EC, ['nopadding'], { major: 2, minor: 5 })).toMatch(/sends hashes.*2\.6/);
 });
