@@ -145,7 +145,7 @@ const placed = ({ file, line, text }: Finding): string => `${file}:${line}: ${te
 function summary({ entries, first, last, checkpoints, isEnded }: Verdict, isTrusted: boolean): string[] {
   if (last === undefined) return [];
   return [
-    `ok: ${entries} entries, ${first} to ${last.seq}, ${checkpoints} checkpoints`,
+    `ok: ${entries} entries, ${first} to ${last.seq}, ${checkpoints} checkpoint${checkpoints === 1 ? '' : 's'}`,
     ...(isTrusted ? [] : ['no key was given or found: who can write the log could have written all of it anew']),
     ...(isEnded ? [] : ['the log has no end: its agent runs, or was killed, or what stood behind was cut off']),
   ];

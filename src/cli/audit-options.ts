@@ -25,7 +25,7 @@ export function withAuditOptions(command: Command): Command {
 }
 
 function stateDirectoryOption(): Option {
-  return new Option('--state-directory <path>', "the agent's (default: $STATE_DIRECTORY, or XDG)");
+  return new Option('--state-directory <path>', "the agent's (default: $STATE_DIRECTORY, or ~/.local/state/pksigd)");
 }
 
 function dateOption(name: string, description: string): Option {

@@ -14,7 +14,8 @@ const HINTS: Readonly<Record<Reason, string | ((user: number | string) => string
   'state-directory': 'give a folder of your own with --state-directory',
   'too-many-daemons': 'give --max-daemons for more',
   'foreign-daemon': (user) => `if OpenVPN runs as that user, give --management-user ${user}`,
-  'unknown-daemon': (user) => `--management-user insists on user ${user}`,
+  'unknown-daemon': (user) =>
+    `--management-user insists on user ${user}: use a unix socket or a loopback address, or leave that out`,
   'open-listener': 'give --management-user, or use a unix socket',
   'no-certificate': 'give --cert, or have the .ovpn name it by cert',
   'key-changed': 'restart pksigd, if it does not take it over',

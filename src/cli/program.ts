@@ -87,7 +87,7 @@ withKeyOptions(
         )
         .option(
           '--control <path>',
-          'where pksigd status and its like reach this agent (default: in $RUNTIME_DIRECTORY, or XDG); none for nowhere',
+          'where pksigd status and its like reach this agent (default: in $RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR); none for nowhere',
         )
         .option('--control-group <group>', 'let this group use it too: a name or a number')
         .option('--metrics <address...>', 'serve metrics and health over HTTP: 127.0.0.1 PORT, or PATH unix')

@@ -41,7 +41,10 @@ export function withTokenOptions(command: Command, logLevel: LogLevel): Command 
       'where the PIN or passphrase comes from: a file, credential:NAME, command:COMMAND, pinentry, askpass, prompt',
     )
     .option('--use-final-pin-try', 'log in even if the token allows only one more try of its PIN')
-    .option('--state-directory <path>', 'where refused PINs are remembered (default: $STATE_DIRECTORY, or XDG)')
+    .option(
+      '--state-directory <path>',
+      'where refused PINs are remembered (default: $STATE_DIRECTORY, or ~/.local/state/pksigd)',
+    )
     .option('--module-init-args <text>', "the module's initialisation string (NSS: \"configdir='sql:…'\")")
     .option('--module-env <name=value...>', "variables for the module's process, and for the programs of exec: keys")
     .option('--module-output', 'log what the module prints; modules that are told to debug print the PIN')

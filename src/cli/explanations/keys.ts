@@ -200,6 +200,10 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
         why: 'Something else than pksigd tried often: pksigd tries a wrong PIN once.',
         cure: 'Unlock it with its PUK or SO PIN: pkcs15-tool --unblock-pin, ykman piv access unblock-pin, pkcs11-tool --init-pin.',
       },
+      {
+        why: 'The PIN has expired (CKR_PIN_EXPIRED).',
+        cure: "Set a new one with the token's own tools, such as pkcs11-tool --change-pin.",
+      },
     ],
   },
   ERR_PIN_FINAL_TRY: {
@@ -209,12 +213,11 @@ export const KEYS: Readonly<Record<KeyCode, Explanation>> = {
   ERR_PIN_REQUIRED: {
     what: 'A PIN or passphrase is needed, and nobody gave one.',
     causes: [
-      { why: 'The .ovpn was moved from a terminal, where OpenVPN asked, to a service.', reason: 'pin-at-terminal' },
       {
         why: 'There is no terminal, as in a service.',
         cure: 'Give --pin-source, or pin-source in the URI: a file, credential:NAME, command:COMMAND, or on a desktop pinentry or askpass.',
       },
-      { why: 'An .ovpn was moved from the PKCS#11 of OpenVPN itself, and its PIN was not.', reason: 'pin-at-terminal' },
+      { why: 'OpenVPN itself asked for the PIN before, by its own PKCS#11.', reason: 'pin-at-terminal' },
       { why: 'The key file is encrypted.', reason: 'no-passphrase' },
       { why: 'Nothing was typed at the prompt.', cure: 'Start again and type it.' },
     ],

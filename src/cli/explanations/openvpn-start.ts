@@ -89,7 +89,7 @@ export const OPENVPN_START: readonly OpenVpnLine[] = [
     causes: [
       {
         why: 'The certificate can not be read, or none came from the management client.',
-        cure: 'See the line before it; ' + CHECK,
+        cure: 'See the line before it. ' + CHECK,
       },
       {
         why: 'The certificate is of a kind that OpenVPN takes no key from outside for: Ed25519 before 2.6, EC before 2.5, RSA-PSS.',

@@ -153,7 +153,7 @@ export const TOKENS: Readonly<Record<TokenCode, Explanation>> = {
     causes: [
       {
         why: 'It failed at its start: a missing interpreter, credentials, network.',
-        cure: "The log has what it wrote on standard error; run it by hand as the agent's user.",
+        cure: "The log has what it wrote on standard error (with check: --log-level info); run it by hand as the agent's user.",
       },
     ],
   },
@@ -167,6 +167,10 @@ export const RETURN_VALUES: Readonly<Record<`CKR_${string}`, Explanation>> = {
   },
   CKR_PIN_LOCKED: {
     what: 'The token takes no PIN any more.',
+    causes: [{ why: 'See ERR_PIN_LOCKED.', cure: 'pksigd explain ERR_PIN_LOCKED' }],
+  },
+  CKR_PIN_EXPIRED: {
+    what: 'The PIN is too old for the token, which takes it no more.',
     causes: [{ why: 'See ERR_PIN_LOCKED.', cure: 'pksigd explain ERR_PIN_LOCKED' }],
   },
   CKR_PIN_LEN_RANGE: {

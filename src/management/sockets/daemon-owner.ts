@@ -226,7 +226,7 @@ function judgeUser(name: string, uid: number, owner: DaemonOwner): OwnerVerdict 
 function unknown(name: string, { user }: DaemonOwner): OwnerVerdict {
   if (user === undefined) return 'unknown';
   throw new AgentError('ERR_MANAGEMENT_PEER', `whose the daemon's end of ${name} is can't be told`, {
-    hint: `user ${user} is insisted on`,
+    hint: `only unix sockets and loopback addresses tell, and user ${user} is insisted on`,
     reason: 'unknown-daemon',
     user,
   });

@@ -64,6 +64,7 @@ const questions: [string, string][] = [
   ['ERR_PIN_LOCKED', 'ERR_PIN_LOCKED'],
   ['pin-locked', 'ERR_PIN_LOCKED'],
   ['ckr_mechanism_invalid', 'CKR_MECHANISM_INVALID'],
+  ['CKR_PIN_EXPIRED', 'CKR_PIN_EXPIRED'],
   ['seat-taken', 'seat-taken'],
   ['4', '4'],
   ["pksigd: token 'a' refused the PIN (C_Login: CKR_PIN_INCORRECT) [ERR_PIN_INCORRECT]", 'ERR_PIN_INCORRECT'],
@@ -91,7 +92,10 @@ function section(entries: readonly Entry[], heading: (entry: Entry) => string): 
   return entries
     .map((entry) => {
       const causes = entry.causes.map((cause) => `- ${prose(cause.why)} **${prose(cureOf(cause))}**\n`);
-      return `### ${heading(entry)}\n\n${prose(entry.what)}\n\n${causes.join('')}${causes.length > 0 ? '\n' : ''}`;
+      // of a line of the log the heading is its text, and is not said twice
+      const what = entry.kind === 'trouble' ? entry.what.slice(entry.text?.length).replace(/^\.? ?/, '') : entry.what;
+      const about = what === '' ? '' : `${prose(what)}\n\n`;
+      return `### ${heading(entry)}\n\n${about}${causes.join('')}${causes.length > 0 ? '\n' : ''}`;
     })
     .join('');
 }
