@@ -40,7 +40,7 @@ const STATE = v.pipe(
           takes: 'the path of a folder',
           option: '--state-directory',
           path: 'path',
-          without: '`$STATE_DIRECTORY`, else `~/.local/state/pksigd`',
+          without: '`$STATE_DIRECTORY`, else `pksigd` in `$XDG_STATE_HOME` or `~/.local/state`',
           text: 'Where logins are written down before they are made ([PIN.md](PIN.md)).',
         },
         text,
