@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -132,6 +132,28 @@ describe('the example', () => {
     expect(Object.keys(settings.tunnels)).toEqual(expect.arrayContaining(names));
     rmSync(folder, { recursive: true });
   });
+});
+
+test('what pages name in passing, or show, is in the file', () => {
+  const names = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.md'),
+  );
+  const known = new Map(ALL.map(({ title, section }) => [title, new Set(settingsOf(section).keys())]));
+  const wrong = ['README.md', ...names.map((name) => join('docs', name))].flatMap((page) => {
+    const text = readFileSync(join(ROOT, page), 'utf8');
+    const named = [...text.matchAll(/`(\[[a-z]+\]) ([a-z-]+)/g)].map(([, title = '', name = '']) => ({ title, name }));
+    const shown = [...text.matchAll(/^```toml.*\n([^]*?)^```/gm)].flatMap(([, block = '']) =>
+      block.split(/^(?=\[)/m).flatMap((part) => {
+        const title = /^\[[^\]]+\]/.exec(part)?.[0].replace(/\.[^\]]+/, '.NAME');
+        const settings = [...part.matchAll(/^([a-z-]+) = /gm)];
+        return title === undefined ? [] : settings.map(([, name = '']) => ({ title, name }));
+      }),
+    );
+    return [...named, ...shown]
+      .filter(({ title, name }) => !known.get(title)?.has(name))
+      .map((each) => ({ page, ...each }));
+  });
+  expect(wrong).toEqual([]);
 });
 
 describe('options and the file', () => {
