@@ -117,8 +117,8 @@ test('answers to the daemon’s requests have a block, and claim how it is ackno
 });
 
 test('a line’s command, if the table has it', () => {
-  expect(commandOf('pid')).toBe(COMMANDS.pid);
-  expect(commandOf('  log on  all')).toBe(COMMANDS.log);
+  expect(commandOf('pid')).toBe(COMMANDS['pid']);
+  expect(commandOf('  log on  all')).toBe(COMMANDS['log']);
   for (const line of ['', '   ', 'not-a-command', 'constructor', '"pid', 'PID'])
     expect(commandOf(line)).toBe(undefined);
 });
