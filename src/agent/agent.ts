@@ -225,13 +225,14 @@ export class Agent implements AsyncDisposable {
    * Takes other settings: keys and tunnels are added, changed and removed as it needs. Those that are the same notice
    * nothing. A key is changed, too, if its files are; and whatever has failed is tried again. Where a key can't be opened as
    * it is to be, it stays as it is.
+   * @param others takes what else changes, when tunnels have let go of their addresses and before `reloaded` is told. Never rejects
    * @returns the tunnels' difference
    * @throws AgentError ERR_ABORTED: it was told to stop
    */
-  async apply(settings: Settings): Promise<Difference> {
+  async apply(settings: Settings, others: () => Promise<void> = () => Promise.resolve()): Promise<Difference> {
     // a key that is opened now would be opened for nothing
     this.#refuseAfterStop();
-    const applied = this.#applying.then(() => this.#apply(settings));
+    const applied = this.#applying.then(() => this.#apply(settings, others));
     this.#changes += 1;
     this.#applying = applied
       .catch(() => undefined)
@@ -242,7 +243,7 @@ export class Agent implements AsyncDisposable {
     return await applied;
   }
 
-  async #apply(settings: Settings): Promise<Difference> {
+  async #apply(settings: Settings, others: () => Promise<void>): Promise<Difference> {
     await this.#audit.apply(settings.audit, this.#stateDirectory(settings));
     for (const { name, error } of settings.broken ?? []) this.#tellFailure(name, error);
     const present = new Map([...this.#tunnels].map(([name, running]) => [name, running.settings]));
@@ -278,14 +279,14 @@ export class Agent implements AsyncDisposable {
     await Promise.all([...stopped.values(), ...started]);
     for (const { answers } of this.#tunnels.values()) answers?.retry();
     this.#keys.hurry();
+    await others();
 
     for (const change of ['added', 'changed', 'removed'] as const) {
       for (const tunnel of tunnels[change]) this.#surroundings.emit({ type: `tunnel-${change}`, tunnel });
     }
-    const broken = (settings.broken ?? []).map(({ name }) => name);
     this.#surroundings.emit({
       type: 'settings-applied',
-      tunnels: [...next.tunnels.keys(), ...broken],
+      tunnels: [...next.tunnels.keys(), ...(settings.broken ?? []).map(({ name }) => name)],
       ...{ keys: [...next.keys.keys()], tokens: this.#keys.tokens },
     });
     const [added, changed, removed] = [tunnels.added.length, tunnels.changed.length, tunnels.removed.length];

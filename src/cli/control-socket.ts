@@ -1,10 +1,10 @@
 import type { Agent } from '../agent/agent.ts';
 import { groupId } from '../config/account-id.ts';
+import type { MonitorFlags } from '../config/monitor-flags.ts';
 import { listenInFolder } from '../control/place.ts';
 import { ControlServer, type ControlActions } from '../control/server.ts';
 import { AgentError } from '../errors.ts';
 import type { AgentStatus } from './agent-status.ts';
-import type { MonitorFlags } from './monitor-flags.ts';
 import type { Logger } from './standard-streams.ts';
 
 interface ControlOptions {

@@ -1,13 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Agent } from '../agent/agent.ts';
 import type { AgentEvent } from '../agent/events.ts';
+import { parseManagementWords } from '../config/management-words.ts';
+import { checkMonitorFlags, type MonitorFlags } from '../config/monitor-flags.ts';
+import { placeOf } from '../config/tunnels.ts';
 import type { ControlServer } from '../control/server.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { summary } from '../status/summary.ts';
 import { AgentStatus } from './agent-status.ts';
 import type { ServedMetrics } from './metrics-server.ts';
 import type { PersonNotices } from './person-notices.ts';
-import { checkMonitorFlags, type MonitorFlags } from './monitor-flags.ts';
 import type { Reloader } from './reload.ts';
 import { commandSurroundings } from './process-surroundings.ts';
 import type { Logger } from './standard-streams.ts';
@@ -17,6 +19,14 @@ type ControlFlags = Pick<MonitorFlags, 'control' | 'controlGroup'>;
 
 const metricsOf = ({ metrics, metricsGroup }: MetricsFlags): MetricsFlags => ({ metrics, metricsGroup });
 const controlOf = ({ control, controlGroup }: MonitorFlags): ControlFlags => ({ control, controlGroup });
+
+function placeOfControl(path: string | undefined): string | undefined {
+  return path === undefined || path === 'none' ? undefined : placeOf({ kind: 'unix', path });
+}
+
+function placeOfMetrics({ metrics }: MetricsFlags): string | undefined {
+  return metrics && placeOf(parseManagementWords(metrics, '--metrics').address);
+}
 
 /**
  * Those who ask what the agent of this process is doing: by metrics, by the control socket, by SIGUSR1; and the person who
@@ -141,19 +151,39 @@ export class Monitors implements AsyncDisposable {
     this.#status.beginReload();
   }
 
-  /** Takes other settings. What can't be made so is told, and tried again by the next change. */
-  async apply(flags: MonitorFlags): Promise<void> {
+  /**
+   * Takes other settings. What can't be made so is tried again by the next change.
+   * @param wanted where tunnels will listen: what can't be made so is not told yet, since one of them may have the address
+   */
+  async apply(flags: MonitorFlags, wanted?: ReadonlySet<string>): Promise<void> {
     await this.#tellBy(flags.notify);
+    if (wanted) await this.#makeWay(flags, wanted);
     try {
       if (!isDeepStrictEqual(metricsOf(flags), this.#metricsFlags)) await this.#serveMetrics(flags);
     } catch (error) {
-      this.#lacks(error, "can't serve metrics as the settings say");
+      if (!wanted) this.#lacks(error, "can't serve metrics as the settings say");
     }
     try {
       if (!isDeepStrictEqual(controlOf(flags), this.#controlFlags)) await this.#listen(flags);
     } catch (error) {
-      this.#lacks(error, "can't listen for pksigd status as the settings say");
+      if (!wanted) this.#lacks(error, "can't listen for pksigd status as the settings say");
     }
+  }
+
+  /** What goes elsewhere, and whose place somebody else is to have, goes first: that one may have to go for it, too. */
+  async #makeWay(flags: MonitorFlags, wanted: ReadonlySet<string>): Promise<void> {
+    const control = this.#control;
+    const isWanted = (place: string | undefined, other: string | undefined): boolean =>
+      place !== undefined && (place === other || wanted.has(place));
+    if (control && !isDeepStrictEqual(controlOf(flags), this.#controlFlags)) {
+      if (isWanted(placeOfControl(control.path), placeOfMetrics(flags))) {
+        control.retire();
+        this.#control = this.#controlFlags = undefined;
+      }
+    }
+    const metrics = this.#metricsFlags;
+    if (!metrics || isDeepStrictEqual(metricsOf(flags), metrics)) return;
+    if (isWanted(placeOfMetrics(metrics), placeOfControl(flags.control))) await this.#metrics?.stop();
   }
 
   #lacks(error: unknown, text: string): void {

@@ -1,22 +1,27 @@
 import type { Agent } from '../agent/agent.ts';
 import type { Emit } from '../agent/events.ts';
+import { monitorFlags } from '../config/file/agent-flags.ts';
 import { type Configuration, readConfiguration } from '../config/file/configuration.ts';
+import type { MonitorFlags } from '../config/monitor-flags.ts';
 import type { Settings } from '../config/settings.ts';
 import { defaultStateDirectory } from '../config/state-directory.ts';
+import { placesOf } from '../config/tunnels.ts';
 import { prepareStateFolder } from '../disk/safe-folder.ts';
 import { AgentError, errorCode, errorText } from '../errors.ts';
 import { Listeners } from '../listeners.ts';
 import type { LogLevel } from '../log-level.ts';
 import { unlessAborted } from '../promises.ts';
-import { checkMonitorFlags, monitorFlags, type MonitorFlags } from './monitor-flags.ts';
 
 export interface ReloadOptions {
   /** The configuration's file. */
   readonly path: string;
   readonly emit: Emit;
   readonly setLogLevel: (level: LogLevel) => void;
-  /** Takes who may ask what the agent is doing. */
-  readonly onMonitors: (flags: MonitorFlags) => Promise<void>;
+  /**
+   * Takes who may ask what the agent is doing, as far as addresses are free by then; and again when tunnels have let go of
+   * theirs, without `wanted`: where these will listen.
+   */
+  readonly onMonitors: (flags: MonitorFlags, wanted?: ReadonlySet<string>) => Promise<void>;
   /** Told before each reload and after it. */
   readonly onBegin: () => void;
   readonly onEnd: () => void;
@@ -56,11 +61,10 @@ async function reload(
     refuseEmpty(agent, configuration);
     const { settings, logLevel, document } = configuration;
     const monitor = monitorFlags(document.agent);
-    checkMonitorFlags(monitor);
     await checkState(settings, present);
     setLogLevel(logLevel);
-    await onMonitors(monitor);
-    const { added, changed } = await agent.apply(settings);
+    await onMonitors(monitor, placesOf(Object.values(settings.tunnels)));
+    const { added, changed } = await agent.apply(settings, () => onMonitors(monitor));
     onTunnels(agent, settings, [...added, ...changed]);
     return settings;
   } catch (error) {

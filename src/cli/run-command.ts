@@ -1,7 +1,9 @@
 import { Agent } from '../agent/agent.ts';
 import type { Emit } from '../agent/events.ts';
 import type { Surroundings } from '../agent/surroundings.ts';
+import { monitorFlags } from '../config/file/agent-flags.ts';
 import { settingsOf, type TunnelFlags } from '../config/flags.ts';
+import type { MonitorFlags } from '../config/monitor-flags.ts';
 import type { Settings } from '../config/settings.ts';
 import { errorCode, errorText, explainBy } from '../errors.ts';
 import type { LogLevel } from '../log-level.ts';
@@ -14,7 +16,6 @@ import { commandLineHint, configurationHint } from './hints.ts';
 import { installedReleaseOnce } from './installed-release.ts';
 import { type Notifier, notifierOf } from './notifier.ts';
 import { catchTheRest } from './last-net.ts';
-import { monitorFlags, type MonitorFlags } from './monitor-flags.ts';
 import { Monitors } from './monitors.ts';
 import { killGroup, processSurroundings } from './process-surroundings.ts';
 import type { Reloader } from './reload.ts';
@@ -110,7 +111,7 @@ async function reloaderOf(
       // the option goes before the file
       if (!given.includes('--log-level')) log.level = level;
     },
-    onMonitors: (monitor) => monitors.apply(monitor),
+    onMonitors: (monitor, wanted) => monitors.apply(monitor, wanted),
     onBegin: () => {
       monitors.beginReload();
       notifier?.reloading();

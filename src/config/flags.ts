@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { parseWords } from '../certificates/words.ts';
 import { AgentError } from '../errors.ts';
 import { formatManagementAddress, type RelayRights } from '../management/index.ts';
+import { isLocal } from '../management/internal.ts';
 import { type AnswerFlags, answerSettings } from './answers.ts';
 import { commandLine } from './command-line.ts';
 import { AGE_TAKES, ageOf, required, SIZE_TAKES, sizeOf } from './amounts.ts';
@@ -240,6 +241,10 @@ function relaySettings(flags: RelayFlags): RelaySettings | undefined {
   const words = parseManagementWords(relay, '--relay');
   if (words.address.kind === 'tcp' && (mode !== undefined || group !== undefined))
     throw new AgentError('ERR_USAGE', '--relay-mode and --relay-group are for unix sockets');
+  if (words.password === undefined && !isLocal(words.address))
+    throw new AgentError('ERR_USAGE', `--relay on ${formatManagementAddress(words.address)} needs a password`, {
+      hint: 'name a password file behind the port, or use a unix socket or a loopback address',
+    });
   return { ...words, rights: flags.relayAllow, mode: relayMode(mode), group, keep: relayKeep ?? false };
 }
 

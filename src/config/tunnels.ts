@@ -8,6 +8,15 @@ export function placeOf(address: ManagementAddress): string {
   return address.kind === 'unix' ? realPath(address.path) : `${address.host.toLowerCase()} ${address.port}`;
 }
 
+/** Where tunnels listen, for daemons and for a relay's clients, as {@link placeOf} says it. */
+export function placesOf(tunnels: readonly TunnelSettings[]): Set<string> {
+  const addresses = tunnels.flatMap(({ listen, address, relay }) => [
+    ...(listen ? [address] : []),
+    ...(relay ? [relay.address] : []),
+  ]);
+  return new Set(addresses.map(placeOf));
+}
+
 /** Where the agent itself listens, as the options say. */
 export interface OwnPlaces {
   /** A path, or `none`. */

@@ -106,6 +106,31 @@ test('a control socket that could not be moved can stay, and the folder that it 
   expect(pksigd.messages("can't listen for pksigd status as the settings say")).toHaveLength(1);
 });
 
+test('sockets take the places of others that go elsewhere by the same reload', async ({ bench }) => {
+  const places = (control: string, served: string, relay: string): string =>
+    configuration(bench, `control = "${bench.path(control)}"\nmetrics = "${served} unix"\n`).replace(
+      'management-client = true',
+      `management-client = true\nrelay = "${relay} unix"`,
+    );
+  const config = await bench.write('p.toml', places('x.sock', 'y.sock', 'z.sock'));
+  const pksigd = await bench.pksigd(['run', '--config', config]);
+  await pksigd.message('key ready');
+  await expect.poll(() => existsSync(bench.path('x.sock'))).toBe(true);
+  for (const [before, control, served, relay] of [
+    ['x.sock', 'y.sock', 'x.sock', 'z.sock'],
+    ['y.sock', 'z.sock', 'x.sock', 'y.sock'],
+    ['z.sock', 'z.sock', 'y.sock', 'x.sock'],
+    ['z.sock', 'x.sock', 'z.sock', 'y.sock'],
+  ] as const) {
+    await bench.write('p.toml', places(control, served, relay));
+    const reload = await command(bench, 'reload', before);
+    expect(await reload.exited, reload.transcript).toBe(0);
+    expect((await command(bench, 'status', control)).stdout).not.toEqual([]);
+    expect(await metrics(bench, served)).toContain('pksigd_');
+  }
+  expect(await pksigd.stop()).toBe(0);
+});
+
 test('what contradicts itself changes nothing', async ({ bench }) => {
   const pksigd = await run(bench, `control = "${bench.path('c.sock')}"\n`);
   await expect.poll(() => existsSync(bench.path('c.sock'))).toBe(true);

@@ -1,10 +1,12 @@
 import * as v from 'valibot';
 import { PROXY_TAKES, REMOTE_TAKES } from '../answers.ts';
-import { command, setting, text, words } from './checkers.ts';
+import { command, setting, table, text, words } from './checkers.ts';
 import type { AnswerSection } from './document.ts';
 import type { Schema } from './schema-types.ts';
 
 const plainWords = words(1, Infinity);
+/** Of a question. */
+const NAME = v.pipe(v.string(), v.regex(/^[^=]+$/));
 
 const SOURCE = 'a source, as `pin-source` takes it';
 const TWO_LINES = `${SOURCE}; its first two lines are username and password`;
@@ -94,7 +96,7 @@ export const ANSWERS: { readonly [Name in keyof AnswerSection]-?: Schema<AnswerS
         option: '--answer-needok',
         text: 'What OpenVPN gets that wants something confirmed, by its name.',
       },
-      v.record(v.pipe(v.string(), v.regex(/^[^=]+$/)), v.picklist(['ok', 'cancel'])),
+      table(NAME, v.picklist(['ok', 'cancel'])),
     ),
     {},
   ),
@@ -105,7 +107,7 @@ export const ANSWERS: { readonly [Name in keyof AnswerSection]-?: Schema<AnswerS
         option: '--answer-needstr',
         text: 'What OpenVPN gets that wants to know something, by its name. No secrets.',
       },
-      v.record(v.pipe(v.string(), v.regex(/^[^=]+$/)), v.string()),
+      table(NAME, v.string()),
     ),
     {},
   ),

@@ -90,6 +90,20 @@ function withPaths(kind: PathKind, folder: string, value: unknown): unknown {
   return (value as readonly string[]).map((each) => absolute(kind, folder, each));
 }
 
+/** Where a NUL stands: nothing that is handed to the system may have one, which would be found when it is wanted. */
+function nulPlace(tree: Tree): Place | undefined {
+  switch (tree.kind) {
+    case 'leaf':
+      return typeof tree.value === 'string' && tree.value.includes('\0') ? tree.place : undefined;
+    case 'list':
+      return tree.items.map(nulPlace).find((place) => place !== undefined);
+    case 'table':
+      return [...tree.entries]
+        .map(([name, entry]) => (name.includes('\0') ? entry.place : nulPlace(entry.tree)))
+        .find((place) => place !== undefined);
+  }
+}
+
 /** Checks a section with known keys: each mistake is a fault. */
 function checkSection<Value>(schema: Schema, title: string, table: Table, faults: Fault[]): Checked<Value> {
   const settings = settingsOf(schema);
@@ -100,6 +114,11 @@ function checkSection<Value>(schema: Schema, title: string, table: Table, faults
   const value: Record<string, unknown> = {};
   for (const [name, setting] of settings) {
     const entry = table.entries.get(name);
+    const nul = entry && nulPlace(entry.tree);
+    if (nul) {
+      faults.push({ place: nul, message: `'${name}': a NUL stands in no path, command or word` });
+      continue;
+    }
     const result = v.safeParse(setting, entry && valueOf(entry.tree));
     if (!result.success) {
       faults.push(settingFault(title, table, name, setting));

@@ -30,6 +30,17 @@ export const account: Checker<string | number, string> = v.union([
   v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.transform(String)),
 ]);
 
+/** Lists and dates are objects too, and the schema library drops these names without a word. */
+function isTable(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Date) return false;
+  return Object.keys(value).every((name) => !['__proto__', 'constructor', 'prototype'].includes(name));
+}
+
+/** A table of names of one's own. */
+export function table<Value>(name: Checker<string>, value: Checker<Value>): Checker<Record<string, Value>> {
+  return v.pipe(v.custom<Record<string, Value>>(isTable), v.record(name, value));
+}
+
 /** OpenVPN's words in one string: so many of them. */
 export function words(least: number, most: number): Checker<string, readonly string[]> {
   return v.pipe(

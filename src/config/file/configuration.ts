@@ -12,9 +12,11 @@ import {
   tokenSettings,
   tunnelSettings,
 } from '../flags.ts';
+import { checkMonitorFlags } from '../monitor-flags.ts';
 import { parseSecretSource } from '../secret-source.ts';
 import type { AuditSettings, KeySettings, Settings, TokenSettings, TunnelSettings } from '../settings.ts';
 import { Tunnels } from '../tunnels.ts';
+import { monitorFlags } from './agent-flags.ts';
 import { checkTree, type Checked, type CheckedTree, placeOf, valuePlace } from './check-tree.ts';
 import { ConfigurationError, type Fault, type Place } from './fault.ts';
 import { didYouMean } from '../../nearest.ts';
@@ -102,7 +104,7 @@ class SettingsBuilder {
     });
     // one after the other: of two tunnels at one address the first has it
     const planned = await Promise.all([...this.#tree.tunnel].map((each) => this.#plan(...each)));
-    this.#reserve();
+    this.#checkAgent();
     for (const { name, checked, tunnel, isOwn } of planned.flat()) this.#add(name, checked, tunnel, isOwn);
     const { settings: tunnels, broken } = this.#tunnels;
     return { keys: Object.fromEntries(keys), tunnels, tokens: this.#tokens(), audit: this.#audit(), broken };
@@ -113,8 +115,9 @@ class SettingsBuilder {
   }
 
   /** The agent's own addresses go before the tunnels'. */
-  #reserve(): void {
-    const { value, table } = this.#tree.agent;
+  #checkAgent(): void {
+    const { value, whole, table } = this.#tree.agent;
+    const before = this.faults.length;
     for (const name of ['control', 'metrics'] as const) {
       try {
         reserveOwn(this.#tunnels, { [name]: value[name] });
@@ -122,6 +125,12 @@ class SettingsBuilder {
         if (!(error instanceof AgentError)) throw error;
         this.#fault(valuePlace(table, name), inFile(error));
       }
+    }
+    if (!whole || this.faults.length > before) return;
+    try {
+      checkMonitorFlags(monitorFlags(whole));
+    } catch (error) {
+      this.#fault(optionPlace(table, error) ?? table.place, inFile(error));
     }
   }
 

@@ -5,7 +5,7 @@ import { CERTIFICATE_CHANGE_ACTIONS, HEAL_ACTIONS, TOKEN_REMOVAL_ACTIONS } from 
 import { AGENT } from './agent-schema.ts';
 import { ANSWERS } from './answer-schema.ts';
 import { AUDIT } from './audit-schema.ts';
-import { account, count, setting, text, words } from './checkers.ts';
+import { account, count, setting, table, text, words } from './checkers.ts';
 import type { Document, LogSection, StateSection, TokenSection, TunnelSection } from './document.ts';
 import { KEY } from './key-schema.ts';
 import { TUNNEL_POLICY } from './policy-schema.ts';
@@ -128,7 +128,7 @@ const TOKEN = v.pipe(
           option: '--module-env',
           text: "Variables for the modules' processes, and for the programs of `exec:` keys. No secrets: all users of the machine can read them.",
         },
-        v.record(v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/)), v.string()),
+        table(v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/)), v.string()),
       ),
       {},
     ),

@@ -165,8 +165,42 @@ describe('mistakes of other kinds', () => {
       '[token]\npin-source = 1979-05-27\n',
       'p.toml:2:14: \'pin-source\' takes a source: "file:PATH", "credential:NAME", "command:COMMAND", "pinentry", "askpass" or "prompt", never the secret itself',
     ],
+    // what the system would refuse when it is wanted
+    ['[agent]\nnotify = "a\\u0000b"\n', "p.toml:2:10: 'notify': a NUL stands in no path, command or word"],
+    [
+      '[token]\nmodule-env = { A = "\\u0000" }\n',
+      "p.toml:2:20: 'module-env': a NUL stands in no path, command or word",
+    ],
+    ['[key.a]\nkey = ["a", "b\\u0000"]\n', "p.toml:2:13: 'key': a NUL stands in no path, command or word"],
+    [
+      '[agent]\ncontrol = "none"\ncontrol-group = 0\n',
+      'p.toml:3:17: control-group is for a control socket: control none has none',
+    ],
+    ['[agent]\nmetrics-group = 0\n', 'p.toml:2:17: metrics-group is for metrics on a unix socket: see metrics'],
+    [
+      '[agent]\nmetrics = "0.0.0.0 9187"\n',
+      'p.toml:2:11: metrics takes loopback addresses and unix sockets only: they name tunnels and tokens: put a proxy with TLS and a password before them',
+    ],
+    [
+      '[key.a]\nkey = "k"\n[tunnel.a]\nmanagement = "a unix"\nrelay = "0.0.0.0 7505"\n',
+      'p.toml:5:9: relay on 0.0.0.0:7505 needs a password: name a password file behind the port, or use a unix socket or a loopback address',
+    ],
   ])('%j', async (text, told) => {
     expect(await mistakes(text)).toEqual([told]);
+  });
+
+  test.each(['[]', '["a"]', '1979-05-27', '07:32:00', '{ __proto__ = "x" }', '{ constructor = "x" }'])(
+    'what is no table, or has names that would be lost: %s',
+    async (value) => {
+      const [told, ...others] = await mistakes(`[token]\nmodule-env = ${value}\n`);
+      expect(told).toBe('p.toml:2:14: \'module-env\' takes a table of names and strings, such as { NAME = "value" }');
+      expect(others).toEqual([]);
+    },
+  );
+
+  test("a control socket's path that is too long", async () => {
+    const [told] = await mistakes(`[agent]\ncontrol = "/${'x'.repeat(120)}"\n`);
+    expect(told).toMatch(/^p\.toml:2:11: control can't be used: a socket's path may have \d+ bytes, this one has 121$/);
   });
 
   test('of several files stand in the order of the files, those of syntax among them', async () => {

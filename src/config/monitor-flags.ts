@@ -1,6 +1,7 @@
-import type { AgentSection } from '../config/file/document.ts';
-import { commandLine } from '../config/command-line.ts';
 import { AgentError } from '../errors.ts';
+import { isLocal, socketPathFault } from '../management/internal.ts';
+import { commandLine } from './command-line.ts';
+import { parseManagementWords } from './management-words.ts';
 
 /** Who may ask what the agent is doing, and how a person hears what is wanted of them. */
 export interface MonitorFlags {
@@ -14,17 +15,20 @@ export interface MonitorFlags {
   readonly notify?: string | undefined;
 }
 
-/** What the file says of it. */
-export function monitorFlags(section: AgentSection): MonitorFlags {
-  const { control, 'control-group': controlGroup, metrics, 'metrics-group': metricsGroup, notify } = section;
-  return { control, controlGroup, metrics, metricsGroup, notify };
-}
-
-/** @throws AgentError ERR_USAGE */
+/**
+ * What can be said of them before anything is listened at.
+ * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS
+ */
 export function checkMonitorFlags({ control, controlGroup, metrics, metricsGroup, notify }: MonitorFlags): void {
   commandLine(notify, '--notify');
   if (controlGroup !== undefined && control === 'none')
     throw new AgentError('ERR_USAGE', '--control-group is for a control socket: --control none has none');
   if (metricsGroup !== undefined && metrics?.[1] !== 'unix')
     throw new AgentError('ERR_USAGE', '--metrics-group is for metrics on a unix socket', { hint: 'see --metrics' });
+  const fault = control === undefined ? undefined : socketPathFault(control);
+  if (fault !== undefined) throw new AgentError('ERR_MANAGEMENT_ADDRESS', `--control can't be used: ${fault}`);
+  if (metrics && !isLocal(parseManagementWords(metrics, '--metrics').address))
+    throw new AgentError('ERR_USAGE', '--metrics takes loopback addresses and unix sockets only', {
+      hint: 'they name tunnels and tokens: put a proxy with TLS and a password before them',
+    });
 }
