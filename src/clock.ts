@@ -12,6 +12,9 @@ export interface Clock {
   after(milliseconds: number, call: () => void, keepAlive?: 'keep alive'): () => void;
 }
 
+/** Milliseconds, the longest that a timer of Node's takes: it makes one of 1 ms of what is longer. */
+const LONGEST = 2 ** 31 - 1;
+
 export const SYSTEM_CLOCK: Clock = {
   // not performance.now(): Node loads all that measures for it
   now: () => {
@@ -19,8 +22,12 @@ export const SYSTEM_CLOCK: Clock = {
     return seconds * 1e3 + nanoseconds / 1e6;
   },
   after: (milliseconds, call, keepAlive) => {
-    const timer = setTimeout(call, milliseconds);
-    if (keepAlive === undefined) timer.unref();
+    let timer: NodeJS.Timeout;
+    const wait = (left: number): void => {
+      timer = left > LONGEST ? setTimeout(wait, LONGEST, left - LONGEST) : setTimeout(call, left);
+      if (keepAlive === undefined) timer.unref();
+    };
+    wait(milliseconds);
     return () => {
       clearTimeout(timer);
     };

@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
-import type { Clock } from '../clock.ts';
+import { type Clock, pause } from '../clock.ts';
 import { errorText } from '../errors.ts';
 import type { ServiceVariables } from './service-variables.ts';
 
 /** Milliseconds that pass between two texts of the status, at least: many daemons may come at once. */
 const STATUS_PAUSE = 1_000;
+
+/** Milliseconds that the last messages get at the end, if nobody reads them: systemd-notify itself gives up after as many. */
+export const LAST_MESSAGES = 5_000;
 
 /** Gives a message, `NAME=value` each, to the service manager. */
 export type Send = (message: readonly string[]) => Promise<void>;
@@ -44,6 +47,8 @@ export class Notifier {
   /** The text that was told last. */
   #status: string | undefined;
   #isStatusDue = false;
+  /** Messages that are on their way, or wait for that. */
+  #unsent = 0;
   #isPinging = false;
   #isReady = false;
   #isReloading = false;
@@ -86,10 +91,19 @@ export class Notifier {
     if (this.#isStopping || this.#isStatusDue) return;
     this.#isStatusDue = true;
     this.#options.clock.after(STATUS_PAUSE, () => {
-      this.#isStatusDue = false;
-      const status = this.#isStopping ? [] : this.#newStatus();
-      if (status.length > 0) this.#tell(...status);
+      // of a manager that reads slowly only the last one waits
+      if (this.#unsent === 0) this.#tellStatus();
+      else
+        void this.told().then(() => {
+          this.#tellStatus();
+        });
     });
+  }
+
+  #tellStatus(): void {
+    this.#isStatusDue = false;
+    const status = this.#isStopping ? [] : this.#newStatus();
+    if (status.length > 0) this.#tell(...status);
   }
 
   /** Says in half of the time that it has that the event loop goes on. */
@@ -106,9 +120,15 @@ export class Notifier {
     ping();
   }
 
-  /** When all is told. */
-  async told(): Promise<void> {
-    await this.#sending;
+  /** When all is told. @param most milliseconds to wait for that; default: for ever */
+  async told(most?: number): Promise<void> {
+    if (most === undefined) {
+      await this.#sending;
+      return;
+    }
+    const late = new AbortController();
+    await Promise.race([this.#sending, pause(this.#options.clock, most, late.signal)]);
+    late.abort();
   }
 
   #newStatus(): string[] {
@@ -120,11 +140,15 @@ export class Notifier {
 
   #tell(...message: string[]): void {
     const { send, warn } = this.#options;
+    this.#unsent += 1;
     this.#sending = this.#sending
       .then(() => send(message))
       .catch((error: unknown) => {
         if (!this.#hasWarned) warn(`the service manager can't be told how pksigd is: ${errorText(error)}`);
         this.#hasWarned = true;
+      })
+      .finally(() => {
+        this.#unsent -= 1;
       });
   }
 }

@@ -14,7 +14,7 @@ import { forbidCoreDumps } from './core-dumps.ts';
 import { descriptorShortage } from './descriptor-limit.ts';
 import { commandLineHint, configurationHint } from './hints.ts';
 import { installedReleaseOnce } from './installed-release.ts';
-import { type Notifier, notifierOf } from './notifier.ts';
+import { LAST_MESSAGES, type Notifier, notifierOf } from './notifier.ts';
 import { catchTheRest } from './last-net.ts';
 import { Monitors } from './monitors.ts';
 import { killGroup, processSurroundings } from './process-surroundings.ts';
@@ -176,7 +176,7 @@ export async function runCommand(
     throw error;
   } finally {
     await monitors[Symbol.asyncDispose]();
-    await notifier?.told();
+    await notifier?.told(LAST_MESSAGES);
   }
 }
 

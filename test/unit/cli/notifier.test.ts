@@ -52,6 +52,7 @@ test('tells the last of many texts, a moment later', async () => {
     notifier.changed();
   }
   clock.pass(1);
+  await new Promise(setImmediate);
   is.status = 'last';
   notifier.changed();
   clock.pass(1);
@@ -79,6 +80,30 @@ test('pings in half of the time, and not while a ping is on its way', async () =
   clock.pass(1);
   await notifier.told();
   expect(messages).toEqual([['WATCHDOG=1'], ['WATCHDOG=1']]);
+});
+
+test('a manager that reads nothing holds up neither memory nor the end', async () => {
+  let end = (): void => undefined;
+  const sent = new Promise<void>((resolve) => (end = resolve));
+  const { messages, notifier, clock, is } = told(() => sent);
+  notifier.ready();
+  for (let text = 0; text < 100; text += 1) {
+    is.status = `${text}`;
+    notifier.changed();
+    clock.pass(2);
+  }
+  let isOver = false;
+  const last = notifier.told(5_000).then(() => (isOver = true));
+  clock.pass(4);
+  await new Promise(setImmediate);
+  expect(isOver).toBe(false);
+  clock.pass(1);
+  await last;
+  end();
+  await notifier.told();
+  await new Promise(setImmediate);
+  await notifier.told();
+  expect(messages).toEqual([['READY=1', 'STATUS=1 tunnel'], ['STATUS=99']]);
 });
 
 test('warns once that nobody can be told', async () => {
