@@ -7,6 +7,8 @@ const usual = {
   // for what hangs, not for what is slow: no test asserts on time, and a machine may be busy with other work; in milliseconds
   testTimeout: 300_000,
   hookTimeout: 300_000,
+  // a second, else
+  expect: { poll: { timeout: 120_000 } },
   // most wait: for OpenVPN's timers, for cards, for processes that start and end
   maxWorkers: 4,
 };

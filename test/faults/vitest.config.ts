@@ -9,6 +9,7 @@ const config: ViteUserConfig = defineConfig({
     // for what hangs, in milliseconds
     testTimeout: 600_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 120_000 } },
     maxConcurrency: 3,
   },
 });

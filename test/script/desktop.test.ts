@@ -15,7 +15,7 @@ describe.skipIf(unavailable !== undefined)('--notify desktop', () => {
     const args = ['run', ...management, '--key', key, '--wait-for-token', '--notify', 'desktop'];
     const pksigd = await bench.pksigd(args, { env: { DBUS_SESSION_BUS_ADDRESS: `unix:path=${bus}` } });
     await expect
-      .poll(() => desktop.shown, { timeout: 30_000 })
+      .poll(() => desktop.shown)
       .toEqual([
         {
           ...{ application: 'pksigd', icon: 'dialog-password', summary: 'Put in the token' },

@@ -60,7 +60,7 @@ test('a command that is to print the PIN ends with the agent, and all that it st
   const source = `command:sleep 1000 & echo $! >'${started}.new'; mv '${started}.new' '${started}'; wait`;
   const management = ['--management', bench.path('management'), 'unix', '--management-client'];
   const pksigd = await bench.pksigd(['run', ...management, '--key', keyWithoutPin(), '--pin-source', source]);
-  await expect.poll(() => existsSync(started), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(started)).toBe(true);
   const sleeper = Number(readFileSync(started, 'utf8'));
   expect(existsSync(`/proc/${sleeper}`)).toBe(true);
   expect(await pksigd.stop()).toBe(0);
@@ -72,7 +72,7 @@ test('a command that is to print the PIN ends with the agent, and all that it st
       return false;
     }
   };
-  await expect.poll(isThere, { timeout: 20_000 }).toBe(false);
+  await expect.poll(isThere).toBe(false);
 });
 
 describe.concurrent('the PIN is nowhere', () => {

@@ -61,7 +61,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the login of a second p
       expect(await bed.calls('C_Login')).toHaveLength(1);
       await bed.fault('C_Login', { rv: CKR.PIN_INCORRECT });
       await signUntil(agent, 2);
-      await expect.poll(() => pids(agent, 'ended'), { timeout: 20_000 }).toEqual([agent.hostPid]);
+      await expect.poll(() => pids(agent, 'ended')).toEqual([agent.hostPid]);
       await signOften(agent);
       expect(await bed.calls('C_Login')).toHaveLength(2);
       expect(pids(agent)).toHaveLength(2);
@@ -74,7 +74,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the login of a second p
       await using agent = await AgentKey.open(bed, bed.key('rsa2048'), { hosts: 2 });
       await bed.fault('C_GetTokenInfo', { setFlags: CKF.COUNT_LOW });
       await signUntil(agent, 2);
-      await expect.poll(() => pids(agent, 'ended'), { timeout: 20_000 }).toEqual([agent.hostPid]);
+      await expect.poll(() => pids(agent, 'ended')).toEqual([agent.hostPid]);
       expect(await bed.calls('C_Login')).toHaveLength(1);
       expect(agent.hostEvents.filter((event) => event.type === 'ended' && !event.expected)).toEqual([]);
     });

@@ -6,7 +6,7 @@ import { faultSetup, type FaultBed } from './setup/fault.ts';
 import { CKF } from './support/numbers.ts';
 
 const REQUEST = `>PK_SIGN:${Buffer.alloc(32, 7).toString('base64')},ECDSA\r\n`;
-const PATIENTLY = { timeout: 30_000, interval: 20 };
+const PATIENTLY = { timeout: 120_000, interval: 20 };
 
 describe.skipIf(faultSetup.unavailable() !== undefined)('a person hears by a command', () => {
   let bed: FaultBed;

@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Agent } from '../../../src/agent/agent.ts';
 import type { AgentEvent } from '../../../src/agent/events.ts';
 import type { KeySettings, Settings, TunnelSettings } from '../../../src/config/settings.ts';
@@ -312,9 +312,7 @@ test.each([
   const applied = agent.apply(settings(keys, named(after)));
   const listened = (path: string): number =>
     told('relay-listening').filter((event) => 'relay' in event && event.relay === path).length;
-  await vi.waitFor(() => {
-    expect([told('tunnel-failed'), listened(relayAt(0))]).toEqual([[], 2]);
-  }, 10_000);
+  await expect.poll(() => [told('tunnel-failed'), listened(relayAt(0))]).toEqual([[], 2]);
   waiting?.say('SUCCESS: pk-sign command succeeded\r\n');
   await applied;
   expect(told('tunnel-failed')).toEqual([]);

@@ -25,7 +25,7 @@ export const MANY = 40_000;
 
 /** What is told at once, so that the test knows that all before it was taken. */
 export const LAST_OF_ALL = ">PASSWORD:Need 'Auth' username/password\r\n";
-export const PATIENTLY = { timeout: 30_000 };
+export const PATIENTLY = { timeout: 120_000 };
 
 const data = (text: string): string => Buffer.from(text).toString('base64');
 export const request = (text: string): string => `>PK_SIGN:${data(text)},ED25519,data=message\r\n`;

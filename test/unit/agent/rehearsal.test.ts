@@ -94,9 +94,7 @@ describe('an agent', () => {
     try {
       await using agent = await open(listener.address);
       (await listener.next()).say(GREETING);
-      await vi.waitFor(() => {
-        expect(events.map(({ type }) => type)).toContain('daemon-connected');
-      });
+      await expect.poll(() => events.map(({ type }) => type)).toContain('daemon-connected');
       await agent.rehearse();
       expect(rehearse).not.toHaveBeenCalled();
     } finally {

@@ -19,7 +19,7 @@ const { certificate } = makeCertificate({ subject: [['CN', 'jane']], key: PAIR.p
 const ASKED = '>NEED-CERTIFICATE:office\r\n';
 const ACCEPTED = 'SUCCESS: certificate command succeeded\r\n';
 const BLOCK = `certificate\n${certificatePem(certificate)}END\n`;
-const PATIENTLY = { timeout: 30_000 };
+const PATIENTLY = { timeout: 120_000 };
 
 interface Bed extends AsyncDisposable {
   readonly daemon: FakeDaemon;

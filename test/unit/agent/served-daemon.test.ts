@@ -122,7 +122,7 @@ describe('requests of one connection', () => {
   });
 });
 
-describe('a flood', { timeout: 30_000 }, () => {
+describe('a flood', () => {
   test('of holds is one hold', async () => {
     const { daemon, openKey, signer } = await bed();
     daemon.say('>HOLD:Waiting for hold release:300\r\n'.repeat(MANY));

@@ -7,7 +7,7 @@ import { PersonNotices } from '../../../src/cli/person-notices.ts';
 import { killGroup } from '../../../src/cli/process-surroundings.ts';
 import { FakeClock } from '../agent/fake-clock.ts';
 
-const PATIENTLY = { timeout: 10_000, interval: 10 };
+const PATIENTLY = { timeout: 120_000, interval: 10 };
 const slow = (tunnel: string): AgentEvent => ({
   ...{ type: 'request-slow', tunnel, key: 'k', scheme: 's', waitedMs: 3_000, waitsFor: 'signature' },
 });
