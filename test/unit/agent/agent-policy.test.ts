@@ -16,7 +16,7 @@ import { HANDSHAKES_CA } from '../../support/handshakes.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
 import { processSurroundings } from './process-surroundings.ts';
 
-const LATER = { timeout: 30_000 };
+const LATER = { timeout: 120_000 };
 
 let folder: string;
 let events: AgentEvent[];
@@ -153,7 +153,7 @@ describe('a lifetime', () => {
 
 test('a lock refuses what is not answered yet, and all that waits behind it', async () => {
   const asked = join(folder, 'asked');
-  const { agent, listener } = await open({ confirm: `echo >> ${asked}; sleep 1000` }, { maxDaemons: 2 });
+  const { agent, listener } = await open({ confirm: `echo >> '${asked}'; sleep 1000` }, { maxDaemons: 2 });
   const daemon = await greeted(listener);
   const answered = ask(daemon);
   await vi.waitFor(() => {

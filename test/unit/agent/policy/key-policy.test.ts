@@ -248,7 +248,7 @@ describe('a command that confirms', () => {
   test('says yes by its status, and is told what it is about', async () => {
     const told = join(folder, 'told');
     const by = await policy({
-      confirm: `printf '%s\\n' "$1" > ${told}; env | grep -E '^(PKSIGD|SSH_ASKPASS)' | sort >> ${told}`,
+      confirm: `printf '%s\\n' "$1" > '${told}'; env | grep -E '^(PKSIGD|SSH_ASKPASS)' | sort >> '${told}'`,
     });
     const handshake = TRANSCRIPTS.find(({ name }) => name.includes(' p256 1.2 server-long'));
     if (!handshake) throw new Error('no such handshake');
@@ -269,7 +269,7 @@ describe('a command that confirms', () => {
 
   test('is told whether the server was seen to be who it says it is', async () => {
     const told = join(folder, 'verified');
-    const confirm = `printf '%s\\n' "$PKSIGD_SERVER_VERIFIED" "$1" > ${told}`;
+    const confirm = `printf '%s\\n' "$PKSIGD_SERVER_VERIFIED" "$1" > '${told}'`;
     const by = await policy({ confirm, serverCa: HANDSHAKES_CA });
     const [handshake] = TRANSCRIPTS.filter(({ name }) => name.includes(' p256 1.2 server-long'));
     if (!handshake) throw new Error('no such handshake');
@@ -281,14 +281,16 @@ describe('a command that confirms', () => {
 
   test('is told no server where none was seen', async () => {
     const told = join(folder, 'no-server');
-    const by = await policy({ confirm: `printf '%s\\n' "$1" > ${told}; env | grep ^PKSIGD_SERVER >> ${told}; true` });
+    const by = await policy({
+      confirm: `printf '%s\\n' "$1" > '${told}'; env | grep ^PKSIGD_SERVER >> '${told}'; true`,
+    });
     expect(await decide(by, askedOf(ec))).toBe(undefined);
     expect(readFileSync(told, 'utf8')).toBe('Sign with a key for tunnel office?\n');
   });
 
   test('is told that a name alone makes nobody the server', async () => {
     const told = join(folder, 'name-alone');
-    const by = await policy({ confirm: `echo "$PKSIGD_SERVER_VERIFIED" > ${told}`, serverName: 'server deep' });
+    const by = await policy({ confirm: `echo "$PKSIGD_SERVER_VERIFIED" > '${told}'`, serverName: 'server deep' });
     const [handshake] = TRANSCRIPTS.filter(({ name }) => name.includes(' p256 1.2 server-long'));
     if (!handshake) throw new Error('no such handshake');
     expect(await decide(by, askedOf(handshake))).toBe(undefined);
@@ -309,7 +311,7 @@ describe('a command that confirms', () => {
 
   test('is not asked for what is refused anyhow', async () => {
     const asked = join(folder, 'asked');
-    const by = await policy({ confirm: `echo >> ${asked}` });
+    const by = await policy({ confirm: `echo >> '${asked}'` });
     expect(await decide(by, askedOf(ec, Buffer.from('a contract')))).toBe('ERR_POLICY_CONTEXT');
     expect(() => readFileSync(asked)).toThrow(/ENOENT/);
   });
@@ -317,7 +319,7 @@ describe('a command that confirms', () => {
   test('has as long as the request has', async () => {
     const started = join(folder, 'asked-long');
     const said = join(folder, 'said');
-    const by = await policy({ confirm: `: > ${started}; until [ -e ${said} ]; do sleep 0.05; done` });
+    const by = await policy({ confirm: `: > '${started}'; until [ -e '${said}' ]; do sleep 0.05; done` });
     const waiting = decide(by, askedOf(ec));
     await expect.poll(() => existsSync(started)).toBe(true);
     clock.pass(3_000);
@@ -328,7 +330,7 @@ describe('a command that confirms', () => {
   test('is ended with all that it started', async () => {
     const started = join(folder, 'started');
     const killGroup = vi.fn();
-    const by = await policy({ confirm: `echo $$ > ${started}; exec sleep 1000` }, killGroup);
+    const by = await policy({ confirm: `echo $$ > '${started}'; exec sleep 1000` }, killGroup);
     const late = new AbortController();
     const waiting = decide(by, askedOf(ec), late.signal);
     await expect.poll(() => existsSync(started) && readFileSync(started, 'utf8')).toMatch(/\d+\n/);

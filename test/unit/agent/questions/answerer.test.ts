@@ -57,7 +57,7 @@ describe('other questions', () => {
     ],
   ])('a link is handed to the command: %s', async (message, input, variables) => {
     const seen = join(folder, 'link');
-    const one = await asked({ openUrlCommand: `{ cat; echo "$PKSIGD_QUESTION $PKSIGD_FLAGS"; } > ${seen}` });
+    const one = await asked({ openUrlCommand: `{ cat; echo "$PKSIGD_QUESTION $PKSIGD_FLAGS"; } > '${seen}'` });
     one.daemon.say(`>INFOMSG:${message}\r\n`);
     await answered(one, 1);
     expect(readFileSync(seen, 'utf8')).toBe(`${input}${variables}\n`);
@@ -65,7 +65,7 @@ describe('other questions', () => {
   });
 
   test.each(['file:///etc/passwd', '-e rm', 'javascript:x', 'https://a b'])('a link that is none: %s', async (url) => {
-    const one = await asked({ openUrlCommand: `touch ${join(folder, 'opened')}` });
+    const one = await asked({ openUrlCommand: `touch '${join(folder, 'opened')}'` });
     one.daemon.say(`>INFOMSG:OPEN_URL:${url}\r\n`);
     await told(one, 'the answer can not be had');
     expect(existsSync(join(folder, 'opened'))).toBe(false);

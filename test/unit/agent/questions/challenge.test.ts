@@ -21,7 +21,7 @@ describe('a challenge', () => {
 
   test('is on the standard input of the command, and in no variable', async () => {
     const seen = join(folder, 'seen');
-    const one = await asked(flags(`{ cat; env; tr '\\0' '\\n' < /proc/$$/cmdline; } > ${seen}; echo 123`));
+    const one = await asked(flags(`{ cat; env; tr '\\0' '\\n' < /proc/$$/cmdline; } > '${seen}'; echo 123`));
     one.daemon.say(CHALLENGE);
     await login(one, 'al', scrv1('123'));
     const text = readFileSync(seen, 'utf8');
@@ -120,7 +120,7 @@ describe('a challenge', () => {
 
   test('that comes again and again, in a flood, starts few commands', PATIENTLY, async () => {
     const started = join(folder, 'started');
-    const one = await asked(flags(`echo >> ${started}; sleep 1000`));
+    const one = await asked(flags(`echo >> '${started}'; sleep 1000`));
     one.daemon.say(CHALLENGE.repeat(MANY));
     for (let times = 0; times < 100; times += 1)
       one.daemon.say(`>PASSWORD:Need 'Auth' username/password SC:1,${times}?\r\n>INFOMSG:CR_TEXT:R:${times}?\r\n`);
@@ -134,7 +134,7 @@ describe('a challenge', () => {
 
   test('whose command hangs: it ends at its deadline, with all that it started, and so does the daemon’s end', async () => {
     const started = join(folder, 'started');
-    const command = `sleep 1000 & echo $! > ${started}.new; mv ${started}.new ${started}; wait`;
+    const command = `sleep 1000 & echo $! > '${started}.new'; mv '${started}.new' '${started}'; wait`;
     const one = await asked(flags(command));
     one.daemon.say(CHALLENGE);
     const isAlive = (): boolean => {

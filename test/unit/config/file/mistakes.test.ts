@@ -22,7 +22,7 @@ async function mistakes(text: string, files: Record<string, string> = {}): Promi
   writeFileSync(join(folder, 'p.toml'), text);
   const error: unknown = await readConfiguration(join(folder, 'p.toml')).catch((thrown: unknown) => thrown);
   if (!(error instanceof ConfigurationError)) throw new Error('there is no mistake in it', { cause: error });
-  expect(error.line).toMatch(/^\S+p\.toml has (?:a mistake|\d+ mistakes)$/);
+  expect(error.line).toMatch(/^\/.+\/p\.toml has (?:a mistake|\d+ mistakes)$/);
   return error.details.map((line) => line.replaceAll(`${folder}/`, ''));
 }
 
