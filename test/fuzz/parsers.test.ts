@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Coverage } from '../support/coverage.ts';
 import { PARSER_SECONDS, random, SEED } from '../support/fuzz.ts';
+import { Hangs } from '../support/hangs.ts';
 import { mutated } from '../support/mutated.ts';
 import { BYTE_TARGETS } from './bytes.ts';
 import type { Target } from './target.ts';
@@ -39,8 +40,9 @@ async function smallest(target: Target, corpus: readonly Buffer[]): Promise<Buff
   return kept;
 }
 
-async function read(target: Target, bytes: Buffer, pick: (below: number) => number): Promise<boolean> {
+async function read(target: Target, bytes: Buffer, pick: (below: number) => number, hangs: Hangs): Promise<boolean> {
   try {
+    hangs.begin(bytes);
     return await target.read(bytes, pick);
   } catch (error) {
     throw new Error(`${target.name}, seed ${SEED}: of ${bytes.toString('base64') || 'nothing'}`, { cause: error });
@@ -53,22 +55,23 @@ describe(`parsers, for ${PARSER_SECONDS} s together, seed ${SEED}`, () => {
     const words = target.words?.map((word) => Buffer.from(word));
     const corpus = corpusOf(target);
     const coverage = new Coverage(...target.places);
-    for (const bytes of corpus) await read(target, bytes, pick);
+    using hangs = new Hangs(`${target.name}, seed ${SEED}`);
+    for (const bytes of corpus) await read(target, bytes, pick, hangs);
     coverage.look();
     const [known, began] = [coverage.size, corpus.length];
     expect(known).toBeGreaterThan(0);
     const found: Buffer[] = [];
     let [tried, taken] = [0, 0];
     const end = Date.now() + MILLISECONDS;
-    while (Date.now() < end) {
+    do {
       const batch = Array.from({ length: BATCH }, () => mutated(corpus, pick, words));
-      for (const bytes of batch) if (await read(target, bytes, pick)) taken += 1;
+      for (const bytes of batch) if (await read(target, bytes, pick, hangs)) taken += 1;
       tried += batch.length;
       if (!coverage.look()) continue;
       // of all of the batch: what came next to new code is as good a start as what came there
       corpus.push(...batch.filter(() => pick(8) === 0));
       if (isToKeep) found.push(...batch);
-    }
+    } while (Date.now() < end);
     coverage.stop();
     expect(taken).toBeGreaterThan(0);
     console.log(
@@ -80,4 +83,12 @@ describe(`parsers, for ${PARSER_SECONDS} s together, seed ${SEED}`, () => {
     const lines = (await smallest(target, [...corpus, ...found])).map((bytes) => `${bytes.toString('base64')}\n`);
     writeFileSync(corpusFile(target), lines.join(''));
   });
+});
+
+test('each place and each file of the corpus is of use', () => {
+  const root = join(import.meta.dirname, '../..');
+  const places = TARGETS.flatMap((target) => target.places);
+  expect(places.filter((place) => !existsSync(join(root, place)))).toEqual([]);
+  const files = TARGETS.map((target) => basename(corpusFile(target)));
+  expect(readdirSync(CORPUS).filter((name) => !files.includes(name))).toEqual([]);
 });
