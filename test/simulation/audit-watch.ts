@@ -94,6 +94,7 @@ export class AuditWatch {
   }
 
   #verifyOne(paths: readonly string[], keys: readonly KeyObject[]): void {
+    kernel().count('audit log verified');
     const verifier = new Verifier({ keys });
     const numberOf = (path: string): number => Number(firstOf(path, /"seq":(\d+)/));
     for (const path of paths.toSorted((one, other) => numberOf(one) - numberOf(other))) {

@@ -121,6 +121,12 @@ export function isRemembered({ toldTo, toldAt = 0 }: LoginAttempt): boolean {
   return (toldTo.isAlive ? kernel().now : toldTo.diedAt) - toldAt > within;
 }
 
+/** Whether what the agent says of its PIN is so: it was refused or has few tries, or the outcome of a login was not heard. */
+export function bearsOut({ attempts, tries }: Token, code: string): boolean {
+  if (code !== 'ERR_PIN_UNSETTLED') return tries < TRIES || attempts.some(({ isRight }) => !isRight);
+  return logins.asked > logins.seen || !attempts.every(isRemembered);
+}
+
 /** The C_Login that was made last: whoever answers the agent says so. */
 export const lastAttempt: { made: LoginAttempt | undefined } = { made: undefined };
 

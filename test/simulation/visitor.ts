@@ -136,6 +136,7 @@ export class Visitor {
 
   #answered(line: string): void {
     if (!this.#isSure) return;
+    kernel().count('answer to a visitor');
     const [question] = this.#asked;
     if (this.#rest > 0) {
       this.#rest = line === 'END' && this.#rest === Number.POSITIVE_INFINITY ? 0 : this.#rest - 1;

@@ -23,7 +23,7 @@ import {
   tokenLabel,
 } from './settings.ts';
 import { ModuleFile, modules } from './module.ts';
-import { isRemembered, logins, Token } from './token.ts';
+import { bearsOut, isRemembered, logins, Token } from './token.ts';
 import { Network, plug } from './wire.ts';
 
 const PASSWORD = 'correct horse';
@@ -330,7 +330,11 @@ export class World {
     const token = key?.token === undefined ? undefined : this.tokens[key.token];
     if (!key || !token) return undefined;
     const failure = this.#failed.get(key.name);
-    if (failure !== undefined) return failure;
+    if (failure !== undefined) {
+      // what the agent says is not enough
+      const tokens = [token, this.spares[key.token ?? -1]].filter((each) => each !== undefined);
+      return tokens.some((each) => bearsOut(each, failure)) ? failure : undefined;
+    }
     if (token.tries < 3) return 'PIN tries are few';
     const { attempts } = token;
     if (!attempts.every(isRemembered)) return 'logins without an outcome';
