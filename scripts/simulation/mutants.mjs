@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../lib/whole-number.mjs';
 import { bundleSimulation } from './bundle.mjs';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -23,7 +24,7 @@ const { values } = parseArgs({
     mutant: { type: 'string' },
   },
 });
-const [from, seeds] = [Number(values.from), Number(values.seeds)];
+const [from, seeds, jobs] = ['from', 'seeds', 'jobs'].map((name) => wholeNumber(`--${name}`, values[name]));
 const all = JSON.parse(readFileSync(join(import.meta.dirname, 'mutants.json'), 'utf8'));
 
 /** The texts of the files that a mutant changes. */
@@ -94,9 +95,9 @@ if (values.mutant !== undefined) {
       console.log(`${all[number].what}\n    ${by}`);
     }
   };
-  await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+  await Promise.all(Array.from({ length: jobs }, work));
   const missed = [...results.values()].filter((caught) => !caught).length;
   console.log(`${chosen - missed} of ${chosen} mutants seen within ${seeds} seeds`);
   if (values.write && chosen === all.length) write(results);
-  process.exitCode = missed > 0 ? 1 : 0;
+  process.exitCode = missed > 0 || chosen === 0 ? 1 : 0;
 }

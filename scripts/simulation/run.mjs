@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../lib/whole-number.mjs';
 import { bundleSimulation, loadSimulation } from './bundle.mjs';
 
 const { values } = parseArgs({
@@ -24,7 +25,10 @@ const { values } = parseArgs({
     step: { type: 'string', default: '1' },
   },
 });
-const [from, seeds] = [Number(values.from), Number(values.seeds)];
+const [from, seeds, jobs, step] = ['from', 'seeds', 'jobs', 'step'].map((name) =>
+  wholeNumber(`--${name}`, values[name]),
+);
+const one = values.seed === undefined ? undefined : wholeNumber('--seed', values.seed);
 
 /** How many failures each process tells in full. */
 const MOST_TOLD = 5;
@@ -41,7 +45,7 @@ async function runOne({ planOf, runPlan, minimised, story }, seed) {
 async function work({ planOf, runPlan, minimised, story }) {
   const counts = new Map();
   let [failed, events] = [0, 0];
-  for (let seed = from; seed < from + seeds; seed += Number(values.step)) {
+  for (let seed = from; seed < from + seeds; seed += step) {
     const plan = planOf(seed);
     const outcome = await runPlan(plan);
     events += outcome.events;
@@ -59,7 +63,7 @@ async function work({ planOf, runPlan, minimised, story }) {
 
 async function runMany(folder) {
   const started = performance.now();
-  const jobs = Number(values.jobs);
+  const begun = Math.min(jobs, seeds);
   const counts = new Map();
   let [failed, events, ended] = [0, 0, 0];
   const hear = (message) => {
@@ -76,16 +80,17 @@ async function runMany(folder) {
   };
   const run = async (index) => {
     const args = ['--bundle', folder, '--from', String(from + index), '--seeds', String(seeds - index)];
-    const child = fork(import.meta.filename, [...args, '--step', values.jobs, ...(values.quick ? ['--quick'] : [])]);
+    const child = fork(import.meta.filename, [...args, '--step', String(jobs), ...(values.quick ? ['--quick'] : [])]);
     child.on('message', hear);
-    await once(child, 'exit');
+    // what it said last may be read behind its end
+    await Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
   };
-  await Promise.all(Array.from({ length: jobs }, (_, index) => run(index)));
+  await Promise.all(Array.from({ length: begun }, (_, index) => run(index)));
   for (const [what, times] of [...counts].sort()) console.log(`${String(times).padStart(9)} ${what}`);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${seeds} seeds from ${from} on, ${failed} failed, ${events} events, ${seconds} s in ${jobs} processes`);
-  if (ended < jobs) console.log(`${jobs - ended} processes did not come to their end`);
-  return failed > 0 || ended < jobs ? 1 : 0;
+  console.log(`${seeds} seeds from ${from} on, ${failed} failed, ${events} events, ${seconds} s in ${begun} processes`);
+  if (ended < begun) console.log(`${begun - ended} processes did not come to their end`);
+  return failed > 0 || ended < begun ? 1 : 0;
 }
 
 if (values.bundle !== undefined) {
@@ -97,8 +102,7 @@ if (values.bundle !== undefined) {
     process.setSourceMapsEnabled(true);
     const simulation = await bundleSimulation(folder);
     if (values.logs !== undefined) mkdirSync(values.logs, { recursive: true });
-    process.exitCode =
-      values.seed === undefined ? await runMany(folder) : await runOne(simulation, Number(values.seed));
+    process.exitCode = one === undefined ? await runMany(folder) : await runOne(simulation, one);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -34,11 +35,23 @@ describe('a simulated world', () => {
   });
 
   test('holds, of twenty seeds', async () => {
+    const seen = new Set<string>();
     for (let seed = 1; seed <= 20; seed += 1) {
       const { violations, counts } = await simulation.runPlan(planOf(seed));
       expect({ seed, violations }).toEqual({ seed, violations: [] });
       expect(counts.get('signature'), `seed ${seed}`).toBeGreaterThan(0);
+      for (const what of counts.keys()) seen.add(what);
     }
+    // what does not happen, or is not looked at, holds too
+    const looked = ['audit log verified', 'answer to a visitor'];
+    expect([...seen]).toEqual(expect.arrayContaining(['login', 'wrong PIN', 'empty block', 'visit', ...looked]));
+  });
+
+  test.each(['--seeds', '--jobs', '--from', '--seed'])('is not taken to hold where %s makes none', (option) => {
+    const script = join(ROOT, 'scripts/simulation/run.mjs');
+    const { status, stderr } = spawnSync(process.execPath, [script, option, 'x'], { encoding: 'utf8' });
+    expect(stderr).toBe(`${option} takes a whole number from 1 on, not 'x'\n`);
+    expect(status).toBe(2);
   });
 });
 
