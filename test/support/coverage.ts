@@ -22,7 +22,7 @@ export class Coverage {
   constructor(...places: readonly string[]) {
     this.#places = places;
     // of code that was optimized V8 counts nothing, and says that it never ran
-    setFlagsFromString('--no-opt');
+    for (const compiler of ['opt', 'maglev']) setFlagsFromString(`--no-${compiler}`);
     this.#session.connect();
     this.#session.post('Profiler.enable');
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
