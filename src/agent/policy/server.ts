@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { PolicySettings } from '../../config/settings.ts';
 import { AgentError } from '../../errors.ts';
 import { readFileLimited } from '../../read-file-limited.ts';
+import { certificateOf } from '../../signing/tls/certificate.ts';
 import { chainFault } from '../../signing/tls/server-chain.ts';
 import { hasName, toldSubject } from '../../signing/tls/server-name.ts';
 import { isSignedByServer } from '../../signing/tls/server-signature.ts';
@@ -44,7 +45,7 @@ export class ServerRule {
     const { transcript } = context;
     const [first = Buffer.alloc(0), ...sent] = transcript.serverCertificates;
     try {
-      const server = new X509Certificate(first);
+      const server = certificateOf(first);
       const fault = this.#authorities && chainFault(server, sent, this.#authorities, now);
       if (fault !== undefined) refuse(`the server's certificate (${toldSubject(server)}): ${fault}`);
       if (this.#name !== undefined && !hasName(server, this.#name))

@@ -1,6 +1,7 @@
-import { X509Certificate, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { keyKind } from '../public-key.ts';
 import type { SignatureRequest } from '../request.ts';
+import { certificateOf } from './certificate.ts';
 import { checkTls13, looksLikeTls13 } from './client-certificate-verify.ts';
 import { Unfit, unfit } from './reader.ts';
 import { checkTls13Scheme, checkTranscriptScheme } from './schemes.ts';
@@ -27,9 +28,7 @@ const OWN = new WeakMap<KeyObject, Buffer>();
 function isOwn(certificate: Buffer, key: KeyObject): boolean {
   if (OWN.get(key)?.equals(certificate) === true) return true;
   try {
-    const { raw, publicKey } = new X509Certificate(certificate);
-    // node takes PEM too, and leaves alone what stands behind a certificate
-    if (!raw.equals(certificate) || !publicKey.equals(key)) return false;
+    if (!certificateOf(certificate).publicKey.equals(key)) return false;
   } catch {
     return false;
   }

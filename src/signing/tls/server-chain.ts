@@ -1,4 +1,5 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
+import { certificateOf } from './certificate.ts';
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 /** More certificates than OpenVPN's servers send. */
@@ -34,7 +35,7 @@ export function chainFault(
 ): string | undefined {
   if (!isInDates(server, now)) return 'it is not valid now';
   if (!isForServers(server)) return 'it is none of a server';
-  const between = sent.slice(0, MOST_BETWEEN).map((der) => new X509Certificate(der));
+  const between = sent.slice(0, MOST_BETWEEN).map(certificateOf);
   // all that lead up from the server's: of two with one name and key (cross-signed) either may lead to the CA
   const reached = [server];
   for (const below of reached) {

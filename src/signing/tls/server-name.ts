@@ -1,4 +1,5 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
+import { certificateOf } from './certificate.ts';
 import type { SigningContext } from './context.ts';
 
 /** Without the backslashes that node puts before what has a meaning in RFC 2253. */
@@ -48,7 +49,7 @@ export function serverIn(context: SigningContext): string | undefined {
   const [certificate] = 'transcript' in context ? context.transcript.serverCertificates : [];
   if (!certificate) return undefined;
   try {
-    return toldSubject(new X509Certificate(certificate));
+    return toldSubject(certificateOf(certificate));
   } catch {
     return undefined; // nobody has looked so far whether it is a certificate
   }

@@ -10,10 +10,14 @@ import { errorCode } from '../../../../src/errors.ts';
 import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
 import { keyKind } from '../../../../src/signing/public-key.ts';
 import { contextOf } from '../../../../src/signing/tls/context.ts';
+import { serverIn } from '../../../../src/signing/tls/server-name.ts';
+import type { Transcript } from '../../../../src/signing/tls/transcript.ts';
 import { encodeEmsaPss } from '../../../../src/signing/emsa-pss.ts';
 import { HASHES } from '../../../../src/signing/hashes.ts';
+import { derSequence } from '../../../support/certificates.ts';
+import { withServer } from '../../../support/forged-handshakes.ts';
 import { layoutOf } from '../../../support/handshake-layout.ts';
-import { HANDSHAKES, HANDSHAKES_CA, requestOf, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
+import { type Handshake, HANDSHAKES, HANDSHAKES_CA, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
 import { askedOf, clock, decide, policy, refusal } from './policy-bed.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pksigd-policy-'));
@@ -137,8 +141,9 @@ describe('a server that is required', () => {
   test('has none that leads to another CA', async () => {
     const other = join(folder, 'other.pem');
     // a CA all the same: that of a client's certificate is none
-    const { raw } = firstClientCertificate();
-    writeFileSync(other, `-----BEGIN CERTIFICATE-----\n${raw.toString('base64')}\n-----END CERTIFICATE-----\n`);
+    const [first] = TRANSCRIPTS;
+    const [client = Buffer.alloc(0)] = first ? transcriptOf(first).clientCertificates : [];
+    writeFileSync(other, pemOf(client));
     const by = await policy({ serverCa: other, hashes: all });
     for (const handshake of TRANSCRIPTS) expect(await decide(by, askedOf(handshake))).toBe('ERR_POLICY_SERVER');
   });
@@ -181,6 +186,24 @@ describe('a server that is required', () => {
     expect(changes).toBeGreaterThan(1000);
   });
 
+  test('has a certificate that is one: not bytes in which another one stands as PEM', async () => {
+    const handshake = TRANSCRIPTS.find(({ name }) => name.includes(' p256 1.2 server-p256'));
+    if (!handshake) throw new Error('no such handshake');
+    const [server] = transcriptOf(handshake).serverCertificates;
+    if (!server) throw new Error('no certificate');
+    const hidden = withServer(handshake, derSequence(Buffer.from(`\n${pemOf(server)}or whatever else`)));
+    for (const settings of [{ serverCa: HANDSHAKES_CA }, { serverName: 'server p256' }]) {
+      const by = await policy(settings);
+      expect(await decide(by, askedOf(handshake))).toBe(undefined);
+      expect(await refusal(by, askedOf(handshake, hidden))).toMatchObject({
+        code: 'ERR_POLICY_SERVER',
+        message: "a certificate of the server's can't be read",
+      });
+    }
+    expect(serverIn(askedOf(handshake).context)).toBe('C=KG, O=pksigd, CN=server p256');
+    expect(serverIn(askedOf(handshake, hidden).context)).toBe(undefined);
+  });
+
   test('of a file that is none there is no policy', async () => {
     const none = join(folder, 'none.pem');
     writeFileSync(none, 'no certificate');
@@ -188,12 +211,14 @@ describe('a server that is required', () => {
     await expect(policy({ serverCa: join(folder, 'not-there.pem') })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
   });
 
-  function firstClientCertificate(): { raw: Buffer } {
-    const [first] = TRANSCRIPTS;
-    const context = first && contextOf(requestOf(first, first.message), first.publicKey);
-    if (!context || !('transcript' in context)) throw new Error('no transcript');
-    return { raw: context.transcript.clientCertificates[0] ?? Buffer.alloc(0) };
+  function transcriptOf(handshake: Handshake): Transcript {
+    const { context } = askedOf(handshake);
+    if (!('transcript' in context)) throw new Error('no transcript');
+    return context.transcript;
   }
+
+  const pemOf = (der: Buffer): string =>
+    `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`;
 });
 
 describe('a rate', () => {

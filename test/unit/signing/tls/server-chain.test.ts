@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { chainFault } from '../../../../src/signing/tls/server-chain.ts';
-import { type CertificateOptions, inDays, type Issuer, makeCertificate } from '../../../support/certificates.ts';
+import {
+  type CertificateOptions,
+  derSequence,
+  inDays,
+  type Issuer,
+  makeCertificate,
+} from '../../../support/certificates.ts';
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
@@ -42,6 +48,12 @@ describe('a chain leads to a CA', () => {
     expect(faultOf(server, [between, ca('stranger'), root, lower])).toBe(undefined);
     expect(faultOf(server, [lower])).toBe(NO_CHAIN);
     expect(faultOf(server, [between])).toBe(NO_CHAIN);
+  });
+
+  test('by no bytes in which a certificate stands as PEM', () => {
+    const server = makeCertificate({ issuer: between }).certificate;
+    const hidden = derSequence(Buffer.from(`\n${between.certificate.toString()}`));
+    expect(() => chainFault(server, [hidden], [root.certificate], Date.now())).toThrow('not one certificate in DER');
   });
 
   test('by ten certificates, and no more', () => {
