@@ -111,11 +111,33 @@ function certificatesIn({ body }: Message): Buffer[] {
   return found;
 }
 
+/** Where the extensions of a hello begin, with their length. */
+function extensionsAt({ type, body }: Message): number {
+  const suites = 35 + (body[34] ?? 0);
+  if (type === 2) return suites + 3;
+  const compression = suites + 2 + body.readUInt16BE(suites);
+  return compression + 1 + (body[compression] ?? 0);
+}
+
 /** Sets the last bytes of a hello to one more extension, and its lengths right. */
 function withExtension({ type, body }: Message, extension: number, content: Buffer): Message {
-  const list = 35 + (body[34] ?? 0) + 3;
+  const list = extensionsAt({ type, body });
   const extensions = Buffer.concat([body.subarray(list + 2), u16(extension), u16(content.length), content]);
   return { type, body: Buffer.concat([body.subarray(0, list), u16(extensions.length), extensions]) };
+}
+
+/** The handshake with these protocols chosen by the server, of two that the client offers. */
+export function withProtocols({ message }: Handshake, ...chosen: readonly string[]): Buffer {
+  const listOf = (...names: readonly string[]): Buffer => {
+    const entries = Buffer.concat(names.map((name) => Buffer.from([name.length, ...Buffer.from(name)])));
+    return Buffer.concat([u16(entries.length), entries]);
+  };
+  const [client = empty(1), server = empty(2), ...others] = splitMessages(message);
+  return joinMessages([
+    withExtension(client, 16, listOf('openvpn', 'other')),
+    withExtension(server, 16, listOf(...chosen)),
+    ...others,
+  ]);
 }
 
 function withBytes({ type, body }: Message, at: number, bytes: Buffer): Message {

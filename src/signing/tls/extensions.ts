@@ -33,6 +33,13 @@ const pointFormats: Shape = (content) => {
   if (!content.vector(1, 1).includes(0)) unfit('no uncompressed points in ec_point_formats');
 };
 
+/** The server chooses one (RFC 7301 section 3.1). */
+const oneProtocol: Shape = (content) => {
+  const list = content.part(2, 1);
+  list.vector(1, 1);
+  list.end();
+};
+
 /** What stands in extensions whose content is looked at: the others may hold anything (RFC 8701). */
 const SHAPES: ReadonlyMap<number, Readonly<Partial<Record<Side, Shape>>>> = new Map([
   // server_name
@@ -45,7 +52,7 @@ const SHAPES: ReadonlyMap<number, Readonly<Partial<Record<Side, Shape>>>> = new 
   [11, { client: pointFormats, server: pointFormats }],
   [SIGNATURE_ALGORITHMS, { client: numbers }],
   // application_layer_protocol_negotiation
-  [16, { client: each(1, (name) => name.vector(1, 1)), server: (content) => content.part(2, 1).vector(1, 1) }],
+  [16, { client: each(1, (name) => name.vector(1, 1)), server: oneProtocol }],
   // encrypt_then_mac, extended_master_secret
   [22, { client: empty, server: empty }],
   [23, { client: empty, server: empty }],

@@ -9,26 +9,43 @@ const HASHES: ReadonlyMap<number, string> = new Map([
   [5, 'sha384'],
   [6, 'sha512'],
 ]);
-/** RSASSA-PSS by the codes of TLS: with keys of RSA's own OID, and of that of PSS. */
-const PSS: ReadonlyMap<number, string> = new Map([
-  [0x0804, 'sha256'],
-  [0x0805, 'sha384'],
-  [0x0806, 'sha512'],
-  [0x0809, 'sha256'],
-  [0x080a, 'sha384'],
-  [0x080b, 'sha512'],
+/** Which keys have the schemes of RFC 5246 (section 7.4.1.4.1), by the low byte of their codes. */
+const KEYS: ReadonlyMap<number, KeyObject['asymmetricKeyType']> = new Map([
+  [1, 'rsa'],
+  [2, 'dsa'],
+  [3, 'ec'],
 ]);
-const EDDSA: readonly number[] = [0x0807, 0x0808];
+const PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+/** Those of RFC 8446 (section 4.2.3): RSASSA-PSS with keys of RSA's own OID, and of that of PSS; EdDSA. */
+const OTHERS: ReadonlyMap<number, readonly [KeyObject['asymmetricKeyType'], string | null, object]> = new Map([
+  [0x0804, ['rsa', 'sha256', PSS]],
+  [0x0805, ['rsa', 'sha384', PSS]],
+  [0x0806, ['rsa', 'sha512', PSS]],
+  [0x0809, ['rsa-pss', 'sha256', PSS]],
+  [0x080a, ['rsa-pss', 'sha384', PSS]],
+  [0x080b, ['rsa-pss', 'sha512', PSS]],
+  [0x0807, ['ed25519', null, {}]],
+  [0x0808, ['ed448', null, {}]],
+]);
+/** Before TLS 1.2 the key alone says it (RFC 4346 section 7.4.3, RFC 8422 section 5.4). */
+const BEFORE: ReadonlyMap<KeyObject['asymmetricKeyType'], string> = new Map([
+  ['rsa', 'md5-sha1'],
+  ['dsa', 'sha1'],
+  ['ec', 'sha1'],
+]);
 
-/** How a scheme's code has it verified; undefined for codes that are not known. */
-function verifierOf(scheme: number | undefined, key: KeyObject): [string | null, object] | undefined {
-  // before TLS 1.2 the key alone says it
-  if (scheme === undefined) return [key.asymmetricKeyType === 'rsa' ? 'md5-sha1' : 'sha1', {}];
-  if (EDDSA.includes(scheme)) return [null, {}];
-  const pss = PSS.get(scheme);
-  if (pss !== undefined)
-    return [pss, { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }];
-  const hash = HASHES.get(scheme >> 8);
+/** How a scheme's code has it verified; undefined for codes that are not known, and those of other kinds of keys. */
+function verifierOf(
+  scheme: number | undefined,
+  { asymmetricKeyType: type }: KeyObject,
+): readonly [string | null, object] | undefined {
+  if (scheme === undefined) {
+    const hash = BEFORE.get(type);
+    return hash === undefined ? undefined : [hash, {}];
+  }
+  const other = OTHERS.get(scheme);
+  if (other) return other[0] === type ? [other[1], other[2]] : undefined;
+  const hash = KEYS.get(scheme & 0xff) === type ? HASHES.get(scheme >> 8) : undefined;
   return hash === undefined ? undefined : [hash, {}];
 }
 

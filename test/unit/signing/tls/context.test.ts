@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
 import { keyKind } from '../../../../src/signing/public-key.ts';
 import { contextOf } from '../../../../src/signing/tls/context.ts';
+import { withProtocols } from '../../../support/forged-handshakes.ts';
 import { contextIn, HANDSHAKES, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
 
 describe("what real daemons want signed is seen to be a TLS client's", () => {
@@ -28,6 +29,14 @@ test('a transcript tells the certificates of both ends', () => {
     );
     expect(server?.subject).toMatch(/CN=server /);
     expect(client?.publicKey.equals(handshake.publicKey)).toBe(true);
+  }
+});
+
+test('a server chooses one protocol, and says no more', () => {
+  for (const handshake of TRANSCRIPTS) {
+    expect(contextIn(handshake, withProtocols(handshake, 'openvpn')).kind).toBe('client-certificate-verify');
+    for (const chosen of [[], ['openvpn', 'other'], ['openvpn', '']])
+      expect(contextIn(handshake, withProtocols(handshake, ...chosen)).kind).toBe('other-message');
   }
 });
 

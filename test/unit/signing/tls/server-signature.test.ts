@@ -92,8 +92,24 @@ test.for([0x0000, 0x0001, 0x0080, 0x0704, 0x0708, 0x0800, 0x0803, 0x080c, 0x0904
   },
 );
 
-test('a scheme of another kind of key is none', () => {
+test('a scheme of another kind of key is none, whatever its hash', () => {
+  for (const [name, , { privateKey, publicKey }, hash, options] of SCHEMES) {
+    const signature = sign(hash, SIGNED, { key: privateKey, ...options });
+    for (const [other, code, { publicKey: key }] of SCHEMES) {
+      if (key !== publicKey && code !== undefined)
+        expect(isSigned(publicKey, { params, signature, scheme: code }), `${name} as ${other}`).toBe(false);
+    }
+  }
+});
+
+test('no scheme without a code is one of EdDSA, or of a key for PSS alone', () => {
   const signature = sign(null, SIGNED, ED25519.privateKey);
-  for (const scheme of [0x0403, 0x0401, 0x0804, undefined])
-    expect(isSigned(ED25519.publicKey, { params, signature, ...(scheme === undefined ? {} : { scheme }) })).toBe(false);
+  expect(isSigned(ED25519.publicKey, { params, signature })).toBe(false);
+  for (const saltLength of [20, 32])
+    expect(
+      isSigned(PSS_KEY.publicKey, {
+        params,
+        signature: sign('sha1', SIGNED, { key: PSS_KEY.privateKey, ...pss(saltLength) }),
+      }),
+    ).toBe(false);
 });
