@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import type { KeySettings } from '../config/settings.ts';
+import type { KeySettings, PolicySettings } from '../config/settings.ts';
 import { backendOf } from '../keys/backends.ts';
 import { readFileLimited } from '../read-file-limited.ts';
 import { MAX_CA_BYTES } from './policy/server.ts';
@@ -19,10 +19,14 @@ async function digestOf(path: string): Promise<string> {
   }
 }
 
-/** Stands for what is in the files of a key, of its certificate and of its policy: another text if they change. */
-export async function keyContents({ copies, certificate, policy }: KeySettings): Promise<string> {
+/** Stands for what is in the files of a key and of its certificate: another text if they change. */
+export async function keyContents({ copies, certificate }: KeySettings): Promise<string> {
   const texts = [...copies, ...(certificate === undefined ? [] : [certificate])];
   const paths = texts.map((text) => backendOf(text).certificatePath(text)).filter((path) => path !== undefined);
-  if (policy?.serverCa !== undefined) paths.push(policy.serverCa);
   return (await Promise.all(paths.map(digestOf))).join(' ');
+}
+
+/** The same for what is in the files of a policy, which are not read again when the key's are. */
+export async function policyContents({ serverCa }: PolicySettings): Promise<string> {
+  return serverCa === undefined ? 'none' : await digestOf(serverCa);
 }

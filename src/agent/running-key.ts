@@ -8,7 +8,7 @@ import type { OpenedKey } from '../keys/open-key.ts';
 import { Listeners } from '../listeners.ts';
 import { withResolvers } from '../promises.ts';
 import { Gate } from './gate.ts';
-import { keyContents } from './key-contents.ts';
+import { keyContents, policyContents } from './key-contents.ts';
 import { KeyPolicy } from './policy/key-policy.ts';
 import type { Keyring } from './keyring.ts';
 import { certificateFields, LiveKey } from './live-key.ts';
@@ -52,8 +52,9 @@ export class RunningKey implements AsyncDisposable {
   /** Calls off the end of its lifetime. */
   #keep: () => void = () => undefined;
   #isOver = false;
-  /** What its files said before it was opened. */
+  /** What its files said before it was opened, and its policy's before that was read. */
   #contents: Promise<string> | undefined;
+  #policyContents: Promise<string> | undefined;
 
   constructor(
     name: string,
@@ -209,7 +210,10 @@ export class RunningKey implements AsyncDisposable {
   /** What it may sign. @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND for a file that the policy names */
   policy(): Promise<KeyPolicy> {
     if (!this.#policy) {
-      const reading = KeyPolicy.open(this.settings.policy ?? DEFAULT_POLICY, this.#surroundings);
+      const settings = this.settings.policy ?? DEFAULT_POLICY;
+      const contents = policyContents(settings);
+      this.#policyContents = contents;
+      const reading = contents.then(() => KeyPolicy.open(settings, this.#surroundings));
       this.#policy = reading;
       reading.catch(() => {
         // its files may come
@@ -238,9 +242,20 @@ export class RunningKey implements AsyncDisposable {
     return this.#live?.opened.signer.publicKey;
   }
 
-  /** Whether its files say something else than when it was opened. */
+  /** Whether its files, or its policy's, say something else than when they were read. */
   async hasNewContents(): Promise<boolean> {
+    return (await this.#hasNewFiles()) || (await this.#hasNewPolicy());
+  }
+
+  async #hasNewFiles(): Promise<boolean> {
     return this.#contents !== undefined && (await this.#contents) !== (await keyContents(this.settings));
+  }
+
+  async #hasNewPolicy(): Promise<boolean> {
+    const contents = this.#policyContents;
+    return (
+      contents !== undefined && (await contents) !== (await policyContents(this.settings.policy ?? DEFAULT_POLICY))
+    );
   }
 
   async #openOnce(onPerson?: () => void): Promise<OpenedKey> {

@@ -1,5 +1,5 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -7,10 +7,12 @@ import { Agent } from '../../../src/agent/agent.ts';
 import type { AgentEvent } from '../../../src/agent/events.ts';
 import {
   DEFAULT_POLICY,
+  type KeySettings,
   type PolicySettings,
   type Settings,
   type TunnelSettings,
 } from '../../../src/config/settings.ts';
+import { makeCertificate } from '../../support/certificates.ts';
 import { clientVerify } from '../../support/client-verify.ts';
 import { HANDSHAKES_CA } from '../../support/handshakes.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../../support/fake-daemon.ts';
@@ -43,6 +45,7 @@ afterEach(async () => {
 async function open(
   policy: Partial<PolicySettings>,
   own: Partial<TunnelSettings> = {},
+  key: Partial<KeySettings> = {},
 ): Promise<{ agent: Agent; settings: Settings; listener: FakeListener }> {
   const listener = await FakeListener.start();
   listeners.push(listener);
@@ -54,6 +57,7 @@ async function open(
         allowReadable: false,
         waitForToken: false,
         policy: { ...DEFAULT_POLICY, ...policy },
+        ...key,
       },
     },
     tunnels: { office: { address, listen: false, key: 'one', maxDaemons: 1, onTokenRemoval: 'none', ...own } },
@@ -183,6 +187,72 @@ test("a reload takes a policy's file of CAs anew, and stays with the old one if 
   await vi.waitFor(() => {
     expect(ready()).toBe(2);
   }, LATER);
+});
+
+describe("a reload takes a policy's file of CAs anew", () => {
+  const changed = (path: string): void => {
+    writeFileSync(path, '\n', { flag: 'a' });
+  };
+
+  test("when the key's certificate was taken over meanwhile", async () => {
+    const [serverCa, certificate] = [join(folder, 'ca.pem'), join(folder, 'certificate.pem')];
+    const key = createPrivateKey(readFileSync(join(folder, 'key.pem')));
+    const renew = (): void => {
+      writeFileSync(certificate, makeCertificate({ issuer: makeCertificate(), key }).certificate.toString());
+    };
+    copyFileSync(HANDSHAKES_CA, serverCa);
+    renew();
+    const { agent, settings } = await open({ serverCa }, {}, { certificate });
+    await told('key-ready');
+    const count = (type: AgentEvent['type']): number => events.filter((event) => event.type === type).length;
+    renew();
+    changed(serverCa);
+    await agent.apply(settings);
+    expect([count('certificate-changed'), count('key-ready')]).toEqual([1, 2]);
+    renew();
+    changed(serverCa);
+    await agent.refreshCertificates();
+    expect([count('certificate-changed'), count('key-ready')]).toEqual([2, 2]);
+    await agent.apply(settings);
+    expect(count('key-ready')).toBe(3);
+    await agent.apply(settings);
+    expect(count('key-ready')).toBe(3);
+  });
+
+  test('when the key was tried again meanwhile', async () => {
+    const [serverCa, program, begun] = ['ca.pem', 'program', 'begun'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    copyFileSync(HANDSHAKES_CA, serverCa);
+    writeFileSync(program, `#!/bin/sh\necho >> ${begun}\nexit 1\n`, { mode: 0o700 });
+    const tries = (): number => (existsSync(begun) ? readFileSync(begun).length : 0);
+    const { agent, settings } = await open({});
+    await told('key-ready');
+    const listener = await FakeListener.start();
+    listeners.push(listener);
+    const { one } = settings.keys;
+    const { office } = settings.tunnels;
+    if (!one || !office) throw new TypeError('none');
+    const two = { ...one, copies: [`exec:${program}`], policy: { ...DEFAULT_POLICY, serverCa } };
+    const home = { ...office, address: listener.address, key: 'two' };
+    const both = { ...settings, keys: { one, two }, tunnels: { office, home } };
+    await agent.apply(both);
+    await vi.waitFor(() => {
+      expect(waiting()).toBe(true);
+    }, LATER);
+    changed(serverCa);
+    const before = tries();
+    await agent.refreshCertificates();
+    await vi.waitFor(() => {
+      expect(tries()).toBeGreaterThan(before);
+    }, LATER);
+    expect((await agent.apply(both)).changed).toEqual(['home']);
+  });
+
+  const waiting = (): boolean =>
+    events.some((event) => event.type === 'key-state' && event.name === 'two' && event.state === 'waiting');
 });
 
 test('a key whose policy names a file that is not there is not opened', async () => {
