@@ -18,7 +18,7 @@ import type { AuditEvent } from './events.ts';
 import type { Mark } from './head-record.ts';
 import { type LogHandle, openLogFile } from './log-file.ts';
 import { type Before, freeName, type Known, type Place, placeLog } from './place.ts';
-import { endingBehind, endsAt, follow } from './trail.ts';
+import { endingBehind, endsAt, follow, lacksEnd } from './trail.ts';
 import { type OpenAgain, Unsynced } from './unsynced.ts';
 
 /** Entries after which the chain is signed. */
@@ -346,7 +346,7 @@ export class LogFiles {
       throw error;
     });
     if (named?.ino !== own.ino || named.dev !== own.dev) await this.#leaveMoved(own.nlink > 0);
-    else if (own.size < this.#length) await this.#beginTruncated(own.size);
+    else if (own.size < this.#length) await this.#beginTruncated(handle, own.size);
     else if (this.#end > 0 && !(await endsAt(handle, this.#head, this.#end))) await this.#leaveChanged();
     else if (own.size > this.#length) await this.#takeAppended();
   }
@@ -358,8 +358,8 @@ export class LogFiles {
     await this.#further(isThere ? 'moved' : 'deleted', null);
   }
 
-  /** In place. */
-  async #beginTruncated(size: number): Promise<void> {
+  /** In place. What was written since stands there, and counts. */
+  async #beginTruncated(handle: LogHandle, size: number): Promise<void> {
     const { path, emit } = this.#options;
     emit({ type: 'audit-disturbed', file: path, change: 'truncated' });
     this.#unsynced.clear();
@@ -368,7 +368,7 @@ export class LogFiles {
     this.#began = Date.now();
     this.#end = size;
     this.#length = size;
-    this.#lacksEnd = size > 0;
+    this.#lacksEnd = await lacksEnd(handle, size);
     const about = { log: this.#log, publicKey: this.#publicKey, file: this.#number };
     const waiting = this.#front.filter(({ type }) => type !== 'recovered' && type !== 'continue');
     this.#front = [{ type: 'continue', ...about, reason: 'truncated', after: null, aside: null }, ...waiting];

@@ -58,6 +58,11 @@ export async function endingBehind(file: LogHandle, end: number, isLeft = false)
   return { length: size, lacksEnd, torn: { bytes: size - end + (isToEnd ? 1 : 0), sha256: hash.digest('hex') } };
 }
 
+/** Whether the last line of a file of this size has no end. */
+export async function lacksEnd(file: LogHandle, size: number): Promise<boolean> {
+  return size > 0 && (await readAt(file, size - 1, size))[0] !== NEWLINE;
+}
+
 /** Whether an entry's line ends at a place of a file; its newline may still be due. */
 export async function endsAt(file: LogHandle, { seq, hash }: Head, end: number): Promise<boolean> {
   const start = Math.max(0, end - MAX_LINE - 1);

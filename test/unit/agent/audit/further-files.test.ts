@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, truncateSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync, truncateSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
 
@@ -96,5 +96,36 @@ describe('a further file of a log that is moved', () => {
       await (await bed.open()).close();
       expect(alarms(bed)).toEqual([]);
     }
+  });
+});
+
+describe('a file that is copied and truncated', () => {
+  test.for([0, 1, 9])('goes on, also when that is noticed %i entries later', async (late) => {
+    const bed = new LogBed();
+    const log = await written(bed);
+    bed.clock.pass(1);
+    await log.write(signed('office'), AWAITED).done;
+    const copy = `${bed.folder}/copy`;
+    copyFileSync(bed.path, copy);
+    truncateSync(bed.path);
+    for (let index = 0; index < late; index += 1) await log.write(signed('late'), AWAITED).done;
+    bed.clock.pass(1);
+    await log.write(signed('home'), AWAITED).done;
+    await log.close();
+    await (await bed.open()).close();
+    expect(alarms(bed)).toEqual(['truncated']);
+    const note = 'the file was truncated by another program: nothing is missing here';
+    const { faults, notes } = await bed.verify([copy, bed.path]);
+    expect([faults, notes.map(({ text }) => text)]).toEqual([[], late === 0 ? [] : [note]]);
+  });
+
+  test('in the midst of a line has lost that', async () => {
+    const bed = new LogBed();
+    const log = await written(bed);
+    truncateSync(bed.path, readFileSync(bed.path).length - 100);
+    bed.clock.pass(1);
+    await log.write(signed('home'), AWAITED).done;
+    await log.close();
+    expect((await bed.verify()).faults.map(({ text }) => text)).toContain('this line is no entry');
   });
 });
