@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect } from 'vitest';
-import { test } from '../support/bench.ts';
+import { describe, expect } from 'vitest';
+import { type Bench, freePort, ownAddress, test } from '../support/bench.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
+import { canBeOther, otherConnects, otherListens } from '../support/other-user.ts';
 
 const GREETING = ">INFO:OpenVPN Management Interface Version 5 -- type 'help' for more info\r\n";
 const REQUEST = `>PK_SIGN:${Buffer.alloc(32, 7).toString('base64')},ECDSA\r\n`;
@@ -54,6 +55,45 @@ test.for([0, 1, 2, 3, 5, 7])(
     daemon.close();
   },
 );
+
+describe.runIf(canBeOther)('another user, with one descriptor left to ask the kernel with, who it is', () => {
+  const key = (bench: Bench): string[] => ['--key', bench.recipe('p256.pem')];
+
+  test('that connects is not taken for the daemon', async ({ bench }) => {
+    const host = ownAddress();
+    const place = { host, port: await freePort(host) };
+    const words = ['--management', place.host, `${place.port}`, '--management-client'];
+    const pksigd = await bench.pksigd(['run', ...words, ...key(bench)]);
+    await pksigd.message('key ready');
+    // what there is to say of the set-up has been said, and its files are closed
+    await sleep(1_000);
+    limit(pksigd.pid, 'nofile', limitThatLeaves(pksigd.pid, 1));
+    const other = bench.adopt(otherConnects(place, GREETING + REQUEST));
+    await other.logged(/all closed|got/);
+    expect(other.transcript).not.toContain('got');
+    expect(await pksigd.message('a daemon was turned away')).toMatchObject({
+      code: 'ERR_MANAGEMENT_PEER',
+      error: expect.stringMatching(/can't be told at the moment: .*EMFILE/),
+    });
+    limit(pksigd.pid, 'nofile', 1024);
+    const daemon = await FakeDaemon.open({ kind: 'tcp', ...place });
+    daemon.say(GREETING + REQUEST);
+    expect(await daemon.hearsBlock('pk-sig')).not.toEqual([]);
+    daemon.close();
+  });
+
+  test('that listens is not taken for the daemon', async ({ bench }) => {
+    const host = ownAddress();
+    const place = { host, port: await freePort(host) };
+    const pksigd = await bench.pksigd(['run', '--management', place.host, `${place.port}`, ...key(bench)]);
+    await pksigd.message('key ready');
+    await sleep(1_000);
+    limit(pksigd.pid, 'nofile', limitThatLeaves(pksigd.pid, 1));
+    const other = bench.adopt(otherListens(place, GREETING + REQUEST));
+    await pksigd.message('the daemon is not served');
+    expect(other.transcript).not.toContain('got');
+  });
+});
 
 /** The agent has got so far that it hears of bugs. */
 const IS_READY = "process.listenerCount('uncaughtException') > 0";

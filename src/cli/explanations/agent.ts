@@ -199,6 +199,10 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
       { why: 'OpenVPN is started as another user.', reason: 'foreign-daemon' },
       { why: 'The system does not tell whose it is.', reason: 'unknown-daemon' },
       {
+        why: 'The system can not be asked at the moment: the agent may open no more files (EMFILE).',
+        cure: 'Raise its limit: LimitNOFILE= in its unit, ulimit -n in a shell.',
+      },
+      {
         why: 'Another user can put a socket in its place: a folder on the way can be written by others.',
         cure: "Put it into a folder of root's, mode 0755 or less.",
       },

@@ -1,7 +1,7 @@
 import { readFileSync, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { AgentError, type Explained } from '../../errors.ts';
+import { AgentError, errorText, type Explained } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { INHERITED } from './inherited-sockets.ts';
 import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
@@ -101,7 +101,7 @@ export async function approach(
 ): Promise<Approach> {
   const name = formatManagementAddress(address);
   if (address.kind === 'tcp') {
-    const before = await readListeners();
+    const before = await tableFor(name, readListeners);
     return { arrived: (socket) => judgeListener(name, socket, before, owner) };
   }
   const before = await judgeSocket(address.path, owner);
@@ -125,7 +125,7 @@ export async function approach(
 export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner): Promise<OwnerVerdict> {
   const ends = endsOf(socket);
   if (ends === undefined) throw gone(name);
-  const table = await readTcpTable();
+  const table = await tableFor(name, readTcpTable);
   const row = table?.peer(ends);
   if (row !== undefined) return judge(name, socket, row, owner);
   // its end is on this host and isn't there any more: whose it was can't be told
@@ -154,6 +154,18 @@ export async function judgeUsers(path: string, owner: DaemonOwner): Promise<void
   });
 }
 
+/** @throws AgentError ERR_MANAGEMENT_PEER if the kernel can't be asked at the moment */
+async function tableFor(name: string, read: ReadTcpTable): Promise<TcpTable | undefined> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw new AgentError('ERR_MANAGEMENT_PEER', `whose the daemon's end of ${name} is can't be told at the moment`, {
+      hint: errorText(cause),
+      cause,
+    });
+  }
+}
+
 function isSameFile(one: Stats, other: Stats): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }
@@ -165,7 +177,7 @@ async function judgeListener(
   owner: DaemonOwner,
 ): Promise<OwnerVerdict> {
   const ends = endsOf(socket);
-  const after = await readTcpTable();
+  const after = await tableFor(name, readTcpTable);
   if (ends === undefined || socket.destroyed) throw gone(name);
   if (after === undefined || before === undefined) return unknown(name, owner);
   // the process that accepted us may have changed its user since (OpenVPN's --user): the listening socket's owner counts

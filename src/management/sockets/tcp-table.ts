@@ -65,7 +65,12 @@ export class TcpTable {
   }
 }
 
-/** What tells the table; undefined where the system doesn't. */
+/**
+ * What tells the table; undefined where the system doesn't.
+ *
+ * @throws what keeps it from being read for the moment: whoever is asked about then must not be taken for one whom the system
+ *   never tells of
+ */
 export type ReadTcpTable = () => Promise<TcpTable | undefined>;
 
 /** The table as it is at some moment from now on. */
@@ -83,20 +88,31 @@ function forAll(readNow: ReadTcpTable): ReadTcpTable {
   let next: Promise<TcpTable | undefined> | undefined;
   return () => {
     // the one that is being read may be older than the question
-    next ??= (running ?? Promise.resolve()).then(() => {
-      running = next;
-      next = undefined;
-      return readNow();
-    });
+    const before = running ?? Promise.resolve(undefined);
+    next ??= before
+      .catch(() => undefined)
+      .then(() => {
+        running = next;
+        next = undefined;
+        return readNow();
+      });
     return next;
   };
 }
 
 async function readWith(read: (path: string) => Promise<string>): Promise<TcpTable | undefined> {
-  const text = await read('/proc/self/net/tcp').catch(() => undefined);
+  const text = await read('/proc/self/net/tcp').catch(passOver);
   if (text === undefined) return undefined;
   // not there where the kernel has no IPv6
-  return new TcpTable(`${text}\n${await read('/proc/self/net/tcp6').catch(() => '')}`);
+  return new TcpTable(`${text}\n${(await read('/proc/self/net/tcp6').catch(passOver)) ?? ''}`);
+}
+
+/** Where a system doesn't tell, neither now nor later. */
+const NEVER_TOLD: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM']);
+
+/** Any other error passes, and others can cause it: whoever uses up our descriptors (EMFILE) is not to be let in by that. */
+function passOver(error: unknown): undefined {
+  if (!NEVER_TOLD.has((error as NodeJS.ErrnoException).code)) throw error;
 }
 
 async function readWhole(path: string): Promise<string> {
