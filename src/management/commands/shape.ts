@@ -1,3 +1,5 @@
+import { atoi } from '../wire/fields.ts';
+
 /** Lines of a block that belong to it, even where they begin as notifications do: so many as there are behind a line `header`. */
 export interface Rows {
   readonly header: string;
@@ -56,11 +58,14 @@ export const notificationShape = (word: string): ReplyShape => ({ parts: [{ kind
 /** Lines on each client come first (push_util.c). */
 export const PUSH_UPDATE: ReplyShape = { parts: [{ kind: 'verdict', command: 'push-update' }] };
 
-/** `on`, `off` and anything wrong get a line; `all` and numbers a block; two words get both (man_history in manage.c). */
+/**
+ * `on` and `off` get a line; `all` and numbers a block; two words get both (man_history in manage.c). What else is a number to
+ * the daemon (`-4294967291` is 5) differs from build to build; what is none gets an error, which a block can be too.
+ */
 export const historyShape: ShapeOf = (words) => {
   const parts = words
     .slice(1, 3)
-    .map((word): ReplyPart => (word === 'all' || Number.parseInt(word, 10) > 0 ? { kind: 'block' } : { kind: 'line' }));
+    .map((word): ReplyPart => (word === 'on' || word === 'off' ? { kind: 'line' } : { kind: 'block' }));
   return parts.length === 0 ? LINE : { parts };
 };
 
@@ -70,7 +75,7 @@ export const stateShape: ShapeOf = (words, managementVersion) =>
 
 export const testShape: ShapeOf = ([, word]) => {
   if (word === undefined) return LINE;
-  const count = Number.parseInt(word, 10);
+  const count = atoi(word);
   return count > 0 ? { parts: [{ kind: 'lines', count }] } : NONE;
 };
 
@@ -80,5 +85,5 @@ export const testShape: ShapeOf = ([, word]) => {
  */
 export const versionShape: ShapeOf = ([, wanted], managementVersion) => {
   if (wanted === undefined || managementVersion <= 1) return BLOCK;
-  return managementVersion >= 6 && Number.parseInt(wanted, 10) > 3 ? LINE : NONE;
+  return managementVersion >= 6 && atoi(wanted) > 3 ? LINE : NONE;
 };

@@ -11,6 +11,7 @@ import { COMMANDS, shapeOf } from '../commands/table.ts';
 import { type AssembledNotification, NotificationAssembler } from '../notifications/assembler.ts';
 import { notificationWord } from '../notifications/notification.ts';
 import type { Notification, NotificationOf, NotificationType } from '../notifications/types.ts';
+import { atoi } from '../wire/fields.ts';
 import { DEFAULT_MAX_HELD } from '../wire/held-bytes.ts';
 import { type DecodedLine, LINE_CUT, LINE_CUT_BEFORE_2_6, LineDecoder } from '../wire/line-decoder.ts';
 import { checkBody, checkLine, MAX_LINE, MAX_PIPELINED_LINE, parseLine } from '../wire/words.ts';
@@ -145,7 +146,7 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
     const words = parseLine(line, encoding);
     const [name = line, argument] = words ?? [];
     const entry = COMMANDS[name];
-    if (name === 'version' && argument !== undefined) this.#handshake.announceAs(Number.parseInt(argument, 10));
+    if (name === 'version' && argument !== undefined) this.#handshake.announceAs(atoi(argument));
     const text = body === undefined ? `${line}\n` : [line, ...body, 'END', ''].join('\n');
     const command: OutgoingCommand = {
       name,

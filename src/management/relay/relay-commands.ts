@@ -1,4 +1,5 @@
 import { errorText } from '../../errors.ts';
+import { atoi } from '../wire/fields.ts';
 import { commandLine, MAX_PIPELINED_LINE, parseLine } from '../wire/words.ts';
 import { COMMANDS, replyShape } from '../commands/table.ts';
 import { dispatchBlock } from './blocks.ts';
@@ -116,7 +117,7 @@ async function followTopic(
 /** The daemon counts in the shortest interval that a client wants; it is told only what changes that. */
 async function countBytes(word: string, client: RelayClient, context: RelayContext): Promise<void> {
   const { subscriptions } = client;
-  subscriptions.wantedInterval = Math.max(0, Number.parseInt(word, 10) || 0);
+  subscriptions.wantedInterval = Math.max(0, atoi(word));
   const interval = shortest(context);
   if (interval === context.interval && context.upstream !== undefined) {
     client.reply(['SUCCESS: bytecount interval changed']);
@@ -143,7 +144,7 @@ async function announceVersion(command: Outgoing, client: RelayClient, context: 
   const [part] = replyShape(line, context.upstream?.daemonVersion.management ?? 5).parts;
   if (part === undefined) return;
   if (part.kind === 'line') {
-    client.reply([`SUCCESS: Management client version set to ${Number.parseInt(words[1] ?? '', 10)}`]);
+    client.reply([`SUCCESS: Management client version set to ${atoi(words[1] ?? '')}`]);
     return;
   }
   await relay({ name: 'version', line: 'version', words: [] }, client, context, plainReply(client));

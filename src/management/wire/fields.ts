@@ -7,6 +7,13 @@ export function readCount(text: string | undefined): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined;
 }
 
+/** The number that the daemon takes a word for (atoi in C): what its int of 32 bits can't hold is cut to it. */
+export function atoi(word: string): number {
+  const digits = /^[ \t\n\v\f\r]*([+-]?)(\d+)/.exec(word);
+  if (digits === null) return 0;
+  return Number(BigInt.asIntN(32, BigInt(digits[2] ?? '') * (digits[1] === '-' ? -1n : 1n)));
+}
+
 /** The text before and after the first `separator`. */
 export function cut(text: string, separator: string): readonly [string, string] | undefined {
   const at = text.indexOf(separator);

@@ -31,6 +31,20 @@ describe('replies', () => {
     expect(await a.hear('new\r\n')).toBe(`${ON}1,I,old\r\nEND\r\n>LOG:2,I,new\r\n`);
   });
 
+  test.each(['log', 'state', 'echo'])(
+    'of %s with a number that the daemon cuts to its own size hold up nobody',
+    async (name) => {
+      const { daemon, user } = await relayed();
+      const [a, b] = [await user(), await user()];
+      a.say(`${name} -4294967291\n`);
+      await answer(daemon, `${name} -4294967291`, '1,I,old\r\nEND\r\n');
+      b.say('pid\n');
+      await answer(daemon, 'pid', PID);
+      expect(await a.hear('END\r\n')).toBe('1,I,old\r\nEND\r\n');
+      expect(await b.hear(PID)).toBe(PID);
+    },
+  );
+
   test('of a client that left are nobody else’s', async () => {
     const { daemon, user, events } = await relayed();
     const [a, b] = [await user(), await user()];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { cut, fieldsOf, optional, readCount } from '../../../../src/management/wire/fields.ts';
+import { atoi, cut, fieldsOf, optional, readCount } from '../../../../src/management/wire/fields.ts';
 
 describe('a number', () => {
   test.for([
@@ -47,4 +47,17 @@ test('fields are as many as they should be, the last one with all that is left',
 
 test('an empty field is none', () => {
   expect([optional(''), optional(undefined), optional(' '), optional('x')]).toEqual([undefined, undefined, ' ', 'x']);
+});
+
+test.for([
+  ['5', 5],
+  [' \t+5x', 5],
+  ['-5', -5],
+  ['x', 0],
+  ['', 0],
+  ['\u00a05', 0],
+  ['4294967295', -1],
+  ['-4294967291', 5],
+] as const)('a word that the daemon takes for a number: %j', ([word, value]) => {
+  expect(atoi(word)).toBe(value);
 });
