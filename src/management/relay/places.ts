@@ -37,12 +37,20 @@ export class Places {
     return oldest;
   }
 
-  /** The client has given the password, or needn't. False if there is no place for it. */
-  admit(client: RelayClient): boolean {
+  /**
+   * The client has given the password, or needn't. If there is no place for it, the first goes that has sent all that it ever
+   * will, and waits for a daemon: such clients may have left long ago, which nothing shows as long as they are told nothing.
+   *
+   * @returns who has to go: possibly the new one itself
+   */
+  admit(client: RelayClient): RelayClient | undefined {
     this.#strangers.delete(client);
-    if (this.clients.size >= MAX_CLIENTS) return false;
+    const isFull = this.clients.size >= MAX_CLIENTS;
+    const out = isFull ? [...this.clients].find((each) => each.inputEnded && !each.greeted) : undefined;
+    if (isFull && out === undefined) return client;
+    if (out !== undefined) this.clients.delete(out);
     this.clients.add(client);
-    return true;
+    return out;
   }
 
   leave(client: RelayClient): void {

@@ -48,6 +48,7 @@ export class RelayClient {
   /** Characters in those. */
   #waiting = 0;
   #reader: ((line: ClientLine | undefined) => void) | undefined;
+  #onLeaving: (() => void) | undefined;
   /** It sends nothing more; what it sent is still carried out. */
   #inputEnded = false;
   /** We ended the connection. */
@@ -93,6 +94,25 @@ export class RelayClient {
 
   get gone(): boolean {
     return this.#socket.destroyed;
+  }
+
+  /** It sends nothing more; what it sent may still be to be carried out. */
+  get inputEnded(): boolean {
+    return this.#inputEnded;
+  }
+
+  /** Its connection is closed, or it has ended its side, and nothing that it sent is left to be carried out. */
+  get hasLeft(): boolean {
+    return this.gone || (this.#inputEnded && this.#lines.length === 0);
+  }
+
+  /** Settles when it {@link hasLeft}. */
+  async left(): Promise<void> {
+    if (this.hasLeft) return;
+    const leaving = new Promise<void>((resolve) => {
+      this.#onLeaving = resolve;
+    });
+    await Promise.race([leaving, this.closed]);
   }
 
   /** The next line; undefined when there are no more. */
@@ -207,6 +227,7 @@ export class RelayClient {
 
   #endInput(): void {
     this.#inputEnded = true;
+    if (this.#lines.length === 0) this.#onLeaving?.();
     this.#reader?.(undefined);
     this.#reader = undefined;
   }

@@ -29,7 +29,7 @@ import type { Topic } from './subscriptions.ts';
 /** How a relay is set up. */
 export interface RelayOptions {
   readonly address: ManagementAddress;
-  /** The password that clients are asked for, as by a daemon whose `--management` names a password file. Default: none. */
+  /** The password that clients are asked for, as by a daemon whose `--management` names a password file. It is not kept. Default: none. */
   readonly password?: Secret | undefined;
   /** What clients may do. Default `read`. */
   readonly rights?: RelayRights | undefined;
@@ -71,7 +71,7 @@ export class Relay implements AsyncDisposable {
   readonly #gate: PasswordGate | undefined;
   readonly #places = new Places();
   /** Clients that wait for a daemon to greet them. */
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #server: Listening | undefined;
   #greeting: string | undefined;
   #withheld: readonly string[] = [];
@@ -251,7 +251,7 @@ export class Relay implements AsyncDisposable {
   #greet(line: string): void {
     this.#greeting = line;
     for (const client of this.#places.clients) if (client.greeted) this.#welcome(client);
-    for (const wake of this.#waiting.splice(0)) wake();
+    for (const wake of [...this.#waiting]) wake();
   }
 
   #welcome(client: RelayClient): void {
@@ -286,9 +286,21 @@ export class Relay implements AsyncDisposable {
       onDropped: ({ name }, reason) => this.#options.onEvent?.({ type: 'dropped', client: name, reason }),
     });
     const isStranger = this.#gate !== undefined;
-    const out = isStranger ? this.#places.takeStranger(client) : this.#places.admit(client) ? undefined : client;
-    if (out !== undefined) this.#turnAway(out, isStranger ? 'too many others have not given the password' : FULL);
+    if (!isStranger) {
+      if (this.#admit(client)) void this.#serve(client);
+      return;
+    }
+    const out = this.#places.takeStranger(client);
+    if (out !== undefined) this.#turnAway(out, 'too many others have not given the password');
     if (out !== client) void this.#serve(client);
+  }
+
+  /** Gives it a place; false if there is none. */
+  #admit(client: RelayClient): boolean {
+    const out = this.#places.admit(client);
+    if (out === client) this.#turnAway(client, FULL);
+    else out?.destroy();
+    return out !== client;
   }
 
   /** Ends the connection of a client for which there is no place. */
@@ -308,12 +320,10 @@ export class Relay implements AsyncDisposable {
       if (!(await client.authenticate())) {
         if (!client.wasDiscarded)
           onEvent?.({ type: 'refused', client: client.name, reason: 'no password, or a wrong one' });
-      } else if (this.#gate !== undefined && !this.#places.admit(client)) {
-        this.#turnAway(client, FULL);
-      } else {
+      } else if (this.#gate === undefined || this.#admit(client)) {
         onEvent?.({ type: 'connected', client: client.name });
-        while (this.#greeting === undefined && !client.gone) await this.#daemon(client);
-        if (!client.gone) this.#welcome(client);
+        await this.#daemon(client);
+        if (!client.gone && this.#greeting !== undefined) this.#welcome(client);
         await carryOut(client, this.#context);
         onEvent?.({ type: 'disconnected', client: client.name });
       }
@@ -327,10 +337,18 @@ export class Relay implements AsyncDisposable {
     }
   }
 
-  /** Settles when a daemon is there, or the client is gone. */
-  #daemon(client: RelayClient): Promise<unknown> {
-    const there = new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return Promise.race([there, client.closed]);
+  /** Settles when a daemon is there, or the client is gone: one that wants nothing and says nothing more is gone, too. */
+  async #daemon(client: RelayClient): Promise<void> {
+    while (this.#greeting === undefined && !client.hasLeft) {
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+        void client.left().then(wake);
+      });
+    }
   }
 }
 

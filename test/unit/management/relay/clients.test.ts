@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GREETING } from '../../../support/fake-daemon.ts';
+import { ManagementUser } from '../../../support/management-user.ts';
 import { answer, relays } from './relayed.ts';
 
 const relayed = relays();
@@ -144,6 +145,36 @@ describe('clients that come and go', () => {
     const notification = before === 'log on' ? '>LOG:1,,x' : '>BYTECOUNT:1,2';
     expect(await a.hear('>INFO:x\r\n')).toBe(`${GREETING}${notification}\r\n>INFO:x\r\n`);
     await relay.close();
+  });
+
+  test.each(['ends its side', 'closes'])('one that %s before a daemon is there is not kept', async (how) => {
+    const { daemon, client, relay, events } = await relayed();
+    daemon.socket.destroy();
+    await client().closed;
+    const early = await ManagementUser.open(relay.address);
+    if (how === 'closes') early.close();
+    else early.socket.end();
+    await early.gone();
+    while (events.at(-1)?.type !== 'disconnected') await new Promise(setImmediate);
+  });
+
+  test('those who have left, and wait for a daemon with what they wrote, make room', async () => {
+    const { daemon, client, user, again, events } = await relayed();
+    daemon.socket.destroy();
+    await client().closed;
+    const silent = await user('');
+    for (let left = 499; left > 0; left -= 1) {
+      const early = await user('');
+      early.socket.end('pid\n');
+    }
+    const late = await user('');
+    while (events.at(-1)?.type !== 'disconnected') await new Promise(setImmediate);
+    const next = await again();
+    await Promise.all([silent, late].map((each) => each.hear(GREETING)));
+    // the first of them went
+    for (let left = 498; left > 0; left -= 1) await answer(next, 'pid', PID);
+    late.say('load-stats\n');
+    await next.hear('load-stats\n');
   });
 
   test('a block that was begun for a daemon is for no other', async () => {
