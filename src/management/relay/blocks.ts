@@ -99,7 +99,7 @@ async function takesBlock(name: string, upstream: ManagementClient): Promise<boo
 /** `pk-sig`, `rsa-sig`, `certificate`: answers to what the daemon asks the agent. */
 async function dispatchAnswer(command: Outgoing, client: RelayClient, context: RelayContext): Promise<void> {
   const { name } = command;
-  const { questions, rights } = context;
+  const { questions, rights, upstream } = context;
   const isAsked = (): boolean => questions.type === 'NEED-CERTIFICATE';
   if (name !== 'certificate' || rights !== 'all' || !isAsked()) {
     // what the daemon says to whom it hasn't asked; the block's lines are then commands to it
@@ -108,6 +108,11 @@ async function dispatchAnswer(command: Outgoing, client: RelayClient, context: R
   }
   const body = await readBlock(client);
   if (body === undefined) return;
+  // another daemon may ask by now, which this is no answer for
+  if (context.upstream !== upstream) {
+    client.reply(['ERROR: the daemon is away']);
+    return;
+  }
   const lines = pemLines(body);
   if (lines === undefined) {
     client.reply(['ERROR: the block holds no PEM certificate']);

@@ -193,4 +193,31 @@ describe('clients that come and go', () => {
     next.say(PID);
     expect(await a.hear(PID)).toBe(`ERROR: the daemon is away\r\n${PID}`);
   });
+
+  test('nor is a certificate that was begun for another, though the next one asks as well', async () => {
+    const { relay, daemon, client, user, again } = await relayed({ keep: true, rights: 'all' });
+    const ask = '>NEED-CERTIFICATE:x\r\n';
+    const a = await user();
+    daemon.say(ask);
+    await client().next('NEED-CERTIFICATE');
+    relay.askForCertificate(client());
+    await a.hear(ask);
+    a.say('pid\ncertificate\n-----BEGIN CERTIFICATE-----\nAAAA\n');
+    await answer(daemon, 'pid', PID);
+    await a.hear(PID);
+    daemon.socket.destroy();
+    await client().closed;
+    const next = await again();
+    const asked = client().next('NEED-CERTIFICATE');
+    next.say(ask);
+    await asked;
+    relay.askForCertificate(client());
+    await a.hear(GREETING + ask);
+    a.say('-----END CERTIFICATE-----\nEND\npid\n');
+    await next.hear('pid\n');
+    expect(next.all).toBe('version 3\npid\n');
+    next.say(PID);
+    expect(await a.hear(PID)).toBe(`ERROR: the daemon is away\r\n${PID}`);
+    expect(relay.isAsking(client(), 'NEED-CERTIFICATE')).toBe(true);
+  });
 });
