@@ -3,6 +3,7 @@ import { managementPassword } from '../config/secrets.ts';
 import type { RelaySettings } from '../config/settings.ts';
 import { formatManagementAddress, type ManagementAddress, type Relay } from '../management/index.ts';
 import { ownAccess, whoReaches } from '../management/internal.ts';
+import type { Secret } from '../secret.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 
 /**
@@ -15,12 +16,26 @@ export async function openRelay(
   surroundings: Surroundings,
   signal: AbortSignal,
 ): Promise<Relay> {
-  const { address, rights, group, keep, password: word } = settings;
+  const { address, password: word } = settings;
+  if (word === undefined) return await listen(settings, surroundings, undefined);
+  const what = `password of the relay ${place(address)}`;
+  const password = await managementPassword(word, what, secretsSurroundings(surroundings, signal));
+  try {
+    return await listen(settings, surroundings, password);
+  } finally {
+    // the relay goes by its hash
+    password.destroy();
+  }
+}
+
+async function listen(
+  settings: RelaySettings,
+  surroundings: Surroundings,
+  password: Secret | undefined,
+): Promise<Relay> {
+  const { address, rights, group, keep } = settings;
   const { emit } = surroundings;
   const name = formatManagementAddress(address);
-  const what = `password of the relay ${place(address)}`;
-  const around = secretsSurroundings(surroundings, signal);
-  const password = word === undefined ? undefined : await managementPassword(word, what, around);
   const id = group === undefined ? undefined : await groupId(group, '--relay-group');
   const mode = settings.mode ?? ownAccess(id).mode;
   const { Relay } = await import('../management/index.ts');

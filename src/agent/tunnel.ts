@@ -110,8 +110,12 @@ export class Tunnel {
 
   async #listen(): Promise<void> {
     const { address, maxDaemons, signal, network, emit } = this.#options;
-    this.#listener = await network.listen(address, {
-      ...(await this.#clientOptions()),
+    const options = await this.#clientOptions();
+    const forget = (): void => options.password?.destroy();
+    // which daemons may want is of use as long as we listen
+    signal.addEventListener('abort', forget, { once: true });
+    const listening = network.listen(address, {
+      ...options,
       mode: LISTENER_MODE,
       maxDaemons,
       // from the first moment on: a socket is removed however early the end comes
@@ -121,6 +125,10 @@ export class Tunnel {
         const isStranger = STRANGERS.has(code);
         emit({ type: 'daemon-rejected', code, error: errorText(error), count, isStranger });
       },
+    });
+    this.#listener = await listening.catch((error: unknown) => {
+      forget();
+      throw error;
     });
     emit({ type: 'tunnel-listening' });
     await tellReach(this.#options);
@@ -174,8 +182,13 @@ export class Tunnel {
       nextTry: new NextTry({ address, watchPath, rounds, clock, signal }),
       // without a limit of time: a daemon serves one client, and another may have the seat for hours
       connect: async (onConnected, giveUp) => {
-        const options = { ...(await this.#clientOptions()), connectTimeout: 0, onConnected, signal: giveUp };
-        return await network.connect(address, options);
+        const options = await this.#clientOptions();
+        try {
+          return await network.connect(address, { ...options, connectTimeout: 0, onConnected, signal: giveUp });
+        } finally {
+          // greeted, or not: no daemon asks for it any more
+          options.password?.destroy();
+        }
       },
       serve: async (client) => reasonText(await this.#serve(client)),
       ...{ signal, emit, clock },

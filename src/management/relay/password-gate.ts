@@ -13,13 +13,14 @@ const FORGET_AFTER = 10_000;
  * whichever connection they come from: on one machine all guessers have the same address.
  */
 export class PasswordGate {
-  readonly #password: Secret;
+  /** Of the password, which is not kept itself. */
+  readonly #digest: Buffer;
   readonly #clock: Clock;
   #wrong = 0;
   #last = 0;
 
   constructor(password: Secret, clock: Clock) {
-    this.#password = password;
+    this.#digest = digestOf(password.bytes);
     this.#clock = clock;
   }
 
@@ -32,7 +33,8 @@ export class PasswordGate {
       this.#last = now;
     }
     const delay = this.#wrong === 0 ? 0 : Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (this.#wrong - 1));
-    const right = isEqual(guess, this.#password.bytes);
+    // in a time that tells nothing of either
+    const right = timingSafeEqual(digestOf(guess), this.#digest);
     if (!right) {
       this.#wrong = Math.min(this.#wrong + 1, 32);
       this.#last = now;
@@ -41,8 +43,6 @@ export class PasswordGate {
   }
 }
 
-/** In a time that tells nothing of either. */
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
-  return timingSafeEqual(digest(a), digest(b));
+function digestOf(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
 }
