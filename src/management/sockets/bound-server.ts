@@ -175,7 +175,7 @@ class PrivateFolder {
 function publish(place: string, path: string, stale: Stats | undefined): void {
   const found = statOf(path);
   if (found !== undefined && !isSame(found, stale)) throw new InUse();
-  if (found !== undefined) unlinkSync(path);
+  if (found !== undefined) removeStale(path);
   try {
     // unlike rename it never replaces anything
     linkSync(place, path);
@@ -185,6 +185,16 @@ function publish(place: string, path: string, stale: Stats | undefined): void {
     if (code === 'EEXIST') throw new InUse();
     // file systems without links
     renameSync(place, path);
+  }
+}
+
+/** In a sticky folder, as /tmp is, only its owner may remove it. */
+function removeStale(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    throw new Unusable('another user has left a socket there, which this user may not remove: name another path');
   }
 }
 

@@ -1,5 +1,16 @@
 import type * as Fs from 'node:fs';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -152,4 +163,22 @@ test('an accept that fails, as where descriptors are short, ends nothing', async
     handle.onconnection(-24); // EMFILE, as libuv tells it
   }).not.toThrow();
   expect(await canConnect()).toBe(true);
+});
+
+test.runIf(process.geteuid?.() === 0)('what another user left in a sticky folder is said to be that', async () => {
+  const folder = dirname(path);
+  chmodSync(folder, 0o1777);
+  const stale = await listen(0o666, join(folder, 'other.sock'));
+  linkSync(join(folder, 'other.sock'), path);
+  stale.close();
+  process.seteuid?.(65_534);
+  try {
+    await expect(listen()).rejects.toMatchObject({
+      code: 'ERR_MANAGEMENT_ADDRESS',
+      hint: expect.stringContaining('another user has left a socket there'),
+    });
+  } finally {
+    process.seteuid?.(0);
+  }
+  expect(readdirSync(folder)).toEqual(['m.sock']);
 });
