@@ -134,6 +134,6 @@ test('the identities of tokens come as notifications', () => {
   expect(word('pkcs11-id-get 0')).toEqual([{ kind: 'notification', word: 'PKCS11ID-ENTRY' }]);
 });
 
-test('a number of no lines is answered in a line', () => {
-  expect(replyShape('log 0', 5).parts).toEqual([{ kind: 'line' }]);
+test('a number of no lines is answered by an error, which a block can be too', () => {
+  expect(replyShape('log 0', 5).parts).toEqual([{ kind: 'block' }]);
 });
