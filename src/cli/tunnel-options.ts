@@ -8,7 +8,7 @@ import { count, withPolicyOptions } from './policy-options.ts';
 
 function seconds(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value <= 3600)) throw new InvalidArgumentError('give seconds, more than 0.');
+  if (!(value > 0 && value <= 3600)) throw new InvalidArgumentError('give seconds, more than 0 and at most 3600.');
   return value * 1000;
 }
 

@@ -17,6 +17,14 @@ export const OF_OTHERS: readonly Mistake[] = [
     cure: /chmod 600/,
   },
   {
+    what: 'a deadline of more than an hour',
+    command: (bench) => run(bench.recipe('p256.pem'), '--deadline', '3601')(bench),
+    says: /'3601' is invalid/,
+    code: 'ERR_USAGE',
+    exit: 2,
+    cure: /at most 3600/,
+  },
+  {
     what: 'a certificate as the key',
     command: (bench) => run(bench.recipe('p256.crt'))(bench),
     says: /is a certificate/,
