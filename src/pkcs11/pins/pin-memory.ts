@@ -69,7 +69,8 @@ export class PinMemory {
   /**
    * Makes one login attempt, unless this PIN has had its tries on this token. Attempts on one token follow each other, so
    * that those that wait learn from the first.
-   * @param beforehand is told whether others had their turn before; resolves to the token, if it was looked at again
+   * @param beforehand is told whether others may have had their turn since the token was looked at; resolves to the token, if it
+   *   was looked at again
    * @returns what `login` did; for the outcome `unknown` with an {@link UnsettledLogin}
    * @throws AgentError ERR_PIN_INCORRECT, ERR_PIN_UNSETTLED, ERR_STATE_DIRECTORY, all without an attempt
    */
@@ -79,8 +80,9 @@ export class PinMemory {
     beforehand: (waited: boolean) => Promise<TokenInfo | undefined> = () => Promise.resolve(undefined),
   ): Promise<LoginResult> {
     return await this.#store.exclusively(trial.token, trial.onWaiting, async (access) => {
-      const token = (await beforehand(access.waited)) ?? trial.token;
       const before = await access.load();
+      // what stands there may have cost a try since the token was looked at
+      const token = (await beforehand(access.waited || before.length > 0)) ?? trial.token;
       const pin = this.#hashed(trial.pin);
       const mine = await pin.among(before);
       this.#mayTry(token, before, mine, trial.use);

@@ -31,6 +31,8 @@ export interface PinOptions {
   readonly clock?: Clock | undefined;
 }
 
+/** Milliseconds of waiting for a PIN after which the token is looked at again: others may have used up tries meanwhile. */
+const PROMPTNESS = 1_000;
 /** Milliseconds of waiting for a keypad after which a person is told of it. */
 const PAD_NOTICE = 500;
 /** Milliseconds that a person has for typing there. */
@@ -43,6 +45,13 @@ interface Refusal {
   readonly secret: Secret;
   /** It stands in the memory too, from where a person may remove it. */
   readonly isRecorded: boolean;
+}
+
+/** A PIN that may be sent. */
+interface ReadyPin {
+  readonly secret: Secret;
+  /** It took its time: what the token said before is of no use any more. */
+  readonly isLate: boolean;
 }
 
 /** What is known of one token's PIN. */
@@ -84,8 +93,8 @@ export class Pin {
   }
 
   async #login(host: Module, session: string, token: TokenInfo): Promise<void> {
-    const secret = await this.#ready(token);
-    await this.#try(host, token, secret, 'session', sendTo(host, session, token, secret));
+    const ready = await this.#ready(token);
+    await this.#try(host, token, ready, 'session', sendTo(host, session, token, ready.secret));
   }
 
   /** Has the token accepted the PIN in this process, and not refused it since? One that a person types there does not count. */
@@ -107,7 +116,8 @@ export class Pin {
     }
     await this.#using(token, async () => {
       const pin = await secret;
-      await this.#try(host, token, pin, 'session', sendTo(host, session, token, pin), checkNoTroubles);
+      const ready = { secret: pin, isLate: false };
+      await this.#try(host, token, ready, 'session', sendTo(host, session, token, pin), checkNoTroubles);
     });
   }
 
@@ -133,7 +143,8 @@ export class Pin {
     data: Buffer,
     signal?: AbortSignal,
   ): Promise<Buffer> {
-    const secret = await this.#ready(token);
+    const ready = await this.#ready(token);
+    const { secret } = ready;
     const begun: Promise<Buffer>[] = [];
     const send = (): Promise<LoginOutcome> =>
       new Promise((resolve, reject) => {
@@ -145,7 +156,7 @@ export class Pin {
         begun.push(signing);
         signing.then(onLogin, reject);
       });
-    await this.#try(host, token, secret, 'signature', send);
+    await this.#try(host, token, ready, 'signature', send);
     const [signature] = begun;
     if (!signature) throw new TypeError('no login was made');
     return await signature;
@@ -181,15 +192,17 @@ export class Pin {
     }
   }
 
-  async #ready(token: TokenInfo): Promise<Secret> {
+  async #ready(token: TokenInfo): Promise<ReadyPin> {
     this.#checkFlags(token);
+    const { clock = SYSTEM_CLOCK } = this.#options;
+    const began = clock.now();
     const secret = await this.#secret(token);
     try {
       if (!hasKeypad(token)) this.#checkForm(secret, token);
     } catch (error) {
       throw await this.#refuse(error, token, secret);
     }
-    return secret;
+    return { secret, isLate: clock.now() - began > PROMPTNESS };
   }
 
   /** The PIN itself; empty for a token with a keypad. @throws AgentError ERR_PIN_* */
@@ -220,7 +233,7 @@ export class Pin {
   async #try(
     host: Module,
     token: TokenInfo,
-    pin: Secret,
+    { secret: pin, isLate }: ReadyPin,
     use: PinUse,
     send: () => Promise<LoginOutcome>,
     checkFlags = (now: TokenInfo): void => {
@@ -251,7 +264,7 @@ export class Pin {
       const { outcome, error } =
         repeated ??
         (await this.#memory.guard(trial, sendOnce, (waited) =>
-          waited ? this.#lookAgain(host, token, checkFlags) : Promise.resolve(undefined),
+          waited || isLate ? lookAgain(host, token, checkFlags) : Promise.resolve(undefined),
         ));
       if (use === 'signature') known.signs = outcome === 'accepted' ? pin : undefined;
       if (error !== undefined) throw error as Error;
@@ -261,18 +274,6 @@ export class Pin {
       if (use === 'session') known.accepted = undefined;
       throw await this.#refuse(error, token, pin);
     }
-  }
-
-  /** While this one waited, others may have used up tries. */
-  async #lookAgain(
-    host: Module,
-    token: TokenInfo,
-    checkFlags: (now: TokenInfo) => void,
-  ): Promise<TokenInfo | undefined> {
-    const { tokens } = await host.call('tokens', { slot: token.slot });
-    const now = tokens.find(({ slot, serial }) => slot === token.slot && serial === token.serial);
-    if (now) checkFlags(now);
-    return now;
   }
 
   /** Remembers that the token refused the PIN, if that is what the error says; resolves to what to throw. */
@@ -383,6 +384,20 @@ const hasKeypad = (token: TokenInfo): boolean => pinState(token).hasKeypad;
 /** Sends a PIN by C_Login. */
 function sendTo(host: Module, session: string, token: TokenInfo, pin: Secret): () => Promise<LoginOutcome> {
   return async () => ((await host.login(session, pin, hasKeypad(token) ? PAD_PATIENCE : 0)) ? 'accepted' : 'untried');
+}
+
+/**
+ * While this one waited, others may have used up tries, or taken the token out: one that lies in its slot by now must not get
+ * its PIN.
+ * @throws AgentError ERR_TOKEN_ABSENT, and what `checkFlags` throws
+ */
+async function lookAgain(host: Module, token: TokenInfo, checkFlags: (now: TokenInfo) => void): Promise<TokenInfo> {
+  const { slot, label } = token;
+  const { tokens } = await host.call('tokens', { slot });
+  const now = tokens.find((each) => each.slot === slot && tokenName(each) === tokenName(token));
+  if (!now) throw new AgentError('ERR_TOKEN_ABSENT', `token '${label}' was taken out before its login`);
+  checkFlags(now);
+  return now;
 }
 
 /** For a login that could be done without. @throws AgentError ERR_PIN_FINAL_TRY */
