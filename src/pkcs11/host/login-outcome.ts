@@ -12,15 +12,14 @@ export type LoginOutcome = 'accepted' | 'refused' | 'untried' | 'unknown';
 /**
  * Return values of C_Login (PKCS#11 v3.1 section 5.6.8) that come before the token looks at a PIN: there is no token, no
  * session, no operation, no PIN to compare with, or the session is logged in. All others may come from what happened behind it:
- * HOST_MEMORY and DEVICE_MEMORY too, and OpenSC turns every error of the card that it does not know into GENERAL_ERROR.
+ * DEVICE_REMOVED and SESSION_CLOSED are said of what happens during a call (section 5.1.2), HOST_MEMORY and DEVICE_MEMORY too,
+ * and OpenSC turns every error of the card that it does not know into GENERAL_ERROR.
  */
 const UNTRIED = new Set([
   'CKR_TOKEN_NOT_PRESENT',
   'CKR_TOKEN_NOT_RECOGNIZED',
-  'CKR_DEVICE_REMOVED',
   'CKR_SLOT_ID_INVALID',
   'CKR_SESSION_HANDLE_INVALID',
-  'CKR_SESSION_CLOSED',
   'CKR_SESSION_READ_ONLY_EXISTS',
   'CKR_CRYPTOKI_NOT_INITIALIZED',
   'CKR_FUNCTION_NOT_SUPPORTED',
@@ -28,6 +27,7 @@ const UNTRIED = new Set([
   'CKR_OPERATION_NOT_INITIALIZED',
   'CKR_USER_ALREADY_LOGGED_IN',
   'CKR_USER_ANOTHER_ALREADY_LOGGED_IN',
+  'CKR_USER_NOT_LOGGED_IN',
   'CKR_USER_PIN_NOT_INITIALIZED',
   'CKR_USER_TOO_MANY_TYPES',
   'CKR_USER_TYPE_INVALID',
