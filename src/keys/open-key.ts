@@ -61,8 +61,18 @@ function select(
  * @throws AgentError ERR_KEY_*, ERR_CERTIFICATE_*, ERR_PIN_*, ERR_URI, ERR_TOKEN_*, ERR_MODULE_*
  */
 export async function openKey(options: KeyOptions): Promise<OpenedKey> {
-  const { certificate, words } = options;
   const opening = openingOf(options);
+  try {
+    return await openBy(opening, options);
+  } catch (error) {
+    // of a key that was not opened no PIN is wanted
+    opening.pinFor.letGo();
+    throw error;
+  }
+}
+
+async function openBy(opening: Opening, options: KeyOptions): Promise<OpenedKey> {
+  const { certificate, words } = options;
   const readGiven = async (): Promise<X509Certificate[] | undefined> =>
     certificate === undefined ? undefined : await backendOf(certificate).readCertificates(certificate, opening);
   const given = await readGiven();
@@ -82,7 +92,10 @@ export async function openKey(options: KeyOptions): Promise<OpenedKey> {
       certificates: checked(given ?? signer.certificates, false),
       readCertificates: async () =>
         checked((await readGiven()) ?? (await signer.readCertificates?.()) ?? signer.certificates, true),
-      [Symbol.asyncDispose]: () => signer[Symbol.asyncDispose](),
+      [Symbol.asyncDispose]: async () => {
+        await signer[Symbol.asyncDispose]();
+        opening.pinFor.letGo();
+      },
     };
   } catch (error) {
     await signer[Symbol.asyncDispose]();

@@ -10,7 +10,11 @@ export interface SourcedPin {
 }
 
 /** The PIN that a URI's `pin-source` comes to, or the one for URIs that name none. */
-export type PinFor = (uriSource: string | undefined) => SourcedPin;
+export interface PinFor {
+  (uriSource: string | undefined): SourcedPin;
+  /** Lets go of them all, when nothing is opened by them any more. */
+  readonly letGo: () => void;
+}
 
 /** Memories of refused PINs where there is none over restarts: they last as long as the tokens are used. */
 const memories = new WeakMap<Tokens, PinMemory>();
@@ -31,17 +35,30 @@ export function pkcs11Options({ pkcs11 }: Pick<KeyOptions, 'pkcs11'>): Pkcs11Opt
 export function pinsBySource(options: Pick<KeyOptions, 'askSecret' | 'nameSource' | 'pkcs11' | 'onEvent'>): PinFor {
   const { askSecret, nameSource, onEvent } = options;
   const pins = new Map<string, Pin>();
-  return (uriSource) => {
+  const undo: (() => void)[] = [];
+  let isOver = false as boolean;
+  const pinFor = (uriSource: string | undefined): SourcedPin => {
     const settings = pkcs11Options(options);
-    const ask = (token: string, again: boolean, tries: PinTries): Promise<Secret> =>
-      askSecret(`PIN of token '${token}'`, uriSource, again ? 'ask again' : 'ask', tries);
+    const ask = async (token: string, again: boolean, tries: PinTries): Promise<Secret> => {
+      const what = `PIN of token '${token}'`;
+      const secret = await askSecret(what, uriSource, again ? 'ask again' : 'ask', tries);
+      if (!isOver) return secret;
+      secret.destroy();
+      throw new AgentError('ERR_ABORTED', `not wanted any more: ${what}`);
+    };
     const pinSource = nameSource?.(uriSource) ?? JSON.stringify(uriSource ?? null);
-    const pin =
-      pins.get(pinSource) ??
-      new Pin({ ask, refused: memoryOf(settings), useFinalTry: settings.useFinalPinTry, onEvent });
+    const known = pins.get(pinSource);
+    if (known) return { pin: known, pinSource };
+    const pin = new Pin({ ask, refused: memoryOf(settings), useFinalTry: settings.useFinalPinTry, onEvent });
     pins.set(pinSource, pin);
+    undo.push(settings.tokens.keep(pin));
     return { pin, pinSource };
   };
+  const letGo = (): void => {
+    isOver = true;
+    for (const each of undo.splice(0)) each();
+  };
+  return Object.assign(pinFor, { letGo });
 }
 
 /** Does something that may take a PIN; where a person typed a wrong one, again, until it is right or they give up. */

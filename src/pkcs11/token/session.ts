@@ -86,6 +86,11 @@ export class TokenSession {
     return this.#open !== undefined && pinState(this.#open.token).hasKeypad;
   }
 
+  /** Its extra sessions would be logged in by the same. */
+  wasLoggedInBy(pin: Pin): boolean {
+    return this.#pin === pin;
+  }
+
   /** Resolves when the token is there. */
   async ready(): Promise<void> {
     await this.#absence?.isOver;

@@ -5,6 +5,7 @@ import { AgentError } from '../../errors.ts';
 import type { Module, Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { inSession, type Session } from '../host/session.ts';
+import type { Pin } from '../pins/pin.ts';
 import { pinState } from '../pins/pin-state.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
@@ -43,6 +44,10 @@ export class Tokens implements AsyncDisposable {
   readonly #used = new Map<string, UsedToken>();
   /** Of all tokens that were ever in use: what they have learned of one holds as long as this process. */
   readonly #extras = new Map<string, ExtraSessions>();
+  /** PINs that may be known, also where nothing of their token stays open: a certificate was read, say. */
+  readonly #pins = new Set<Pin>();
+  /** Those that their owners have let go of, while sessions that they have logged in are used by others. */
+  readonly #left = new Set<Pin>();
   #isDisposed = false;
 
   constructor(options: TokensOptions) {
@@ -171,12 +176,34 @@ export class Tokens implements AsyncDisposable {
   }
 
   /**
+   * Has {@link forget} let go of a PIN, whatever it is used for.
+   * @returns to be called when it is used no more: lets go of it, as soon as no session needs it
+   */
+  keep(pin: Pin): () => void {
+    this.#pins.add(pin);
+    return () => {
+      this.#left.add(pin);
+      this.#letGo();
+    };
+  }
+
+  #letGo(): void {
+    for (const pin of this.#left) {
+      if ([...this.#used.values()].some(({ session }) => session.wasLoggedInBy(pin))) continue;
+      this.#left.delete(pin);
+      this.#pins.delete(pin);
+      pin.forget();
+    }
+  }
+
+  /**
    * Lets go of all PINs, and logs out of all tokens as soon as nothing is done in them: until the next use.
    * @returns how many tokens
    */
   async forget(): Promise<number> {
     const tokens = [...this.#used.values()];
-    for (const { users } of tokens) for (const user of users) user.use.pin.forget();
+    const ofUsers = tokens.flatMap(({ users }) => [...users].map(({ use }) => use.pin));
+    for (const pin of new Set([...this.#pins, ...ofUsers])) pin.forget();
     await Promise.all(tokens.map(({ session }) => session.rest()));
     return tokens.length;
   }
@@ -203,6 +230,7 @@ export class Tokens implements AsyncDisposable {
     this.#setInterval(token);
     if (token.users.size > 0) return;
     if (this.#used.get(name) === token) this.#used.delete(name);
+    this.#letGo();
     await token.session.close();
   }
 
