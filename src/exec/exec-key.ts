@@ -6,6 +6,7 @@ import type { SignatureRequest } from '../signing/request.ts';
 import type { RawSignature, Signer } from '../signing/signer.ts';
 import { isAble } from './abilities.ts';
 import { formatExecText, parseExecText } from './exec-text.ts';
+import { notSent } from './not-sent.ts';
 import { safeProgram } from './program-file.ts';
 import type { Program } from './program.ts';
 import type { Programs } from './programs.ts';
@@ -191,7 +192,10 @@ class Access {
   /** Makes a request of the kept process, or of one of its own. @throws AgentError what the program says, or did not say */
   async ask(request: ProgramRequest, onLogin?: () => void): Promise<Reply> {
     const isKept = this.#hello?.isKept === true;
-    const program = isKept ? await this.#keptProgram() : await this.#start();
+    // what keeps it from being started, or from its greeting, says nothing of a secret
+    const program = await (isKept ? this.#keptProgram() : this.#start()).catch((error: unknown) => {
+      throw notSent(error);
+    });
     try {
       return await this.#send(program, request, onLogin);
     } finally {

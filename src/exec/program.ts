@@ -5,6 +5,7 @@ import { AgentError, errorText } from '../errors.ts';
 import { LineSplitter } from '../lines.ts';
 import { Listeners } from '../listeners.ts';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { NotSent, notSent } from './not-sent.ts';
 import { Redactor } from './redactor.ts';
 import { protocolError, VERSION, type ProgramRequest, type Reply } from './protocol.ts';
 
@@ -58,6 +59,7 @@ interface Pending {
 
 /** A chain of certificates has some tens of KB. In bytes. */
 const MAX_REPLY = 1024 * 1024;
+const TOO_LONG = `says more than ${MAX_REPLY} bytes in a line`;
 /** Milliseconds that a program has to end by itself once its standard input has ended. */
 const END_GRACE = 2_000;
 /** Milliseconds that whoever else has its standard output is waited for, once it has ended. */
@@ -90,7 +92,7 @@ export class Program {
     try {
       child = this.#start();
     } catch (error) {
-      this.#die(`could not be started: ${errorText(error)}`);
+      this.#failToStart(error);
     }
     this.#child = child;
     this.ended = new Promise((resolve) => {
@@ -120,7 +122,7 @@ export class Program {
       detached: killGroup !== undefined,
     });
     child.on('error', (error) => {
-      this.#die(`could not be started: ${errorText(error)}`);
+      this.#failToStart(error);
     });
     // a spawn that found no descriptors (EMFILE) has no pipes, whatever its type says; its 'error' is on the way
     const { stdin, stdout, stderr } = child as Partial<
@@ -178,7 +180,7 @@ export class Program {
     request: ProgramRequest & { readonly key: readonly string[] },
     { deadline, onLogin }: RequestOptions,
   ): Promise<Reply> {
-    if (this.#death) throw this.#death;
+    if (this.#death) throw notSent(this.#death) as AgentError;
     const id = this.#nextId++;
     if ('secret' in request) this.#redactor.conceal(request.secret);
     const line = Buffer.from(`${JSON.stringify({ version: VERSION, id, ...request })}\n`);
@@ -242,14 +244,17 @@ export class Program {
       this.#chunks = [];
       this.#length = 0;
       rest = rest.subarray(end + 1);
-      if (line.length > MAX_REPLY) break;
+      if (line.length > MAX_REPLY) {
+        this.#refuse(TOO_LONG);
+        return;
+      }
       this.#take(line.toString('utf8'));
       if (this.#isDead()) return;
     }
     this.#length += rest.length;
     // what comes while nothing is asked is kept by nobody
     if (this.#length > 0 && this.#pending.size > 0) this.#chunks.push(rest);
-    if (this.#length > MAX_REPLY) this.#refuse(`says more than ${MAX_REPLY} bytes in a line`);
+    if (this.#length > MAX_REPLY) this.#refuse(TOO_LONG);
   }
 
   #take(line: string): void {
@@ -292,6 +297,12 @@ export class Program {
   #refuse(what: string): void {
     const error = protocolError(this.#options.name, what);
     this.#kill(`${what} and was killed`, { error });
+  }
+
+  /** Nothing that it was to be told was read by anybody. */
+  #failToStart(why: unknown): void {
+    const reason = `could not be started: ${errorText(why)}`;
+    this.#die(reason, { error: new NotSent('ERR_EXEC_DIED', `${this.#options.name} ${reason}`) });
   }
 
   /** Ends it at once. @param blame the error of one request, or of all */

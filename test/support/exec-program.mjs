@@ -87,6 +87,7 @@ const MISDEEDS = {
   array: () => console.log('[1]'),
   silence: () => undefined,
   death: () => process.exit(7),
+  'a long line': () => console.log('x'.repeat(1024 * 1024 + 100)),
   endless: () => process.stdout.write('x'.repeat(3_000_000)),
   stranger: (request) => console.log(JSON.stringify({ id: request.id + 100, ...answer(request) })),
   twice: (request) => {

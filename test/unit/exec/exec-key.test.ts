@@ -137,6 +137,7 @@ describe.concurrent('a program that does not do what it must', () => {
     ['garbage', 'ERR_EXEC_PROTOCOL'],
     ['array', 'ERR_EXEC_PROTOCOL'],
     ['endless', 'ERR_EXEC_PROTOCOL'],
+    ['a long line', 'ERR_EXEC_PROTOCOL'],
     ['stranger', 'ERR_EXEC_PROTOCOL'],
     ['death', 'ERR_EXEC_DIED'],
   ] as const;
