@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { chosen } from '../../certificates/choose.ts';
 import type { CertificateWords } from '../../certificates/words.ts';
-import { AgentError } from '../../errors.ts';
+import { AgentError, errorCode } from '../../errors.ts';
 import { CKA, CKO } from '../constants.ts';
 import type { Session } from '../host/session.ts';
 import { fittingTokens, identityOf } from '../token/token.ts';
@@ -102,14 +102,37 @@ export async function narrowed(uri: Pkcs11Uri, modulePath: string, tokens: Token
   const fitting = await fittingTokens(uri, host, (await host.call('tokens', {})).tokens);
   if (fitting.length < 2) return uri;
   const all: { readonly certificate: X509Certificate; readonly uri: Pkcs11Uri }[] = [];
+  let failure: unknown;
   for (const token of fitting) {
-    const certificates = await tokens.read(modulePath, token, (at) => findCertificates(at, {}));
-    all.push(...certificates.map((certificate) => ({ certificate, uri: { ...uri, ...identityOf(token) } })));
+    try {
+      const certificates = await tokens.read(modulePath, token, (at) => findCertificates(at, {}));
+      all.push(...certificates.map((certificate) => ({ certificate, uri: { ...uri, ...identityOf(token) } })));
+    } catch (error) {
+      if (!isOfOneToken(error)) throw error;
+      failure ??= error;
+    }
   }
-  const [best] = chosen(
-    all.map(({ certificate }) => certificate),
-    words,
-    Date.now(),
-  );
+  const best = bestOf(all, words, failure);
   return all.find(({ certificate }) => certificate === best)?.uri ?? uri;
+}
+
+/** One that can't be read (pulled at this moment, without a session to spare) keeps no other from being chosen. */
+const isOfOneToken = (error: unknown): boolean =>
+  ['ERR_TOKEN_ABSENT', 'ERR_TOKEN_FAILED'].includes(errorCode(error) ?? '');
+
+/** @param failure of a token that could not be read: what is looked for may be there */
+function bestOf(
+  all: readonly { readonly certificate: X509Certificate }[],
+  words: CertificateWords,
+  failure: unknown,
+): X509Certificate {
+  try {
+    return chosen(
+      all.map(({ certificate }) => certificate),
+      words,
+      Date.now(),
+    )[0];
+  } catch (error) {
+    throw failure ?? error;
+  }
 }

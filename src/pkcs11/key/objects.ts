@@ -60,15 +60,23 @@ export function attributesOf(uri: Pkcs11Uri): Attributes {
   return { ...(uri.id && byId(uri.id)), ...(uri.object !== undefined && byLabel(uri.object)) };
 }
 
-/** Keys without a label exist (NSS makes them), while the certificate or public key has one: the CKA_ID ties them. */
+/**
+ * Keys without a label exist (NSS makes them), while the certificate or public key has one: the CKA_ID ties them. Several may
+ * have that label, such as a certificate, its renewal with another key, and an authority's.
+ */
 async function findByLabelOfPartner(at: Session, label: string): Promise<string[]> {
+  const keys = new Set<string>();
   for (const partner of [CKO.CERTIFICATE, CKO.PUBLIC_KEY]) {
+    const ids = new Set<string>();
     for (const object of await find(at, partner, byLabel(label))) {
       const id = (await read(at, object, [CKA.ID]))(CKA.ID);
-      if (id) return await find(at, CKO.PRIVATE_KEY, byId(id));
+      if (id) ids.add(id.toString('hex'));
     }
+    for (const id of ids)
+      for (const key of await find(at, CKO.PRIVATE_KEY, byId(Buffer.from(id, 'hex')))) keys.add(key);
+    if (keys.size > 0) break;
   }
-  return [];
+  return [...keys];
 }
 
 /** So many objects are named in a hint at most. */

@@ -1,12 +1,13 @@
 import { createPublicKey, type X509Certificate } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { parseWords } from '../../../../src/certificates/words.ts';
+import { AgentError } from '../../../../src/errors.ts';
 import { CKA } from '../../../../src/pkcs11/constants.ts';
 import { inSession, type Session } from '../../../../src/pkcs11/host/session.ts';
 import { findChosenCertificate, findChosenHalf, findChosenKey, narrowed } from '../../../../src/pkcs11/key/chosen.ts';
 import { Tokens } from '../../../../src/pkcs11/token/tokens.ts';
 import { inDays, makeCertificate, type CertificateOptions, type Issuer } from '../../../support/certificates.ts';
-import { FakeModules, fakeToken, PATH } from '../fake-modules.ts';
+import { ckr, FakeModules, fakeToken, PATH } from '../fake-modules.ts';
 import { attributesOfEc, putCertificate, putPrivateKey, putPublicKey } from './fake-objects.ts';
 
 const CARD = fakeToken('card');
@@ -97,6 +98,20 @@ describe('a key that words choose', () => {
     await expect(find('SUBJ:jane')).rejects.toMatchObject({ code: 'ERR_CERTIFICATE_DATES' });
   });
 
+  test('without words, by the label of what belongs to keys that have none: only where that is one key', async () => {
+    const nameless = (each: Issuer, id: string): string =>
+      putPrivateKey(modules, '', attributesOfEc(createPublicKey(each.privateKey)), { id, isPublic: true });
+    const find = () => at((session) => findChosenKey(session, { object: 'vpn' }, undefined));
+    // an authority's, whose key is elsewhere
+    putCertificate(modules, 'vpn', { of: JOE.certificate, id: '09' });
+    putCertificate(modules, 'vpn', { of: OLDER.certificate, id: '0a' });
+    const handle = nameless(OLDER, '0a');
+    expect(await find()).toMatchObject({ handle });
+    putCertificate(modules, 'vpn', { of: JANE.certificate, id: '0b' });
+    nameless(JANE, '0b');
+    await expect(find()).rejects.toMatchObject({ code: 'ERR_KEY_AMBIGUOUS' });
+  });
+
   test('without words the URI says it', async () => {
     put(JANE, 'jane', '0a');
     const handle = put(JOE, 'joe', '0b');
@@ -145,6 +160,19 @@ describe('a URI that fits several tokens', () => {
       code: 'ERR_CERTIFICATE_NOT_FOUND',
     });
     expect(plug.openSessions).toBe(0);
+  });
+
+  test('one of them can’t be read: another is chosen; none has the certificate: that is why', async () => {
+    const plug = new FakeModules(OTHER, CARD);
+    const tokens = new Tokens({ hosts: plug });
+    putCertificate(plug, 'jane', { of: JANE.certificate });
+    plug.fail('openSession', ckr('CKR_SESSION_COUNT', 'C_OpenSession'), 1);
+    expect(await narrowed({}, PATH, tokens, words('SUBJ:jane'))).toMatchObject({ token: 'card' });
+    plug.fail('openSession', ckr('CKR_TOKEN_NOT_PRESENT', 'C_OpenSession'), 1);
+    await expect(narrowed({}, PATH, tokens, words('SUBJ:jill'))).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
+    const died = new AgentError('ERR_MODULE_DIED', 'died');
+    plug.fail('openSession', died, 1);
+    await expect(narrowed({}, PATH, tokens, words('SUBJ:jane'))).rejects.toBe(died);
   });
 
   test('is left as it is without words, and where it fits one token', async () => {
