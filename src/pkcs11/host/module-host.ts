@@ -1,6 +1,7 @@
 import { SYSTEM_CLOCK } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
+import { Listeners } from '../../listeners.ts';
 import { MEANINGLESS_SIGNALS } from '../../signals.ts';
 import { CallNotSent } from './call-not-sent.ts';
 import { hostFailure } from './failures.ts';
@@ -18,6 +19,8 @@ interface PendingCall {
   readonly deadline: number;
   /** What is written when its turn comes; nothing for the start. */
   readonly frame?: Buffer;
+  /** A PIN is in it, of which the token has not said anything yet. */
+  hasPin: boolean;
   /** Told when the token accepted the PIN in the middle of the call. */
   readonly onLogin?: (() => void) | undefined;
   /** When it came, and when the module began with it. */
@@ -53,12 +56,15 @@ export class ModuleHost implements Module {
       id: 0,
       call: 'start',
       deadline: START_DEADLINE,
+      hasPin: false,
       since: 0,
       begun: 0,
       resolve: () => undefined,
       reject: () => undefined,
     },
   ];
+  /** Called when the module has said something of a call, or has ended. */
+  readonly #answers = new Listeners();
   #nextId = 1;
   #stopTimer: () => void = () => undefined;
   #death: AgentError | undefined;
@@ -152,10 +158,14 @@ export class ModuleHost implements Module {
     return (await sent.finally(() => withPin.fill(0))).payload;
   }
 
-  async stop(reason?: string): Promise<void> {
+  /** @param manner `at once`: though a login is under way, which may be another token's, and counts as a try if it is cut short */
+  async stop(reason?: string, manner?: 'at once'): Promise<void> {
     if (this.isAlive && this.#pending.length === 0) {
       this.#stopping = true;
       await this.#send('finalize', {}, { deadline: FINALIZE_DEADLINE }).catch(() => undefined);
+    } else if (manner === undefined) {
+      this.#stopping = true;
+      while (this.#pending[0]?.hasPin === true) await this.#answers.next();
     }
     this.#kill(reason ?? 'was stopped', { expected: reason === undefined });
   }
@@ -200,6 +210,7 @@ export class ModuleHost implements Module {
       };
       const pending: PendingCall = {
         ...{ id, call, deadline, frame, onLogin, since: this.#now(), begun: 0 },
+        hasPin: call === 'login' || 'pinLength' in params,
         resolve: (reply) => {
           signal?.removeEventListener('abort', onAbort);
           resolve(reply);
@@ -251,7 +262,10 @@ export class ModuleHost implements Module {
       for (const { header, payload } of this.#decoder.push(chunk)) {
         const reply = header as HostReply;
         if ('loggedIn' in reply) {
-          this.#pending[0]?.onLogin?.();
+          const [signing] = this.#pending;
+          signing?.onLogin?.();
+          if (signing) signing.hasPin = false;
+          this.#answers.tell();
           continue;
         }
         const [pending] = this.#pending;
@@ -263,6 +277,7 @@ export class ModuleHost implements Module {
         if ('failure' in reply) pending.reject(hostFailure(reply.failure, this.modulePath));
         else pending.resolve({ result: reply.result, payload });
         this.#begin();
+        this.#answers.tell();
       }
     } catch {
       this.#kill('sent garbage and was killed');
@@ -292,6 +307,7 @@ export class ModuleHost implements Module {
       const reasonOf = index === 0 ? (error ?? this.#death) : this.#death;
       reject(index === 0 && hasStarted ? reasonOf : new CallNotSent(reasonOf.code, reasonOf.message));
     }
+    this.#answers.tell();
     const pid = this.#process?.child.pid;
     if (pid !== undefined) this.#options.onEvent?.({ type: 'ended', modulePath, pid, reason, expected });
   }

@@ -85,6 +85,6 @@ export class ModuleHosts implements Modules, AsyncDisposable {
     const entries = [...this.#entries.values(), ...this.#further];
     this.#entries.clear();
     this.#further.clear();
-    await Promise.all(entries.map(({ host }) => host.stop()));
+    await Promise.all(entries.map(({ host }) => host.stop(undefined, 'at once')));
   }
 }
