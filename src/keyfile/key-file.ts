@@ -92,6 +92,9 @@ async function askPassphrase(path: string, ask: KeyFileOptions['passphrase']): P
   throw new AgentError('ERR_PIN_REQUIRED', `the key file ${path} is encrypted`, { reason: 'no-passphrase' });
 }
 
+/** Of OpenSSL 3, for what it does with its legacy provider alone (DES, RC2): whatever the passphrase is. */
+const NO_SUCH_CIPHER = 'ERR_OSSL_EVP_UNSUPPORTED';
+
 /** Parses with a passphrase or without one. Errors are AgentErrors. */
 async function parseWith(bytes: Buffer, path: string, passphrase: Secret | undefined): Promise<ParsedKey> {
   if (isPkcs12(bytes)) return await parsePkcs12(bytes, passphrase?.reveal() ?? '', path);
@@ -99,6 +102,12 @@ async function parseWith(bytes: Buffer, path: string, passphrase: Secret | undef
     return parsePlain(bytes, path, passphrase?.bytes);
   } catch (error) {
     if (error instanceof AgentError) throw error;
+    if ((error as NodeJS.ErrnoException).code === NO_SUCH_CIPHER) {
+      throw new AgentError('ERR_KEY_FILE', `the encryption of ${path} is none that OpenSSL still does`, {
+        cause: error,
+        hint: "encrypt it anew: 'openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default'",
+      });
+    }
     throw passphrase
       ? new AgentError('ERR_PIN_INCORRECT', `wrong passphrase for ${path}`, { cause: error })
       : new AgentError('ERR_KEY_FILE', `no private key that can be read in ${path}`, { cause: error });

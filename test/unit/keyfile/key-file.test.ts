@@ -191,3 +191,19 @@ describe('refuses', () => {
     await expect(FileKey.open(at('two.pem'))).rejects.toMatchObject({ code: 'ERR_KEY_AMBIGUOUS' });
   });
 });
+
+it.each([
+  ['PKCS#8', ['pkcs8', '-topk8', '-v1', 'PBE-MD5-DES']],
+  ['SEC1', ['ec', '-des']],
+])('%s by a cipher that OpenSSL does no more: no word of the passphrase, which may be right', async (name, words) => {
+  const path = at(`${name}-des.pem`);
+  const legacy = ['-provider', 'legacy', '-provider', 'default'];
+  openssl(...words, ...legacy, '-in', at('p256.pem'), '-out', path, '-passout', `file:${at('pass')}`);
+  chmodSync(path, 0o600);
+  for (const passphrase of [PASSPHRASE, 'wrong']) {
+    await expect(FileKey.open(path, withPassphrase(passphrase))).rejects.toMatchObject({
+      code: 'ERR_KEY_FILE',
+      hint: expect.stringContaining('encrypt it anew'),
+    });
+  }
+});
