@@ -21,7 +21,7 @@ async function help(bench: Bench, ...command: string[]): Promise<string> {
 
 /** Options of other programs: OpenVPN's, and those of tools that a cure names. */
 const FOREIGN = ['--management', '--management-client', '--management-external-key', '--management-external-cert'];
-const OF_TOOLS = ['--unblock-pin', '--init-pin', '--global', '--allow-scripts', '--print-architecture'];
+const OF_TOOLS = ['--unblock-pin', '--init-pin', '--change-pin', '--global', '--allow-scripts', '--print-architecture'];
 const OF_OPENVPN = [
   '--key',
   '--cert',
