@@ -7,11 +7,19 @@ export function readCount(text: string | undefined): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** The number that the daemon takes a word for (atoi in C): what its int of 32 bits can't hold is cut to it. */
+const LEAST = -(2n ** 63n);
+const MOST = 2n ** 63n - 1n;
+
+/**
+ * The number that the daemon takes a word for (atoi in C, as glibc has it on 64 bits): a long, which goes no further than its
+ * ends, cut to an int of 32 bits.
+ */
 export function atoi(word: string): number {
   const digits = /^[ \t\n\v\f\r]*([+-]?)(\d+)/.exec(word);
   if (digits === null) return 0;
-  return Number(BigInt.asIntN(32, BigInt(digits[2] ?? '') * (digits[1] === '-' ? -1n : 1n)));
+  const value = BigInt(digits[2] ?? '') * (digits[1] === '-' ? -1n : 1n);
+  const long = value < LEAST ? LEAST : value > MOST ? MOST : value;
+  return Number(BigInt.asIntN(32, long));
 }
 
 /** The text before and after the first `separator`. */

@@ -91,6 +91,7 @@ describe('the shape of a reply', () => {
     ['test 0', ''],
     ['test 4294967296', ''],
     ['test -4294967295', 'lines'],
+    ['test 18446744073709551621', ''],
     ['exit', ''],
     ['push-update-cid 1 x', 'verdict'],
     ['pkcs11-id-get 0', 'notification'],

@@ -58,6 +58,10 @@ test.for([
   ['\u00a05', 0],
   ['4294967295', -1],
   ['-4294967291', 5],
+  // strtol's end of the range, whose low half it is (seen on 2.6.14)
+  ['9223372036854775807', -1],
+  ['18446744073709551621', -1],
+  ['-18446744073709551612', 0],
 ] as const)('a word that the daemon takes for a number: %j', ([word, value]) => {
   expect(atoi(word)).toBe(value);
 });
