@@ -21,6 +21,8 @@ export class ModuleHosts implements Modules, AsyncDisposable {
   readonly #options: ModuleHostOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #further = new Set<Entry>();
+  /** Those that are replaced behind a login. */
+  readonly #leaving = new Set<Entry>();
   #isDisposed = false;
 
   constructor(options: ModuleHostOptions) {
@@ -31,6 +33,7 @@ export class ModuleHosts implements Modules, AsyncDisposable {
     this.#checkNotDisposed();
     let entry = this.#entries.get(modulePath);
     if (entry?.host.isAlive !== true) {
+      this.#leave(entry);
       entry = this.#start(modulePath);
       this.#entries.set(modulePath, entry);
     }
@@ -40,7 +43,11 @@ export class ModuleHosts implements Modules, AsyncDisposable {
 
   async another(modulePath: string): Promise<ModuleHost | undefined> {
     this.#checkNotDisposed();
-    for (const entry of this.#further) if (!entry.host.isAlive) this.#further.delete(entry);
+    for (const entry of this.#further) {
+      if (entry.host.isAlive) continue;
+      this.#further.delete(entry);
+      this.#leave(entry);
+    }
     const others = [...this.#further].filter(({ host }) => host.modulePath === modulePath);
     // the shared one counts, whether it is there or about to be
     if (1 + others.length >= (this.#options.most ?? Math.min(availableParallelism(), MOST))) return undefined;
@@ -48,6 +55,12 @@ export class ModuleHosts implements Modules, AsyncDisposable {
     this.#further.add(entry);
     await entry.loaded;
     return entry.host;
+  }
+
+  /** Keeps one that may not have ended yet, so that the end of all is its end too. */
+  #leave(entry: Entry | undefined): void {
+    for (const each of this.#leaving) if (each.host.pending === 0) this.#leaving.delete(each);
+    if (entry && entry.host.pending > 0) this.#leaving.add(entry);
   }
 
   /** A login that the end cut short must not be tried again behind it. */
@@ -82,9 +95,8 @@ export class ModuleHosts implements Modules, AsyncDisposable {
   /** Ends them all, in good order where that is quick. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    const entries = [...this.#entries.values(), ...this.#further];
-    this.#entries.clear();
-    this.#further.clear();
+    const entries = [...this.#entries.values(), ...this.#further, ...this.#leaving];
+    for (const each of [this.#entries, this.#further, this.#leaving]) each.clear();
     await Promise.all(entries.map(({ host }) => host.stop(undefined, 'at once')));
   }
 }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ModuleHosts } from '../../../../src/pkcs11/host/module-hosts.ts';
+import { Secret } from '../../../../src/secret.ts';
 import { FakeClock } from '../../agent/fake-clock.ts';
 import { PATH, settle } from '../fake-modules.ts';
 import { fakeSpawn, type FakeProcess } from './fake-process.ts';
@@ -8,12 +9,16 @@ let hosts: ModuleHosts;
 let processes: FakeProcess[];
 
 beforeEach(() => {
+  renew();
+});
+
+function renew(): void {
   const fake = fakeSpawn();
   processes = fake.processes;
   const { spawn } = fake;
   const clock = new FakeClock();
   hosts = new ModuleHosts({ execPath: '/node', environment: {}, deadline: 1_000, spawn, clock, most: 3 });
-});
+}
 
 /** The latest process starts, and answers its load. */
 async function loads(): Promise<void> {
@@ -69,6 +74,28 @@ describe('the host of a module', () => {
     await disposed;
     expect(living.map(({ signals }) => signals)).toEqual(living.map(() => ['SIGKILL']));
     await expect(hosts.another(PATH)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  });
+
+  test('that is replaced, and waits for a login, ends with all', async () => {
+    const secret = new Secret('1234');
+    for (const start of [() => hosts.get(PATH), () => hosts.another(PATH)]) {
+      const starting = start();
+      await loads();
+      const old = await starting;
+      const login = expect(old?.login('session', secret)).rejects.toMatchObject({ code: 'ERR_MODULE_DIED' });
+      const stopping = old?.stop('was replaced: no reason');
+      const begun = processes.length;
+      const next = start();
+      await loads();
+      expect((await next)?.isAlive).toBe(true);
+      const disposed = hosts[Symbol.asyncDispose]();
+      await settle();
+      expect(processes[begun - 1]?.signals).toContain('SIGKILL');
+      await Promise.all([login, stopping]);
+      for (const process of processes.slice(begun)) if (process.asked.length > 0) process.answer(null);
+      await disposed;
+      renew();
+    }
   });
 
   test('that died is replaced when it is wanted', async () => {
