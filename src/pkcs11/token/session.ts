@@ -86,8 +86,8 @@ export class TokenSession {
     return this.#open !== undefined && pinState(this.#open.token).hasKeypad;
   }
 
-  /** Its extra sessions would be logged in by the same. */
-  wasLoggedInBy(pin: Pin): boolean {
+  /** It is being logged in, or its extra sessions would be, by the same. */
+  isLoggedInBy(pin: Pin): boolean {
     return this.#pin === pin;
   }
 
@@ -193,11 +193,13 @@ export class TokenSession {
     this.#pin = undefined;
     const open = await openSession(host, token, epoch, async (session) => {
       if (pinState(token).needsLogin) {
-        const used = pin();
-        await used.login(host, session, token);
-        this.#pin = used;
+        this.#pin = pin();
+        await this.#pin.login(host, session, token);
       }
       this.#checkNotClosed();
+    }).catch((error: unknown) => {
+      this.#pin = undefined;
+      throw error;
     });
     this.#open = open;
     this.#climb = undefined;

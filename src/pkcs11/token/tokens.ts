@@ -163,6 +163,8 @@ export class Tokens implements AsyncDisposable {
         // any user's: they have one source
         const [user] = users;
         if (!user) throw new AgentError('ERR_ABORTED', `token '${label}' is no longer in use`);
+        // the one that it was logged in by before may be nobody's by now
+        this.#letGo();
         return user.use.pin;
       },
       onEvent: (event) => {
@@ -189,7 +191,7 @@ export class Tokens implements AsyncDisposable {
 
   #letGo(): void {
     for (const pin of this.#left) {
-      if ([...this.#used.values()].some(({ session }) => session.wasLoggedInBy(pin))) continue;
+      if ([...this.#used.values()].some(({ session }) => session.isLoggedInBy(pin))) continue;
       this.#left.delete(pin);
       this.#pins.delete(pin);
       pin.forget();

@@ -6,7 +6,7 @@ import { openKey } from '../../../src/keys/open-key.ts';
 import { Tokens } from '../../../src/pkcs11/token/tokens.ts';
 import { Secret } from '../../../src/secret.ts';
 import { makeCertificate } from '../../support/certificates.ts';
-import { FakeModules, fakeToken, FLAG, PATH } from '../pkcs11/fake-modules.ts';
+import { ckr, FakeModules, fakeToken, FLAG, PATH } from '../pkcs11/fake-modules.ts';
 import { attributesOfEc, putCertificate, putPrivateKey } from '../pkcs11/key/fake-objects.ts';
 
 const MADE = makeCertificate({ subject: [['CN', 'vpn']] });
@@ -69,4 +69,35 @@ test('a key that is closed while its session serves others keeps it for their ex
   expect(areZeroed()).toEqual([false]);
   await other[Symbol.asyncDispose]();
   expect(areZeroed()).toEqual([true]);
+});
+
+test('a key that is closed, when its session is opened anew by another one’s PIN', async () => {
+  const [one, other] = [
+    await openKey(options('pkcs11:token=card;object=vpn')),
+    await openKey(options('pkcs11:token=card')),
+  ];
+  await one[Symbol.asyncDispose]();
+  expect(areZeroed()).toEqual([false]);
+  modules.fail('find', ckr('CKR_SESSION_HANDLE_INVALID', 'C_FindObjectsInit'), 1);
+  await other.readCertificates?.();
+  expect(areZeroed()).toEqual([true, false]);
+  await other[Symbol.asyncDispose]();
+});
+
+test('a key that is closed while a login is made with its PIN', async () => {
+  const [one, other] = [
+    await openKey(options('pkcs11:token=card;object=vpn')),
+    await openKey(options('pkcs11:token=card')),
+  ];
+  modules.onLogin = async () => {
+    modules.onLogin = () => undefined;
+    await one[Symbol.asyncDispose]();
+  };
+  modules.fail('find', ckr('CKR_SESSION_HANDLE_INVALID', 'C_FindObjectsInit'), 1);
+  await other.readCertificates?.();
+  // extra sessions are logged in by it
+  expect(areZeroed()).toEqual([false]);
+  await other[Symbol.asyncDispose]();
+  expect(areZeroed()).toEqual([true]);
+  expect(modules.pins).toEqual(['1234', '1234']);
 });
