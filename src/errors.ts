@@ -254,3 +254,12 @@ export function errorText(error: unknown): string {
     .join(' ')
     .trim();
 }
+
+/**
+ * Whether a failed system call says that there is nothing of that name. Any other error leaves open what is there: strangers and load
+ * can bring about EMFILE, ENOMEM and their like.
+ */
+export function isAbsence(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}

@@ -1,6 +1,7 @@
-import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
+import { AgentError, errorText, isAbsence } from '../errors.ts';
+import { mayCome } from '../read-file-limited.ts';
 
 /** Of a path: no name is as long, and no expression may be of any length. */
 const MAX_LENGTH = 4096;
@@ -28,12 +29,39 @@ function expressionOf(pattern: string): RegExp | undefined {
   }
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
+/** What can't be looked at now is not gone: the tunnels of a pattern end with its files. */
+function unseen(path: string, cause: unknown): AgentError {
+  const error = new AgentError('ERR_CONFIG', `can't look at ${path}: ${errorText(cause)}`, { cause });
+  return mayCome(error) ? new AgentError('ERR_CONFIG_NOT_FOUND', error.message, { cause }) : error;
 }
 
-async function matching(folder: string, pattern: string, isLast: boolean): Promise<string[]> {
-  const found: Dirent[] = await readdir(folder, { withFileTypes: true }).catch(() => []);
+/** What a look answers; undefined for what is not there. @param passed codes of what is passed over as well */
+async function look<Seen>(
+  path: string,
+  see: () => Promise<Seen>,
+  passed: readonly string[],
+): Promise<Seen | undefined> {
+  try {
+    return await see();
+  } catch (error) {
+    if (isAbsence(error) || passed.includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw unseen(path, error);
+  }
+}
+
+/** Whether it stands for any number of files; a file that is called so is itself. */
+export async function isPattern(path: string): Promise<boolean> {
+  // a pattern may be longer than any name
+  return WILD.test(path) && !(await look(path, () => stat(path), ['ENAMETOOLONG']));
+}
+
+async function matching(
+  folder: string,
+  pattern: string,
+  isLast: boolean,
+  passed: readonly string[],
+): Promise<string[]> {
+  const found = (await look(folder, () => readdir(folder, { withFileTypes: true }), passed)) ?? [];
   const expression = expressionOf(pattern);
   return found
     .filter((entry) => (isLast ? !entry.isDirectory() : entry.isDirectory() || entry.isSymbolicLink()))
@@ -41,22 +69,24 @@ async function matching(folder: string, pattern: string, isLast: boolean): Promi
     .filter((name) => (pattern.startsWith('.') || !name.startsWith('.')) && expression?.test(name));
 }
 
-/** Whether it stands for any number of files; a file that is called so is itself. */
-export async function isPattern(path: string): Promise<boolean> {
-  return WILD.test(path) && !(await isThere(path));
-}
-
-/** The files that a pattern fits, absolute and in order; hidden ones only if it says so, as in a shell. */
+/**
+ * The files that a pattern fits, absolute and in order; hidden ones only if it says so, as in a shell.
+ * @throws AgentError ERR_CONFIG, ERR_CONFIG_NOT_FOUND if that can't be told
+ */
 export async function filesOf(pattern: string): Promise<string[]> {
   let found: string[] = [sep];
+  /** Of folders that a pattern fits some are closed to this user, and lie behind links in a circle: nobody named those. */
+  let passed: readonly string[] = [];
   const names = resolve(pattern).split(sep).slice(1);
   for (const [index, name] of names.entries()) {
     const isLast = index === names.length - 1;
+    const isWild = WILD.test(name);
     const next = found.map(async (folder) =>
-      WILD.test(name) ? (await matching(folder, name, isLast)).map((each) => join(folder, each)) : [join(folder, name)],
+      isWild ? (await matching(folder, name, isLast, passed)).map((each) => join(folder, each)) : [join(folder, name)],
     );
     found = (await Promise.all(next)).flat();
+    if (isWild) passed = isLast ? [...passed, 'ELOOP'] : ['EACCES', 'ELOOP'];
   }
-  const there = await Promise.all(found.map(isThere));
-  return found.filter((_, index) => there[index] === true).sort();
+  const there = await Promise.all(found.map((path) => look(path, () => stat(path), passed)));
+  return found.filter((_, index) => there[index] !== undefined).sort();
 }

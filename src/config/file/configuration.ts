@@ -234,10 +234,9 @@ class SettingsBuilder {
       }));
       return [{ name, checked, isOwn: true, tunnel }];
     }
-    const several = await isPattern(openvpnConfig);
+    const { several, paths } = await this.#filesOf(openvpnConfig, table);
     if (several && flags.relay !== undefined)
       this.#fault(placeOf(table, 'relay'), "'relay' is for one tunnel: not for all that a pattern fits");
-    const paths = several ? await filesOf(openvpnConfig) : [openvpnConfig];
     return await Promise.all(
       paths.map(async (path) => ({
         name: several ? basename(path, extname(path)) : name,
@@ -246,6 +245,19 @@ class SettingsBuilder {
         tunnel: await attempt(async () => ({ ...(await openVpnTunnel(path, flags, key)), rate: rateSettings(flags) })),
       })),
     );
+  }
+
+  /** The .ovpn that a section names. None where that can't be told, which is a fault: else their tunnels would end. */
+  async #filesOf(given: string, table: Table): Promise<{ several: boolean; paths: readonly string[] }> {
+    try {
+      const several = await isPattern(given);
+      return { several, paths: several ? await filesOf(given) : [given] };
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      const mayCome = error.code === 'ERR_CONFIG_NOT_FOUND';
+      this.faults.push({ place: valuePlace(table, 'openvpn-config'), message: inFile(error), mayCome });
+      return { several: false, paths: [] };
+    }
   }
 
   #add(name: string, checked: Checked<TunnelSection>, tunnel: TunnelSettings | AgentError, isOwn: boolean): void {
