@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, open, readdir, type FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { errnoOf } from '../../disk/state-error.ts';
+import { isAbsence } from '../../errors.ts';
 import { auditError } from './audit-error.ts';
 
 /** What can be done to an open file: a test may have a disk that fails. */
@@ -56,15 +57,26 @@ export async function siblingsOf(path: string): Promise<string[]> {
   return names.filter((each) => each !== name && each.startsWith(name)).sort();
 }
 
-/** Opens what may have been a file of a log, to look at it. @returns undefined if it is no file */
+/** What is no file of ours, and will be none: a link, a socket, a file of another user's. */
+const NONE_OF_OURS: ReadonlySet<string | undefined> = new Set(['ELOOP', 'ENXIO', 'EACCES', 'EPERM']);
+
+/**
+ * Opens what may have been a file of a log, to look at it.
+ * @returns undefined if it is no file of ours
+ * @throws the system's error if that can't be told: the log would be said to miss what stands there
+ */
 export async function openToRead(path: string): Promise<FileHandle | undefined> {
-  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined);
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
+    if (isAbsence(error) || NONE_OF_OURS.has(errnoOf(error))) return undefined;
+    throw error;
+  });
   if (!file) return undefined;
-  const isFile = await file.stat().then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
-  if (isFile) return file;
+  try {
+    if ((await file.stat()).isFile()) return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
   await file.close();
   return undefined;
 }

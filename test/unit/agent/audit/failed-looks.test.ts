@@ -1,0 +1,45 @@
+import type * as FsPromises from 'node:fs/promises';
+import { renameSync, symlinkSync } from 'node:fs';
+import { afterEach, expect, test, vi } from 'vitest';
+import { FAILING } from '../../../support/failing-calls.ts';
+import { alarms, LogBed, written } from './log-bed.ts';
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const fs = await importOriginal<typeof FsPromises>();
+  const { unlessFailing } = await import('../../../support/failing-calls.ts');
+  return { ...fs, open: unlessFailing(fs.open) };
+});
+afterEach(() => {
+  FAILING.clear();
+});
+
+/** A log that was closed, and moved away. */
+async function movedAway(bed: LogBed): Promise<string> {
+  await (await written(bed)).close();
+  const moved = `${bed.path}.1`;
+  renameSync(bed.path, moved);
+  return moved;
+}
+
+test.each(['EMFILE', 'ENFILE', 'EIO', 'ENOMEM'])(
+  'a file that can not be opened now (%s) is not missing',
+  async (code) => {
+    const bed = new LogBed();
+    FAILING.set(await movedAway(bed), code);
+    await expect(bed.open()).rejects.toMatchObject({ code: 'ERR_AUDIT_FILE', message: expect.stringContaining(code) });
+    FAILING.clear();
+    await (await bed.open()).close();
+    expect(alarms(bed)).toEqual([]);
+  },
+);
+
+test.each(['ENOENT', 'EACCES'])(
+  'one that is gone, or another’s (%s), does not keep the log from going on',
+  async (code) => {
+    const bed = new LogBed();
+    symlinkSync('nowhere', `${bed.path}.2`);
+    FAILING.set(await movedAway(bed), code);
+    await (await bed.open()).close();
+    expect(alarms(bed)).not.toEqual([]);
+  },
+);
