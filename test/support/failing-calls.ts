@@ -16,3 +16,14 @@ export function unlessFailing<Args extends readonly unknown[], Result>(
     return await call(...args);
   };
 }
+
+/** The same for a call of `node:fs`. */
+export function unlessFailingSync<Args extends readonly unknown[], Result>(
+  call: (...args: Args) => Result,
+): (...args: Args) => Result {
+  return (...args) => {
+    const code = FAILING.get(String(args[0]));
+    if (code !== undefined) throw errnoError(code, call.name);
+    return call(...args);
+  };
+}

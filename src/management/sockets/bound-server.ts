@@ -142,7 +142,13 @@ class PrivateFolder {
 
   constructor(beside: string) {
     this.#folder = mkdtempSync(join(beside, '.pksigd-'));
-    this.#descriptor = openSync(this.#folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    try {
+      this.#descriptor = openSync(this.#folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    } catch (error) {
+      // for want of a descriptor, at each try to listen
+      rmdirSync(this.#folder);
+      throw error;
+    }
     const isPrivate = (fstatSync(this.#descriptor).mode & 0o077) === 0;
     if (!isPrivate) {
       this.remove();

@@ -1,11 +1,11 @@
 import { readFileSync, type Stats } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { AgentError, errorText, type Explained } from '../../errors.ts';
+import { AgentError, type Explained } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
 import { INHERITED } from './inherited-sockets.ts';
-import { isLocal, nameOf, type Replacer, walk } from './reach.ts';
+import { isLocal, nameOf, type Replacer, type Walk, walk } from './reach.ts';
 import { type Connection, readTcpTable, type ReadTcpTable, type TcpRow, type TcpTable } from './tcp-table.ts';
+import { isNeverTold, statusOfGiven, untold } from './untold.ts';
 import { isUnmapped } from './user-namespace.ts';
 
 const GROUP_WRITES = 0o020;
@@ -70,8 +70,8 @@ function kernelTells(): boolean {
   try {
     readFileSync('/proc/self/net/tcp');
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return !isNeverTold(error);
   }
 }
 
@@ -141,7 +141,7 @@ export async function judgePeer(name: string, socket: Socket, owner: DaemonOwner
  * @throws AgentError ERR_MANAGEMENT_PEER
  */
 export async function judgeUsers(path: string, owner: DaemonOwner): Promise<void> {
-  const status = await stat(path).catch(() => undefined);
+  const status = await statusOfGiven(path);
   // none can connect
   if (status === undefined) return;
   const { uid, gid, mode } = status;
@@ -159,10 +159,7 @@ async function tableFor(name: string, read: ReadTcpTable): Promise<TcpTable | un
   try {
     return await read();
   } catch (cause) {
-    throw new AgentError('ERR_MANAGEMENT_PEER', `whose the daemon's end of ${name} is can't be told at the moment`, {
-      hint: errorText(cause),
-      cause,
-    });
+    throw untold(`whose the daemon's end of ${name} is`, cause);
   }
 }
 
@@ -196,6 +193,10 @@ async function judgeListener(
   return row === undefined ? unknown(name, owner) : judge(name, socket, row, owner);
 }
 
+/** No path leads there. */
+const NO_WAY: ReadonlySet<unknown> = new Set(['ELOOP', 'ENAMETOOLONG']);
+const NOTHING: Walk = { end: undefined, replacers: [] };
+
 async function judgeSocket(
   path: string,
   owner: DaemonOwner,
@@ -203,7 +204,11 @@ async function judgeSocket(
   const { user, self } = owner;
   const mayOwn = (uid: number): boolean =>
     uid === 0 || uid === self || uid === user || (user === undefined && isUnmapped(uid));
-  const { end, replacers } = await walk(path, mayOwn).catch(() => ({ end: undefined, replacers: [] }));
+  const { end, replacers } = await walk(path, mayOwn).catch((error: unknown) => {
+    if (error instanceof AgentError) throw error;
+    if (isNeverTold(error) || NO_WAY.has((error as NodeJS.ErrnoException).code)) return NOTHING;
+    throw untold(`whose the daemon's end of ${path} is`, error);
+  });
   // nothing there, or out of reach: connecting says so
   if (end === undefined) return undefined;
   // the owner of a folder has chosen its group; who insists on one user wants no other

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { ServerOpts, Socket } from 'node:net';
 import { AgentError } from '../../errors.ts';
 import { formatManagementAddress, type ManagementAddress } from './address.ts';
@@ -6,6 +5,7 @@ import { BoundServer, type SocketAccess } from './bound-server.ts';
 import type { InheritedSocket, Taker } from './inherited-socket.ts';
 import { INHERITED } from './inherited-sockets.ts';
 import { whoReaches } from './reach.ts';
+import { statusOfGiven, untold } from './untold.ts';
 
 /** Where connections come from. */
 export interface Listening {
@@ -38,7 +38,7 @@ export async function closed(server: Listening | undefined): Promise<void> {
  *
  * @param whom who connects there, for errors: `OpenVPN`
  * @throws AgentError ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_LISTEN; ERR_USAGE for a given socket that
- *   is open to more users than `access` says
+ *   is open to more users than `access` says, ERR_MANAGEMENT_PEER if who can connect to it can't be told at the moment
  */
 export async function listenAt(
   address: ManagementAddress,
@@ -55,11 +55,15 @@ export async function listenAt(
 
 const OTHERS_WRITE = 0o002;
 
-/** systemd's sockets are everybody's, if their unit says nothing. */
+/** systemd's sockets are everybody's, if their unit says nothing. @throws AgentError ERR_USAGE, ERR_MANAGEMENT_PEER */
 async function refuseOpen(address: ManagementAddress, { mode }: SocketAccess): Promise<void> {
   if (address.kind === 'tcp' || (mode & OTHERS_WRITE) !== 0) return;
-  const status = await stat(address.path).catch(() => undefined);
-  if (status === undefined || (await whoReaches(address, status.mode)) !== 'users') return;
+  const status = await statusOfGiven(address.path);
+  if (status === undefined) return;
+  const reaching = await whoReaches(address, status.mode).catch((error: unknown) => {
+    throw untold(`who can connect to ${address.path}`, error);
+  });
+  if (reaching !== 'users') return;
   const name = formatManagementAddress(address);
   throw new AgentError('ERR_USAGE', `every user of this host can connect to ${name}, a socket that pksigd was given`, {
     hint: 'write SocketMode=0600 into its unit',

@@ -1,5 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { endianness } from 'node:os';
+import { isNeverTold } from './untold.ts';
 
 /** One socket of this network namespace, from /proc/net/tcp or tcp6 (proc_net_tcp(5), net/ipv4/tcp_ipv4.c). */
 export interface TcpRow {
@@ -107,12 +108,8 @@ async function readWith(read: (path: string) => Promise<string>): Promise<TcpTab
   return new TcpTable(`${text}\n${(await read('/proc/self/net/tcp6').catch(passOver)) ?? ''}`);
 }
 
-/** Where a system doesn't tell, neither now nor later. */
-const NEVER_TOLD: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM']);
-
-/** Any other error passes, and others can cause it: whoever uses up our descriptors (EMFILE) is not to be let in by that. */
 function passOver(error: unknown): undefined {
-  if (!NEVER_TOLD.has((error as NodeJS.ErrnoException).code)) throw error;
+  if (!isNeverTold(error)) throw error;
 }
 
 async function readWhole(path: string): Promise<string> {

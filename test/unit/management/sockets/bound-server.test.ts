@@ -21,6 +21,8 @@ import { BoundServer } from '../../../../src/management/sockets/bound-server.ts'
 /** Whether the socket could be found under its own path when its mode was set. */
 const found: boolean[] = [];
 let path: string;
+/** No descriptor is left. */
+let isFull = false;
 vi.mock('node:fs', async (importOriginal) => {
   const fs = await importOriginal<typeof Fs>();
   return {
@@ -28,6 +30,10 @@ vi.mock('node:fs', async (importOriginal) => {
     chmodSync: (...args: Parameters<typeof fs.chmodSync>) => {
       found.push(fs.existsSync(path));
       fs.chmodSync(...args);
+    },
+    openSync: (...args: Parameters<typeof fs.openSync>) => {
+      if (isFull) throw Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE' });
+      return fs.openSync(...args);
     },
   };
 });
@@ -68,6 +74,13 @@ test('a unix socket has its mode before anybody can find it, and nothing else is
   expect(readdirSync(dirname(path))).toEqual(['m.sock']);
   expect(await canConnect()).toBe(true);
   server.close();
+  expect(readdirSync(dirname(path))).toEqual([]);
+});
+
+test('for want of a descriptor nothing is left behind, either', async () => {
+  isFull = true;
+  await expect(listen()).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_LISTEN' });
+  isFull = false;
   expect(readdirSync(dirname(path))).toEqual([]);
 });
 
