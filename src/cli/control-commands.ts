@@ -35,15 +35,20 @@ const ERASE_BELOW = '\u001B[J';
 
 /** A connection to the agent that was named, or to the only one that runs. @throws AgentError ERR_CONTROL_CONNECT, ERR_USAGE */
 async function connect({ control }: ControlPlace): Promise<ControlClient> {
-  const self = process.geteuid?.() ?? 0;
-  if (control !== undefined) return await ControlClient.open(control, self);
+  if (control !== undefined) return await ControlClient.open(control);
   const found: { readonly path: string; readonly client: ControlClient }[] = [];
   let denied: unknown;
-  for (const path of foldersToLookIn(process.env).flatMap(controlSocketsIn)) {
+  for (const folder of foldersToLookIn(process.env)) {
     try {
-      found.push({ path, client: await ControlClient.open(path, self) });
+      for (const path of controlSocketsIn(folder)) {
+        try {
+          found.push({ path, client: await ControlClient.open(path) });
+        } catch (error) {
+          denied ??= error; // one that a killed agent left behind, or another user's
+        }
+      }
     } catch (error) {
-      denied ??= error; // one that a killed agent left behind, or another user's
+      denied ??= error; // another user's folder
     }
   }
   const [first, ...others] = found;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { lstatSync, readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { AgentError, errorText } from '../errors.ts';
+import { AgentError, errorText, isAbsence } from '../errors.ts';
 import { socketPathFault, whoReplaces } from '../management/internal.ts';
 import { within } from '../promises.ts';
 import { LineReader } from './line-reader.ts';
@@ -17,15 +17,6 @@ const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'this user may not use it',
   ENOTSOCK: 'it is not a socket',
 };
-
-/** Whose it is; undefined where that can't be seen: connecting says why. */
-function ownerOf(path: string): number | undefined {
-  try {
-    return lstatSync(path).uid;
-  } catch {
-    return undefined;
-  }
-}
 
 /** How long a reply is waited for. */
 export interface Patience {
@@ -46,17 +37,23 @@ export class ControlClient implements Disposable {
   }
 
   /**
-   * Connects, unless somebody beside the socket's owner, this user and root could have put it there.
-   * @param self our own user ID
+   * Connects, unless somebody beside the socket's owner and root could have put it there.
    * @throws AgentError ERR_CONTROL_CONNECT
    */
-  static async open(path: string, self: number): Promise<ControlClient> {
+  static async open(path: string): Promise<ControlClient> {
     const refused = (error: unknown, hint: string): AgentError =>
       new AgentError('ERR_CONTROL_CONNECT', `can't connect to the control socket ${path}`, { cause: error, hint });
     const fault = socketPathFault(path);
     if (fault !== undefined) throw refused(undefined, fault);
-    const owner = ownerOf(path) ?? self;
-    const replacer = await whoReplaces(path, owner).catch(() => undefined);
+    const failed = (error: unknown): AgentError =>
+      refused(error, HINTS[(error as NodeJS.ErrnoException).code ?? ''] ?? errorText(error));
+    let replacer: string | undefined;
+    try {
+      replacer = await whoReplaces(path, lstatSync(path).uid);
+    } catch (error) {
+      // not connected to either: whoever owns a folder on the way can have this look fail, and connecting succeed
+      throw failed(error);
+    }
     if (replacer !== undefined)
       throw new AgentError('ERR_CONTROL_CONNECT', `the control socket is not used: ${replacer}`);
     const socket = connect({ path });
@@ -68,7 +65,7 @@ export class ControlClient implements Disposable {
       return new ControlClient(path, socket);
     } catch (error) {
       socket.destroy();
-      throw refused(error, HINTS[(error as NodeJS.ErrnoException).code ?? ''] ?? errorText(error));
+      throw failed(error);
     }
   }
 
@@ -125,14 +122,19 @@ export class ControlClient implements Disposable {
   }
 }
 
-/** The control sockets in a folder that agents without a name of their own make; whether anybody listens there is not known. */
+/**
+ * The control sockets in a folder that agents without a name of their own make; whether anybody listens there is not known.
+ * @throws AgentError ERR_CONTROL_CONNECT for a folder that can't be read
+ */
 export function controlSocketsIn(folder: string): string[] {
   try {
     return readdirSync(folder)
       .filter((name) => /^control(-\d+)?\.sock$/.test(name))
       .sort()
       .map((name) => join(folder, name));
-  } catch {
-    return [];
+  } catch (error) {
+    if (isAbsence(error)) return [];
+    const text = `can't look for control sockets in ${folder}`;
+    throw new AgentError('ERR_CONTROL_CONNECT', text, { cause: error, hint: errorText(error) });
   }
 }

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { AgentError, errorCode, errorText } from '../errors.ts';
+import { AgentError, errorCode, errorText, isAbsence } from '../errors.ts';
 import { ControlServer, type ControlOptions } from './server.ts';
 
 /** Agents that share a runtime folder. */
@@ -16,6 +16,12 @@ function isPrivate(folder: string, self: number): boolean {
     throw new AgentError('ERR_MANAGEMENT_LISTEN', `can't look at its folder: ${errorText(error)}`, { cause: error });
   }
   return stats?.isDirectory() === true && (stats.uid === self || stats.uid === 0) && (stats.mode & OTHERS_WRITE) === 0;
+}
+
+/** Why a folder is not made on a system that is well. */
+function isUsual(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return isAbsence(error) || ['EEXIST', 'EACCES', 'EPERM', 'EROFS'].includes(code);
 }
 
 /** Where agents of this user put their control sockets: systemd's folder of the service, else one in the user's own. */
@@ -39,7 +45,8 @@ function servicesIn(folder: string): string[] {
     const within = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     return [folder, ...within.map(({ name }) => join(folder, name)).sort()];
   } catch {
-    return [];
+    // whoever looks for sockets there says why not
+    return [folder];
   }
 }
 
@@ -58,8 +65,10 @@ export async function listenInFolder(
   try {
     // systemd's is there
     mkdirSync(folder, { mode: 0o700 });
-  } catch {
-    // it is there, or can't be: the next line says which
+  } catch (error) {
+    // it is there, or is not to be: the next line says which
+    if (!isUsual(error))
+      throw new AgentError('ERR_MANAGEMENT_LISTEN', `can't make its folder: ${errorText(error)}`, { cause: error });
   }
   if (!isPrivate(folder, self)) return undefined;
   for (let number = 1; ; number++) {

@@ -45,7 +45,7 @@ async function server(group?: number): Promise<string> {
 }
 
 async function client(path: string): Promise<ControlClient> {
-  return await ControlClient.open(path, SELF);
+  return await ControlClient.open(path);
 }
 
 /** A socket of our own, and all that comes from it until it ends. */

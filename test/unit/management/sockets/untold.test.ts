@@ -90,6 +90,5 @@ describe.each(NOW)('where a call fails (%s)', (code) => {
 test.each(['ENOENT', 'EACCES'])('nobody connects to what is not there, or out of reach (%s)', async (code) => {
   FAILING.set(path, code);
   await judgeUsers(path, { self: SELF });
-  const { arrived } = await approach({ kind: 'unix', path }, { self: SELF });
-  expect(arrived).toBeTypeOf('function');
+  await approach({ kind: 'unix', path }, { self: SELF });
 });
