@@ -64,6 +64,7 @@ export class RelayClient {
     this.closed = new Promise((resolve) => {
       // what it wrote before it left is still carried out, as by the daemon itself
       socket.once('close', () => {
+        this.#endWatch();
         this.#endInput();
         resolve();
       });
@@ -72,9 +73,6 @@ export class RelayClient {
     socket.on('error', () => undefined);
     socket.on('end', () => {
       this.#endInput();
-    });
-    socket.on('timeout', () => {
-      this.#drop('it takes nothing of a reply');
     });
     socket.on('data', (chunk) => {
       this.#input.push(chunk, (line) => {
@@ -168,7 +166,8 @@ export class RelayClient {
 
   /** Whatever comes unasked: never waits, and ends the connection of a client that doesn't read. */
   notify(text: string): void {
-    if (this.gone) return;
+    // behind our end a write would break the connection, and what waits to go out would be lost
+    if (this.gone || this.#discarded) return;
     this.#socket.write(text, 'latin1');
     const waiting = this.#socket.writableLength - this.#replyBytes;
     if (waiting > this.#options.maxBuffered) this.#drop(`${waiting} bytes wait for it`);
@@ -176,15 +175,27 @@ export class RelayClient {
 
   /** A reply, in one piece: nothing can come between its lines. Its next command waits until this is taken. */
   reply(lines: readonly string[]): void {
-    if (this.gone || lines.length === 0) return;
+    if (this.gone || this.#discarded || lines.length === 0) return;
     const bytes = Buffer.from(`${lines.join('\r\n')}\r\n`, 'latin1');
     this.#replyBytes += bytes.length;
-    this.#socket.setTimeout(STALLED);
     this.#socket.write(bytes, () => {
       this.#replyBytes -= bytes.length;
       if (this.#replyBytes > 0) return;
-      this.#socket.setTimeout(0);
+      this.#endWatch();
       this.#taken?.();
+    });
+    this.#endWatch();
+    this.#watch();
+  }
+
+  #endWatch: () => void = () => undefined;
+
+  /** Not by the socket's own timeout: that begins anew with whatever a client writes that reads nothing, and with what it is told. */
+  #watch(): void {
+    const before = progressOf(this.#socket);
+    this.#endWatch = this.#options.clock.after(STALLED, () => {
+      if (progressOf(this.#socket) === before) this.#drop('it takes nothing of a reply');
+      else this.#watch();
     });
   }
 
@@ -237,6 +248,12 @@ export class RelayClient {
     this.destroy();
     this.#options.onDropped(this, reason);
   }
+}
+
+/** Another text when the other end has taken something. Node tells of a write when all of it is taken; its handle, what is left of it. */
+function progressOf(socket: Socket): string {
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return `${socket.bytesWritten - socket.writableLength} ${handle?.writeQueueSize ?? 0}`;
 }
 
 /** An empty line costs memory too. */

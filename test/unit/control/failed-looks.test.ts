@@ -16,7 +16,7 @@ vi.mock('node:fs', async (importOriginal) => {
     ...fs,
     lstatSync: unlessFailingSync((path: string) => fs.lstatSync(path)),
     mkdirSync: (path: string) => {
-      unlessFailingSync((_: string) => undefined)(`mkdir ${path}`);
+      unlessFailingSync((at: string) => at)(`mkdir ${path}`);
       fs.mkdirSync(path);
     },
     readdirSync: unlessFailingSync((path: string) => fs.readdirSync(path)),

@@ -1,0 +1,87 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { FakeClock } from '../../agent/fake-clock.ts';
+import { answer, type Relayed, relays } from './relayed.ts';
+
+const relayed = relays();
+
+/** More than a unix socket has room for. */
+const LONG = `${`${'x'.repeat(998)}\r\n`.repeat(2_000)}END\r\n`;
+
+let path: string;
+let socket: Socket | undefined;
+beforeEach(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'pksigd-stalled-')), 'r.sock');
+});
+afterEach(() => {
+  socket?.destroy();
+  rmSync(join(path, '..'), { recursive: true });
+});
+
+/** A client that has asked for a long reply, and reads nothing. */
+async function asks(
+  clock: FakeClock,
+): Promise<{ client: Socket; daemon: Relayed['daemon']; events: unknown[]; relay: Relayed['relay'] }> {
+  const { relay, daemon, events } = await relayed({ address: { kind: 'unix', path }, clock });
+  const client = connect(path).pause();
+  socket = client.on('error', () => undefined);
+  await once(client, 'connect');
+  client.write('status\n');
+  await answer(daemon, 'status', LONG);
+  // it waits for its turn: so the reply has come
+  client.write('pid\n');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return { client, daemon, events, relay };
+}
+
+const DROPPED = { type: 'dropped', client: '#1', reason: 'it takes nothing of a reply' };
+
+test('a client that writes on, and is told things, but takes nothing of a reply for a minute, is gone', async () => {
+  const clock = new FakeClock();
+  const { client, daemon, events } = await asks(clock);
+  for (let minutes = 0; minutes < 2; minutes += 1) {
+    client.write('pid\n');
+    daemon.say('>INFO:1\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    clock.pass(60);
+  }
+  expect(events).toContainEqual(DROPPED);
+});
+
+test('one that reads slowly gets all of it', async () => {
+  const clock = new FakeClock();
+  const { client, events } = await asks(clock);
+  let length = 0;
+  client.on('data', (chunk: Buffer) => {
+    length += chunk.length;
+    client.pause();
+  });
+  while (length < LONG.length) {
+    const before = length;
+    // more than a unix socket holds
+    while (length < Math.min(before + 500_000, LONG.length)) {
+      client.resume();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    clock.pass(60);
+  }
+  clock.pass(600);
+  expect(events).not.toContainEqual(DROPPED);
+});
+
+test('what waits for a client goes out whole when the relay ends, whatever would come behind it', async () => {
+  const { client, daemon, relay } = await asks(new FakeClock());
+  let length = 0;
+  client.on('data', (chunk: Buffer) => (length += chunk.length));
+  const closed = relay.close();
+  daemon.say('>INFO:1\r\n>HOLD:1\r\n');
+  await new Promise((resolve) => setImmediate(resolve));
+  client.resume();
+  await closed;
+  if (!client.closed) await once(client, 'close');
+  expect(length).toBeGreaterThanOrEqual(LONG.length);
+});
