@@ -1,5 +1,5 @@
 /** What a system call throws that fails with this code. */
-export function errnoError(code: string, call = 'open'): NodeJS.ErrnoException {
+function errnoError(code: string, call = 'open'): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: made to fail, ${call}`), { code, syscall: call });
 }
 
