@@ -13,7 +13,7 @@ import {
   pinState,
   pkcs11UriName,
   type Pkcs11Uri,
-  type TokenInfo,
+  type SeenToken,
   type Tokens,
 } from '../pkcs11/index.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
@@ -26,7 +26,7 @@ import { failure } from './verdict.ts';
 interface Place {
   readonly tokens: Tokens;
   readonly modulePath: string;
-  readonly token: TokenInfo;
+  readonly token: SeenToken;
   readonly uri: Pkcs11Uri;
 }
 
@@ -63,7 +63,11 @@ async function lookForKey(place: Place, { opening, report }: KeyCheck, isPinRefu
 }
 
 /** Opens a key, logging in where its token wants that. */
-async function openKeyIn({ token }: Place, key: string, { opening, login, report }: KeyCheck): Promise<CheckedKey> {
+async function openKeyIn(
+  { token: { info: token } }: Place,
+  key: string,
+  { opening, login, report }: KeyCheck,
+): Promise<CheckedKey> {
   const signer = await TOKEN_BACKEND.openKey(key, opening);
   if (pinState(token).needsLogin) report({ outcome: 'ok', what: 'PIN', detail: `token '${token.label}' accepted it` });
   // what else there is to know it tells itself: a token may have no second session
@@ -77,7 +81,7 @@ async function openKeyIn({ token }: Place, key: string, { opening, login, report
 /** Opens the key if its PIN may be tried; else, or if the PIN is refused, looks for what is public. */
 async function openOrLook(place: Place, key: string, hasChance: boolean, check: KeyCheck): Promise<CheckedKey> {
   let isPinRefused = !hasChance;
-  if (hasChance && (check.login || !pinState(place.token).needsLogin)) {
+  if (hasChance && (check.login || !pinState(place.token.info).needsLogin)) {
     try {
       return await openKeyIn(place, key, check);
     } catch (error) {
@@ -104,10 +108,10 @@ export async function checkTokenKey(key: string, check: KeyCheck): Promise<Check
     report({ outcome: 'ok', what, detail: `${modulePath} loads` });
     what = 'token';
     const token = await tokens.await(await narrowed(uri, modulePath, tokens, opening.words), modulePath);
-    const { label, manufacturer, model, serial } = token;
+    const { label, manufacturer, model, serial } = token.info;
     report({ outcome: 'ok', what, detail: `'${label}' is there (${manufacturer} ${model}, serial ${serial})` });
     what = 'PIN';
-    const hasChance = await checkPinState(token, uri.pinSource, check);
+    const hasChance = await checkPinState(token.info, uri.pinSource, check);
     what = 'key';
     return await openOrLook({ tokens, modulePath, token, uri }, key, hasChance, check);
   } catch (error) {
@@ -132,7 +136,7 @@ export async function lookForCertificate(
   const token = await tokens.await(await narrowed(uri, modulePath, tokens, words), modulePath);
   if (login) return (await TOKEN_BACKEND.readCertificates(certificate, opening))[0];
   return await peekAtCertificate({ tokens, modulePath, token, uri, words }).catch((error: unknown) => {
-    if (pinState(token).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
+    if (pinState(token.info).needsLogin && errorCode(error) === 'ERR_CERTIFICATE_NOT_FOUND') return undefined;
     throw error;
   });
 }

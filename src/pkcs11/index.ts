@@ -8,6 +8,7 @@ export type { Spawn } from './host/launch.ts';
 export { ModuleHosts } from './host/module-hosts.ts';
 export type { ModuleHostEvent, ModuleHostOptions } from './host/options.ts';
 export type { TokenInfo } from './host/protocol.ts';
+export type { SeenToken } from './host/session.ts';
 export { makeKeyPair } from './enrolment/make-key-pair.ts';
 export { storeCertificates } from './enrolment/store-certificates.ts';
 export { findTokens, listToken, tokenForPin, type FoundToken, type ListedToken } from './inventory/inventory.ts';

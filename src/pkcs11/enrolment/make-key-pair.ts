@@ -99,7 +99,7 @@ async function generate(
   label: string,
   kind: KeyKind,
 ): Promise<{ readonly id: Buffer; readonly isKept: boolean }> {
-  const { host, token, mechanisms } = at;
+  const { host, token, epoch, mechanisms } = at;
   const name = keyKindName(kind);
   const hint = elsewhere(token, 'makeKey');
   const options = hint === undefined ? {} : { hint };
@@ -110,8 +110,7 @@ async function generate(
   const id = uri.id ?? randomBytes(ID_LENGTH);
   const { mechanism, attributes } = how;
   const writing = inSession(
-    host,
-    token,
+    { host, info: token, epoch },
     async ({ session }) => {
       const pair = await host.call('generateKeyPair', {
         session,

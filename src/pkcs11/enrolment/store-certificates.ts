@@ -77,7 +77,7 @@ export async function storeCertificates(
 ): Promise<Superseded> {
   // what is done in it is done again where it fails: this must not be
   const at = await user.run((open) => Promise.resolve(open));
-  const { host, token } = at;
+  const { host, token, epoch } = at;
   const { id, label, publicKey } = await findKey(at, uri);
   if (publicKey && !publicKey.equals(own.publicKey)) {
     throw new AgentError('ERR_CERTIFICATE_MISMATCH', `the certificate is not of the key ${formatPkcs11Uri(uri)}`);
@@ -94,8 +94,7 @@ export async function storeCertificates(
   ];
   if (templates.length > 0) {
     const writing = inSession(
-      host,
-      token,
+      { host, info: token, epoch },
       async ({ session }) => {
         for (const template of templates) await host.call('createObject', { session, template });
       },

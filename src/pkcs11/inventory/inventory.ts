@@ -3,8 +3,7 @@
 import { AgentError } from '../../errors.ts';
 import { isText, listKeys, type ListedKey } from './key-list.ts';
 import { whyNotLoaded, type ModuleName } from '../modules/find-module.ts';
-import type { Module } from '../host/module.ts';
-import { inSession } from '../host/session.ts';
+import { inSession, type SeenToken } from '../host/session.ts';
 import type { Pin } from '../pins/pin.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { fittingTokens } from '../token/token.ts';
@@ -13,10 +12,8 @@ import { pinState } from '../pins/pin-state.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 
 /** A token that was found, before it was looked into. */
-export interface FoundToken {
+export interface FoundToken extends SeenToken {
   readonly module: ModuleName;
-  readonly host: Module;
-  readonly info: TokenInfo;
   /** What of a URI names it among its module's tokens. */
   readonly uri: Pick<Pkcs11Uri, 'token' | 'serial'>;
 }
@@ -44,9 +41,8 @@ export interface FoundModule {
 async function findIn(module: ModuleName, tokens: Tokens, uri: Pkcs11Uri): Promise<FoundModule> {
   try {
     const host = await tokens.module(module.path);
-    const present = (await host.call('tokens', {})).tokens;
-    const fitting = await fittingTokens(uri, host, present);
-    return { module, tokens: fitting.map((info) => ({ module, host, info, uri: tokenUri(info, present) })) };
+    const { present, fitting } = await fittingTokens(uri, host);
+    return { module, tokens: fitting.map((seen) => ({ ...seen, module, uri: tokenUri(seen.info, present) })) };
   } catch (error) {
     return { module, tokens: [], error: await whyNotLoaded(module.path, error) };
   }
@@ -87,13 +83,10 @@ export function tokenForPin(tokens: readonly FoundToken[]): FoundToken | undefin
  * @param pin logs in with it; without one it shows what everybody may see
  * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*, ERR_PIN_*
  */
-export async function listToken(
-  { host, info }: FoundToken,
-  uri: Pkcs11Uri,
-  pin: Pin | undefined,
-): Promise<ListedToken> {
+export async function listToken(token: FoundToken, uri: Pkcs11Uri, pin: Pin | undefined): Promise<ListedToken> {
+  const { host, info } = token;
   const mechanisms = new Set(await host.call('mechanisms', { slot: info.slot }));
-  const keys = await inSession(host, info, async (at) => {
+  const keys = await inSession(token, async (at) => {
     if (pin) await pin.login(host, at.session, info);
     return await listKeys(at, uri, pin !== undefined || !pinState(info).needsLogin);
   });

@@ -31,12 +31,12 @@ async function readAt(
   uri: Pkcs11Uri,
   { tokens, pin, words }: Parameters<typeof readTokenCertificates>[1],
 ): ReturnType<typeof readTokenCertificates> {
-  const token = await tokens.await(await narrowed(uri, modulePath, tokens, words), modulePath);
-  return await tokens.read(modulePath, token, async (at, isLoggedIn) => {
+  const seen = await tokens.await(await narrowed(uri, modulePath, tokens, words), modulePath);
+  return await tokens.read(modulePath, seen, async (at, isLoggedIn) => {
     const find = (): Promise<X509Certificate> => findChosenCertificate(at, uri, words);
     const certificate = await find().catch(async (error: unknown) => {
       if (isLoggedIn) throw error;
-      await pin.login(at.host, at.session, token);
+      await pin.login(at.host, at.session, at.token);
       return await find().catch(() => {
         throw error;
       });

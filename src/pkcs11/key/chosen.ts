@@ -98,15 +98,14 @@ export async function findChosenHalf(
  */
 export async function narrowed(uri: Pkcs11Uri, modulePath: string, tokens: Tokens, words: Words): Promise<Pkcs11Uri> {
   if (!words) return uri;
-  const host = await tokens.module(modulePath);
-  const fitting = await fittingTokens(uri, host, (await host.call('tokens', {})).tokens);
+  const { fitting } = await fittingTokens(uri, await tokens.module(modulePath));
   if (fitting.length < 2) return uri;
   const all: { readonly certificate: X509Certificate; readonly uri: Pkcs11Uri }[] = [];
   let failure: unknown;
-  for (const token of fitting) {
+  for (const seen of fitting) {
     try {
-      const certificates = await tokens.read(modulePath, token, (at) => findCertificates(at, {}));
-      all.push(...certificates.map((certificate) => ({ certificate, uri: { ...uri, ...identityOf(token) } })));
+      const certificates = await tokens.read(modulePath, seen, (at) => findCertificates(at, {}));
+      all.push(...certificates.map((certificate) => ({ certificate, uri: { ...uri, ...identityOf(seen.info) } })));
     } catch (error) {
       if (!isOfOneToken(error)) throw error;
       failure ??= error;

@@ -1,6 +1,6 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { errorCode } from '../../errors.ts';
-import type { TokenInfo } from '../host/protocol.ts';
+import type { SeenToken } from '../host/session.ts';
 import type { Tokens } from '../token/tokens.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import { findChosenCertificate, findChosenHalf, findChosenKey, type Words } from './chosen.ts';
@@ -22,7 +22,7 @@ export interface PeekedKey {
 export interface PeekOptions {
   readonly tokens: Tokens;
   readonly modulePath: string;
-  readonly token: TokenInfo;
+  readonly token: SeenToken;
   readonly uri: Pkcs11Uri;
   readonly words?: Words;
 }
@@ -33,7 +33,7 @@ export interface PeekOptions {
  */
 export async function peekAtKey({ tokens, modulePath, token, uri, words }: PeekOptions): Promise<PeekedKey> {
   return await tokens.read(modulePath, token, async (at) => {
-    const mechanisms = new Set(await at.host.call('mechanisms', { slot: token.slot }));
+    const mechanisms = new Set(await at.host.call('mechanisms', { slot: at.token.slot }));
     const privateKey = await findChosenKey(at, uri, words).catch((error: unknown) => {
       if (errorCode(error) === 'ERR_KEY_NOT_FOUND') return undefined;
       throw error;

@@ -150,14 +150,14 @@ export class ExtraSessions {
 
   /** @returns undefined if this is not the moment */
   async #openIn(host: Module, pin: Pin | undefined, ends: number): Promise<OpenSession | undefined> {
-    const { epoch } = host;
-    const token = await findToken(host, this.#options.identity);
+    const seen = await findToken(host, this.#options.identity);
+    const token = seen.info;
     if (!isUntroubled(token)) {
       this.#postpone();
       return undefined;
     }
     if (ends !== this.#ends) return undefined;
-    return await openSession(host, token, epoch, async (session) => {
+    return await openSession(seen, async (session) => {
       if (pinState(token).needsLogin) await pin?.loginAgain(host, session, token);
     });
   }

@@ -1,7 +1,5 @@
-import { AgentError } from '../../errors.ts';
-import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
-import type { Session } from '../host/session.ts';
+import { checkEpoch, type SeenToken, type Session } from '../host/session.ts';
 import { BRIEF } from './recovery.ts';
 
 /** An open, logged-in session. Handles found in it are void in any other. */
@@ -16,24 +14,13 @@ export interface OpenSession extends Session {
 
 /**
  * Opens a session with a token.
- * @param epoch the module's when the token was found
  * @param logIn does what is to be done before it is of use; where that fails the session is closed
  */
-export async function openSession(
-  host: Module,
-  token: TokenInfo,
-  epoch: number,
-  logIn: (session: string) => Promise<void>,
-): Promise<OpenSession> {
+export async function openSession(seen: SeenToken, logIn: (session: string) => Promise<void>): Promise<OpenSession> {
+  const { host, info: token, epoch } = seen;
   const { slot } = token;
   const mechanisms = new Set(await host.call('mechanisms', { slot }));
-  // slots may have other numbers since, and this one another token, which must not get the PIN
-  if (host.epoch !== epoch) {
-    throw new AgentError(
-      'ERR_TOKEN_FAILED',
-      `${host.modulePath} was initialized anew while '${token.label}' was opened`,
-    );
-  }
+  checkEpoch(seen);
   const session = await host.call('openSession', { slot });
   try {
     await logIn(session);

@@ -3,6 +3,7 @@ import { type Resolvers, withResolvers } from '../../promises.ts';
 import { onceMore, UnsettledLogin } from '../host/login-outcome.ts';
 import type { Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
+import { isCurrent, type SeenToken } from '../host/session.ts';
 import { pinState } from '../pins/pin-state.ts';
 import type { Pin } from '../pins/pin.ts';
 import type { Pkcs11Uri } from '../uri.ts';
@@ -10,7 +11,7 @@ import type { SessionEvent } from './events.ts';
 import type { ExtraSessions } from './extra-sessions.ts';
 import { openSession, type OpenSession } from './open-session.ts';
 import { BRIEF, closeSession, laterStep, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
-import { findToken, type SeenToken } from './token.ts';
+import { findToken } from './token.ts';
 
 /** Whether the login is what keeps a session from being opened, of a token that is there: daemons are sent no signal for it. */
 function isOfLogin(error: unknown): error is AgentError {
@@ -186,12 +187,11 @@ export class TokenSession {
     const { modules, modulePath, identity, pin, extras } = this.#options;
     void extras.end();
     const host = await modules.get(modulePath);
-    const { epoch } = host;
-    const isFresh = seen?.host === host && seen.epoch === epoch;
-    const token = isFresh ? seen.info : await findToken(host, identity);
+    const found = seen?.host === host && isCurrent(seen) ? seen : await findToken(host, identity);
+    const token = found.info;
     this.see(token);
     this.#pin = undefined;
-    const open = await openSession(host, token, epoch, async (session) => {
+    const open = await openSession(found, async (session) => {
       if (pinState(token).needsLogin) {
         this.#pin = pin();
         await this.#pin.login(host, session, token);

@@ -2,6 +2,7 @@ import { pause, type Clock } from '../../clock.ts';
 import { AgentError, errorCode } from '../../errors.ts';
 import type { Module } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
+import type { SeenToken } from '../host/session.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 import { BRIEF } from './recovery.ts';
 
@@ -45,18 +46,23 @@ async function matchesSlot(uri: Pkcs11Uri, host: Module, { slot }: TokenInfo): P
   );
 }
 
-/** Of some tokens of a module, those that a URI fits. @throws AgentError ERR_TOKEN_*, ERR_MODULE_* */
+/**
+ * The tokens of a module, and those of them that a URI fits.
+ * @throws AgentError ERR_TOKEN_*, ERR_MODULE_*
+ */
 export async function fittingTokens(
   uri: Pkcs11Uri,
   host: Module,
-  tokens: readonly TokenInfo[],
-): Promise<readonly TokenInfo[]> {
-  if (!(await matchesLibrary(uri, host))) return [];
-  const fitting: TokenInfo[] = [];
-  for (const token of tokens) {
-    if (matchesToken(uri, token) && (await matchesSlot(uri, host, token))) fitting.push(token);
+): Promise<{ readonly present: readonly TokenInfo[]; readonly fitting: readonly SeenToken[] }> {
+  for (;;) {
+    const { epoch } = host;
+    const { tokens: present } = await host.call('tokens', {});
+    const fitting: SeenToken[] = [];
+    const candidates = (await matchesLibrary(uri, host)) ? present.filter((token) => matchesToken(uri, token)) : [];
+    for (const info of candidates) if (await matchesSlot(uri, host, info)) fitting.push({ info, host, epoch });
+    // else the slots that were asked about may have been others' by then
+    if (host.epoch === epoch) return { present, fitting };
   }
-  return fitting;
 }
 
 /** What names a token among all others. */
@@ -64,24 +70,15 @@ export function identityOf({ label, manufacturer, model, serial }: TokenInfo): P
   return { token: label, manufacturer, model, serial };
 }
 
-/** A token, and where it was seen. */
-export interface SeenToken {
-  readonly info: TokenInfo;
-  readonly host: Module;
-  /** The module's then. */
-  readonly epoch: number;
-}
-
 /**
  * The token that a URI names, among those that are there now.
  * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS
  */
-export async function findToken(host: Module, uri: Pkcs11Uri): Promise<TokenInfo> {
-  const { tokens } = await host.call('tokens', {});
-  const found = await fittingTokens(uri, host, tokens);
+export async function findToken(host: Module, uri: Pkcs11Uri): Promise<SeenToken> {
+  const { present: tokens, fitting: found } = await fittingTokens(uri, host);
   const [token] = found;
   if (found.length > 1) {
-    const names = found.map(({ label, serial }) => `'${label}' (serial ${serial})`).join(', ');
+    const names = found.map(({ info: { label, serial } }) => `'${label}' (serial ${serial})`).join(', ');
     throw new AgentError('ERR_TOKEN_AMBIGUOUS', `the pkcs11 URI fits several tokens: ${names}`, {
       hint: 'add token= or serial=',
     });

@@ -4,15 +4,16 @@ import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError } from '../../errors.ts';
 import type { Module, Modules } from '../host/module.ts';
 import type { TokenInfo } from '../host/protocol.ts';
-import { inSession, type Session } from '../host/session.ts';
+import { inSession, isCurrent, type SeenToken, type Session } from '../host/session.ts';
 import type { Pin } from '../pins/pin.ts';
 import { pinState } from '../pins/pin-state.ts';
 import { formatPkcs11Uri, pkcs11UriName, type Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
 import { ExtraSessions } from './extra-sessions.ts';
+import type { OpenSession } from './open-session.ts';
 import { BRIEF, type Neighbours } from './recovery.ts';
 import { TokenSession } from './session.ts';
-import { findToken, identityOf, lookAgain, type SeenToken } from './token.ts';
+import { findToken, identityOf, lookAgain } from './token.ts';
 import { TokenUser, type TokenUse } from './token-user.ts';
 import { TokenWatch } from './watch.ts';
 
@@ -42,6 +43,8 @@ export class Tokens implements AsyncDisposable {
   readonly #clock: Clock;
   /** By module and by what identifies the token. */
   readonly #used = new Map<string, UsedToken>();
+  /** What is read of tokens that are not. */
+  readonly #readings = new Set<Pick<UsedToken, 'modulePath'>>();
   /** Of all tokens that were ever in use: what they have learned of one holds as long as this process. */
   readonly #extras = new Map<string, ExtraSessions>();
   /** PINs that may be known, also where nothing of their token stays open: a certificate was read, say. */
@@ -70,7 +73,7 @@ export class Tokens implements AsyncDisposable {
    * @throws AgentError ERR_URI, ERR_MODULE_*, ERR_TOKEN_*, ERR_PIN_*; ERR_USAGE if others use it with another PIN source
    */
   async open(uri: Pkcs11Uri, modulePath: string, use: TokenUse): Promise<TokenUser> {
-    const seen = await this.#see(uri, modulePath);
+    const seen = await this.await(uri, modulePath);
     const { info } = seen;
     if (this.#isDisposed) throw new AgentError('ERR_ABORTED', 'the tokens were closed');
     const name = nameOf(modulePath, info);
@@ -93,16 +96,8 @@ export class Tokens implements AsyncDisposable {
    * The token that a URI names; one that is not there at once is looked for again for two seconds.
    * @throws AgentError ERR_TOKEN_ABSENT, ERR_TOKEN_AMBIGUOUS, ERR_MODULE_*
    */
-  async await(uri: Pkcs11Uri, modulePath: string): Promise<TokenInfo> {
-    return (await this.#see(uri, modulePath)).info;
-  }
-
-  async #see(uri: Pkcs11Uri, modulePath: string): Promise<SeenToken> {
-    return await this.lookAgain([modulePath], async () => {
-      const host = await this.module(modulePath);
-      const { epoch } = host;
-      return { info: await findToken(host, uri), host, epoch };
-    });
+  async await(uri: Pkcs11Uri, modulePath: string): Promise<SeenToken> {
+    return await this.lookAgain([modulePath], async () => findToken(await this.module(modulePath), uri));
   }
 
   /**
@@ -124,21 +119,32 @@ export class Tokens implements AsyncDisposable {
   /**
    * Reads in a token: in its own session while that is open, since a token may have no second one; else in one that is closed
    * again.
-   * @param work gets whether the session is logged in, if the token wants that
+   * @param seen looked for again by what names it, if its module was started or initialized anew since
+   * @param work gets the token as it is now, and whether the session is logged in, if the token wants that
+   * @throws AgentError what `work` threw, ERR_TOKEN_*, ERR_MODULE_*
    */
   async read<Result>(
     modulePath: string,
-    token: TokenInfo,
-    work: (at: Session, isLoggedIn: boolean) => Promise<Result>,
+    seen: SeenToken,
+    work: (at: Session & Pick<OpenSession, 'token'>, isLoggedIn: boolean) => Promise<Result>,
   ): Promise<Result> {
-    const session = this.#used.get(nameOf(modulePath, token))?.session;
+    const session = this.#used.get(nameOf(modulePath, seen.info))?.session;
     if (session?.isOpen === true) return await session.run((at) => work(at, true));
-    return await inSession(await this.module(modulePath), token, (at) => work(at, false));
+    let now = seen;
+    while (!isCurrent(now)) now = await this.await(identityOf(seen.info), modulePath);
+    const { info: token } = now;
+    const reading = { modulePath };
+    this.#readings.add(reading);
+    try {
+      return await inSession(now, (at) => work({ ...at, token }, false));
+    } finally {
+      this.#readings.delete(reading);
+    }
   }
 
-  /** Makes a module look for its slots anew, unless one of its tokens is in use. Never throws. */
+  /** Makes a module look for its slots anew, unless one of its tokens is in use or read. Never throws. */
   async refreshSlots(modulePath: string): Promise<void> {
-    if ([...this.#used.values()].some((token) => token.modulePath === modulePath)) return;
+    if ([...this.#used.values(), ...this.#readings].some((each) => each.modulePath === modulePath)) return;
     // a module that can't be initialized anew says so at the next look
     await this.module(modulePath)
       .then((host) => host.call('reinitialize', {}, BRIEF))

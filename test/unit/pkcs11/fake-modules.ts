@@ -67,6 +67,10 @@ export class FakeModules implements Modules {
   readonly calls: string[] = [];
   /** The PINs of all logins. */
   readonly pins: string[] = [];
+  /** The labels of the tokens that sessions were opened with. */
+  readonly opened: string[] = [];
+  /** Called when a call was answered, before whoever made it goes on. */
+  onAnswer: (call: HostCall) => void = () => undefined;
   /** Called in the middle of a login. */
   onLogin: () => Promise<void> | void = () => undefined;
   readonly #hosts = new Map<string, FakeModule>();
@@ -85,6 +89,22 @@ export class FakeModules implements Modules {
 
   heal(): void {
     this.#faults = [];
+  }
+
+  /** Behind the next answer to a call tokens change their slots and the module is initialized anew, as others may have it done. */
+  changeSlotsAfter(call: HostCall): void {
+    this.onAnswer = (answered) => {
+      if (answered !== call) return;
+      this.onAnswer = () => undefined;
+      this.changeSlots();
+    };
+  }
+
+  /** Initializes the module anew: its tokens lie the other way round in its slots. */
+  changeSlots(): void {
+    const slots = this.tokens.map(({ slot }) => slot).reverse();
+    this.tokens = this.tokens.map((token, index) => ({ ...token, slot: slots[index] ?? '' }));
+    for (const host of this.#hosts.values()) void host.call('reinitialize', {});
   }
 
   /** The names of the calls so far that change something, each once it was made; then none are remembered. */
@@ -174,6 +194,7 @@ export class FakeModule implements Module {
       this.#checkSlot(slot, 'C_OpenSession');
       const session = `${this.number}-${++this.#handles}`;
       this.sessions.add(session);
+      this.#all.opened.push(this.#all.tokens.find((token) => token.slot === slot)?.label ?? '');
       return session;
     },
     closeSession: ({ session }) => {
@@ -232,7 +253,9 @@ export class FakeModule implements Module {
     const answer = (this.#answers as unknown as Record<Call, (given: typeof params) => HostCalls[Call]['result']>)[
       call
     ];
-    return answer(params);
+    const result = answer(params);
+    this.#all.onAnswer(call);
+    return result;
   }
 
   async login(session: string, pin: Secret): Promise<boolean> {

@@ -119,4 +119,14 @@ describe('what a token shows', () => {
     ]);
     expect(modules.openSessions).toBe(0);
   });
+
+  test('nothing, without a login, if slots have other numbers since it was found', async () => {
+    const [token] = await find('card');
+    if (!token) throw new Error('no card');
+    modules.changeSlots();
+    const pin = new Pin({ ask: () => Promise.resolve(new Secret('1234')) });
+    await expect(listToken(token, {}, pin)).rejects.toMatchObject({ code: 'ERR_TOKEN_FAILED' });
+    expect(modules.opened).toEqual([]);
+    expect(modules.pins).toEqual([]);
+  });
 });

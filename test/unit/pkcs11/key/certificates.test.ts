@@ -42,6 +42,15 @@ test('a login without an outcome is made once more, in a new module host', async
   expect(modules.calls.filter((call) => call.endsWith('login'))).toEqual(['1 login', '2 login']);
 });
 
+test('its token lies in another slot since it was seen: it is looked for again, and no other gets its PIN', async () => {
+  modules.tokens = [fakeToken('card', FLAG.LOGIN), fakeToken('other', FLAG.LOGIN)];
+  putCertificate(modules, 'vpn', { isPublic: false });
+  modules.changeSlotsAfter('tokens');
+  expect(await read()).toBe(certificate.serialNumber);
+  expect(modules.opened).toEqual(['card']);
+  expect(modules.pins).toEqual(['1234']);
+});
+
 test('none: said after a login, which would have shown it', async () => {
   await expect(read()).rejects.toMatchObject({ code: 'ERR_CERTIFICATE_NOT_FOUND' });
   expect(modules.pins).toEqual(['1234']);

@@ -30,7 +30,8 @@ function put({ certificate, privateKey }: Issuer, label: string, id: string): st
 }
 
 async function at<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
-  return await inSession(await modules.get(PATH), CARD, work);
+  const host = await modules.get(PATH);
+  return await inSession({ host, info: CARD, epoch: host.epoch }, work);
 }
 
 const JANE = made('jane');
@@ -160,6 +161,14 @@ describe('a URI that fits several tokens', () => {
       code: 'ERR_CERTIFICATE_NOT_FOUND',
     });
     expect(plug.openSessions).toBe(0);
+  });
+
+  test('is narrowed by what each shows itself, though they change their slots meanwhile', async () => {
+    const plug = new FakeModules(CARD, OTHER);
+    putCertificate(plug, 'jane', { of: JANE.certificate });
+    plug.changeSlotsAfter('tokens');
+    await narrowed({}, PATH, new Tokens({ hosts: plug }), words('SUBJ:jane'));
+    expect(plug.opened).toEqual(['card', 'other']);
   });
 
   test('one of them can’t be read: another is chosen; none has the certificate: that is why', async () => {

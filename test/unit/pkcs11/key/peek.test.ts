@@ -14,10 +14,11 @@ let modules: FakeModules;
 let tokens: Tokens;
 let place: PeekOptions;
 
-beforeEach(() => {
+beforeEach(async () => {
   modules = new FakeModules(CARD);
   tokens = new Tokens({ hosts: modules });
-  place = { tokens, modulePath: PATH, token: CARD, uri: { object: 'vpn' } };
+  const token = await tokens.await({ token: 'card' }, PATH);
+  place = { tokens, modulePath: PATH, token, uri: { object: 'vpn' } };
 });
 
 test('a private key that is hidden: what is public of it', async () => {

@@ -36,7 +36,9 @@ function put(issuers: readonly Issuer[], hasSubjects = true): void {
 
 async function chain(leaf = LEAF): Promise<string[]> {
   const host = await modules.get(PATH);
-  const found: X509Certificate[] = await inSession(host, CARD, (at) => tokenChain(at, leaf.certificate));
+  const found: X509Certificate[] = await inSession({ host, info: CARD, epoch: host.epoch }, (at) =>
+    tokenChain(at, leaf.certificate),
+  );
   return found.map(({ raw }) => ALL.find(({ certificate }) => certificate.raw.equals(raw))?.certificate.subject ?? '?');
 }
 

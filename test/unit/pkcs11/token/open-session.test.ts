@@ -8,11 +8,13 @@ test('a slot that was seen before the module was initialized anew may have anoth
   const modules = new FakeModules(CARD);
   const host = await modules.get(PATH);
   const { epoch } = host;
-  const opening = openSession(host, CARD, epoch, () => Promise.resolve());
+  const opening = openSession({ host, info: CARD, epoch }, () => Promise.resolve());
   const refused = expect(opening).rejects.toMatchObject({ code: 'ERR_TOKEN_FAILED' });
   // as the recovery of another token does
   await host.call('reinitialize', {});
   await refused;
   expect(modules.count('openSession')).toBe(0);
-  expect(await openSession(host, CARD, host.epoch, () => Promise.resolve())).toMatchObject({ token: CARD });
+  expect(await openSession({ host, info: CARD, epoch: host.epoch }, () => Promise.resolve())).toMatchObject({
+    token: CARD,
+  });
 });

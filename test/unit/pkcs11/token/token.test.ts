@@ -18,7 +18,7 @@ let modules: FakeModules;
 beforeEach(() => {
   modules = new FakeModules(CARD);
 });
-const find = async (uri: Pkcs11Uri) => await findToken(await modules.get(PATH), uri);
+const find = async (uri: Pkcs11Uri) => (await findToken(await modules.get(PATH), uri)).info;
 
 describe('a token is found', () => {
   test('by nothing at all, where it is the only one', async () => {

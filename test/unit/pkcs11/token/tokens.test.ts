@@ -277,7 +277,7 @@ describe('a token that is not there at once', () => {
     expect(modules.take()).toEqual(['1 tokens']);
     modules.tokens = [CARD];
     await pass(0.25);
-    expect((await found).label).toBe('card');
+    expect((await found).info.label).toBe('card');
     expect(modules.take()).toEqual(['1 reinitialize', '1 tokens']);
   });
 
@@ -289,6 +289,27 @@ describe('a token that is not there at once', () => {
       message: `no token 'absent' in module ${PATH}`,
       hint: "there is 'card', 'other'",
     });
+  });
+
+  test('costs nobody his session who reads in a token that is not in use', async () => {
+    const seen = await tokens.await({ token: 'other' }, PATH);
+    await tokens.read(PATH, seen, async () => {
+      await tokens.refreshSlots(PATH);
+    });
+    expect(modules.count('reinitialize')).toBe(0);
+    await tokens.refreshSlots(PATH);
+    expect(modules.count('reinitialize')).toBe(1);
+  });
+
+  test('may lie in another slot before it is read, or its module in another process', async () => {
+    const seen = await tokens.await({ token: 'card' }, PATH);
+    const slotOf = () => tokens.read(PATH, seen, (at) => Promise.resolve(at.token.slot));
+    expect(await slotOf()).toBe(CARD.slot);
+    modules.changeSlots();
+    expect(await slotOf()).toBe(OTHER.slot);
+    await (await modules.get(PATH)).stop();
+    expect(await slotOf()).toBe(OTHER.slot);
+    expect(modules.opened).toEqual(['card', 'card', 'card']);
   });
 
   test('costs no token its session', async () => {
@@ -307,12 +328,17 @@ test('disposing closes all, and nothing is opened any more', async () => {
 });
 
 describe("a URI's attributes of slot and module", () => {
-  const find = async (uri: Pkcs11Uri): Promise<string> => (await tokens.await(uri, PATH)).label;
+  const find = async (uri: Pkcs11Uri): Promise<string> => (await tokens.await(uri, PATH)).info.label;
 
   test('tell tokens apart by their slots', async () => {
     expect(await find({ slotDescription: 'reader of other' })).toBe('other');
     expect(await find({ slotManufacturer: 'maker of readers', token: 'card' })).toBe('card');
     await expect(find({ slotManufacturer: 'maker of readers' })).rejects.toMatchObject({ code: 'ERR_TOKEN_AMBIGUOUS' });
+  });
+
+  test('tell of the token that lies in a slot now, though tokens change theirs meanwhile', async () => {
+    modules.changeSlotsAfter('tokens');
+    expect(await find({ slotDescription: 'reader of other' })).toBe('card');
   });
 
   test('must be those of the module', async () => {
