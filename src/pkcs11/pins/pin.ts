@@ -1,6 +1,7 @@
 // PINs, and what tokens said of them: every C_Login goes through here, so that no loop of ours locks a card. For sessions,
 // for keys that want the PIN with each signature, and for what looks into a token once.
 import { isUtf8 } from 'node:buffer';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { SYSTEM_CLOCK, type Clock } from '../../clock.ts';
 import { AgentError, type AgentErrorCode } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
@@ -41,8 +42,8 @@ const PAD_PATIENCE = 120_000;
 /** What a token said of a PIN. */
 interface Refusal {
   readonly error: AgentError;
-  /** A copy: the PIN itself may be forgotten. */
-  readonly secret: Secret;
+  /** Tells whether the source says the same: the PIN itself is zeroed. */
+  readonly likeness: Buffer;
   /** It stands in the memory too, from where a person may remove it. */
   readonly isRecorded: boolean;
 }
@@ -167,17 +168,7 @@ export class Pin {
    * is about to be sent is zeroed behind that: zeroes would be a wrong PIN.
    */
   forget(): void {
-    for (const known of this.#tokens.values()) {
-      const { secret } = known;
-      known.secret = undefined;
-      secret?.then(
-        (pin) => {
-          known.forgotten.push(pin);
-          zeroForgotten(known);
-        },
-        () => undefined,
-      );
-    }
+    for (const known of this.#tokens.values()) letGo(known);
   }
 
   /** Does what may send the PIN. */
@@ -224,8 +215,13 @@ export class Pin {
       return await known.secret;
     }
     const secret = await this.#options.ask(token.label, true, tries).catch(() => undefined);
-    if (!secret || secret.bytes.equals(refusal.secret.bytes)) throw refusal.error;
+    if (!secret) throw refusal.error;
+    if (timingSafeEqual(likenessOf(secret), refusal.likeness)) {
+      secret.destroy();
+      throw refusal.error;
+    }
     known.refusal = undefined;
+    letGo(known); // another may have asked meanwhile
     return await (known.secret = Promise.resolve(secret));
   }
 
@@ -290,8 +286,8 @@ export class Pin {
       : error;
     const known = this.#of(token);
     const isRecorded = await this.#isRecorded(token).catch(() => false);
-    known.refusal = { error: refusal, secret: new Secret(pin.bytes), isRecorded };
-    known.secret = undefined;
+    known.refusal = { error: refusal, likeness: likenessOf(pin), isRecorded };
+    letGo(known);
     known.signs = undefined;
     return refusal;
   }
@@ -372,9 +368,27 @@ export class Pin {
   }
 }
 
+/** Has the PIN asked for again, and zeroed as soon as it is not about to be sent. */
+function letGo(known: TokenPin): void {
+  const { secret } = known;
+  known.secret = undefined;
+  secret?.then(
+    (pin) => {
+      known.forgotten.push(pin);
+      zeroForgotten(known);
+    },
+    () => undefined,
+  );
+}
+
 function zeroForgotten({ users, forgotten }: TokenPin): void {
   if (users === 0) for (const secret of forgotten.splice(0)) secret.destroy();
 }
+
+/** Of this process alone: a likeness tells nothing without it. */
+const LIKENESS_KEY = randomBytes(32);
+
+const likenessOf = ({ bytes }: Secret): Buffer => createHmac('sha256', LIKENESS_KEY).update(bytes).digest();
 
 /** In the place of a PIN that a person types. */
 const TYPED = new Secret('');

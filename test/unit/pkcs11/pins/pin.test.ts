@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { UnsettledLogin } from '../../../../src/pkcs11/host/login-outcome.ts';
 import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
@@ -200,6 +200,37 @@ describe('a PIN', () => {
 });
 
 describe('a PIN that the token refused', () => {
+  test('is zeroed, and so is each that the source gives again: what stays tells that it is the same', async () => {
+    const secrets: Secret[] = [];
+    const ask = (): Promise<Secret> => {
+      secrets.push(new Secret(answer));
+      return Promise.resolve(secrets.at(-1) ?? new Secret(''));
+    };
+    const pin = makePin({ ask });
+    const made = vi.spyOn(Buffer, 'from');
+    modules.fail('login', REFUSED, 1);
+    for (let times = 0; times < 3; times++)
+      await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    const copies = made.mock.results.flatMap(({ value }) => (Buffer.isBuffer(value) ? [value.toString()] : []));
+    made.mockRestore();
+    expect(modules.count('login')).toBe(1);
+    expect(secrets.map(({ bytes }) => bytes.toString())).toEqual(Array(3).fill('\0\0\0\0'));
+    expect(copies).not.toContain(answer);
+    answer = '5678';
+    await login(pin);
+    expect(modules.pins).toEqual(['5678']);
+  });
+
+  test('is zeroed when no login with it is under way any more', async () => {
+    const secret = new Secret('1234');
+    const pin = makePin({ ask: () => Promise.resolve(secret) });
+    modules.fail('login', REFUSED, 1);
+    const [first, second] = await Promise.allSettled([login(pin), sign(pin)]);
+    expect(first).toMatchObject({ status: 'rejected', reason: { code: 'ERR_PIN_INCORRECT' } });
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'ERR_PIN_INCORRECT' } });
+    expect(secret.bytes.every((byte) => byte === 0)).toBe(true);
+  });
+
   test('is not sent again, until its source has another', async () => {
     const pin = makePin();
     modules.fail('login', REFUSED, 1);
@@ -319,6 +350,18 @@ describe('a token with a keypad', () => {
     await login(makePin(), PAD);
     clock.pass(60);
     expect(events).toEqual([]);
+  });
+
+  test('that refuses the empty PIN at once, behind a queue: no person is sent there, and it is remembered', async () => {
+    const refused = processMemory();
+    modules.onQueue = () => {
+      clock.pass(5);
+    };
+    modules.fail('login', REFUSED, 1);
+    await expect(login(makePin({ refused }), PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(events).toEqual([]);
+    await expect(login(makePin({ refused }), PAD)).rejects.toThrow('refused this PIN before');
+    expect(modules.count('login')).toBe(1);
   });
 
   test('whose PIN was typed wrong is not asked again by itself; a new start may', async () => {
