@@ -23,6 +23,8 @@ interface PendingCall {
   hasPin: boolean;
   /** Told when the token accepted the PIN in the middle of the call. */
   readonly onLogin?: (() => void) | undefined;
+  /** Told when the module begins with it. */
+  readonly onBegin?: (() => void) | undefined;
   /** When it came, and when the module began with it. */
   readonly since: number;
   begun: number;
@@ -142,19 +144,20 @@ export class ModuleHost implements Module {
     return result as HostCalls[Call]['result'];
   }
 
-  async login(session: string, pin: Secret, patience = 0): Promise<boolean> {
+  async login(session: string, pin: Secret, patience = 0, onBegin?: () => void): Promise<boolean> {
     this.#output.conceal(pin);
     const deadline = Math.max(patience, this.#options.deadline);
-    return (await this.#send('login', { session }, { data: pin.bytes, deadline })).result === true;
+    return (await this.#send('login', { session }, { data: pin.bytes, deadline, onBegin })).result === true;
   }
 
   async sign(params: HostCalls['sign']['params'], data: Buffer, { login, signal }: SignOptions = {}): Promise<Buffer> {
     if (!login) return (await this.#send('sign', params, { data, signal })).payload;
-    const { pin, patience, onLogin } = login;
+    const { pin, patience, onLogin, onBegin } = login;
     this.#output.conceal(pin);
     const withPin = Buffer.concat([pin.bytes, data]);
     const deadline = Math.max(patience, this.#options.deadline);
-    const sent = this.#send('sign', { ...params, pinLength: pin.length }, { data: withPin, deadline, onLogin, signal });
+    const options = { data: withPin, deadline, onLogin, onBegin, signal };
+    const sent = this.#send('sign', { ...params, pinLength: pin.length }, options);
     return (await sent.finally(() => withPin.fill(0))).payload;
   }
 
@@ -184,11 +187,13 @@ export class ModuleHost implements Module {
       deadline = this.#options.deadline,
       signal,
       onLogin,
+      onBegin,
     }: {
       data?: Uint8Array;
       deadline?: number;
       signal?: AbortSignal | undefined;
       onLogin?: () => void;
+      onBegin?: (() => void) | undefined;
     } = {},
   ): Promise<{ result: unknown; payload: Buffer }> {
     if (this.#death) return Promise.reject(new CallNotSent(this.#death.code, this.#death.message));
@@ -209,7 +214,7 @@ export class ModuleHost implements Module {
         reject(givenUp(call, signal));
       };
       const pending: PendingCall = {
-        ...{ id, call, deadline, frame, onLogin, since: this.#now(), begun: 0 },
+        ...{ id, call, deadline, frame, onLogin, onBegin, since: this.#now(), begun: 0 },
         hasPin: call === 'login' || 'pinLength' in params,
         resolve: (reply) => {
           signal?.removeEventListener('abort', onAbort);
@@ -232,6 +237,7 @@ export class ModuleHost implements Module {
     const [oldest] = this.#pending;
     if (!oldest) return;
     oldest.begun = this.#now();
+    oldest.onBegin?.();
     const { frame } = oldest;
     if (frame) this.#process?.requests.write(frame, () => frame.fill(0)); // it may have been a PIN
   }

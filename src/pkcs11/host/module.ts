@@ -23,9 +23,10 @@ export interface Module {
   /**
    * C_Login. The PIN's bytes go over the private channel and nowhere else.
    * @param patience milliseconds that it may take at least: a person types at the token's keypad
+   * @param onBegin called when the module begins with it, behind the calls that wait before it
    * @returns false if the session was logged in already, so that the token did not look at the PIN
    */
-  login(session: string, pin: Secret, patience?: number): Promise<boolean>;
+  login(session: string, pin: Secret, patience?: number, onBegin?: () => void): Promise<boolean>;
   /** C_SignInit and C_Sign; resolves to the raw signature. */
   sign(params: HostCalls['sign']['params'], data: Buffer, options?: SignOptions): Promise<Buffer>;
   /**
@@ -35,10 +36,18 @@ export interface Module {
   stop(reason?: string): Promise<void>;
 }
 
+/** A login in the middle of a signature: the PIN, patience and `onBegin` of `login`, and a call when the PIN was accepted. */
+export interface SignLogin {
+  readonly pin: Secret;
+  readonly patience: number;
+  readonly onLogin: () => void;
+  readonly onBegin?: (() => void) | undefined;
+}
+
 /** What a signature may want beside its data. */
 export interface SignOptions {
-  /** For a key with CKA_ALWAYS_AUTHENTICATE: the PIN, the patience of `login`, and a call when it was accepted. */
-  readonly login?: { readonly pin: Secret; readonly patience: number; readonly onLogin: () => void } | undefined;
+  /** For a key with CKA_ALWAYS_AUTHENTICATE. */
+  readonly login?: SignLogin | undefined;
   /** Gives up a call that still waits for the module: ERR_ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }

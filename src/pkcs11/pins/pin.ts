@@ -34,7 +34,7 @@ export interface PinOptions {
 
 /** Milliseconds of waiting for a PIN after which the token is looked at again: others may have used up tries meanwhile. */
 const PROMPTNESS = 1_000;
-/** Milliseconds of waiting for a keypad after which a person is told of it. */
+/** Milliseconds of a module's waiting for its keypad after which a person is told of it. */
 const PAD_NOTICE = 500;
 /** Milliseconds that a person has for typing there. */
 const PAD_PATIENCE = 120_000;
@@ -147,12 +147,12 @@ export class Pin {
     const ready = await this.#ready(token);
     const { secret } = ready;
     const begun: Promise<Buffer>[] = [];
-    const send = (): Promise<LoginOutcome> =>
+    const send: Send = (onBegin) =>
       new Promise((resolve, reject) => {
         const onLogin = (): void => {
           resolve('accepted');
         };
-        const login = { pin: secret, patience: hasKeypad(token) ? PAD_PATIENCE : 0, onLogin };
+        const login = { pin: secret, patience: hasKeypad(token) ? PAD_PATIENCE : 0, onLogin, onBegin };
         const signing = host.sign(params, data, { login, signal });
         begun.push(signing);
         signing.then(onLogin, reject);
@@ -231,7 +231,7 @@ export class Pin {
     token: TokenInfo,
     { secret: pin, isLate }: ReadyPin,
     use: PinUse,
-    send: () => Promise<LoginOutcome>,
+    send: Send,
     checkFlags = (now: TokenInfo): void => {
       this.#checkFlags(now);
     },
@@ -247,7 +247,7 @@ export class Pin {
       onRecordFailed: (error) => onEvent?.({ type: 'pin-record-failed', token: label, error }),
     };
     const sendOnce = (): Promise<LoginResult> =>
-      hasKeypad(token) ? this.#sendAtPad(token, () => attempt(send)) : attempt(send);
+      hasKeypad(token) ? this.#sendAtPad(token, (onBegin) => attempt(() => send(onBegin))) : attempt(send);
     const current = known.secret;
     const isProven = (): boolean => use === 'signature' && known.signs === pin;
     const repeat = async (): Promise<LoginResult> => {
@@ -340,16 +340,19 @@ export class Pin {
    * that refuses it at once has taken it for a PIN: that is remembered over restarts, as any other refused PIN is. What
    * a person typed is not: the next start asks a person again, and no loop locks the card.
    */
-  async #sendAtPad(token: TokenInfo, login: () => Promise<LoginResult>): Promise<LoginResult> {
-    const pad = { hasWaited: false };
+  async #sendAtPad(token: TokenInfo, login: (onBegin: () => void) => Promise<LoginResult>): Promise<LoginResult> {
+    const pad = { hasWaited: false, isOver: false, stopTimer: (): void => undefined };
     // gnome-keyring claims to have a keypad, and answers at once: don't send a person there
     const { clock = SYSTEM_CLOCK, onEvent } = this.#options;
-    const stopWaiting = clock.after(PAD_NOTICE, () => {
+    const notice = (): void => {
+      if (pad.isOver) return;
       pad.hasWaited = true;
       onEvent?.({ type: 'pin-pad', token: token.label });
-    });
+    };
+    // an agent that had no turn finds timer and reply at once: first what was read
+    const startTimer = (): void => void (pad.stopTimer = clock.after(PAD_NOTICE, () => setImmediate(notice)));
     try {
-      const { outcome, error } = await login();
+      const { outcome, error } = await login(startTimer);
       if (!(error instanceof AgentError)) return { outcome, error };
       const text = `token '${token.label}' wants its PIN on its own keypad: ${error.message}`;
       const { code, ckr, ckrFunction, hint } = error;
@@ -363,7 +366,8 @@ export class Pin {
           : new UnsettledLogin(text, { cause: error, mayTryAgain: false, hint: 'start anew to type it again' });
       return { outcome: 'untried', error: typed };
     } finally {
-      stopWaiting();
+      pad.isOver = true;
+      pad.stopTimer();
     }
   }
 }
@@ -395,9 +399,13 @@ const TYPED = new Secret('');
 
 const hasKeypad = (token: TokenInfo): boolean => pinState(token).hasKeypad;
 
+/** Sends a PIN. @param onBegin called when the module begins with that: others' calls may come first */
+type Send = (onBegin?: () => void) => Promise<LoginOutcome>;
+
 /** Sends a PIN by C_Login. */
-function sendTo(host: Module, session: string, token: TokenInfo, pin: Secret): () => Promise<LoginOutcome> {
-  return async () => ((await host.login(session, pin, hasKeypad(token) ? PAD_PATIENCE : 0)) ? 'accepted' : 'untried');
+function sendTo(host: Module, session: string, token: TokenInfo, pin: Secret): Send {
+  return async (onBegin) =>
+    (await host.login(session, pin, hasKeypad(token) ? PAD_PATIENCE : 0, onBegin)) ? 'accepted' : 'untried';
 }
 
 /**

@@ -71,6 +71,8 @@ export class FakeModules implements Modules {
   readonly opened: string[] = [];
   /** Called when a call was answered, before whoever made it goes on. */
   onAnswer: (call: HostCall) => void = () => undefined;
+  /** Called while a login waits for its module. */
+  onQueue: () => void = () => undefined;
   /** Called in the middle of a login. */
   onLogin: () => Promise<void> | void = () => undefined;
   readonly #hosts = new Map<string, FakeModule>();
@@ -258,8 +260,10 @@ export class FakeModule implements Module {
     return result;
   }
 
-  async login(session: string, pin: Secret): Promise<boolean> {
+  async login(session: string, pin: Secret, _patience = 0, onBegin?: () => void): Promise<boolean> {
+    this.#all.onQueue();
     await turn();
+    onBegin?.();
     this.#all.note(this.number, 'login');
     this.#checkSession(session, 'C_Login');
     this.#all.pins.push(pin.reveal());
@@ -273,7 +277,9 @@ export class FakeModule implements Module {
     data: Buffer,
     { login }: SignOptions = {},
   ): Promise<Buffer> {
+    if (login) this.#all.onQueue();
     await turn();
+    login?.onBegin?.();
     this.#checkSession(session, 'C_SignInit');
     if (login) {
       this.#all.note(this.number, 'login');

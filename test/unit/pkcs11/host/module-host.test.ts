@@ -141,6 +141,22 @@ describe('a PIN', () => {
     expect(await login()).toEqual({ result: true });
   });
 
+  test('tells when the module begins with it, not when it is queued', async () => {
+    await started();
+    const begun: string[] = [];
+    const note = (what: string) => () => void begun.push(what);
+    const first = outcome(host.login('s', new Secret('1234'), 0, note('login')));
+    const login = { pin: new Secret('1234'), patience: 0, onLogin: () => undefined, onBegin: note('signature') };
+    const second = outcome(host.sign(SIGN, Buffer.from('data'), { login }));
+    await settle();
+    expect(begun).toEqual(['login']);
+    child.answer(true);
+    expect(await first()).toEqual({ result: true });
+    expect(begun).toEqual(['login', 'signature']);
+    child.answer(null, Buffer.from('signature'));
+    expect(await second()).toEqual({ result: Buffer.from('signature') });
+  });
+
   test('goes before the data of a signature; that it was accepted is told ahead of the reply', async () => {
     await started();
     const told: string[] = [];
