@@ -260,7 +260,7 @@ export class FakeModule implements Module {
     return result;
   }
 
-  async login(session: string, pin: Secret, _patience = 0, onBegin?: () => void): Promise<boolean> {
+  async login(session: string, pin: Secret, _patience?: number, onBegin?: () => void): Promise<boolean> {
     this.#all.onQueue();
     await turn();
     onBegin?.();

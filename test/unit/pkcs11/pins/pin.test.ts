@@ -9,7 +9,7 @@ import { Pin, type PinOptions } from '../../../../src/pkcs11/pins/pin.ts';
 import { processMemory, RefusedPins } from '../../../../src/pkcs11/pins/refused-pins.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { FakeClock } from '../../agent/fake-clock.ts';
-import { ckr, FakeModules, fakeToken, FLAG, PATH, settle, type FakeModule } from '../fake-modules.ts';
+import { ckr, FakeModules, fakeToken, FLAG, PATH, type FakeModule } from '../fake-modules.ts';
 
 const CARD = fakeToken('card', FLAG.LOGIN);
 const REFUSED = ckr('CKR_PIN_INCORRECT', 'C_Login');
@@ -327,76 +327,6 @@ describe('what the token says of its PIN', () => {
     const [first, second] = await Promise.allSettled([login(makePin({ refused })), login(makePin({ refused }))]);
     expect(first.status).toBe('fulfilled');
     expect(second).toMatchObject({ status: 'rejected', reason: { code: 'ERR_PIN_LOCKED' } });
-    expect(modules.count('login')).toBe(1);
-  });
-});
-
-describe('a token with a keypad', () => {
-  const PAD = fakeToken('card', FLAG.LOGIN | FLAG.KEYPAD);
-
-  test('gets an empty PIN, asked of nobody; a person is told after half a second', async () => {
-    modules.onLogin = async () => {
-      clock.pass(0.4);
-      await settle();
-      expect(events).toEqual([]);
-      clock.pass(0.2);
-      await settle();
-    };
-    await login(makePin(), PAD);
-    expect(asked).toEqual([]);
-    expect(modules.pins).toEqual(['']);
-    expect(events).toEqual(['pin-pad']);
-  });
-
-  test('that answers at once troubles no person', async () => {
-    await login(makePin(), PAD);
-    clock.pass(60);
-    expect(events).toEqual([]);
-  });
-
-  test('whose answer is found together with the end of its time has answered at once', async () => {
-    const refused = processMemory();
-    modules.onLogin = () => {
-      clock.pass(30);
-      throw REFUSED;
-    };
-    await expect(login(makePin({ refused }), PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-    expect(events).toEqual([]);
-    await expect(login(makePin({ refused }), PAD)).rejects.toThrow('refused this PIN before');
-  });
-
-  test('that refuses the empty PIN at once, behind a queue: no person is sent there, and it is remembered', async () => {
-    const refused = processMemory();
-    modules.onQueue = () => {
-      clock.pass(5);
-    };
-    modules.fail('login', REFUSED, 1);
-    await expect(login(makePin({ refused }), PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-    expect(events).toEqual([]);
-    await expect(login(makePin({ refused }), PAD)).rejects.toThrow('refused this PIN before');
-    expect(modules.count('login')).toBe(1);
-  });
-
-  test('whose PIN was typed wrong is not asked again by itself; a new start may', async () => {
-    const refused = processMemory();
-    const pin = makePin({ refused });
-    modules.onLogin = async () => {
-      clock.pass(30);
-      await settle();
-      throw REFUSED;
-    };
-    await expect(login(pin, PAD)).rejects.toThrow('wants its PIN on its own keypad');
-    await expect(login(pin, PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-    expect(modules.count('login')).toBe(1);
-    modules.onLogin = () => undefined;
-    await login(makePin({ refused }), PAD);
-  });
-
-  test('that refuses the empty PIN at once has taken it for one: remembered over starts', async () => {
-    const refused = processMemory();
-    modules.fail('login', REFUSED, 1);
-    await expect(login(makePin({ refused }), PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
-    await expect(login(makePin({ refused }), PAD)).rejects.toThrow('refused this PIN before');
     expect(modules.count('login')).toBe(1);
   });
 });
