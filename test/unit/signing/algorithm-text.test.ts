@@ -56,6 +56,8 @@ describe('parseAlgorithmText', () => {
     ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=123456', 'ERR_REQUEST_SALT'],
     ['ECDSA,hashalg=XSHA-256', 'ERR_REQUEST_HASH'],
     ['ECDSA,hashalg=SHASHA2-256', 'ERR_REQUEST_HASH'],
+    ['RSA_PKCS1_PADDING,hashalg=MD5-SHA2-1', 'ERR_REQUEST_HASH'],
+    ['RSA_PKCS1_PADDING,hashalg=MD5-SHA-1', 'ERR_REQUEST_HASH'],
     ['ECDSA,-hashalg=SHA256', 'ERR_REQUEST_ALGORITHM'],
     ['ECDSA,hashalg=SHA256\n,data=message', 'ERR_REQUEST_ALGORITHM'],
     ['ECDSA,hashalg=', 'ERR_REQUEST_ALGORITHM'],

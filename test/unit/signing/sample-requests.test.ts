@@ -28,6 +28,29 @@ describe('sample requests', () => {
     expect(names).toContain('RSA_PKCS1_PSS_PADDING,hashalg=SHA384,saltlen=digest');
   });
 
+  test('each says in which versions of TLS, and with which argument, a daemon asks so', () => {
+    const of = (name: keyof typeof KEYS): string[] =>
+      sampleRequests(keyKind(KEYS[name].publicKey)).map(
+        ({ name: text, tls, argument }) => `${text} [${tls.join(' ')}] ${argument || '-'}`,
+      );
+    expect(of('p256')).toEqual([
+      'ECDSA,hashalg=SHA1 [1.2] -',
+      'ECDSA,hashalg=SHA1,data=message [1.2] digest',
+      'ECDSA,hashalg=SHA256 [1.2 1.3] -',
+      'ECDSA,hashalg=SHA256,data=message [1.2 1.3] digest',
+      'ECDSA,hashalg=SHA384 [1.2 1.3] -',
+      'ECDSA,hashalg=SHA384,data=message [1.2 1.3] digest',
+      'ECDSA,hashalg=SHA512 [1.2 1.3] -',
+      'ECDSA,hashalg=SHA512,data=message [1.2 1.3] digest',
+    ]);
+    expect(of('ed25519')).toEqual(['ED25519,data=message [1.2 1.3] -']);
+    const rsa = of('rsa2048');
+    expect(rsa).toContain('RSA_PKCS1_PADDING,hashalg=MD5-SHA1 [1.0 1.1] -');
+    expect(rsa).toContain('RSA_PKCS1_PADDING,hashalg=SHA256,data=message [1.2] digest');
+    expect(rsa).toContain('RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest [1.2 1.3] -');
+    expect(rsa).toContain('RSA_NO_PADDING [1.2 1.3] nopadding');
+  });
+
   test('EC and Edwards keys', () => {
     expect(namesOf('p256')).toContain('ECDSA,hashalg=SHA384');
     expect(namesOf('ed25519')).toEqual(['ED25519,data=message']);
