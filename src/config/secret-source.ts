@@ -2,7 +2,7 @@ import { existsSync, type Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AgentError, errorCode, type AgentErrorCode } from '../errors.ts';
+import { AgentError, errorCode, isAbsence, type AgentErrorCode } from '../errors.ts';
 import { nearest } from '../nearest.ts';
 import { readFileLimited } from '../read-file-limited.ts';
 import { Secret } from '../secret.ts';
@@ -271,17 +271,22 @@ class SecretReader {
   async fromCredential(name: string, directory: string | undefined): Promise<Secret[]> {
     const hint = 'set it up with LoadCredential= or LoadCredentialEncrypted= in the unit';
     if (directory === undefined) return this.#refuse('$CREDENTIALS_DIRECTORY is not set', undefined, hint);
-    const known = await readdir(directory).catch((): string[] => []);
+    const known = await readdir(directory).catch((error: unknown): string[] =>
+      isAbsence(error) ? [] : this.#refuse(`the folder of credentials can't be read (${systemCode(error)})`, undefined),
+    );
     if (known.includes(name)) return await this.fromFile(join(directory, name), () => undefined);
     const names = known.map((each) => `'${each}'`).join(', ');
     return this.#refuse('there is no such credential', undefined, names === '' ? hint : `there is ${names}`);
   }
 }
 
-/** A bare name means a credential where systemd handed one over, a file otherwise. */
+/** A bare name means a credential where systemd handed one over, or where that can't be told for the moment; a file otherwise. */
 async function isCredential({ path }: { path: string }, directory: string | undefined): Promise<boolean> {
   if (directory === undefined || isAbsolute(path) || path.includes('/')) return false;
-  return (await stat(join(directory, path)).catch(() => undefined)) !== undefined;
+  return await stat(join(directory, path)).then(
+    () => true,
+    (error: unknown) => !isAbsence(error) && systemCode(error) !== 'ENAMETOOLONG',
+  );
 }
 
 async function read(reader: SecretReader, source: SecretSource, around: SecretSurroundings): Promise<Secret[]> {

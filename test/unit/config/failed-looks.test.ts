@@ -2,9 +2,11 @@ import type * as FsPromises from 'node:fs/promises';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readConfiguration } from '../../../src/config/file/configuration.ts';
 import { filesOf, isPattern } from '../../../src/config/file-pattern.ts';
+import { parseSecretSource, readSecret } from '../../../src/config/secret-source.ts';
+import { Secret } from '../../../src/secret.ts';
 import { FAILING } from '../../support/failing-calls.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
@@ -62,5 +64,31 @@ test('a configuration whose pattern can not be looked at is refused, so that a r
   await expect(readConfiguration(path)).rejects.toMatchObject({
     code: 'ERR_CONFIG_NOT_FOUND',
     details: [`${path}:4:18: can't look at ${join(folder, 'a')}: EMFILE: made to fail, readdir`],
+  });
+});
+
+describe('a credential', () => {
+  const read = async (source: string): Promise<string> => {
+    const secret = await readSecret(parseSecretSource(source), 'PIN', {
+      credentialsDirectory: join(folder, 'a'),
+      prompt: () => Promise.resolve(new Secret('')),
+      warn: () => undefined,
+      run: () => Promise.reject(new Error('nothing is run')),
+    });
+    return secret.reveal();
+  };
+
+  test.each(NOW)('that can not be looked at (%s) is not a file of its name in the current folder', async (code) => {
+    writeFileSync(join(folder, 'a', 'package.json'), '4711');
+    expect(await read('package.json')).toBe('4711');
+    FAILING.set(join(folder, 'a', 'package.json'), code);
+    expect(await read('package.json')).toBe('4711');
+    FAILING.set(join(folder, 'a'), code);
+    await expect(read('package.json')).rejects.toThrow(`the folder of credentials can't be read (${code})`);
+    await expect(read('credential:package.json')).rejects.toThrow(code);
+  });
+
+  test('whose name is longer than any is none', async () => {
+    await expect(read('x'.repeat(300))).rejects.toThrow('the name is too long for a file');
   });
 });
