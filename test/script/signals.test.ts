@@ -128,7 +128,7 @@ test('SIGUSR1 from the first moment on opens no debugger and ends nothing, in ag
     const ready = pksigd.message('key ready');
     await Promise.all([
       storm(() => guarded(pksigd.pid), ['SIGUSR1'], ready),
-      storm(() => pksigd.children[0], ['SIGUSR1'], ready),
+      storm(() => guarded(pksigd.children[0]), ['SIGUSR1'], ready),
     ]);
     const [host = 0] = pksigd.children;
     await signs(bench);
