@@ -16,7 +16,8 @@ const declarations = readFileSync(join(ROOT, 'src/errors.ts'), 'utf8');
 
 test('every code of the source has its entry, and every entry is of a code that something throws', () => {
   const known = Object.keys(CODES);
-  const used = new Set([...sources.matchAll(/'(ERR_[A-Z0-9_]+[A-Z0-9])'/g)].map(([, code = '']) => code));
+  // ERR_OSSL_… are what Node calls errors of OpenSSL
+  const used = new Set([...sources.matchAll(/'(ERR_(?!OSSL_)[A-Z0-9_]+[A-Z0-9])'/g)].map(([, code = '']) => code));
   expect([...used].filter((code) => !known.includes(code))).toEqual([]);
   expect(known.filter((code) => !used.has(code))).toEqual([]);
 });
