@@ -78,6 +78,8 @@ export class Pin {
   readonly #options: PinOptions;
   readonly #memory: PinMemory;
   readonly #tokens = new Map<string, TokenPin>();
+  /** For telling whether a PIN is the one that was refused, without that. */
+  readonly #likenessKey = randomBytes(32);
 
   constructor(options: PinOptions) {
     this.#options = options;
@@ -216,7 +218,7 @@ export class Pin {
     }
     const secret = await this.#options.ask(token.label, true, tries).catch(() => undefined);
     if (!secret) throw refusal.error;
-    if (timingSafeEqual(likenessOf(secret), refusal.likeness)) {
+    if (timingSafeEqual(this.#likenessOf(secret), refusal.likeness)) {
       secret.destroy();
       throw refusal.error;
     }
@@ -286,7 +288,7 @@ export class Pin {
       : error;
     const known = this.#of(token);
     const isRecorded = await this.#isRecorded(token).catch(() => false);
-    known.refusal = { error: refusal, likeness: likenessOf(pin), isRecorded };
+    known.refusal = { error: refusal, likeness: this.#likenessOf(pin), isRecorded };
     letGo(known);
     known.signs = undefined;
     return refusal;
@@ -295,6 +297,10 @@ export class Pin {
   /** A record that was there and is gone has been removed by a person, who knows that the PIN is right. */
   async #isRecorded(token: TokenInfo): Promise<boolean> {
     return await this.#memory.hasRecord(token);
+  }
+
+  #likenessOf({ bytes }: Secret): Buffer {
+    return createHmac('sha256', this.#likenessKey).update(bytes).digest();
   }
 
   #of(token: TokenInfo): TokenPin {
@@ -388,11 +394,6 @@ function letGo(known: TokenPin): void {
 function zeroForgotten({ users, forgotten }: TokenPin): void {
   if (users === 0) for (const secret of forgotten.splice(0)) secret.destroy();
 }
-
-/** Of this process alone: a likeness tells nothing without it. */
-const LIKENESS_KEY = randomBytes(32);
-
-const likenessOf = ({ bytes }: Secret): Buffer => createHmac('sha256', LIKENESS_KEY).update(bytes).digest();
 
 /** In the place of a PIN that a person types. */
 const TYPED = new Secret('');
