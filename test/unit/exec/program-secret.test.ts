@@ -134,7 +134,7 @@ describe.concurrent('the secret of a program', () => {
     expect(asked).toHaveLength(2);
   });
 
-  test('stays with a signature that is under way when told to forget: that is still made', async () => {
+  test('stays with a signature that is under way when told to forget: that is still made', async ({ expect }) => {
     const until = bench.path(`until-${folders}`);
     const { open, programs, count } = setUp({ keep: true, misdeed: 'patience', at: 'sign', until });
     await using opened = await open('open sesame');
