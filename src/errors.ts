@@ -256,6 +256,12 @@ export function errorText(error: unknown): string {
 }
 
 /**
+ * The error of a call or request that whoever it was for (a module, a program) never got: it had ended, or it was given up before its
+ * turn. A PIN in it was not tried.
+ */
+export class NotSent extends AgentError {}
+
+/**
  * Whether a failed system call says that there is nothing of that name. Any other error leaves open what is there: strangers and load
  * can bring about EMFILE, ENOMEM and their like.
  */

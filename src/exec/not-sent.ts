@@ -1,7 +1,4 @@
-import { AgentError } from '../errors.ts';
-
-/** The error of a request that its program never got: a secret in it was not tried. */
-export class NotSent extends AgentError {}
+import { AgentError, NotSent } from '../errors.ts';
 
 /** The same error, of a request that was not sent. */
 export function notSent(error: unknown): unknown {

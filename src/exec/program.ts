@@ -1,11 +1,11 @@
 import { spawn as nodeSpawn, type ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { SYSTEM_CLOCK, type Clock } from '../clock.ts';
-import { AgentError, errorText } from '../errors.ts';
+import { AgentError, errorText, NotSent } from '../errors.ts';
 import { LineSplitter } from '../lines.ts';
 import { Listeners } from '../listeners.ts';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { NotSent, notSent } from './not-sent.ts';
+import { notSent } from './not-sent.ts';
 import { Redactor } from './redactor.ts';
 import { protocolError, VERSION, type ProgramRequest, type Reply } from './protocol.ts';
 

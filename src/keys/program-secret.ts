@@ -1,5 +1,5 @@
-import { NotSent, type SecretGuard, type Signed } from '../exec/index.ts';
-import { CallNotSent, type Module, type Pin, type TokenInfo } from '../pkcs11/index.ts';
+import type { SecretGuard, Signed } from '../exec/index.ts';
+import type { Module, Pin, TokenInfo } from '../pkcs11/index.ts';
 import type { Secret } from '../secret.ts';
 
 /** What is sent to the program in place of a module's calls. */
@@ -17,17 +17,7 @@ class ProgramAsToken implements Module {
   constructor(token: TokenInfo, send: Send) {
     this.modulePath = token.label;
     this.#token = token;
-    // as a module that never got a call
-    this.#send = (secret, onLogin) =>
-      send(secret, onLogin).catch((error: unknown) => {
-        if (!(error instanceof NotSent)) throw error;
-        const { hint, reason } = error;
-        throw new CallNotSent(error.code, error.message, {
-          cause: error,
-          ...(hint !== undefined && { hint }),
-          ...(reason !== undefined && { reason }),
-        });
-      });
+    this.#send = send;
   }
 
   /** Only ever asked which tokens there are. */

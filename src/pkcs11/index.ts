@@ -2,7 +2,6 @@
  * Keys and certificates in PKCS#11 tokens: URIs, modules in processes of their own, sessions, PINs, signing. For keys, check
  * and cli, which come in by this door only.
  */
-export { CallNotSent } from './host/call-not-sent.ts';
 export type { Module } from './host/module.ts';
 export type { Spawn } from './host/launch.ts';
 export { ModuleHosts } from './host/module-hosts.ts';

@@ -1,5 +1,4 @@
-import { AgentError } from '../../errors.ts';
-import { CallNotSent } from './call-not-sent.ts';
+import { AgentError, NotSent } from '../../errors.ts';
 
 /**
  * What became of a PIN that was sent to a token:
@@ -35,7 +34,7 @@ const UNTRIED = new Set([
 
 /** The outcome of a login, or of a signature with a login in it, that failed before the PIN was accepted. */
 export function outcomeOf(error: unknown): LoginOutcome {
-  if (error instanceof CallNotSent) return 'untried';
+  if (error instanceof NotSent) return 'untried';
   if (!(error instanceof AgentError) || error.ckr === undefined) return 'unknown';
   // C_SignInit, which comes before
   if (error.ckrFunction !== 'C_Login') return 'untried';

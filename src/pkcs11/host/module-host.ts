@@ -1,9 +1,8 @@
 import { SYSTEM_CLOCK } from '../../clock.ts';
-import { AgentError } from '../../errors.ts';
+import { AgentError, NotSent } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import { Listeners } from '../../listeners.ts';
 import { MEANINGLESS_SIGNALS } from '../../signals.ts';
-import { CallNotSent } from './call-not-sent.ts';
 import { hostFailure } from './failures.ts';
 import { encodeFrame, FrameDecoder } from './frames.ts';
 import { launch, type HostProcess } from './launch.ts';
@@ -196,11 +195,11 @@ export class ModuleHost implements Module {
       onBegin?: (() => void) | undefined;
     } = {},
   ): Promise<{ result: unknown; payload: Buffer }> {
-    if (this.#death) return Promise.reject(new CallNotSent(this.#death.code, this.#death.message));
+    if (this.#death) return Promise.reject(new NotSent(this.#death.code, this.#death.message));
     // it would be cut off in the middle: of a PIN nobody would know whether the token has seen it
     if (this.#stopping && call !== 'finalize') {
       const text = `the host of the PKCS#11 module ${this.modulePath} is being stopped`;
-      return Promise.reject(new CallNotSent('ERR_MODULE_DIED', text));
+      return Promise.reject(new NotSent('ERR_MODULE_DIED', text));
     }
     if (signal?.aborted === true) return Promise.reject(givenUp(call, signal));
     const id = this.#nextId++;
@@ -311,7 +310,7 @@ export class ModuleHost implements Module {
     for (const [index, { frame, reject }] of this.#pending.splice(0).entries()) {
       frame?.fill(0); // a PIN that was never sent
       const reasonOf = index === 0 ? (error ?? this.#death) : this.#death;
-      reject(index === 0 && hasStarted ? reasonOf : new CallNotSent(reasonOf.code, reasonOf.message));
+      reject(index === 0 && hasStarted ? reasonOf : new NotSent(reasonOf.code, reasonOf.message));
     }
     this.#answers.tell();
     const pid = this.#process?.child.pid;
@@ -320,5 +319,5 @@ export class ModuleHost implements Module {
 }
 
 function givenUp(call: HostCall, signal: AbortSignal | undefined): AgentError {
-  return new CallNotSent('ERR_ABORTED', `'${call}' was given up before its turn`, { cause: signal?.reason });
+  return new NotSent('ERR_ABORTED', `'${call}' was given up before its turn`, { cause: signal?.reason });
 }

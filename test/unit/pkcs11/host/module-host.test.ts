@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CallNotSent } from '../../../../src/pkcs11/host/call-not-sent.ts';
+import { NotSent } from '../../../../src/errors.ts';
 import { encodeFrame } from '../../../../src/pkcs11/host/frames.ts';
 import type { Spawn } from '../../../../src/pkcs11/host/launch.ts';
 import { ModuleHost } from '../../../../src/pkcs11/host/module-host.ts';
@@ -49,7 +49,7 @@ function outcome(call: Promise<unknown>): () => Promise<unknown> {
     (error: unknown) => ({
       code: (error as { code?: string }).code,
       message: (error as Error).message,
-      sent: !(error instanceof CallNotSent),
+      sent: !(error instanceof NotSent),
     }),
   );
   return async () => {
