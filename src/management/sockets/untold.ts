@@ -1,16 +1,16 @@
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { AgentError, errorText } from '../../errors.ts';
+import { AgentError, errorText, isAbsence } from '../../errors.ts';
 
-/** Where a system doesn't tell, neither now nor later. */
-const NEVER_TOLD: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM']);
+/** Where a system that has it doesn't tell this user. */
+const DENIED: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM']);
 
 /**
  * Whether a call failed since the system never tells. Any other error passes, and others can cause it: whoever uses up our descriptors
  * (EMFILE) is not to be let in by that.
  */
 export function isNeverTold(error: unknown): boolean {
-  return NEVER_TOLD.has((error as NodeJS.ErrnoException).code);
+  return isAbsence(error) || DENIED.has((error as NodeJS.ErrnoException).code);
 }
 
 /** @param what of which it has to be known before anybody is let in */
