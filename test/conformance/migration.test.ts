@@ -5,7 +5,7 @@ import { describe, expect, inject } from 'vitest';
 import type { MigrationSteps } from '../../src/check/verdict.ts';
 import { connectManagement } from '../../src/management/index.ts';
 import { type Bench, type KeyName, test } from '../support/bench.ts';
-import { readChecked, type Checked } from '../support/check.ts';
+import { readChecked, unhurried, type Checked } from '../support/check.ts';
 import { Child } from '../support/child.ts';
 import { clientConfig, OPENVPN } from '../support/openvpn.ts';
 
@@ -29,11 +29,8 @@ async function shownIds(bench: Bench): Promise<Map<string, string>> {
 }
 
 async function checked(bench: Bench, ...args: string[]): Promise<Checked> {
-  return await readChecked(
-    await bench.pksigd(['check', '--json', ...args], {
-      env: { ...(await environment(bench)), PATH: '/usr/sbin:/usr/bin:/bin' },
-    }),
-  );
+  const env = { ...(await environment(bench)), PATH: '/usr/sbin:/usr/bin:/bin' };
+  return await unhurried(async () => await readChecked(await bench.pksigd(['check', '--json', ...args], { env })));
 }
 
 /** An .ovpn that has OpenVPN itself sign with a token's key, and that connects. */

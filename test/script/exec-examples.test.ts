@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import { test, type KeyName } from '../support/bench.ts';
-import { readChecked } from '../support/check.ts';
+import { readChecked, unhurried } from '../support/check.ts';
 import { example, standIn } from '../support/exec-examples.ts';
 
 const DIGESTS = ['SHA1', 'SHA256', 'SHA384', 'SHA512'].join(', ');
@@ -31,8 +31,9 @@ describe.concurrent('the programs of docs/examples/exec, each with a stand-in of
     const file = bench.recipe(`${name}.pem`);
     const text = `exec:${await example(bench, program)} ${key(file)}`;
     const env = { PATH: await standIn(bench, program), VAULT_KEYS: file.replace(/\/[^/]*$/, '') };
-    const pksigd = await bench.pksigd(['check', '--json', '--key', text], { env });
-    const { code, of } = await readChecked(pksigd);
+    const { code, of } = await unhurried(
+      async () => await readChecked(await bench.pksigd(['check', '--json', '--key', text], { env })),
+    );
     expect(of('program')[0]?.detail).toMatch(/ answers, goes on running$/);
     const signed = of('signature').filter(({ outcome }) => outcome === 'ok');
     const details = signed.map(({ detail }) => detail.replace(/ by .*$/, ''));

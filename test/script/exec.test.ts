@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
 import { test, type Bench, type KeyName } from '../support/bench.ts';
-import { check, readChecked } from '../support/check.ts';
+import { check, readChecked, unhurried } from '../support/check.ts';
 import { addToAgent, agentEnvironment, example, startAgent } from '../support/exec-examples.ts';
 import { FakeListener, GREETING, type FakeDaemon } from '../support/fake-daemon.ts';
 
@@ -94,8 +94,8 @@ describe.concurrent('a real ssh-agent', () => {
     await startAgent(bench);
     await run('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', bench.path('id')]);
     const key = `exec:${await example(bench, 'ssh-agent')} ${await addToAgent(bench, bench.path('id'))}`;
-    const pksigd = await bench.pksigd(['check', '--json', '--key', key], { env: agentEnvironment(bench) });
-    const { code, of, lines } = await readChecked(pksigd);
+    const start = async () => await bench.pksigd(['check', '--json', '--key', key], { env: agentEnvironment(bench) });
+    const { code, of, lines } = await unhurried(async () => await readChecked(await start()));
     expect(code).toBe(0);
     const signed = of('signature').filter(({ outcome }) => outcome === 'ok');
     expect(signed.map(({ detail }) => detail)).toEqual(signs.map((each) => `${each} by ssh-agent`));

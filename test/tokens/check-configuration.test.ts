@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readChecked } from '../support/check.ts';
+import { readChecked, unhurried } from '../support/check.ts';
 import { faultSetup, type FaultBed } from './setup/fault.ts';
 
 describe.skipIf(faultSetup.unavailable() !== undefined)('check --config --login', () => {
@@ -24,9 +24,11 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('check --config --login'
     const { bench } = bed;
     const args = ['check', '--json', '--config', await bench.write('p.toml', text), '--login'];
     const env = { ...bed.moduleEnvironment, XDG_STATE_HOME: bench.path('state') };
-    const before = (await bed.calls('C_Login')).length;
-    const result = await readChecked(await bench.pksigd(args, { env }));
-    return { ...result, logins: (await bed.calls('C_Login')).length - before };
+    return await unhurried(async () => {
+      const before = (await bed.calls('C_Login')).length;
+      const result = await readChecked(await bench.pksigd(args, { env }));
+      return { ...result, logins: (await bed.calls('C_Login')).length - before };
+    });
   }
 
   test('signs with each key, after one login', async () => {

@@ -2,7 +2,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { freePort, ownAddress, test, type Bench } from '../support/bench.ts';
-import { readChecked } from '../support/check.ts';
+import { readChecked, unhurried } from '../support/check.ts';
 import { example } from '../support/exec-examples.ts';
 import { managementArgs } from '../support/openvpn.ts';
 import { missing, run } from './setup/token-bed.ts';
@@ -76,7 +76,9 @@ describe.skipIf(lacks !== undefined)('a key of a TPM, by tpm2-tools', () => {
   test.for(cells)('$algorithm: all that the program claims is signed', async ({ algorithm, signs }, { bench }) => {
     const tpm = await Tpm.start(bench);
     const key = `exec:${await example(bench, 'tpm2')} ${await tpm.key(algorithm)}`;
-    const { code, of } = await readChecked(await bench.pksigd(['check', '--json', '--key', key], { env: tpm.env }));
+    const { code, of } = await unhurried(
+      async () => await readChecked(await bench.pksigd(['check', '--json', '--key', key], { env: tpm.env })),
+    );
     const wanted = signs.flatMap((scheme) =>
       ['digest', 'message'].map((kind) => `${scheme} of a ${kind} (SHA256, SHA384)`),
     );
