@@ -278,7 +278,7 @@ export class Daemon {
       if (isAwake && this.#hold.wake()) this.#dialServer(100);
       this.#tellHold();
       // what came with it was heard before
-      for (const answer of answers) this.#takeSignature(answer);
+      for (const answer of answers) this.#takeSignature(answer, connection.peer.writtenAt);
     }
   }
 
@@ -359,7 +359,7 @@ export class Daemon {
     this.send(`ERROR: The ${name} command is not currently available\r\n`);
   }
 
-  #takeSignature(signature: Buffer): void {
+  #takeSignature(signature: Buffer, writtenAt: number): void {
     const { pending } = this;
     // it has restarted meanwhile
     if (!pending) return;
@@ -387,7 +387,8 @@ export class Daemon {
       return;
     }
     const late = this.#late.asked;
-    if (late && kernel().now - pending.at < UNDER_WAY && fits(late.request)) {
+    // written before the agent could have heard of the new request; a daemon that is deaf meanwhile takes it long after
+    if (late && writtenAt - pending.at < UNDER_WAY && fits(late.request)) {
       this.options.onSignature(late, signature);
       this.#say('gets the signature of before');
     } else {

@@ -4,6 +4,13 @@ import { Duplex } from 'node:stream';
 import { disk, type Inode, systemError } from './disk.ts';
 import { kernel, type Process } from './kernel.ts';
 
+/** What the agent wrote. */
+interface Heard {
+  readonly bytes: Buffer;
+  readonly writtenAt: number;
+  readonly done: () => void;
+}
+
 /** The world's end of a connection. */
 export class Peer {
   onData: (bytes: Buffer) => void = () => undefined;
@@ -14,10 +21,12 @@ export class Peer {
   isDeaf = false;
   /** When it took last what had piled up. */
   tookInAt: number = Number.NEGATIVE_INFINITY;
+  /** When the agent wrote what is being taken. */
+  writtenAt: number = Number.NEGATIVE_INFINITY;
   /** So many bytes more in either direction, then it breaks. */
   cutAfter: number = Number.POSITIVE_INFINITY;
   readonly socket: SimulatedSocket;
-  #heard: { bytes: Buffer; done: () => void }[] = [];
+  #heard: Heard[] = [];
   #lastAt = 0;
 
   constructor(socket: SimulatedSocket) {
@@ -52,14 +61,16 @@ export class Peer {
   /** From the agent's end. */
   hear(bytes: Buffer, done: () => void): void {
     const world = kernel();
+    const heard = { bytes, writtenAt: world.now, done };
     world.after(0.02 + world.random.next() * 0.5, () => {
       if (this.isOver) return;
-      if (this.isDeaf) this.#heard.push({ bytes, done });
-      else this.#take(bytes, done);
+      if (this.isDeaf) this.#heard.push(heard);
+      else this.#take(heard);
     });
   }
 
-  #take(bytes: Buffer, done: () => void): void {
+  #take({ bytes, writtenAt, done }: Heard): void {
+    this.writtenAt = writtenAt;
     const part = bytes.subarray(0, this.cutAfter);
     this.cutAfter -= part.length;
     done();
@@ -71,7 +82,7 @@ export class Peer {
   listen(): void {
     this.isDeaf = false;
     this.tookInAt = kernel().now;
-    for (const { bytes, done } of this.#heard.splice(0)) if (!this.isOver) this.#take(bytes, done);
+    for (const heard of this.#heard.splice(0)) if (!this.isOver) this.#take(heard);
   }
 
   /** The agent's end sends nothing more. */
