@@ -10,7 +10,7 @@ const usual = {
   // a second, else
   expect: { poll: { timeout: 120_000 } },
   // most wait: for OpenVPN's timers, for cards, for processes that start and end
-  maxWorkers: 4,
+  maxWorkers: 5,
 };
 
 const config: ViteUserConfig = defineConfig({
@@ -47,7 +47,6 @@ const config: ViteUserConfig = defineConfig({
           name: 'tokens',
           include: ['test/tokens/**/*.test.ts'],
           globalSetup,
-          sequence: { groupOrder: 1 },
           ...usual,
         },
       },

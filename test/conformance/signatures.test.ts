@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect } from 'vitest';
 import { KEYS, test, type Bench, type KeyName } from '../support/bench.ts';
+import { FakeListener, GREETING } from '../support/fake-daemon.ts';
 import { digestInfo, emsaPss, opensslVerifies } from '../support/openssl.ts';
 
 interface Case {
@@ -64,8 +65,11 @@ function ecCases(): Case[] {
   ];
 }
 
-/** One of each sort, for the keys whose whole list is the same as a smaller key's. */
+/** Of an RSA key, one of each sort: for keys whose whole list is the same as a smaller one's. */
 const SOME = /^(RSA_PKCS1_PADDING(,hashalg=MD5-SHA1.*)?|RSA_NO_PADDING|.*hashalg=SHA(256|512),saltlen=(digest|max).*)$/;
+/** Of any key, what is enough where each takes a process of its own; with the salts that no daemon gets. */
+const FEW = /^(RSA_NO_PADDING|.*hashalg=MD5-SHA1.*|.*hashalg=(SHA256|SHA384),saltlen=(max|0|20)\b.*|ECDSA|ED.*)$/;
+const NO_DAEMONS = /,saltlen=(max|0|20)\b/;
 
 async function casesOf(bench: Bench, key: KeyName): Promise<Case[]> {
   if (key.startsWith('p')) return ecCases();
@@ -79,22 +83,55 @@ async function casesOf(bench: Bench, key: KeyName): Promise<Case[]> {
   return key === 'rsa2048' ? all : all.filter(({ algorithm = '' }) => SOME.test(algorithm));
 }
 
-async function check(bench: Bench, key: KeyName, uri: string, { algorithm, meaning, data }: Case): Promise<void> {
-  const named = algorithm === undefined ? [] : ['--algorithm', algorithm];
-  const pksigd = await bench.pksigd(['sign', '--key', uri, ...named], { input: `${data.toString('base64')}\n` });
-  const what = `${algorithm ?? 'no algorithm'}, ${data.length} bytes`;
-  expect(await pksigd.exited, `${what}\n${pksigd.transcript}`).toBe(0);
-  const signature = Buffer.from(pksigd.stdout.join(''), 'base64');
-  const verified = await opensslVerifies(bench, key, algorithm ?? meaning ?? '', data, signature);
-  expect(verified, what).toBe(true);
+async function verify(
+  bench: Bench,
+  key: KeyName,
+  { algorithm, meaning, data }: Case,
+  signature: string,
+): Promise<void> {
+  const verified = await opensslVerifies(
+    bench,
+    key,
+    algorithm ?? meaning ?? '',
+    data,
+    Buffer.from(signature, 'base64'),
+  );
+  expect(verified, `${algorithm ?? 'no algorithm'}, ${data.length} bytes`).toBe(true);
 }
 
 const cells = KEYS.flatMap((key) => (['file', 'SoftHSM'] as const).map((home) => ({ key, home })));
 
-describe.concurrent('what pksigd sign signs, the openssl command verifies', () => {
-  test.for(cells)('$key from $home', async ({ key, home }, { bench }) => {
+describe.concurrent('what is signed, the openssl command verifies', () => {
+  test.for(cells)('$key from $home, for a daemon', async ({ key, home }, { bench }) => {
+    const daemons = await FakeListener.start(bench.path('daemon.sock'));
+    const management = ['--management', bench.path('daemon.sock'), 'unix'];
+    // what is signed here is no handshake, and of old hashes, too
+    const lax = ['--context', 'off', '--allow-hash', ...HASHES, 'MD5-SHA1'];
+    const pksigd = await bench.pksigd(['run', ...management, ...lax, '--key', bench.key(key, home)]);
+    const daemon = await daemons.next();
+    daemon.say(GREETING);
+    for (const one of await casesOf(bench, key)) {
+      if (NO_DAEMONS.test(one.algorithm ?? '')) continue;
+      const algorithm = one.algorithm === undefined ? '' : `,${one.algorithm}`;
+      daemon.say(`>PK_SIGN:${one.data.toString('base64')}${algorithm}\r\n`);
+      const block = await daemon.hearsBlock('pk-sig');
+      daemon.say('SUCCESS: pk-sign command succeeded\r\n');
+      await verify(bench, key, one, block.join(''));
+    }
+    expect(await pksigd.stop()).toBe(0);
+  });
+
+  test.for(cells)('$key from $home, by pksigd sign', async ({ key, home }, { bench }) => {
     // one after the other: SoftHSM rewrites the token's file at each login, and who starts just then finds no token
-    for (const one of await casesOf(bench, key)) await check(bench, key, bench.key(key, home), one);
+    for (const one of await casesOf(bench, key)) {
+      const { algorithm, data } = one;
+      if (algorithm !== undefined && !FEW.test(algorithm)) continue;
+      const named = algorithm === undefined ? [] : ['--algorithm', algorithm];
+      const args = ['sign', '--key', bench.key(key, home), ...named];
+      const pksigd = await bench.pksigd(args, { input: `${data.toString('base64')}\n` });
+      expect(await pksigd.exited, `${algorithm}\n${pksigd.transcript}`).toBe(0);
+      await verify(bench, key, one, pksigd.stdout.join(''));
+    }
   });
 });
 

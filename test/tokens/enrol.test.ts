@@ -82,8 +82,8 @@ async function issue(bed: TokenBed, request: string, more: readonly string[] = [
 }
 
 for (const { setup, token, types } of MAKERS) {
-  describe.skipIf(setup.unavailable() !== undefined)(setup.name, () => {
-    test.for(types)('a key %s is made there, asked for, and its certificate taken in', async (type) => {
+  describe.skipIf(setup.unavailable() !== undefined).concurrent(setup.name, () => {
+    test.for(types)('a key %s is made there, asked for, and its certificate taken in', async (type, { expect }) => {
       await withBed(setup, async (bed) => {
         const { bench } = bed;
         const out = bench.path('alice.csr');
