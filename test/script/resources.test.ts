@@ -36,13 +36,16 @@ test.for([0, 1, 2, 3, 5, 7])(
     daemon.say(REQUEST);
     expect(await daemon.hearsBlock('pk-sig')).not.toEqual([]);
 
-    const [host = 0] = pksigd.children;
-    process.kill(host, 'SIGKILL');
-    while (existsSync(`/proc/${host}/exe`)) await sleep(20);
-    await pksigd.message('module host ended');
-    limit(pksigd.pid, 'nofile', limitThatLeaves(pksigd.pid, free));
-    daemon.say(REQUEST);
-    expect(await daemon.hearsBlock('pk-sig')).toEqual([]);
+    // those of the host that died may be let go of behind the limit: then there were more, and it is done once more
+    for (let hosts = 1, signature = ['']; signature.length > 0; hosts++) {
+      const [host = 0] = pksigd.children;
+      process.kill(host, 'SIGKILL');
+      while (existsSync(`/proc/${host}/exe`)) await sleep(20);
+      await pksigd.message('module host ended', hosts);
+      limit(pksigd.pid, 'nofile', limitThatLeaves(pksigd.pid, free));
+      daemon.say(REQUEST);
+      signature = await daemon.hearsBlock('pk-sig');
+    }
     const failed = await pksigd.message('failed');
     // which descriptor lacks: of the host, or of the lock for its login
     expect(failed['code']).toMatch(/^ERR_(?:MODULE_|TOKEN_|STATE_DIRECTORY$)/);
