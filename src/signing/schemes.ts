@@ -53,7 +53,9 @@ function digestInfoOf(tbs: Buffer, { hash, dataKind }: Algorithm): DigestInfo {
 }
 
 /** The RSA public operation, not unpadded; undefined where the signature can't be one (wrong length, too large). */
-function rsaRecover(key: KeyObject, signature: Buffer): Buffer | undefined {
+function rsaRecover(key: KeyObject, signature: Buffer, modulusBytes: number): Buffer | undefined {
+  // OpenSSL takes one whose leading zeros are missing
+  if (signature.length !== modulusBytes) return undefined;
   try {
     return publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, signature);
   } catch {
@@ -69,7 +71,7 @@ const rsaPkcs1: SchemeEntry<'RSA_PKCS1_PADDING', 'RSA', RequestOf<'RSA_PKCS1_PAD
     return { scheme: 'RSA_PKCS1_PADDING', digestInfo, ...common(tbs, algorithm) };
   },
   verify({ digestInfo }, signature, key, { modulusBytes }) {
-    return rsaRecover(key, signature)?.equals(encodeEmsaPkcs1(digestInfo.encoded, modulusBytes)) ?? false;
+    return rsaRecover(key, signature, modulusBytes)?.equals(encodeEmsaPkcs1(digestInfo.encoded, modulusBytes)) ?? false;
   },
 };
 
@@ -90,8 +92,8 @@ const rsaPss: SchemeEntry<'RSA_PKCS1_PSS_PADDING', 'RSA', RequestOf<'RSA_PKCS1_P
     const digest = digestOf(tbs, hash, algorithm.dataKind);
     return { scheme: 'RSA_PKCS1_PSS_PADDING', hash, digest, saltLength, ...common(tbs, algorithm) };
   },
-  verify({ hash, digest, saltLength }, signature, key, { modulusBits }) {
-    const block = rsaRecover(key, signature);
+  verify({ hash, digest, saltLength }, signature, key, { modulusBits, modulusBytes }) {
+    const block = rsaRecover(key, signature, modulusBytes);
     return block !== undefined && verifyEmsaPss(hash, digest, saltLength, block, modulusBits);
   },
 };
@@ -117,7 +119,8 @@ const rsaBlock: SchemeEntry<'RSA_NO_PADDING', 'RSA', RequestOf<'RSA_NO_PADDING' 
     }
     return { scheme: 'RSA_NO_PADDING', block: tbs, ...madeWith, ...common(tbs, algorithm) };
   },
-  verify: ({ block }, signature, key) => rsaRecover(key, signature)?.equals(block) ?? false,
+  verify: ({ block }, signature, key, { modulusBytes }) =>
+    rsaRecover(key, signature, modulusBytes)?.equals(block) ?? false,
 };
 
 const ecdsa: SchemeEntry<'ECDSA', 'EC', RequestOf<'ECDSA'>> = {

@@ -4,7 +4,7 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 import { unlessAborted } from '../promises.ts';
 import { encodeEcdsaDer } from './ecdsa-der.ts';
-import { keyKind } from './public-key.ts';
+import { type KeyKind, keyKind } from './public-key.ts';
 import type { SignatureRequest } from './request.ts';
 import { SIGNATURE_SCHEMES } from './schemes.ts';
 
@@ -77,10 +77,17 @@ export class VerifiedSignature implements RawSignature {
       signature.#request === request &&
       signature.#publicKey.equals(publicKey);
     if (isVerified) return signature;
-    const verified = new VerifiedSignature(signature, request, publicKey);
-    const isGood = SIGNATURE_SCHEMES[request.scheme].verify(request, verified.bytes, publicKey, keyKind(publicKey));
+    const kind = keyKind(publicKey);
+    const verified = new VerifiedSignature(wholeSignature(signature, kind), request, publicKey);
+    const isGood = SIGNATURE_SCHEMES[request.scheme].verify(request, verified.bytes, publicKey, kind);
     return isGood ? verified : undefined;
   }
+}
+
+/** An RSA signature is a number as long as the modulus (RFC 8017 section 4.1). Some tokens and agents leave out its leading zeros. */
+function wholeSignature(signature: RawSignature, kind: KeyKind): RawSignature {
+  const lacks = kind.type === 'RSA' ? kind.modulusBytes - signature.bytes.length : 0;
+  return lacks > 0 ? { ...signature, bytes: Buffer.concat([Buffer.alloc(lacks), signature.bytes]) } : signature;
 }
 
 /**

@@ -61,6 +61,9 @@ export function isSignedByServer(transcript: Transcript, key: KeyObject): boolea
   const verifier = verifierOf(scheme, key);
   if (!verifier) return false;
   const [hash, options] = verifier;
+  // OpenSSL takes one by PSS whose leading zeros are missing
+  const kind = options === PSS ? key.asymmetricKeyDetails : undefined;
+  if (kind?.modulusLength !== undefined && signature.length !== Math.ceil(kind.modulusLength / 8)) return false;
   try {
     return verify(hash, Buffer.concat([clientRandom, serverRandom, params]), { key, ...options }, signature);
   } catch {

@@ -74,7 +74,8 @@ describe.each(GOOD)('%s', (text, pair, data, signature) => {
       await expect(createSignature(signerOf(pair, changed), asked)).rejects.toMatchObject(refused);
     }
     for (const other of [
-      signature.subarray(1),
+      // zeros before it would be put back
+      signature.subarray(signature.findIndex((byte) => byte !== 0) + 1),
       signature.subarray(0, -1),
       Buffer.concat([Buffer.alloc(1), signature]),
       Buffer.concat([signature, Buffer.alloc(1)]),
@@ -90,6 +91,22 @@ describe.each(GOOD)('%s', (text, pair, data, signature) => {
 function hashOf({ tbs, algorithmText }: SignatureRequest): string {
   return /hashalg=(\w+)/.exec(algorithmText)?.[1] ?? (tbs.length === 64 ? 'SHA512' : 'SHA256');
 }
+
+test('an RSA signature without its leading zeros gets them back', async () => {
+  const padding = RSA_PKCS1_PSS_PADDING;
+  for (const text of ['RSA_PKCS1_PSS_PADDING,hashalg=SHA256,saltlen=digest', 'RSA_PKCS1_PADDING,hashalg=SHA256']) {
+    // one of 256 begins with a zero
+    let [message, signature] = [Buffer.alloc(4), Buffer.of(1)];
+    for (let tries = 0; signature[0] !== 0; tries++) {
+      message = Buffer.of(tries >> 8, tries);
+      const options = text.includes('PSS') ? { padding, saltLength: 32 } : {};
+      signature = sign('SHA256', message, { key: RSA.privateKey, ...options });
+    }
+    const asked = request(RSA, SHA256.digest(message), text);
+    const { bytes } = await createSignature(signerOf(RSA, signature.subarray(1)), asked);
+    expect(bytes).toEqual(signature);
+  }
+});
 
 test('a signature in PKCS #1 v1.5 is of the whole block', async () => {
   const asked = request(RSA, SHA256.digest(MESSAGE), 'RSA_PKCS1_PADDING,hashalg=SHA256');

@@ -59,6 +59,19 @@ describe('a server took part', () => {
     }
   });
 
+  test('by a signature as long as the modulus alone', () => {
+    for (const [scheme, { privateKey, publicKey }] of [
+      [0x0804, RSA],
+      [0x0809, PSS_KEY],
+    ] as const) {
+      // one of 256 begins with a zero
+      let signature = Buffer.of(1);
+      while (signature[0] !== 0) signature = sign('sha256', SIGNED, { key: privateKey, ...pss(32) });
+      expect(isSigned(publicKey, { params, scheme, signature })).toBe(true);
+      expect(isSigned(publicKey, { params, scheme, signature: signature.subarray(1) })).toBe(false);
+    }
+  });
+
   test('by a salt as long as the hash alone', () => {
     for (const saltLength of [0, 20, 31, 33]) {
       const signature = sign('sha256', SIGNED, { key: RSA.privateKey, ...pss(saltLength) });
