@@ -20,6 +20,7 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'unit',
           include: ['unit', 'property', 'fuzz', 'simulation'].map((room) => `test/${room}/**/*.test.ts`),
+          setupFiles: ['test/support/cheap-hashes.mjs'],
           ...usual,
         },
       },

@@ -7,7 +7,7 @@ process.env.PROPERTY_RUNS ??= String(runs);
 
 export default defineConfig({
   test: {
-    setupFiles: ['scripts/mutation/cheap-hashes.mjs'],
+    setupFiles: ['test/support/cheap-hashes.mjs'],
     include: process.env.MUTATION_SLOW === 'yes' ? [...tests, ...slow] : tests,
     // what hangs under a mutant is seen by Stryker, which goes by what the tests took without one
     testTimeout: 300_000,

@@ -1,5 +1,5 @@
-// For each mutant's tests anew: hashes of PINs whose cost is the least one. What they cost is no mutant's business, and they
-// are most of what tests of PINs take.
+// For unit tests, and for each mutant's anew: hashes of PINs whose cost is the least one. They are most of what tests of PINs take;
+// those of the built command have the real ones.
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 
