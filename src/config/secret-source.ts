@@ -109,6 +109,12 @@ function usage(text: string, hint: string): never {
   throw new AgentError('ERR_USAGE', text, { hint });
 }
 
+/** What Node would leave out, or read as a slash, is refused: it would name another file, with another PIN. @throws TypeError */
+function pathOf(url: string): string {
+  if (/[?#\\\p{Cc}]|\s$/u.test(url)) throw new TypeError('it has characters that are not percent-encoded');
+  return fileURLToPath(url);
+}
+
 /**
  * Parses a source: `file:PATH` or a path, `credential:NAME`, `command:COMMAND` or `|COMMAND`, `pinentry`,
  * `askpass`, `prompt`. Errors repeat nothing of it: it may be the secret itself.
@@ -128,10 +134,10 @@ export function parseSecretSource(text: string, kind: SecretKind = 'PIN'): Secre
     return { kind: 'credential', name };
   }
   try {
-    const path = text.startsWith('file://') ? fileURLToPath(text) : text.replace(/^file:/, '');
+    const path = text.startsWith('file://') ? pathOf(text) : text.replace(/^file:/, '');
     if (path !== '' && !path.includes('\0')) return { kind: 'file', path };
   } catch {
-    // a file: URL with a host, or with an encoded slash
+    // a file: URL with a host, with an encoded slash, or with a query
   }
   return usage(`that is not a ${kind} source`, HINTS[kind]);
 }

@@ -83,6 +83,8 @@ describe('what a source says', () => {
     const error: unknown = await Promise.resolve()
       .then(() => readSecret(parseSecretSource(source, kind), `${kind} of x`, surroundings(), kind))
       .catch((reason: unknown) => reason);
+    // the names of fast-check's own functions are in it
+    (error as Error).stack = String(error);
     return `${inspect(error, { depth: 9 })} ${(error as Error & { line: string }).line}`;
   };
 
@@ -121,6 +123,10 @@ describe('what a source says', () => {
 
 it.each(['', '|', 'command:', 'credential:', 'credential:../x', 'file:', 'file://host/x'])('refuses %j', (source) => {
   expect(() => parseSecretSource(source)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
+});
+
+it.each(['#2', '?x', ' ', '\\x', '\tx'])('refuses a file: URL with %j, which would name another file', (rest) => {
+  expect(() => parseSecretSource(`file:///run/pin${rest}`)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
 });
 
 it('a Secret does not print', () => {
