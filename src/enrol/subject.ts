@@ -110,7 +110,7 @@ function hexPairs(points: readonly string[], from: number): number[] {
 
 function decoded(bytes: readonly number[]): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(bytes));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(bytes));
   } catch {
     return refuse('what it has behind backslashes is not UTF-8');
   }

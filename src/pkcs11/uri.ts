@@ -79,7 +79,8 @@ function decode(value: string): Buffer {
 
 function decodeText(name: string, value: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(decode(value));
+    // a mark at the beginning is left out otherwise
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(decode(value));
   } catch {
     return refuse(`attribute '${name}' is not UTF-8`);
   }

@@ -66,6 +66,10 @@ describe('a subject', () => {
     expect(await bySelf(text)).toBe(byOpenSsl(same));
   });
 
+  test('keeps a byte order mark that is written as bytes', () => {
+    expect(parseSubject('CN=\\EF\\BB\\BFx')).toMatchObject([[{ value: '\u{feff}x' }]]);
+  });
+
   test.for([
     '',
     '/',

@@ -37,6 +37,11 @@ describe('parsePkcs11Uri', () => {
     },
   );
 
+  it('keeps a byte order mark: a label without it is another one', () => {
+    const { token } = parsePkcs11Uri('pkcs11:token=%EF%BB%BFx');
+    expect(token).toBe('\u{feff}x');
+  });
+
   it('takes a version without a minor number for minor number 0', () => {
     expect(parsePkcs11Uri('pkcs11:library-version=3').libraryVersion).toEqual({ major: 3, minor: 0 });
   });
