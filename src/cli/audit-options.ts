@@ -28,9 +28,17 @@ function stateDirectoryOption(): Option {
   return new Option('--state-directory <path>', "the agent's (default: $STATE_DIRECTORY, or ~/.local/state/pksigd)");
 }
 
+/** Date.parse finds a date in nearly everything: `yesterday 1` is in 2001, and the 30th of February in March. */
+function timeIn(text: string): number {
+  const [, day] = /^(\d{4}-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? [];
+  const time = day === undefined ? Number.NaN : Date.parse(text);
+  const isThere = !Number.isNaN(time) && new Date(`${day}T00:00Z`).toISOString().startsWith(`${day}T`);
+  return isThere ? time : Number.NaN;
+}
+
 function dateOption(name: string, description: string): Option {
   return new Option(`--${name} <time>`, description).argParser((text) => {
-    const time = Date.parse(text);
+    const time = timeIn(text);
     if (Number.isNaN(time)) throw new InvalidArgumentError('give a time such as 2026-11-28 or 2026-11-28T13:00:00Z.');
     return new Date(time);
   });
