@@ -42,6 +42,16 @@ describe('a line', () => {
   });
 });
 
+test('a signature counts in one spelling only', () => {
+  const [, before = '', last = '', behind = ''] = /^(.*)(.)(=="),"hash":/.exec(lines[9] ?? '') ?? [];
+  // the last character has four bits that nothing reads
+  const body = `${before}${String.fromCharCode(last.charCodeAt(0) + 1)}${behind}`;
+  const text = [...lines.slice(0, 9), `${body},"hash":"${sha256(body)}"}\n`].join('');
+  expect(textsOf(log.verify([text], { heads: [] }).faults)).toContain(
+    '10: this checkpoint is not signed by the given key',
+  );
+});
+
 describe('a log is verified', () => {
   test('whole: nothing to say', () => {
     expect(log.verify()).toEqual({
