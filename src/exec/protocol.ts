@@ -126,8 +126,10 @@ function bytesOf(text: unknown): Buffer | undefined {
 function keyIn(text: unknown): KeyObject | undefined {
   if (text === undefined || text === null) return undefined;
   if (typeof text === 'string' && text.includes('-----BEGIN')) {
-    // a private key would be taken too: that it is here is a mistake to be told
-    if (!/-----BEGIN (RSA )?PUBLIC KEY-----/.test(text)) throw new TypeError('it is PEM of something else');
+    // a private key would be taken too, and the first of several: that they are here is a mistake to be told
+    const [label, ...more] = text.match(/-----BEGIN [^-]*-----/g) ?? [];
+    if (!/ (RSA )?PUBLIC KEY-----$/.test(label ?? '') || more.length > 0)
+      throw new TypeError('it is PEM of something else');
     return createPublicKey(text);
   }
   const key = bytesOf(text);
@@ -135,8 +137,11 @@ function keyIn(text: unknown): KeyObject | undefined {
   return createPublicKey({ key, format: 'der', type: 'spki' });
 }
 
-function certificateIn(text: string): X509Certificate {
-  return new X509Certificate(text.includes('-----BEGIN') ? text : Buffer.from(text, 'base64'));
+/** One in base64 of DER, or all in PEM: node takes the first of them. */
+function certificatesIn(text: string): X509Certificate[] {
+  if (!text.includes('-----BEGIN')) return [new X509Certificate(Buffer.from(text, 'base64'))];
+  const blocks = text.split(/(?=-----BEGIN )/).filter((part) => part.startsWith('-----BEGIN '));
+  return blocks.map((block) => new X509Certificate(block));
 }
 
 function read<Value>(name: string, field: string, parse: () => Value): Value {
@@ -165,7 +170,7 @@ export function helloIn(reply: Reply, name: string): Hello {
     throw protocolError(name, "answers 'hello' with a 'parallel' that is no number of requests");
   return {
     publicKey: read(name, 'publicKey', () => keyIn(publicKey)),
-    certificates: read(name, 'certificates', () => certificates.map(certificateIn)),
+    certificates: read(name, 'certificates', () => certificates.flatMap(certificatesIn)),
     // those of a later version of the protocol are left out
     abilities: schemes.map(parseAbility).filter((ability) => ability !== undefined),
     isKept: keep,

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -7,7 +7,14 @@ import { keyKind } from '../../../src/signing/public-key.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
 import { sampleRequests } from '../../../src/signing/sample-requests.ts';
 import { createSignature } from '../../../src/signing/signer.ts';
+import { makeCertificate } from '../../support/certificates.ts';
 import { ProgramBench } from './program-bench.ts';
+
+const pemOf = ({ publicKey }: KeyPairKeyObjectResult): string =>
+  publicKey.export({ format: 'pem', type: 'spki' }).toString();
+const pair = generateKeyPairSync('ed25519');
+const PRIVATE = pair.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+const [PUBLIC, OTHER] = [pemOf(pair), pemOf(generateKeyPairSync('ed25519'))];
 
 let bench: ProgramBench;
 let notes = 0;
@@ -164,11 +171,24 @@ describe.concurrent('a program that does not do what it must', () => {
     { hello: { secret: 'PIN' } },
     { hello: { publicKey: 'no key' } },
     { hello: { publicKey: '-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n' } },
+    { hello: { publicKey: `${PRIVATE}${PUBLIC}` } },
+    { hello: { publicKey: `${PUBLIC}${OTHER}` } },
     { hello: { certificates: ['x'] } },
     { hello: { certificates: 'x' } },
   ])('answers hello with %o', async (options) => {
     const opening = ExecKey.open(bench.key('ed25519', options), { programs: bench.programs() });
     await expect(opening).rejects.toMatchObject({ code: 'ERR_EXEC_PROTOCOL' });
+  });
+
+  test('tells a chain in one text of PEM: all of it is taken', async () => {
+    const issuer = makeCertificate({ subject: [['CN', 'CA']], isCa: true });
+    const { certificate } = makeCertificate({ subject: [['CN', 'own']], issuer });
+    const chain = [certificate, issuer.certificate];
+    const text = chain.map((each) => `Bag Attributes\n${each.toString()}`).join('');
+    await using key = await ExecKey.open(bench.key('ed25519', { hello: { certificates: [text] } }), {
+      programs: bench.programs(),
+    });
+    expect(key.certificates.map(({ raw }) => raw)).toEqual(chain.map(({ raw }) => raw));
   });
 
   test('tells no public key, and nobody gives its certificate', async () => {
