@@ -12,13 +12,19 @@ export function subjectOf({ subject }: X509Certificate): string {
   return subject.split('\n').map(plain).join(', ');
 }
 
+/** The parts of a subject. Node has a line for each, and within one ` + ` between several. */
+function partsOf({ subject }: X509Certificate): string[] {
+  return subject.split('\n').flatMap((line) => line.split(' + '));
+}
+
+/** Has a part in it what looks like further parts? The subject is then spelt like that of somebody else. */
+function isAmbiguous(certificate: X509Certificate): boolean {
+  return partsOf(certificate).some((part) => /(?:, | \+ )[A-Za-z0-9.-]+=/.test(plain(part)));
+}
+
 /** The last common name of the subject, which is the one that OpenVPN takes. */
-function commonNameOf({ subject }: X509Certificate): string | undefined {
-  // node has a part a line, and within one ` + ` between several
-  const name = subject
-    .split('\n')
-    .flatMap((part) => part.split(' + '))
-    .findLast((part) => part.startsWith('CN='));
+function commonNameOf(certificate: X509Certificate): string | undefined {
+  const name = partsOf(certificate).findLast((part) => part.startsWith('CN='));
   return name === undefined ? undefined : plain(name.slice(3));
 }
 
@@ -27,7 +33,7 @@ function commonNameOf({ subject }: X509Certificate): string | undefined {
  * another is the common name, as in `verify-x509-name NAME name`, or a DNS name of the subjectAltName. No wildcards.
  */
 export function hasName(certificate: X509Certificate, name: string): boolean {
-  if (name.includes('=')) return subjectOf(certificate) === name;
+  if (name.includes('=')) return subjectOf(certificate) === name && !isAmbiguous(certificate);
   if (commonNameOf(certificate) === name) return true;
   // to OpenSSL one that begins with a dot is any below it
   if (name.startsWith('.')) return false;

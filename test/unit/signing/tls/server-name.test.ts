@@ -72,6 +72,21 @@ test('a name with = is a whole subject', () => {
     expect(hasName(certificate, name), name).toBe(false);
 });
 
+test.for<readonly [string, Name]>([
+  ['O=Corp, CN=server', [['O', 'Corp, CN=server']]],
+  ['CN=server, OU=VPN', [['CN', 'server, OU=VPN']]],
+  [
+    'O=Corp, CN=a + OU=b',
+    [
+      ['O', 'Corp'],
+      ['CN', 'a + OU=b'],
+    ],
+  ],
+])('a whole subject %s is none whose parts another one has in a value', ([name, subject]) => {
+  expect(subjectOf(called(...subject))).toBe(name);
+  expect(hasName(called(...subject), name)).toBe(false);
+});
+
 test('is told without what acts on a terminal, and not for ever', () => {
   expect(toldSubject(called(['CN', 'a\u{202e}b\u{9b}c']))).toBe('CN=a?b?c');
   expect(toldSubject(called(['CN', 'a'.repeat(997)]))).toBe(`CN=${'a'.repeat(997)}`);
