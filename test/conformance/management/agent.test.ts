@@ -1,6 +1,5 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   connectManagement,
@@ -10,6 +9,7 @@ import {
   type ManagementClient,
 } from '../../../src/management/index.ts';
 import { Secret } from '../../../src/secret.ts';
+import { freePort as freeTcpPort } from '../../support/bench.ts';
 import { clientArgs, freePort, Lab, managementArgs, serverArgs } from './real-daemon.ts';
 
 let lab: Lab;
@@ -52,11 +52,7 @@ async function unixAddress(name: string): Promise<ManagementAddress> {
 }
 
 async function tcpAddress(): Promise<ManagementAddress> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const bound = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return { kind: 'tcp', host: '127.0.0.1', port: typeof bound === 'object' && bound !== null ? bound.port : 0 };
+  return { kind: 'tcp', host: '127.0.0.1', port: await freeTcpPort() };
 }
 
 const external = ['--cert', 'client.crt', '--management-external-key', 'digest'];

@@ -1,4 +1,5 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -104,13 +105,25 @@ export class RealDaemon {
   }
 }
 
-/** A UDP port that was free a moment ago. */
+/**
+ * A UDP port that was free a moment ago, and stays so: none of those that the system gives to sockets which ask for no port,
+ * among them those of other tests' clients.
+ */
 export async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const socket = createSocket('udp4');
+    const isFree = await new Promise<boolean>((resolve) => {
+      socket.once('error', () => {
+        resolve(false);
+      });
+      socket.bind(port, '127.0.0.1', () => {
+        resolve(true);
+      });
+    });
+    await new Promise<void>((resolve) => socket.close(resolve));
+    if (isFree) return port;
+  }
 }
 
 /** Options of a server without a network device, at `port` of 127.0.0.1. */

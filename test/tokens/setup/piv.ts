@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto';
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bench, KeyName } from '../../support/bench.ts';
@@ -74,6 +74,14 @@ export class PivBed extends TokenBed {
     `;
     const namespaces = ['--net', '--mount', '--propagation', 'private'];
     this.#pcscd = bench.adopt(new Child('pcscd', 'unshare', [...namespaces, 'sh', '-ec', script]));
+    // until it has its namespace, all sockets of the machine would be seen, and other tests' may have that port
+    const network = async (pid: number | 'self'): Promise<string> =>
+      await readlink(`/proc/${pid}/ns/net`).catch(() => '');
+    const own = await network('self');
+    while ([own, ''].includes(await network(this.#pcscd.pid))) {
+      if (this.#pcscd.ended) throw new Error(this.#pcscd.transcript);
+      await sleep(10);
+    }
     // vpcd listens when pcscd has loaded the reader's driver
     const listens = new RegExp(`:${PORT.toString(16).toUpperCase().padStart(4, '0')} 0+:0000 0A`);
     while (!listens.test(await readFile(`/proc/${this.#pcscd.pid}/net/tcp`, 'utf8').catch(() => ''))) {
