@@ -78,7 +78,7 @@ test('from the package to a connected tunnel with a YubiKey it is four commands,
 });
 
 describe('pages do what they say', () => {
-  test.for(pages)('%s', { timeout: 120_000 }, async (file, { skip, task }) => {
+  test.for(pages)('%s', async (file, { skip, task }) => {
     const why = HINDRANCE ?? lacks(file);
     if (why !== undefined) task.meta.why = why;
     skip(why !== undefined, why);

