@@ -4,7 +4,7 @@ import { basename, extname } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
-import { check, readChecked } from '../support/check.ts';
+import { check, readChecked, unhurriedLines } from '../support/check.ts';
 import { Child } from '../support/child.ts';
 import { clientConfig, OPENVPN } from '../support/openvpn.ts';
 import type { Pksigd } from '../support/pksigd.ts';
@@ -224,8 +224,14 @@ describe.concurrent('the key', () => {
     // run's options are taken as they stand
     const ofRun = ['--wait-for-token', '--on-token-removal', 'restart'];
     const args = ['check', '--login', '--key', bench.key('rsa2048', 'SoftHSM'), ...ofRun, '--log-level', 'trace'];
-    const pksigd = await bench.pksigd(args);
-    expect(await pksigd.exited).toBe(0);
+    const pksigd = await unhurriedLines(
+      async () => {
+        const started = await bench.pksigd(args);
+        expect(await started.exited).toBe(0);
+        return started;
+      },
+      ({ stdout }) => stdout,
+    );
     expect(pksigd.stdout.filter((line) => line.startsWith('ok    signature:'))).toHaveLength(5);
     expectNoPin(pksigd, await bench.pin());
   });

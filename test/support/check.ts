@@ -33,9 +33,14 @@ export async function readChecked(pksigd: Child): Promise<Checked> {
  * tries fewer.
  */
 export async function unhurried<T extends Pick<Checked, 'of'>>(run: () => Promise<T>): Promise<T> {
+  return await unhurriedLines(run, ({ of }) => of('signature').map(({ detail }) => detail));
+}
+
+/** The same of a check for people. @param linesOf what it printed */
+export async function unhurriedLines<T>(run: () => Promise<T>, linesOf: (done: T) => readonly string[]): Promise<T> {
   for (;;) {
-    const checked = await run();
-    if (!checked.of('signature').some(({ detail }) => / took [\d.]+ s$/.test(detail))) return checked;
+    const done = await run();
+    if (!linesOf(done).some((line) => / took [\d.]+ s\b/.test(line))) return done;
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { KeysDocument } from '../../src/cli/keys-document.ts';
+import { unhurriedLines } from '../support/check.ts';
 import { cloudSetup, type CloudBed, type CloudKind } from './setup/cloud.ts';
 import type { BedKey } from './setup/token-bed.ts';
 import { AgentKey } from './support/agent.ts';
@@ -50,10 +51,15 @@ async function look(bed: CloudBed, key: BedKey): Promise<{ ways: string[]; check
   const [entry] = (JSON.parse(keys.stdout.join('\n')) as KeysDocument).modules.flatMap(({ tokens }) =>
     tokens.flatMap((token) => token.keys),
   );
-  const check = await bed.bench.pksigd(['check', '--key', uri, '--login'], { env });
-  const status = await check.exited;
+  const { check, status } = await unhurriedLines(
+    async () => {
+      const started = await bed.bench.pksigd(['check', '--key', uri, '--login'], { env });
+      return { status: await started.exited, check: started.stdout };
+    },
+    (done) => done.check,
+  );
   const ways = entry?.signs.flatMap((row) => row.ways.map(({ way }) => way)) ?? [];
-  return { ways: [...new Set(ways)], check: check.stdout, status };
+  return { ways: [...new Set(ways)], check, status };
 }
 
 function describeShim(
