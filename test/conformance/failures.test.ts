@@ -85,7 +85,7 @@ describe.concurrent('a module host', () => {
   });
 
   test('that hangs is ended at the deadline, and the daemon connects', async ({ bench }) => {
-    const { server, client, pksigd } = await tunnel(bench, { args: ['--deadline', '2'] });
+    const { server, client, pksigd } = await tunnel(bench, { args: ['--deadline', '10'] });
     await client.connected();
     const host = hostOf(pksigd);
     process.kill(host, 'SIGSTOP');

@@ -98,6 +98,8 @@ describe.concurrent('requests of a connection', () => {
     const server = await bench.server();
     const client = bench.client(server, { management, certificate: { file: 'p256' } });
     const args = [...managementArgs(management), '--key', bench.key('p256', 'SoftHSM'), '--log-level', 'debug'];
+    // its host is stopped meanwhile, for as long as a busy machine takes
+    args.push('--deadline', '120');
     const pksigd = await bench.pksigd(['run', ...args]);
     await client.connected();
     const [host] = pksigd.children;

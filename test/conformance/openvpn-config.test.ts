@@ -42,7 +42,7 @@ function openvpn(bytes: Buffer, more: readonly string[]): Seen {
     join(folder, 'ca.crt'),
   ];
   const args = ['--cd', folder, '--verb', '4', ...fixed, ...more, '--config', config];
-  const { stdout } = spawnSync(OPENVPN, args, { encoding: 'latin1', timeout: 30_000, killSignal: 'SIGKILL' });
+  const { stdout } = spawnSync(OPENVPN, args, { encoding: 'latin1', timeout: 120_000, killSignal: 'SIGKILL' });
   // a value may hold line ends
   const entries = stdout.split(/^\d{4}-\d\d-\d\d [\d:]+ us=\d+ /m).map((entry) => entry.replace(/\n$/, ''));
   const settings = (name: string) => {

@@ -10,7 +10,7 @@ const WRONG_PIN = '999999';
 /** Milliseconds between looks at the token: a test does not wait as long as a service may. */
 const WATCH = 100;
 /** Milliseconds: OpenSC hangs in C_CloseSession after a card went away in the middle of something. */
-const DEADLINE = 5_000;
+const DEADLINE = 10_000;
 
 describe.each([openScSetup, ykcs11Setup])('a card by $name', (setup) => {
   let bed: PivBed;

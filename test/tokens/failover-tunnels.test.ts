@@ -47,7 +47,7 @@ function bedTest<Bed extends TokenBed>(
 async function startWithCopy(bed: TokenBed, copy: string, args: readonly string[] = []): Promise<TokenTunnel> {
   const key = bed.key('p256');
   // the first one has its share of that
-  const all = ['--deadline', '5', ...args];
+  const all = ['--deadline', '15', ...args];
   return await TokenTunnel.start(bed, key, { ...QUICK, keys: [TokenTunnel.uri(bed, key), copy], args: all });
 }
 

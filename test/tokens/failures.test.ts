@@ -141,7 +141,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
     test.each(['C_Sign', 'C_SignInit'])(
       'a hang in %s ends with its deadline, and the next signature works',
       async (name) => {
-        await using agent = await open('p256', { deadline: 2_000 });
+        await using agent = await open('p256', { deadline: 10_000 });
         await bed.fault(name, { hang: true, times: 1 });
         await expect(agent.sign('ECDSA', DIGEST)).rejects.toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
         await agent.sign('ECDSA', DIGEST);
@@ -158,8 +158,8 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('a module that fails', (
     );
 
     test('a machine so busy that the host starts after the deadline of a call: the start has one of its own', async () => {
-      const slow = await bed.bench.write('slow-start', `#!/bin/sh\nsleep 3\nexec '${bed.launcher}' "$@"\n`, 0o700);
-      await using agent = await open('p256', { deadline: 2_000, launcher: slow });
+      const slow = await bed.bench.write('slow-start', `#!/bin/sh\nsleep 9\nexec '${bed.launcher}' "$@"\n`, 0o700);
+      await using agent = await open('p256', { deadline: 8_000, launcher: slow });
       await agent.sign('ECDSA', DIGEST);
       expect(agent.hostEvents.map(({ type }) => type)).toEqual(['started', 'signed']);
     });

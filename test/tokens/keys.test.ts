@@ -146,7 +146,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('pksigd keys: a module w
   test.for(['hang', 'crash'] as const)('one that does %s hides no other', async (trouble) => {
     await bed.fault('C_GetSlotList', { [trouble]: true });
     const modules = [bed.modulePath, bed.environment['FAULT_MODULE'] ?? ''].flatMap((path) => ['--module', path]);
-    const child = await pksigd(bed, ['keys', ...modules, '--deadline', '2', '--json']);
+    const child = await pksigd(bed, ['keys', ...modules, '--deadline', '10', '--json']);
     await bed.heal();
     expect(await child.exited, child.transcript).toBe(0);
     const document = JSON.parse(child.stdout.join('\n')) as KeysDocument;

@@ -44,7 +44,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the tries of a PIN', ()
     const file = await bed.bench.write('given.pin', `${pin}\n`);
     const uri = `pkcs11:${bed.key('p256').uri}?module-path=${bed.modulePath}`;
     const named = (keys ?? [uri]).flatMap((key) => ['--key', key]);
-    const args = [MAIN, 'sign', ...named, '--pin-source', `file:${file}`, '--algorithm', 'ECDSA', '--deadline', '3'];
+    const args = [MAIN, 'sign', ...named, '--pin-source', `file:${file}`, '--algorithm', 'ECDSA', '--deadline', '10'];
     const folder = ['--state-directory', state ?? bed.bench.path('state')];
     const began = performance.now();
     const child = spawn(process.execPath, [...args, ...folder], { env: bed.moduleEnvironment });
@@ -215,7 +215,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined)('the tries of a PIN', ()
     async function openAlways(refusedPins: InstanceType<typeof library.RefusedPins>): Promise<AgentKey> {
       return await AgentKey.open(bed, await recipeKey(bed.bench, 'p256', 'token=pksigd;object=aa'), {
         refusedPins,
-        deadline: 3_000,
+        deadline: 10_000,
       });
     }
     beforeEach(async () => {

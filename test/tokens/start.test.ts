@@ -27,7 +27,7 @@ async function start(bed: FaultBed, [address = '']: readonly string[], pinFile =
     'pksigd.toml',
     [
       ...['[log]', 'level = "debug"'],
-      ...['[token]', 'deadline = 5'],
+      ...['[token]', 'deadline = 60'],
       ...['[key.card]', `key = "${uri}"`, '[key.file]', `key = "${bench.recipe('p256.pem')}"`],
       ...['[tunnel.office]', `management = "${address} unix"`, 'key = "card"'],
       ...['[tunnel.other]', `management = "${bench.path('other.sock')} unix"`, 'key = "file"'],

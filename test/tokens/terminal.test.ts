@@ -128,7 +128,7 @@ describe.skipIf(unavailable !== undefined)('at a terminal', () => {
   });
 
   test('what is typed before the prompt is neither shown nor taken; the wait has a word', async () => {
-    await bed.fault('C_OpenSession', { delay: 2_000 });
+    await bed.fault('C_OpenSession', { delay: 8_000 });
     const child = await start('sign', '--algorithm', 'ECDSA');
     await child.said(/reading the token/);
     type(child, '471199\n');

@@ -80,7 +80,7 @@ describe.skipIf(faultSetup.unavailable() !== undefined).concurrent('a module tha
 
   test('a hang: the daemon gets its answer at the deadline, and the next handshake connects', async () => {
     await withFault(async (bed) => {
-      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'), { args: ['--deadline', '2'] });
+      await using tunnel = await TokenTunnel.start(bed, bed.key('p256'));
       await tunnel.client.connected();
       await bed.fault('C_Sign', { hang: true, times: 1 });
       tunnel.restart();

@@ -217,7 +217,7 @@ describe.concurrent('a program that does not do what it must', () => {
   test('hangs: it ends at the deadline with all that it started', async () => {
     const file = freshNotes();
     const options = { misdeed: 'child', at: 'sign', keep: true, notes: bench.path(file) };
-    const programs = bench.programs({ deadline: 3_000 });
+    const programs = bench.programs({ deadline: 10_000 });
     await using key = await ExecKey.open(bench.key('ed25519', options), { programs });
     await expect(key.sign(messageOf(key))).rejects.toMatchObject({ code: 'ERR_EXEC_TIMEOUT' });
     const pids = bench.notes(file).flatMap((note) => /^(?:start|child) (\d+)$/.exec(note)?.[1] ?? []);
@@ -232,8 +232,11 @@ describe.concurrent('a program that does not do what it must', () => {
     expect(await key.close()).toBe(true);
     const [, pid] = /^start (\d+)$/.exec(bench.notes(file)[0] ?? '') ?? [];
     await gone(Number(pid));
-    const tidy = await ExecKey.open(bench.key('ed25519', { keep: true }), { programs: bench.programs() });
-    expect(await tidy.close()).toBe(false);
+    // one that ends is killed, too, where a busy machine takes more than the two seconds for it
+    for (let isKilled = true; isKilled; ) {
+      const tidy = await ExecKey.open(bench.key('ed25519', { keep: true }), { programs: bench.programs() });
+      isKilled = await tidy.close();
+    }
   });
 
   test('is closed: it signs no more', async () => {
