@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { asksPerson, parseSecretSource, readSecret } from '../config/secret-source.ts';
@@ -111,12 +112,15 @@ export async function reloadCommand(flags: ControlPlace): Promise<void> {
 
 async function passphrase(source: string, what: string): Promise<Secret> {
   try {
-    return await readSecret(parseSecretSource(source), what, secretSurroundings());
+    const secret = await readSecret(parseSecretSource(source), what, secretSurroundings());
+    if (isUtf8(secret.bytes)) return secret;
   } catch (error) {
     // no terminal: what is said then is about PINs
     if (!(error instanceof AgentError) || error.code !== 'ERR_PIN_REQUIRED' || error.hint === undefined) throw error;
     throw new AgentError(error.code, error.message, { cause: error, hint: 'give --passphrase-source' });
   }
+  // in JSON other bytes are all the same one
+  throw new AgentError('ERR_PIN_SOURCE', `the ${what} is not UTF-8`, { hint: 'give one of letters and digits' });
 }
 
 /** `pksigd lock`: without a passphrase whoever may use the control socket can unlock. */

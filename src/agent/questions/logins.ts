@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { LoginSettings } from '../../config/answers.ts';
 import { isTyped, type Login, mayReadUnasked, readLogin } from '../../config/secrets.ts';
 import { AgentError } from '../../errors.ts';
@@ -102,6 +103,8 @@ export class Logins {
     const what = `login '${need.name}' of tunnel '${this.#tunnel.tunnel}'`;
     const login = await readLogin(settings, what, this.#tunnel.secrets(signal));
     try {
+      if (need.wants !== 'password') checkText('username', login.username, what);
+      if (need.staticChallenge !== undefined) checkText('password', login.password, what);
       const print = memory.print([login.username?.bytes ?? '', login.password.bytes]);
       if (memory.isRefused({ login: print }) && !isTyped(settings)) throw refusedBefore(settings);
       const { staticChallenge } = need;
@@ -177,6 +180,14 @@ export class Logins {
  */
 async function haveAskedAgain(client: ManagementClient, options: CommandOptions): Promise<void> {
   await client.setAuthRetry('interact', options).catch(() => undefined);
+}
+
+/** What is sent as text must be one: other bytes would be replaced, and the server count a login that nobody meant. */
+function checkText(kind: 'username' | 'password', secret: Secret | undefined, what: string): void {
+  if (secret === undefined || isUtf8(secret.bytes)) return;
+  throw new AgentError('ERR_ANSWER', `the ${kind} of ${what} is not UTF-8`, {
+    hint: 'write it in UTF-8; it was not sent',
+  });
 }
 
 function destroy({ username, password }: Login): void {

@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { bed, HOLD, PATIENTLY } from '../daemon-bed.ts';
 import { AGAIN, answered, asked, login, NEED, read, REFUSED, told, write } from './answers-bed.ts';
@@ -45,6 +45,27 @@ describe('username and password', () => {
     one.daemon.say(">PASSWORD:Need 'Private Key' password\r\n");
     await one.takes('password "Private Key" "x"');
     expect(one.daemon.received).toBe('');
+  });
+
+  test.for([
+    ['a username', NEED, 'm\xfcller\npw\n'],
+    ["a static challenge's password", NEED.replace(/\r\n$/, ' SC:1,Code?\r\n'), 'mueller\np\xfcw\n'],
+  ] as const)('are not sent as another text where %s is not UTF-8', async ([, need, text]) => {
+    const path = write('login', '');
+    writeFileSync(path, text, 'latin1');
+    const one = await asked({ authUserPass: path, challengeCommand: 'echo 123456' });
+    one.daemon.say(need);
+    await expect.poll(() => one.logged.length + one.daemon.received.length, PATIENTLY).toBeGreaterThan(0);
+    expect(one.daemon.received).toBe('');
+    expect(JSON.stringify(one.logged)).toContain('is not UTF-8');
+  });
+
+  test('keep the bytes of a password that is not UTF-8', async () => {
+    const path = write('login', '');
+    writeFileSync(path, 'al\np\xfcw\n', 'latin1');
+    const one = await asked({ authUserPass: path });
+    one.daemon.say(NEED);
+    await login(one, 'al', 'p\xfcw');
   });
 
   test('that were refused are not sent again, until they change at their source', async () => {
