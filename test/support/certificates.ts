@@ -70,7 +70,8 @@ export interface Issuer {
 }
 
 const DAY = 86_400_000;
-export const inDays = (days: number): Date => new Date(Date.now() + days * DAY);
+/** A second less: of whole days the last one has begun, in whichever millisecond it is looked at. */
+export const inDays = (days: number): Date => new Date(Date.now() + days * DAY - 1_000);
 
 /** Makes a certificate, and all that it takes to issue others by it. */
 export function makeCertificate(options: CertificateOptions = {}): Issuer {
