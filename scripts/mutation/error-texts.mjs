@@ -4,7 +4,7 @@ import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin';
 const isText = (path) => path.isStringLiteral() || path.isTemplateLiteral();
 const isOfError = ({ parentPath: parent }) =>
   (parent?.isNewExpression() || parent?.isCallExpression()) &&
-  /Error$|^refuse$|^Unfit$/.test(parent.node.callee.name ?? '');
+  /Error$|^refuse$|^Unfit$|^unfit$/.test(parent.node.callee.name ?? '');
 const isHint = ({ parentPath: parent }) =>
   parent?.isObjectProperty() && ['hint', 'what'].includes(parent.node.key.name ?? '');
 const isNamed = ({ parentPath: parent }) =>
