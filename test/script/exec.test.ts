@@ -57,7 +57,10 @@ describe.concurrent('the example of 20 lines', () => {
     const path = await example(bench, 'minimal');
     const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
     expect(lines.length).toBeLessThanOrEqual(20);
-    const { code, of, lines: advice } = await check(bench, '--key', `exec:${path} ${bench.recipe('p256.pem')}`);
+    const ask = () => check(bench, '--key', `exec:${path} ${bench.recipe('p256.pem')}`);
+    let { code, of, lines: advice } = await ask();
+    // a warning that it does not end within 2 s: on a busy machine it may not, once
+    while (of('program').length > 1) ({ code, of, lines: advice } = await ask());
     expect(code).toBe(0);
     expect(of('program').map(({ outcome }) => outcome)).toEqual(['ok']);
     expect(of('signature').map(({ outcome, detail }) => [outcome, detail])).toEqual([
