@@ -114,6 +114,7 @@ async function passphrase(source: string, what: string): Promise<Secret> {
   try {
     const secret = await readSecret(parseSecretSource(source), what, secretSurroundings());
     if (isUtf8(secret.bytes)) return secret;
+    secret.destroy();
   } catch (error) {
     // no terminal: what is said then is about PINs
     if (!(error instanceof AgentError) || error.code !== 'ERR_PIN_REQUIRED' || error.hint === undefined) throw error;

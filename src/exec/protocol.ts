@@ -139,7 +139,7 @@ function keyIn(text: unknown): KeyObject | undefined {
 
 /** One in base64 of DER, or all in PEM: node takes the first of them. */
 function certificatesIn(text: string): X509Certificate[] {
-  if (!text.includes('-----BEGIN')) return [new X509Certificate(Buffer.from(text, 'base64'))];
+  if (!text.includes('-----BEGIN ')) return [new X509Certificate(Buffer.from(text, 'base64'))];
   const blocks = text.split(/(?=-----BEGIN )/).filter((part) => part.startsWith('-----BEGIN '));
   return blocks.map((block) => new X509Certificate(block));
 }
