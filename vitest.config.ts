@@ -10,7 +10,7 @@ const usual = {
   // a second, else
   expect: { poll: { timeout: 120_000 } },
   // most wait: for OpenVPN's timers, for cards, for processes that start and end
-  maxWorkers: 5,
+  maxWorkers: 4,
 };
 
 const config: ViteUserConfig = defineConfig({

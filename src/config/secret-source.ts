@@ -52,6 +52,7 @@ export type Asker = 'prompt' | Dialog;
 const KINDS = ['file', 'credential', 'command'];
 
 const MAX_FILE_BYTES = 65_536;
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 const TAKES = 'a file, credential:NAME, command:COMMAND, pinentry, askpass or prompt';
 /** By kind: what is to be given, for whoever gave the secret itself. */
@@ -207,7 +208,8 @@ class SecretReader {
   #firstLines(bytes: Buffer, path?: string): Secret[] {
     const taken: Secret[] = [];
     try {
-      let rest = bytes;
+      // editors write one in front, and it is nobody's secret
+      let rest = bytes.subarray(bytes.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0);
       for (const which of ORDINALS.slice(0, this.#lines)) {
         const end = rest.indexOf(0x0a);
         let line = end < 0 ? rest : rest.subarray(0, end);

@@ -67,6 +67,8 @@ describe.concurrent('a tunnel with copies of its key', () => {
     expect(await lastSigner()).not.toBe('CKM_ECDSA');
     await tunnel.pksigd.message(FAILED);
     await untilSaid(tunnel, WORKS);
+    // by an answer that came too late for its handshake, perhaps
+    await tunnel.again();
     expect(await lastSigner()).toBe('CKM_ECDSA');
     expectNothingLost(tunnel);
   });

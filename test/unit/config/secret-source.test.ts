@@ -41,6 +41,14 @@ describe('readSecret', () => {
     expect(await read(join(folder, 'crlf'))).toBe(' 12 34 ');
     expect(warnings).toEqual([]);
   });
+  it('leaves out the byte order mark that an editor wrote, at the beginning alone', async () => {
+    writeFileSync(join(folder, 'mark'), '\ufeff123456\r\n', { mode: 0o600 });
+    expect(await read(join(folder, 'mark'))).toBe('123456');
+    writeFileSync(join(folder, 'mark'), '12\ufeff34\n', { mode: 0o600 });
+    expect(await read(join(folder, 'mark'))).toBe('12\ufeff34');
+    writeFileSync(join(folder, 'mark'), '\ufeff\n', { mode: 0o600 });
+    await expect(read(join(folder, 'mark'))).rejects.toMatchObject({ code: 'ERR_PIN_SOURCE' });
+  });
   it('warns of a file that others can read', async () => {
     chmodSync(join(folder, 'lf'), 0o644);
     expect(await read(join(folder, 'lf'))).toBe('123456');
