@@ -8,6 +8,7 @@ import { spawn } from './node/child-process.ts';
 import { setTimeout as timer } from './node/globals.ts';
 import { USER } from './disk.ts';
 import { kernel, type Process } from './kernel.ts';
+import { agentDied } from './token.ts';
 
 /** Milliseconds in which an agent ends that was told to, at most: module hosts, disks and daemons may all hang. */
 const STOPS_WITHIN = 120_000;
@@ -138,6 +139,7 @@ export class AgentRuns {
     this.upSince = Number.POSITIVE_INFINITY;
     process.hasEnded = manner === 'stopped';
     if (!process.hasEnded) forgetCode();
+    if (!process.hasEnded) agentDied();
     kernel().kill(process);
     kernel().say('agent', `is ${manner}`);
     this.#options.onOver(manner);

@@ -293,8 +293,13 @@ export class Disk {
 
   /** Whether a file of a folder is on the disk, under its name, and has a text. */
   hasOnDisk(folder: string, name: RegExp, text: string): boolean {
+    return this.textsOnDisk(folder, name).some((each) => each.includes(text));
+  }
+
+  /** What a power cut leaves of files. */
+  textsOnDisk(folder: string, name: RegExp): string[] {
     const { durableEntries } = this.get(folder, 'scandir');
-    return [...durableEntries].some(([each, inode]) => name.test(each) && inode.durable.includes(text));
+    return [...durableEntries].flatMap(([each, inode]) => (name.test(each) ? inode.durable.toString('latin1') : []));
   }
 
   /** A process has ended. */

@@ -4,7 +4,7 @@ import { type HostAnswer, Cryptoki } from '../../src/pkcs11/host/process/cryptok
 import type { HostCall, HostCalls, HostRequest } from '../../src/pkcs11/host/protocol.ts';
 import { kernel } from './kernel.ts';
 import type { SimulatedChild } from './node/child-process.ts';
-import { lastAttempt, type LoginAttempt, logins } from './token.ts';
+import { lastAttempt, type LoginAttempt, loginAsked } from './token.ts';
 
 /** What becomes of a call. */
 export type HostEffect = 'die before' | 'die after' | 'hang before' | 'hang after' | 'late' | 'garbage' | 'no start';
@@ -76,7 +76,7 @@ export class SimulatedHost {
     if (this.#isDead) return;
     for (const { header, payload } of this.#decoder.push(bytes)) {
       const request = header as HostRequest;
-      if (isLogin(request)) logins.asked += 1;
+      if (isLogin(request)) loginAsked();
       this.#jobs.push({ request, payload });
     }
     this.#next();

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -23,6 +23,12 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await rm(folder, { recursive: true });
+});
+
+test('each mutant has its place in the agent, once', async () => {
+  const text = await readFile(join(ROOT, 'scripts/simulation/mutants.json'), 'utf8');
+  for (const { what, file, from } of JSON.parse(text) as { what: string; file: string; from: string }[])
+    expect((await readFile(join(ROOT, file), 'utf8')).split(from), what).toHaveLength(2);
 });
 
 describe('a simulated world', () => {

@@ -124,11 +124,39 @@ export function isRemembered({ toldTo, toldAt = 0 }: LoginAttempt): boolean {
 /** Whether what the agent says of its PIN is so: it was refused or has few tries, or the outcome of a login was not heard. */
 export function bearsOut({ attempts, tries }: Token, code: string): boolean {
   if (code !== 'ERR_PIN_UNSETTLED') return tries < TRIES || attempts.some(({ isRight }) => !isRight);
-  return logins.asked > logins.seen || !attempts.every(isRemembered);
+  return logins.asked + logins.unmade > logins.seen || !attempts.every(isRemembered);
 }
 
 /** The C_Login that was made last: whoever answers the agent says so. */
 export const lastAttempt: { made: LoginAttempt | undefined } = { made: undefined };
 
-/** How many logins hosts were asked for, and how many of them tokens saw. */
-export const logins = { asked: 0, seen: 0 };
+/** How many logins hosts were asked for, how many of them tokens saw, and how many were written down and never asked for. */
+export const logins = { asked: 0, seen: 0, unmade: 0 };
+/** Those that were written down and asked for. */
+const written = new Set<string>();
+
+function writtenLogins(): string[] {
+  const texts = disk().textsOnDisk(STATE_FOLDER, /^refused-pin-/);
+  return texts.flatMap((text) =>
+    [...text.matchAll(/"attemptedAt":\[([^\]]*)\]/g)].flatMap(([, at = '']) => at.split(',')),
+  );
+}
+
+export function forgetLogins(): void {
+  Object.assign(logins, { asked: 0, seen: 0, unmade: 0 });
+  written.clear();
+}
+
+/** A host is asked for one. */
+export function loginAsked(): void {
+  logins.asked += 1;
+  for (const login of writtenLogins()) written.add(login);
+}
+
+/** The agent dies: perhaps between the two. Who comes next can't know that no token saw it. */
+export function agentDied(): void {
+  for (const login of writtenLogins()) {
+    if (!written.has(login)) logins.unmade += 1;
+    written.add(login);
+  }
+}

@@ -23,7 +23,7 @@ import {
   tokenLabel,
 } from './settings.ts';
 import { ModuleFile, modules } from './module.ts';
-import { bearsOut, isRemembered, logins, Token } from './token.ts';
+import { bearsOut, forgetLogins, isRemembered, logins, Token } from './token.ts';
 import { Network, plug } from './wire.ts';
 
 const PASSWORD = 'correct horse';
@@ -80,8 +80,7 @@ export class World {
     plug(new Network());
     hostMishaps.length = 0;
     hosts.clear();
-    logins.asked = 0;
-    logins.seen = 0;
+    forgetLogins();
     modules.clear();
     const keys = simulatedKeys();
     const key = (index: number): SimulatedKey => {
@@ -341,7 +340,7 @@ export class World {
     // the agent can't know that no token saw them
     const names = [this.plan.tunnels[index]?.name ?? '', key.name];
     const isUnsettled = names.some((name) => this.#codes.get(name) === 'ERR_PIN_UNSETTLED');
-    if (isUnsettled && logins.asked - logins.seen >= 2) return 'logins that no token saw';
+    if (isUnsettled && logins.asked + logins.unmade - logins.seen >= 2) return 'logins that no token saw';
     return undefined;
   }
 }
