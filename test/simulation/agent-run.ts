@@ -139,10 +139,11 @@ export class AgentRuns {
     this.upSince = Number.POSITIVE_INFINITY;
     process.hasEnded = manner === 'stopped';
     if (!process.hasEnded) forgetCode();
-    if (!process.hasEnded) agentDied();
     kernel().kill(process);
     kernel().say('agent', `is ${manner}`);
     this.#options.onOver(manner);
+    // behind a power cut, which may have left a file that was not yet safe
+    if (!process.hasEnded) agentDied();
   }
 
   /** SIGTERM. */
