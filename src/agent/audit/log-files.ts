@@ -92,6 +92,8 @@ export class LogFiles {
   /** How the file ends is not known: a write failed. */
   #isUnknown = false;
   #isUnsynced = false;
+  /** The file's name need not be on the disk. */
+  #isNameUnsynced = false;
   readonly #unsynced = new Unsynced();
   #lookedAt = Number.NEGATIVE_INFINITY;
   #rotateAt = Number.NEGATIVE_INFINITY;
@@ -174,13 +176,20 @@ export class LogFiles {
     const { path, openAgain } = this.#options;
     const mark = this.#mark;
     if (this.#handle) await this.#unsynced.sync(this.#handle, path, openAgain);
+    await this.#syncName();
     this.#synced = mark;
     this.#isUnsynced = false;
   }
 
   /** The last sync failed: nothing that is written counts until one succeeds. */
   get hasSyncFailed(): boolean {
-    return this.#unsynced.hasFailed;
+    return this.#unsynced.hasFailed || this.#isNameUnsynced;
+  }
+
+  async #syncName(): Promise<void> {
+    if (!this.#isNameUnsynced) return;
+    await syncFolder(dirname(this.#options.path));
+    this.#isNameUnsynced = false;
   }
 
   async close(): Promise<void> {
@@ -282,7 +291,7 @@ export class LogFiles {
     const place = await placeLog({ path, key, publicKey, emit, open: async () => await open(path, uid) }, before);
     this.#take(place, waiting);
     if (place.synced && place.synced.seq > (this.#synced?.seq ?? 0)) this.#synced = place.synced;
-    await syncFolder(dirname(path));
+    await this.#syncName();
   }
 
   #take(
@@ -303,6 +312,7 @@ export class LogFiles {
     this.#uncovered = 0;
     // an agent that was killed may not have synced it
     this.#isUnsynced = true;
+    this.#isNameUnsynced = true;
   }
 
   /** Goes on in a file of the same name. */
