@@ -208,8 +208,9 @@ class SecretReader {
   #firstLines(bytes: Buffer, path?: string): Secret[] {
     const taken: Secret[] = [];
     try {
-      // editors write one in front, and it is nobody's secret
-      let rest = bytes.subarray(bytes.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0);
+      // editors write one in front, and it is nobody's secret; but OpenVPN takes it for a part of its password, from the same file
+      const hasMark = this.#kind !== 'password' && bytes.indexOf(BYTE_ORDER_MARK) === 0;
+      let rest = bytes.subarray(hasMark ? BYTE_ORDER_MARK.length : 0);
       for (const which of ORDINALS.slice(0, this.#lines)) {
         const end = rest.indexOf(0x0a);
         let line = end < 0 ? rest : rest.subarray(0, end);

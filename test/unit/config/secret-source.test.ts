@@ -49,6 +49,12 @@ describe('readSecret', () => {
     writeFileSync(join(folder, 'mark'), '\ufeff\n', { mode: 0o600 });
     await expect(read(join(folder, 'mark'))).rejects.toMatchObject({ code: 'ERR_PIN_SOURCE' });
   });
+  it('keeps it in a management password, of which it is a part to OpenVPN (manage.c)', async () => {
+    const path = join(folder, 'mark');
+    writeFileSync(path, '\ufeffsecret\n', { mode: 0o600 });
+    const secret = await readSecret({ kind: 'file', path }, 'password', surroundings(), 'password');
+    expect(secret.bytes.toString()).toBe('\ufeffsecret');
+  });
   it('warns of a file that others can read', async () => {
     chmodSync(join(folder, 'lf'), 0o644);
     expect(await read(join(folder, 'lf'))).toBe('123456');
