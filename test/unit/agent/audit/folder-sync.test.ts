@@ -1,19 +1,11 @@
 import { expect, test, vi } from 'vitest';
 import type * as PrivateFile from '../../../../src/disk/private-file.ts';
+import { folders } from './breakable-folders.ts';
 import { AWAITED, LogBed, signed } from './log-bed.ts';
 
-const disk = vi.hoisted(() => ({ isBroken: false, synced: [] as string[] }));
-
 vi.mock('../../../../src/disk/private-file.ts', async (original) => {
-  const real = await original<typeof PrivateFile>();
-  return {
-    ...real,
-    syncFolder: async (folder: string) => {
-      if (disk.isBroken) throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
-      await real.syncFolder(folder);
-      disk.synced.push(folder);
-    },
-  };
+  const { breakable } = await import('./breakable-folders.ts');
+  return breakable(await original<typeof PrivateFile>());
 });
 
 test.each(['each', 'interval'] as const)(
@@ -23,16 +15,16 @@ test.each(['each', 'interval'] as const)(
     bed.settings = { ...bed.settings, sync };
     const log = await bed.open();
     await log.write(signed('one'), AWAITED).done;
-    disk.isBroken = true;
+    folders.isBroken = true;
     log.settings = { ...bed.settings, rotateAge: 0 };
     await log.write(signed('two'), AWAITED).done.catch(() => undefined);
     log.settings = bed.settings;
-    disk.isBroken = false;
-    disk.synced.length = 0;
+    folders.isBroken = false;
+    folders.synced.length = 0;
     await log.write(signed('three'), AWAITED).done;
-    expect(disk.synced).toContain(bed.folder);
+    expect(folders.synced).toContain(bed.folder);
     await log.write(signed('four'), AWAITED).done;
-    expect(disk.synced.filter((folder) => folder === bed.folder)).toHaveLength(1);
+    expect(folders.synced.filter((folder) => folder === bed.folder)).toHaveLength(1);
     await log.close();
     expect(await bed.verify()).toMatchObject({ faults: [] });
   },

@@ -4,24 +4,17 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type * as PrivateFile from '../../../../src/disk/private-file.ts';
 import { HeadRecord, readRecords } from '../../../../src/agent/audit/head-record.ts';
-
-const disk = vi.hoisted(() => ({ isBroken: false }));
+import { folders } from './breakable-folders.ts';
 
 vi.mock('../../../../src/disk/private-file.ts', async (original) => {
-  const real = await original<typeof PrivateFile>();
-  return {
-    ...real,
-    syncFolder: async (folder: string) => {
-      if (disk.isBroken) throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
-      await real.syncFolder(folder);
-    },
-  };
+  const { breakable } = await import('./breakable-folders.ts');
+  return breakable(await original<typeof PrivateFile>());
 });
 
 let folder: string;
 
 beforeEach(async () => {
-  disk.isBroken = false;
+  folders.isBroken = false;
   folder = await mkdtemp(join(tmpdir(), 'pksigd-head-'));
 });
 
@@ -30,12 +23,12 @@ afterEach(async () => {
 });
 
 test('a folder that can not be synced is an error with a code', async () => {
-  disk.isBroken = true;
+  folders.isBroken = true;
   await expect(HeadRecord.open(folder, '/var/log/a', undefined)).rejects.toMatchObject({
     code: 'ERR_STATE_DIRECTORY',
     message: expect.stringMatching(/^can't use .*audit-head-[0-9a-f]{24}\.json: EIO/),
   });
-  disk.isBroken = false;
+  folders.isBroken = false;
   await (await HeadRecord.open(folder, '/var/log/a', undefined)).close();
 });
 
