@@ -132,8 +132,8 @@ export const lastAttempt: { made: LoginAttempt | undefined } = { made: undefined
 
 /** How many logins hosts were asked for, how many of them tokens saw, and how many were written down and never asked for. */
 export const logins = { asked: 0, seen: 0, unmade: 0 };
-/** Those that were written down and asked for. */
-const written = new Set<string>();
+/** Those on the disk that are counted: as asked for, or as unmade. */
+const counted = new Set<string>();
 
 function writtenLogins(): string[] {
   const texts = disk().textsOnDisk(STATE_FOLDER, /^refused-pin-/);
@@ -144,19 +144,19 @@ function writtenLogins(): string[] {
 
 export function forgetLogins(): void {
   Object.assign(logins, { asked: 0, seen: 0, unmade: 0 });
-  written.clear();
+  counted.clear();
 }
 
 /** A host is asked for one. */
 export function loginAsked(): void {
   logins.asked += 1;
-  for (const login of writtenLogins()) written.add(login);
+  for (const login of writtenLogins()) counted.add(login);
 }
 
 /** The agent dies: perhaps between the two. Who comes next can't know that no token saw it. */
 export function agentDied(): void {
   for (const login of writtenLogins()) {
-    if (!written.has(login)) logins.unmade += 1;
-    written.add(login);
+    if (!counted.has(login)) logins.unmade += 1;
+    counted.add(login);
   }
 }

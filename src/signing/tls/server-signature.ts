@@ -62,8 +62,8 @@ export function isSignedByServer(transcript: Transcript, key: KeyObject): boolea
   if (!verifier) return false;
   const [hash, options] = verifier;
   // OpenSSL takes one by PSS whose leading zeros are missing
-  const kind = options === PSS ? key.asymmetricKeyDetails : undefined;
-  if (kind?.modulusLength !== undefined && signature.length !== Math.ceil(kind.modulusLength / 8)) return false;
+  const { modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
+  if (options === PSS && signature.length !== Math.ceil(modulusLength / 8)) return false;
   try {
     return verify(hash, Buffer.concat([clientRandom, serverRandom, params]), { key, ...options }, signature);
   } catch {
