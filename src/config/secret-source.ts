@@ -52,7 +52,6 @@ export type Asker = 'prompt' | Dialog;
 const KINDS = ['file', 'credential', 'command'];
 
 const MAX_FILE_BYTES = 65_536;
-const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 const TAKES = 'a file, credential:NAME, command:COMMAND, pinentry, askpass or prompt';
 /** By kind: what is to be given, for whoever gave the secret itself. */
@@ -208,9 +207,7 @@ class SecretReader {
   #firstLines(bytes: Buffer, path?: string): Secret[] {
     const taken: Secret[] = [];
     try {
-      // editors write one in front, and it is nobody's secret; but OpenVPN takes it for a part of its password, from the same file
-      const hasMark = this.#kind !== 'password' && bytes.indexOf(BYTE_ORDER_MARK) === 0;
-      let rest = bytes.subarray(hasMark ? BYTE_ORDER_MARK.length : 0);
+      let rest = bytes;
       for (const which of ORDINALS.slice(0, this.#lines)) {
         const end = rest.indexOf(0x0a);
         let line = end < 0 ? rest : rest.subarray(0, end);

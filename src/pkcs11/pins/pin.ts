@@ -15,6 +15,8 @@ import { processMemory } from './refused-pins.ts';
 import { pinState, type PinTries } from './pin-state.ts';
 import { tokenName } from './token-name.ts';
 
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
+
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
   /**
@@ -333,6 +335,11 @@ export class Pin {
     if (!isUtf8(secret.bytes)) {
       throw new AgentError('ERR_PIN_INCORRECT', `the PIN for token '${label}' is not UTF-8`, {
         hint: 'write it in UTF-8; it was not tried',
+      });
+    }
+    if (secret.bytes.indexOf(BYTE_ORDER_MARK) === 0) {
+      throw new AgentError('ERR_PIN_INCORRECT', `the PIN for token '${label}' begins with a byte order mark`, {
+        hint: 'an editor wrote it: save the file as UTF-8 without one; it was not tried',
       });
     }
     if (max < 1 || min > max || (secret.length >= min && secret.length <= max)) return;

@@ -46,6 +46,16 @@ describe('a PIN', () => {
     expect(modules.pins).toEqual(['pässwd']);
   });
 
+  test('behind a byte order mark is never sent, however long the token lets it be', async () => {
+    const pin = makePin({ ask: () => Promise.resolve(new Secret('\ufeff1234')) });
+    await expect(login(pin)).rejects.toMatchObject({
+      code: 'ERR_PIN_INCORRECT',
+      hint: expect.stringContaining('it was not tried'),
+      message: expect.stringContaining('byte order mark'),
+    });
+    expect(modules.pins).toEqual([]);
+  });
+
   test('is asked for with what the token says of its tries', async () => {
     const told: unknown[] = [];
     const ask = (...words: unknown[]): Promise<Secret> => {
