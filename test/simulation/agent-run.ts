@@ -126,6 +126,8 @@ export class AgentRuns {
       if (!(error instanceof AgentError)) world.violate(`not an AgentError: ${String(error)}`);
       await this.agent?.[Symbol.asyncDispose]();
     }
+    // told to stop while it gave all back: it ends when that is done
+    if (process.isStopping) return;
     this.#over('stopped');
     world.after(RESTART, () => {
       if (!this.#isHeldDown) this.start();
