@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { AgentError } from '../errors.ts';
+import { AgentError, errorText } from '../errors.ts';
 
 /** A user's number: given as such, or looked up as the system does. */
 export async function userId(user: string, option: string): Promise<number> {
@@ -19,9 +19,19 @@ function numberOf(text: string): number | undefined {
   return /^\d{1,10}$/.test(text) && Number(text) <= LAST_ID ? Number(text) : undefined;
 }
 
-/** What the program prints: a number, or a group's line, whose third field it is. */
+/**
+ * What the program prints: a number, or a group's line, whose third field it is.
+ * @throws AgentError ERR_USAGE if it can't be run, as in a container that has none
+ */
 async function lookUp(program: string, args: readonly string[]): Promise<number | undefined> {
-  const found = await promisify(execFile)(program, [...args]).catch(() => undefined);
+  const found = await promisify(execFile)(program, [...args]).catch((error: unknown) => {
+    // it has run, and says no
+    if (typeof (error as { code?: unknown }).code === 'number') return undefined;
+    throw new AgentError('ERR_USAGE', `can't look up '${args.at(-1) ?? ''}': ${errorText(error)}`, {
+      hint: 'give its number',
+      cause: error,
+    });
+  });
   const fields = found?.stdout.trim().split(':') ?? [];
   return numberOf(fields[2] ?? fields[0] ?? '');
 }

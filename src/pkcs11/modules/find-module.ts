@@ -3,19 +3,22 @@
 import { access, readdir } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
-import { AgentError, errorCode } from '../../errors.ts';
+import { AgentError, errorCode, errorText, isAbsence } from '../../errors.ts';
 import { p11KitModules, type P11KitFolders, type P11KitModule } from './p11-kit.ts';
 import type { Pkcs11Uri } from '../uri.ts';
 
 /** Where distributions put modules, beside the library folders of multiarch. */
 const LIBRARY_FOLDERS = ['/usr/lib/softhsm', '/usr/lib/pkcs11', '/usr/lib64/pkcs11', '/usr/local/lib', '/usr/lib'];
 
-async function isReadable(path: string): Promise<boolean> {
+/** Why a file can't be looked at; undefined if it can. */
+async function whyAway(path: string): Promise<unknown> {
   return await access(path).then(
-    () => true,
-    () => false,
+    () => undefined,
+    (error: unknown) => error,
   );
 }
+
+const isThere = async (path: string): Promise<boolean> => (await whyAway(path)) === undefined;
 
 async function libraryFolders(): Promise<string[]> {
   const entries = await readdir('/usr/lib').catch(() => []);
@@ -27,18 +30,18 @@ async function libraryFolders(): Promise<string[]> {
   return [...multiarch.map((folder) => join(folder, 'pkcs11')), ...LIBRARY_FOLDERS, ...multiarch];
 }
 
-async function firstReadable(files: readonly string[]): Promise<string | undefined> {
+async function firstThere(files: readonly string[]): Promise<string | undefined> {
   for (const folder of await libraryFolders()) {
     for (const file of files) {
       const path = join(folder, file);
-      if (await isReadable(path)) return path;
+      if (await isThere(path)) return path;
     }
   }
   return undefined;
 }
 
 async function configuredPath({ file }: P11KitModule): Promise<string | undefined> {
-  return isAbsolute(file) ? file : await firstReadable([file]);
+  return isAbsolute(file) ? file : await firstThere([file]);
 }
 
 /** RFC 7512 section 2.3: the module's name without a `lib` before and an extension behind it, or as p11-kit knows it. */
@@ -48,7 +51,7 @@ async function moduleByName(name: string): Promise<string> {
   const configured = (await p11KitModules()).find((module) => module.name === name);
   const found = configured
     ? await configuredPath(configured)
-    : await firstReadable([`lib${name}.so`, `${name}.so`, `${name}-pkcs11.so`]);
+    : await firstThere([`lib${name}.so`, `${name}.so`, `${name}-pkcs11.so`]);
   if (found === undefined) {
     throw new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module named '${name}'`, { hint: 'give module-path' });
   }
@@ -67,23 +70,26 @@ export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefin
       reason: 'no-module',
     });
   }
-  if (!(await isReadable(path))) throw notThere(path);
+  const why = await whyAway(path);
+  if (why !== undefined) throw notThere(path, why);
   return path;
 }
 
-function notThere(path: string): AgentError {
-  return new AgentError('ERR_MODULE_NOT_FOUND', `no PKCS#11 module at ${path}`);
+function notThere(path: string, why: unknown): AgentError {
+  const text = isAbsence(why) ? `no PKCS#11 module at ${path}` : `can't look at the PKCS#11 module: ${errorText(why)}`;
+  return new AgentError('ERR_MODULE_NOT_FOUND', text, { cause: why });
 }
 
 /** Why a module that nobody looked for was not loaded: the loader does not tell a file that is not there from others. */
 export async function whyNotLoaded(path: string, error: unknown): Promise<unknown> {
   const isSure = errorCode(error) === 'ERR_MODULE_LOAD' && isAbsolute(path);
-  return isSure && !(await isReadable(path)) ? notThere(path) : error;
+  const why = isSure ? await whyAway(path) : undefined;
+  return why === undefined ? error : notThere(path, why);
 }
 
 /** The file that dlopen would load for a library's bare name, by the folders that we know; else the text as it is. */
 export async function findLibrary(file: string): Promise<string> {
-  return file.includes('/') ? file : ((await firstReadable([file])) ?? file);
+  return file.includes('/') ? file : ((await firstThere([file])) ?? file);
 }
 
 /** A module to look into, and how a URI names it. */

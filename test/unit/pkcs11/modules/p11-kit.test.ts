@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -41,6 +41,7 @@ describe('user-config', () => {
     ['none: the system only', { 'system/pkcs11.conf': 'user-config: none\n' }, ['a', 'b']],
     ['merge: both', { 'system/pkcs11.conf': 'user-config: merge\n' }, ['a', 'b', 'c']],
     ['only: the user only', { 'system/pkcs11.conf': 'user-config: only\n' }, ['c']],
+    ['override is its old name', { 'system/pkcs11.conf': 'user-config: override\n' }, ['c']],
     ["only, in the user's own", { 'user/pkcs11.conf': 'user-config: only\n' }, ['c']],
     ["none, in the user's own", { 'user/pkcs11.conf': 'user-config: none\n' }, ['a', 'b']],
     [
@@ -58,6 +59,62 @@ describe('user-config', () => {
     await configure({ ...MODULES, 'system/pkcs11.conf': 'user-config: only\n' });
     folders = { ...folders, user: undefined };
     expect(await namesOf()).toEqual(['a', 'b']);
+  });
+});
+
+describe('what can not be read', () => {
+  // a link to itself fails for everybody, root too
+  const spoil = async (path: string): Promise<void> => {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await symlink(join(root, path), join(root, path));
+  };
+
+  test.for(['system/pkcs11.conf', 'user/pkcs11.conf', 'system/modules', 'packages/d.module', 'user/modules/d.module'])(
+    '%s is an error: it may say that a module is not for us',
+    async (path) => {
+      await configure({ 'packages/a.module': 'module: /packages/a.so\n' });
+      await spoil(path);
+      const refused = { code: 'ERR_CONFIG', message: expect.stringContaining("can't read the settings of p11-kit") };
+      await expect(p11KitModules(folders)).rejects.toMatchObject(refused);
+    },
+  );
+
+  test('a folder and a link to nothing are no module files', async () => {
+    await configure({ ...MODULES, 'packages/d.module/file': '' });
+    await symlink(join(root, 'nowhere'), join(root, 'packages/e.module'));
+    expect(await namesOf()).toEqual(['a', 'b', 'c']);
+  });
+
+  test.for([
+    ['user/pkcs11.conf', ['a', 'b', 'c']],
+    ['user/modules', ['a', 'b']],
+    ['system/pkcs11.conf', undefined],
+    ['system/modules', undefined],
+  ] as const)('%s, where access is denied', async ([path, names]) => {
+    await configure({ ...MODULES, 'system/pkcs11.conf': '', 'user/pkcs11.conf': '' });
+    await chmod(root, 0o755);
+    await chmod(join(root, path), 0);
+    // root may read all
+    if (process.getuid?.() === 0) process.seteuid?.(65_534);
+    try {
+      if (names) expect(await namesOf()).toEqual(names);
+      else
+        await expect(namesOf()).rejects.toMatchObject({
+          code: 'ERR_CONFIG',
+          message: expect.stringContaining('EACCES'),
+        });
+    } finally {
+      if (process.getuid?.() === 0) process.seteuid?.(0);
+      await chmod(join(root, path), 0o700);
+    }
+  });
+});
+
+test('a user-config that is none of the words is an error, as with p11-kit', async () => {
+  await configure({ ...MODULES, 'system/pkcs11.conf': 'user-config: nobody\n' });
+  await expect(p11KitModules(folders)).rejects.toMatchObject({
+    code: 'ERR_CONFIG',
+    message: `${join(root, 'system/pkcs11.conf')}: user-config is none, merge or only`,
   });
 });
 
