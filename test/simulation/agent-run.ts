@@ -103,6 +103,8 @@ export class AgentRuns {
 
   async #run(process: Process): Promise<void> {
     const world = kernel();
+    // at any await
+    const isToldToStop = (): boolean => process.isStopping;
     const code = loadAgent(this.#options.runsCodeAnew);
     const { Agent, AgentError, errorCode } = code;
     const surroundings = surroundingsOf(code, process, (event) => {
@@ -117,17 +119,17 @@ export class AgentRuns {
       this.upSince = world.now;
       world.say('agent', 'is open');
       await agent.ended();
-      if (process.isStopping) return;
+      if (isToldToStop()) return;
       world.say('agent', 'has nothing to serve');
       await agent[Symbol.asyncDispose]();
     } catch (error) {
-      if (process.isStopping) return;
+      if (isToldToStop()) return;
       world.say('agent', `fails: ${errorCode(error) ?? ''} ${error instanceof Error ? error.message : String(error)}`);
       if (!(error instanceof AgentError)) world.violate(`not an AgentError: ${String(error)}`);
       await this.agent?.[Symbol.asyncDispose]();
     }
     // told to stop while it gave all back: it ends when that is done
-    if (process.isStopping) return;
+    if (isToldToStop()) return;
     this.#over('stopped');
     world.after(RESTART, () => {
       if (!this.#isHeldDown) this.start();
