@@ -45,6 +45,7 @@ export class Agent implements AsyncDisposable {
   /** How many of them are not over. */
   #changes = 0;
   #unlink: () => void = () => undefined;
+  #end: Promise<void> | undefined;
 
   private constructor({ tokens }: Settings, surroundings: Surroundings) {
     this.#tokens = tokens;
@@ -347,8 +348,12 @@ export class Agent implements AsyncDisposable {
     if (first && failures.every((failure) => failure)) throw first.error;
   }
 
-  /** Ends everything. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends everything: who asks again waits for the same end. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#end ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     this.#unlink();
     this.stop();
     await this.#applying;

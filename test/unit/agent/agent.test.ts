@@ -221,6 +221,16 @@ describe('a stop', () => {
     expect(getEventListeners(stop.signal, 'abort')).toHaveLength(before);
   });
 
+  test('whoever asks for its end gets it once all is closed, the audit log last', async () => {
+    const audit = { file: join(folder, 'audit.log'), sync: 'each', onFailure: 'refuse' } as const;
+    const agent = await open({ ...settings({ one: keyIn() }), audit });
+    const ends = [1, 2].map(async () => {
+      await agent[Symbol.asyncDispose]();
+      return events.at(-1)?.type;
+    });
+    expect(await Promise.all(ends)).toEqual(['audit-closed', 'audit-closed']);
+  });
+
   test('while a key is opened closes it as soon as it is open', async () => {
     const around = surroundings();
     let goOn = (): void => undefined;
