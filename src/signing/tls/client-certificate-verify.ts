@@ -11,7 +11,7 @@ const HASH_LENGTHS = [32, 48];
 
 /** Does it begin as what is signed in TLS 1.3, by whichever side? */
 export function looksLikeTls13(message: Buffer): boolean {
-  return message.length >= PADDING.length && PADDING.equals(message.subarray(0, PADDING.length));
+  return PADDING.equals(message.subarray(0, PADDING.length));
 }
 
 /** Checks that a message is what a client signs in TLS 1.3, to the last byte. @throws Unfit */

@@ -23,7 +23,7 @@ const CURVE_HASHES: Readonly<Record<CurveName, HashName | 'none'>> = {
 /** The code of the scheme that a request is for, in TLS 1.2 and 1.3; undefined if TLS has none for it. */
 function schemeCode(request: SignatureRequest): number | undefined {
   const coded = (hash: HashName | undefined, low: number): number | undefined => {
-    const high = hash === undefined ? undefined : HASH_CODES[hash];
+    const high = hash && HASH_CODES[hash];
     return high === undefined ? undefined : (high << 8) | low;
   };
   switch (request.scheme) {
@@ -47,7 +47,7 @@ export function checkTls13Scheme(request: SignatureRequest, kind: KeyKind): void
   const isRight =
     request.scheme !== 'RSA_PKCS1_PADDING' &&
     schemeCode(request) !== undefined &&
-    (kind.type !== 'EC' || request.scheme !== 'ECDSA' || request.hash?.name === CURVE_HASHES[kind.curve]);
+    (request.scheme !== 'ECDSA' || (kind.type === 'EC' && request.hash?.name === CURVE_HASHES[kind.curve]));
   if (!isRight) unfit(`${request.algorithmText} is no scheme of TLS 1.3 for this key`);
 }
 

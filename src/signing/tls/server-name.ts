@@ -52,8 +52,8 @@ export function toldSubject(certificate: X509Certificate): string {
 
 /** The subject of the server's certificate, where it is seen. */
 export function serverIn(context: SigningContext): string | undefined {
-  const [certificate] = 'transcript' in context ? context.transcript.serverCertificates : [];
-  if (!certificate) return undefined;
+  if (!('transcript' in context)) return undefined;
+  const [certificate = Buffer.of()] = context.transcript.serverCertificates;
   try {
     return toldSubject(certificateOf(certificate));
   } catch {

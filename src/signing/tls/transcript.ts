@@ -182,13 +182,13 @@ function readCertificateRequest(body: Reader, { code }: ServerHello): number[] |
   return schemes;
 }
 
-function readClientKeyExchange(body: Reader, exchange: KeyExchange, group: number | undefined): void {
-  if (exchange !== 'ECDHE') {
+/** @param group of the server's share; undefined where the key exchange is not ECDHE */
+function readClientKeyExchange(body: Reader, group: number | undefined): void {
+  if (group === undefined) {
     body.vector(2, 1);
     return;
   }
-  const point = body.vector(1, 1);
-  if (group !== undefined && !isPointLength(group, point.length)) unfit(`the client's share is no point of ${group}`);
+  if (!isPointLength(group, body.vector(1, 1).length)) unfit(`the client's share is no point of group ${group}`);
 }
 
 /** Does it begin as a transcript? */
@@ -216,7 +216,7 @@ export function readTranscript(message: Buffer): Transcript {
   messages.read('ServerHelloDone', () => undefined);
   const clientCertificates = messages.read('Certificate', readCertificates);
   messages.read('ClientKeyExchange', (body) => {
-    readClientKeyExchange(body, hello.exchange, server?.group);
+    readClientKeyExchange(body, server?.group);
   });
   messages.end();
   return {
