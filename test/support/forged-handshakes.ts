@@ -207,6 +207,7 @@ export function forgedTranscripts(handshake: Handshake): Forged[] {
     ...strangers.slice(0, 1).map((other) => of('ours second', replaced(ours, certificates(other, own)))),
     of('a byte behind our certificate', replaced(ours, certificates(Buffer.concat([own, Buffer.of(0)])))),
     of('our certificate in PEM', replaced(ours, certificates(pem(own)))),
+    of('a SEQUENCE in place of our certificate', replaced(ours, certificates(Buffer.of(0x30, 0)))),
     of('our certificate cut', replaced(ours, certificates(own.subarray(0, -1)))),
     of('no certificate of the server', replaced(2, certificates())),
     of('TLS 1.3 chosen by extension', replaced(1, withExtension(hello, 43, Buffer.of(3, 4)))),

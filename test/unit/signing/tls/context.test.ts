@@ -1,10 +1,11 @@
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { parseSignatureRequest } from '../../../../src/signing/parse-request.ts';
 import { keyKind } from '../../../../src/signing/public-key.ts';
 import { contextOf } from '../../../../src/signing/tls/context.ts';
 import { withProtocols } from '../../../support/forged-handshakes.ts';
-import { contextIn, HANDSHAKES, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
+import { insertAt, layoutOf, u16 } from '../../../support/handshake-layout.ts';
+import { contextIn, type Handshake, HANDSHAKES, requestOf, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
 
 describe("what real daemons want signed is seen to be a TLS client's", () => {
   test.for(HANDSHAKES)('$name', (handshake) => {
@@ -60,5 +61,29 @@ test('another key of the same kind is not the one in the certificate', () => {
     );
     if (!other) continue;
     expect(contextIn({ ...handshake, publicKey: other.publicKey })).toMatchObject({ kind: 'other-message' });
+  }
+});
+
+/** The handshake with so many bytes more in the ClientHello: of cipher suites, and of an extension. */
+function stretched({ message }: Handshake, bytes: number): Buffer {
+  const fieldAt = (name: string): number => layoutOf(message).find((field) => field.name === name)?.start ?? 0;
+  const content = Buffer.alloc(bytes / 2 - 4);
+  const extension = Buffer.concat([u16(0x7777), u16(content.length), content]);
+  const longer = insertAt(message, fieldAt('ClientHello extension type'), extension);
+  return insertAt(longer, fieldAt('ClientHello cipher suites'), Buffer.alloc(bytes / 2, 0x0a));
+}
+
+test('no client says hello with 64 KiB', () => {
+  for (const handshake of TRANSCRIPTS) {
+    expect(contextIn(handshake, stretched(handshake, 60_000)).kind).toBe('client-certificate-verify');
+    expect(contextIn(handshake, stretched(handshake, 80_000)).kind).toBe('other-message');
+  }
+});
+
+test('what is wrong with the key is not laid to the message', () => {
+  const { publicKey } = generateKeyPairSync('x25519');
+  for (const handshake of TLS13) {
+    const request = requestOf(handshake, handshake.message);
+    expect(() => contextOf(request, publicKey)).toThrow(expect.objectContaining({ code: 'ERR_KEY_UNSUPPORTED' }));
   }
 });

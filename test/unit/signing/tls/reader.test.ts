@@ -32,6 +32,7 @@ describe('a SEQUENCE in DER (X.690 section 10.1)', () => {
     ['half a length', '308201', 0],
     ['no end', '3080', 2],
     ['no end, and a length of none', '3080', 0],
+    ['no end, and as many bytes as that says as a number', '3080', 0x80],
     ['a length that a shorter form has', '30817f', 0x7f],
     ['a length with a zero before it', '308200ff', 0xff],
     ['a length with a zero before two bytes', '308300ffff', 0xffff],

@@ -42,7 +42,9 @@ function taking(transcript: Buffer, ...codes: readonly number[]): Buffer {
 }
 
 describe('in TLS 1.2 a scheme is one that the server takes', () => {
-  const all = [...new Set(Object.values(CODES).flatMap((texts) => texts.flatMap(([, code]) => code ?? [])))];
+  const known = Object.values(CODES).flatMap((texts) => texts.flatMap(([, code]) => code ?? []));
+  // with those of RSA and ECDSA without a hash
+  const all = [...new Set([...known, 0x0001, 0x0003])];
 
   test.for(Object.keys(CODES))('%s', (type) => {
     const [handshake] = TRANSCRIPTS.filter(
@@ -58,6 +60,20 @@ describe('in TLS 1.2 a scheme is one that the server takes', () => {
       expect(kindOf(...all.filter((each) => each !== code)), text).toBe('other-message');
     }
   });
+});
+
+// RFC 4346 section 7.4.8, RFC 8422 section 5.8
+test.for([
+  ['1.0', 'rsa', 'RSA_PKCS1_PADDING,hashalg=MD5-SHA1'],
+  ['1.1', 'rsa', 'RSA_PKCS1_PADDING,hashalg=MD5-SHA1'],
+  ['1.0', 'ec', 'ECDSA,hashalg=SHA1'],
+  ['1.1', 'ec', 'ECDSA,hashalg=SHA1'],
+] as const)('in TLS %s a key has one scheme: %s', ([tls, type, scheme]) => {
+  const handshake = TRANSCRIPTS.find((each) => each.tls === tls && each.publicKey.asymmetricKeyType === type);
+  if (!handshake) throw new Error('no such handshake');
+  const texts = CODES[type]?.map(([text]) => text) ?? [];
+  const kindOf = (text: string): string => contextIn({ ...handshake, algorithm: `${text},data=message` }).kind;
+  expect(texts.filter((text) => kindOf(text) === 'client-certificate-verify')).toEqual([scheme]);
 });
 
 describe('in TLS 1.3 a curve has its hash', () => {

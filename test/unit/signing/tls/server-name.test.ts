@@ -1,7 +1,9 @@
 import type { X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { hasName, subjectOf, toldSubject } from '../../../../src/signing/tls/server-name.ts';
+import { hasName, serverIn, subjectOf, toldSubject } from '../../../../src/signing/tls/server-name.ts';
 import { type CertificateOptions, derSequence, makeCertificate } from '../../../support/certificates.ts';
+import { withServer } from '../../../support/forged-handshakes.ts';
+import { contextIn, TLS13, TRANSCRIPTS } from '../../../support/handshakes.ts';
 
 type Name = NonNullable<CertificateOptions['subject']>;
 const called = (...subject: Name): X509Certificate => makeCertificate({ subject }).certificate;
@@ -91,4 +93,20 @@ test('is told without what acts on a terminal, and not for ever', () => {
   expect(toldSubject(called(['CN', 'a\u{202e}b\u{9b}c']))).toBe('CN=a?b?c');
   expect(toldSubject(called(['CN', 'a'.repeat(997)]))).toBe(`CN=${'a'.repeat(997)}`);
   expect(toldSubject(called(['CN', 'a'.repeat(998)]))).toBe(`CN=${'a'.repeat(997)}…`);
+});
+
+describe('the server of a handshake', () => {
+  test('is seen in a transcript, and not in TLS 1.3 or of a hash', () => {
+    for (const handshake of TRANSCRIPTS) expect(serverIn(contextIn(handshake))).toMatch(/, CN=server /);
+    for (const handshake of TLS13) expect(serverIn(contextIn(handshake))).toBe(undefined);
+    expect(serverIn({ kind: 'bare-digest' })).toBe(undefined);
+  });
+
+  test('is nobody where its certificate can not be read', () => {
+    for (const handshake of TRANSCRIPTS) {
+      const context = contextIn(handshake, withServer(handshake, derSequence()));
+      expect(context.kind).toBe('client-certificate-verify');
+      expect(serverIn(context)).toBe(undefined);
+    }
+  });
 });

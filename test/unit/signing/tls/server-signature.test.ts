@@ -79,6 +79,13 @@ describe('a server took part', () => {
     }
   });
 
+  test('by no hash but the one that a key is for alone', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa-pss', { modulusLength: 1536, hashAlgorithm: 'sha512' });
+    const signature = sign('sha512', SIGNED, { key: privateKey, ...pss(64) });
+    expect(isSigned(publicKey, { params, scheme: 0x080b, signature })).toBe(true);
+    expect(isSigned(publicKey, { params, scheme: 0x0809, signature })).toBe(false);
+  });
+
   test('by both random numbers, in their order', () => {
     const { privateKey, publicKey } = EC;
     for (const bytes of [
