@@ -56,6 +56,24 @@ describe('a PIN', () => {
     expect(modules.pins).toEqual([]);
   });
 
+  test.each([
+    [1, 1, '12'],
+    [4, 4, '12345'],
+    [4, 4, '123'],
+  ])('that a token of %i to %i bytes can not take is never sent', async (minPinLength, maxPinLength, text) => {
+    answer = text;
+    const pin = makePin();
+    await expect(login(pin, { ...CARD, minPinLength, maxPinLength })).rejects.toMatchObject({
+      code: 'ERR_PIN_INCORRECT',
+    });
+    expect(modules.pins).toEqual([]);
+  });
+
+  test('is sent to a token whose lengths make no sense', async () => {
+    await login(makePin(), { ...CARD, minPinLength: 8, maxPinLength: 4 });
+    expect(modules.pins).toEqual(['1234']);
+  });
+
   test('is asked for with what the token says of its tries', async () => {
     const told: unknown[] = [];
     const ask = (...words: unknown[]): Promise<Secret> => {
@@ -137,12 +155,12 @@ describe('what is told of a login', () => {
   });
 });
 
-describe('a PIN with each signature', () => {
-  const sign = async (pin: Pin): Promise<Buffer> => {
-    const session = await host.call('openSession', { slot: CARD.slot });
-    return await pin.sign(host, CARD, { session, key: '', mechanism: { type: 0x1041 } }, Buffer.from('data'));
-  };
+async function sign(pin: Pin): Promise<Buffer> {
+  const session = await host.call('openSession', { slot: CARD.slot });
+  return await pin.sign(host, CARD, { session, key: '', mechanism: { type: 0x1041 } }, Buffer.from('data'));
+}
 
+describe('a PIN with each signature', () => {
   test('is written down before the first, and no more once it was accepted', async () => {
     const refused = processMemory();
     const guard = vi.spyOn(refused, 'guard');
@@ -169,6 +187,16 @@ describe('a PIN with each signature', () => {
     expect(guard).toHaveBeenCalledTimes(2);
   });
 
+  test('does not spare a session’s login from being written down', async () => {
+    const refused = processMemory();
+    const guard = vi.spyOn(refused, 'guard');
+    const pin = makePin({ refused });
+    await sign(pin);
+    await login(pin);
+    await pin.loginAgain(host, await host.call('openSession', { slot: CARD.slot }), CARD);
+    expect(guard.mock.calls.map(([{ use }]) => use)).toEqual(['signature', 'session', 'session']);
+  });
+
   test('says nothing of the session, nor a session of it', async () => {
     const pin = makePin();
     await sign(pin);
@@ -180,6 +208,68 @@ describe('a PIN with each signature', () => {
     pin.forget();
     expect(pin.hasAccepted(CARD)).toBe(false);
   });
+});
+
+describe('a login that could be done without', () => {
+  const again = async (pin: Pin): Promise<void> => {
+    await pin.loginAgain(host, await host.call('openSession', { slot: CARD.slot }), CARD);
+  };
+
+  test('is not made with a PIN that was accepted for a signature alone', async () => {
+    const pin = makePin();
+    await sign(pin);
+    await expect(again(pin)).rejects.toMatchObject({ code: 'ERR_PIN_REQUIRED' });
+    expect(modules.count('login')).toBe(1);
+  });
+
+  test('is not made behind one of which the token said nothing', async () => {
+    const pin = makePin();
+    await login(pin);
+    modules.fail('login', ckr('CKR_GENERAL_ERROR', 'C_Login'), 1);
+    await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED', mayTryAgain: true });
+    expect(pin.hasAccepted(CARD)).toBe(false);
+    await expect(again(pin)).rejects.toMatchObject({ code: 'ERR_PIN_REQUIRED' });
+    expect(modules.count('login')).toBe(2);
+  });
+
+  test('costs no further look at the token', async () => {
+    const pin = makePin();
+    await login(pin);
+    await again(pin);
+    expect(modules.count('tokens')).toBe(0);
+  });
+});
+
+describe('a PIN that the token refused', () => {
+  test('is not sent again where nobody could tell whether that is written down', async () => {
+    const refused = processMemory();
+    const pin = makePin({ refused });
+    await sign(pin);
+    refused.note = (_, { error }) => Promise.resolve(error);
+    vi.spyOn(refused, 'hasRecord').mockRejectedValueOnce(new Error('the disk is broken'));
+    modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'), 1);
+    for (let times = 0; times < 2; times++)
+      await expect(sign(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(modules.count('login')).toBe(2);
+  });
+
+  test('is what is told of where its source has no other', async () => {
+    let hasPin = true;
+    const ask = (): Promise<Secret> =>
+      hasPin ? Promise.resolve(new Secret('1234')) : Promise.reject(new Error('nobody is there'));
+    const pin = makePin({ ask });
+    modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'), 1);
+    const first: unknown = await login(pin).catch((error: unknown) => error);
+    hasPin = false;
+    await expect(login(pin)).rejects.toBe(first);
+  });
+});
+
+test('a session that is logged in already leaves nothing written down: no PIN was looked at', async () => {
+  const refused = processMemory();
+  host.login = () => Promise.resolve(false);
+  await login(makePin({ refused }));
+  expect(await refused.hasRecord(CARD)).toBe(false);
 });
 
 test('who waited looks at the token that it is about, among others', async () => {
