@@ -52,6 +52,15 @@ test.each([
   expect(modules.pins).toEqual([]);
 });
 
+test('a token that was locked while its PIN was typed, and then unlocked, gets that PIN', async () => {
+  const pin = typed(() => {
+    shows({ ...CARD, flags: FLAG.LOGIN | FLAG.LOCKED });
+  });
+  await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_PIN_LOCKED', hint: expect.stringContaining('PUK') });
+  await login(pin);
+  expect(modules.pins).toEqual(['1234']);
+});
+
 test.each([
   ['was taken out', []],
   ['is another one by now', [{ ...fakeToken('other'), slot: CARD.slot }]],

@@ -187,14 +187,35 @@ describe('a PIN with each signature', () => {
     expect(guard).toHaveBeenCalledTimes(2);
   });
 
-  test('does not spare a session’s login from being written down', async () => {
+  test('is written down on its own: a card may have another one for sessions', async () => {
     const refused = processMemory();
     const guard = vi.spyOn(refused, 'guard');
     const pin = makePin({ refused });
+    await login(pin);
     await sign(pin);
     await login(pin);
     await pin.loginAgain(host, await host.call('openSession', { slot: CARD.slot }), CARD);
-    expect(guard.mock.calls.map(([{ use }]) => use)).toEqual(['signature', 'session', 'session']);
+    expect(guard.mock.calls.map(([{ use }]) => use)).toEqual(['session', 'signature', 'session', 'session']);
+  });
+
+  test.each([
+    ['was refused', 'CKR_PIN_INCORRECT'],
+    ['had no outcome', 'CKR_GENERAL_ERROR'],
+    ['was not looked at', 'CKR_SESSION_HANDLE_INVALID'],
+  ])('that %s is in doubt before the next signature has its turn', async (_, code) => {
+    const refused = processMemory();
+    const accepted: boolean[] = [];
+    refused.repeat = async (_trial, send, isAccepted) => {
+      const result = await send();
+      accepted.push(isAccepted());
+      return result;
+    };
+    const pin = makePin({ refused });
+    await sign(pin);
+    await sign(pin);
+    modules.fail('login', ckr(code, 'C_Login'), 1);
+    await expect(sign(pin)).rejects.toThrow();
+    expect(accepted).toEqual([true, false]);
   });
 
   test('says nothing of the session, nor a session of it', async () => {
@@ -251,6 +272,16 @@ describe('a PIN that the token refused', () => {
     for (let times = 0; times < 2; times++)
       await expect(sign(pin)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
     expect(modules.count('login')).toBe(2);
+  });
+
+  test('before is told of in the words of what remembers it', async () => {
+    const refused = processMemory();
+    modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'), 1);
+    await expect(login(makePin({ refused }))).rejects.toThrow();
+    await expect(login(makePin({ refused }))).rejects.toMatchObject({
+      message: expect.stringMatching(/^token 'card' refused this PIN before \([^()]+\)$/),
+      hint: expect.stringContaining('it is not tried again'),
+    });
   });
 
   test('is what is told of where its source has no other', async () => {
