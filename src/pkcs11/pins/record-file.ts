@@ -52,7 +52,7 @@ async function replace(path: string, text: string): Promise<void> {
   try {
     await writeAll(file, text);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
+    await rm(temporary).catch(() => undefined);
     throw error;
   } finally {
     await file.close();

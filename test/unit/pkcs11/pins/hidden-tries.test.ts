@@ -69,6 +69,14 @@ describe('on a token that does not show its tries, of three logins in a row none
     for (const pin of ['1111', '2222', '3333']) expect(await login('refused', { pin })).toBe('refused');
   });
 
+  test('behind a PIN that was sent twice, and another one once, a third', async () => {
+    await login('unknown');
+    await login('refused');
+    expect(await login('refused', { pin: '5678', token: { ...TOKEN, flags: COUNT_LOW } })).toBe('refused');
+    expect(await login('accepted', { pin: '9999' })).toBe('ERR_PIN_UNSETTLED');
+    expect(logins).toBe(3);
+  });
+
   test('one that shows them tells itself which is the last', async () => {
     await login('unknown');
     await login('refused');

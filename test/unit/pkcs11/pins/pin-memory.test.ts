@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { type LoginOutcome, UnsettledLogin } from '../../../../src/pkcs11/host/login-outcome.ts';
 import { PinMemory, type PinTrial, type RecordStore } from '../../../../src/pkcs11/pins/pin-memory.ts';
-import type { PinRecord } from '../../../../src/pkcs11/pins/pin-record.ts';
+import type { PinRecord, PinUse } from '../../../../src/pkcs11/pins/pin-record.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { fakeToken, FLAG } from '../fake-modules.ts';
 
@@ -97,6 +97,25 @@ describe('what is written down', () => {
       { ...HASHED, refusedAt: TIME, isPast: true },
       { ...HASHED, attemptedAt: [TIME], use: 'signature' },
     ]);
+  });
+
+  test('a login with a PIN that is not told stays one, beside that of the PIN that was sent next', async () => {
+    records = [{ attemptedAt: ['2026-01-01T00:00:00.000Z'] }];
+    await login('unknown');
+    expect(records).toEqual([{ attemptedAt: ['2026-01-01T00:00:00.000Z'] }, { ...HASHED, attemptedAt: [TIME] }]);
+  });
+
+  test('a refusal counts no logins from before an accepted PIN', async () => {
+    await login('unknown');
+    await login('accepted', { pin: '5678' });
+    await login('refused');
+    expect(records).toEqual([{ ...HASHED, refusedAt: TIME }]);
+  });
+
+  test('a refusal counts no logins of the other use', async () => {
+    await login('unknown', { use: 'signature' });
+    await login('refused');
+    expect(records).toEqual([{ ...HASHED, refusedAt: TIME }]);
   });
 
   test('a PIN that is noted as refused twice is refused once, with no login beside it', async () => {
@@ -214,13 +233,35 @@ describe('what is told', () => {
 });
 
 describe('a login that need not be written down', () => {
-  const accepts = () => true;
-  const repeat = (outcome: LoginOutcome, pin = new Secret('1234')) =>
-    memory.repeat(
-      { token: CARD, use: 'signature', pin },
-      () => Promise.resolve({ outcome, error: errorOf(outcome) }),
-      accepts,
-    );
+  const pin = new Secret('1234');
+  const resultOf = (outcome: LoginOutcome) => () => Promise.resolve({ outcome, error: errorOf(outcome) });
+  const repeat = (outcome: LoginOutcome) =>
+    memory.repeat({ token: CARD, use: 'signature', pin }, resultOf(outcome), () => true);
+  const guard = (outcome: LoginOutcome, use: PinUse) => memory.guard({ token: CARD, use, pin }, resultOf(outcome));
+
+  test('is made as such behind one that settled what was remembered of it', async () => {
+    await guard('unknown', 'signature');
+    await guard('accepted', 'signature');
+    expect(await repeat('accepted')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('is made as such though a session’s login is remembered that it does not settle', async () => {
+    await guard('unknown', 'session');
+    await guard('accepted', 'signature');
+    expect(await repeat('accepted')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('is none behind one that the token did not look at, while something is remembered', async () => {
+    await guard('unknown', 'session');
+    await guard('untried', 'signature');
+    expect(await repeat('accepted')).toBe(undefined);
+  });
+
+  test('is none behind a session’s login, which settles no signature’s', async () => {
+    await guard('unknown', 'signature');
+    await guard('accepted', 'session');
+    expect(await repeat('accepted')).toBe(undefined);
+  });
 
   test.each(['accepted', 'untried'] as const)('that was %s leaves nothing', async (outcome) => {
     expect(await repeat(outcome)).toEqual({ outcome, error: undefined });

@@ -1,3 +1,5 @@
+import { scrypt } from 'node:crypto';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { formatRecords, HashedPin, parseRecords, type PinRecord } from '../../../../src/pkcs11/pins/pin-record.ts';
 import { Secret } from '../../../../src/secret.ts';
@@ -15,6 +17,7 @@ describe('a record', () => {
     ['logins without an outcome', { salt: SALT, hash: HASH, attemptedAt: [TIME, TIME] }],
     ['refused, after one', { salt: SALT, hash: HASH, refusedAt: TIME, attemptedAt: [TIME] }],
     ['a PIN that is not told', { attemptedAt: [TIME] }],
+    ['what was before an accepted PIN', { salt: SALT, hash: HASH, refusedAt: TIME, isPast: true }],
   ])('of %s is read as it was written', ([, record]) => {
     expect(parseRecords(formatRecords([record]) ?? '', 'file')).toEqual([record]);
   });
@@ -29,8 +32,12 @@ describe('a record', () => {
     ['a hash that is no text', { ...GOOD, hash: Array.from(HASH) }],
     ['no salt', { ...GOOD, salt: undefined }],
     ['no hash', { ...GOOD, hash: undefined }],
+    ['a salt alone', { salt: SALT, attemptedAt: [TIME] }],
+    ['a hash alone', { hash: HASH, attemptedAt: [TIME] }],
+    ['a past that is neither', { ...GOOD, isPast: 'yes' }],
     ['another use', { ...GOOD, use: 'context' }],
     ['a time that is none', { ...GOOD, refusedAt: 'yesterday' }],
+    ['a time that is none, and a login', { ...GOOD, refusedAt: 'yesterday', attemptedAt: [TIME] }],
     ['a time that is too long', { ...GOOD, refusedAt: '1'.repeat(41) }],
     ['an empty time', { ...GOOD, refusedAt: '' }],
     ['a time with another behind it', { ...GOOD, refusedAt: `${TIME} ${TIME}` }],
@@ -70,6 +77,14 @@ describe('a PIN', () => {
     expect(await pin('1234').among([mine, other, untold])).toEqual(new Set([mine, untold]));
     expect(await pin('5678').among([mine, other, untold])).toEqual(new Set([other, untold]));
     expect(await pin('9999').among([mine, other])).toEqual(new Set());
+  });
+
+  // another hash, after an update of pksigd, would not know the PINs that were refused before
+  test('has the hash that scrypt makes of it with the bytes of the salt', async () => {
+    const { salt, hash } = await pin('1234').beside([{ salt: SALT, hash: HASH, refusedAt: TIME }]);
+    expect(salt).toBe(SALT);
+    const made = await promisify<string, Buffer, number, Buffer>(scrypt)('1234', Buffer.from(SALT, 'hex'), 32);
+    expect(hash).toBe(made.toString('hex'));
   });
 
   test('takes the salt of the records that it stands beside, of the latest that has one', async () => {
