@@ -30,13 +30,17 @@ export function nextStep(tried: RecoveryStep | undefined, error: unknown): Recov
   if (tried === 'start a new module host' || !isWorthReopening(error)) return undefined;
   // a process that ended leaves nothing else to try; a login without an outcome may still be under way in it
   if (errorCode(error) === 'ERR_MODULE_DIED' || error instanceof UnsettledLogin) return 'start a new module host';
-  return tried === undefined ? RECOVERY_STEPS[0] : RECOVERY_STEPS[RECOVERY_STEPS.indexOf(tried) + 1];
+  return RECOVERY_STEPS[placeOf(tried) + 1];
 }
 
 /** Which of two steps comes later: it forgets more. */
 export function laterStep(one: RecoveryStep | undefined, other: RecoveryStep | undefined): RecoveryStep | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return RECOVERY_STEPS.indexOf(one) < RECOVERY_STEPS.indexOf(other) ? other : one;
+  return placeOf(one) < placeOf(other) ? other : one;
+}
+
+/** Where a step stands among all; none: before the first, at -1. */
+function placeOf(step: RecoveryStep | undefined): number {
+  return RECOVERY_STEPS.findIndex((each) => each === step);
 }
 
 /**

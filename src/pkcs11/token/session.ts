@@ -54,8 +54,7 @@ export class TokenSession {
   #told = '';
   #toldFailure = '';
   #isResting = false;
-  #mustRest = false;
-  /** Settles when it rests, for all who wait for that. */
+  /** It must rest: settles when it does, for all who wait for that. */
   #rested: Resolvers<void> | undefined;
   #isClosed = false;
 
@@ -107,7 +106,7 @@ export class TokenSession {
       return await this.#runRecovering(work);
     } finally {
       this.#running--;
-      if (this.#mustRest && this.#running === 0) void this.#rest();
+      if (this.#rested) void this.#rest();
     }
   }
 
@@ -165,13 +164,8 @@ export class TokenSession {
     this.#isResting = false;
     if (this.#open && this.isOpen) return this.#open;
     this.#checkNotClosed();
-    let known = seen;
     this.#opening ??= onceMore(
-      () => {
-        const first = known;
-        known = undefined;
-        return this.#openAnew(first);
-      },
+      () => this.#openAnew(seen),
       (error) => this.#recoverAloud('start a new module host', error),
     ).finally(() => {
       this.#opening = undefined;
@@ -231,24 +225,19 @@ export class TokenSession {
    * Resolves when that is done.
    */
   async rest(): Promise<void> {
-    this.#mustRest = true;
     this.#rested ??= withResolvers();
     const { promise } = this.#rested;
-    if (this.#running === 0) void this.#rest();
+    await this.#rest();
     await promise;
   }
 
   async #rest(): Promise<void> {
     await this.#opening?.catch(() => undefined);
-    if (this.#running > 0 || !this.#mustRest) return;
-    this.#mustRest = false;
     const rested = this.#rested;
+    // whatever is under way rests it behind that
+    if (this.#running > 0 || !rested) return;
     this.#rested = undefined;
-    try {
-      await this.#logOut();
-    } finally {
-      rested?.resolve();
-    }
+    rested.resolve(this.#logOut());
   }
 
   async #logOut(): Promise<void> {

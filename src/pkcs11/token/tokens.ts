@@ -237,7 +237,7 @@ export class Tokens implements AsyncDisposable {
     if (!token.users.delete(user)) return;
     this.#setInterval(token);
     if (token.users.size > 0) return;
-    if (this.#used.get(name) === token) this.#used.delete(name);
+    this.#used.delete(name);
     this.#letGo();
     await token.session.close();
   }
