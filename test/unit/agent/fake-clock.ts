@@ -9,6 +9,11 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
+  /** Timers that wait. */
+  get waiting(): number {
+    return this.#timers.length;
+  }
+
   after(milliseconds: number, call: () => void): () => void {
     const timer = { at: this.#now + milliseconds, call };
     this.#timers.push(timer);

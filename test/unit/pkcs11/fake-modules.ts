@@ -204,7 +204,11 @@ export class FakeModule implements Module {
       if (this.sessions.size === 0) this.isLoggedIn = false;
       return null;
     },
-    logout: () => null,
+    logout: ({ session }) => {
+      this.#checkSession(session, 'C_Logout');
+      this.isLoggedIn = false;
+      return null;
+    },
     sessionInfo: ({ session }) => {
       this.#checkSession(session, 'C_GetSessionInfo');
       return null;

@@ -1,110 +1,27 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
-import type { Module } from '../../../../src/pkcs11/host/module.ts';
-import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
-import { processMemory } from '../../../../src/pkcs11/pins/refused-pins.ts';
-import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
-import type { TokenUser } from '../../../../src/pkcs11/token/token-user.ts';
-import { Tokens } from '../../../../src/pkcs11/token/tokens.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { FakeClock } from '../../agent/fake-clock.ts';
-import { ckr, type FakeModule, FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
-
-const HSM = fakeToken('hsm', FLAG.LOGIN);
-
-let modules: FakeModules;
-let clock: FakeClock;
-let tokens: Tokens;
-let events: string[];
-let asked: number;
-let user: TokenUser;
-
-async function open(info: TokenInfo = HSM): Promise<void> {
-  modules = new FakeModules(info);
-  clock = new FakeClock();
-  events = [];
-  asked = 0;
-  tokens = new Tokens({ hosts: modules, clock, onEvent: ({ type }) => type !== 'token-state' && events.push(type) });
-  const pin = new Pin({
-    ask: () => {
-      asked++;
-      return Promise.resolve(new Secret('1234'));
-    },
-    refused: processMemory(),
-  });
-  user = await tokens.open({ token: info.label, object: 'key' }, PATH, { pin });
-}
+import { ckr, type FakeModule, fakeToken, FLAG, settle } from '../fake-modules.ts';
+import {
+  asked,
+  clock,
+  crowd,
+  eventually,
+  events,
+  finishAll,
+  hostsOf,
+  HSM,
+  modules,
+  noneStarts,
+  open,
+  startExtra,
+  user,
+  useWith,
+  Work,
+} from './busy-token.ts';
 
 beforeEach(() => open());
-
-/** Something that takes until `finish`, as often as it is done, and where it was done. */
-class Work {
-  readonly hosts: number[] = [];
-  readonly result: Promise<string>;
-  #end = (): void => undefined;
-  readonly #ended = new Promise<void>((resolve) => (this.#end = resolve));
-
-  constructor(fail?: (at: OpenSession) => void) {
-    const work = async (at: OpenSession): Promise<string> => {
-      this.hosts.push((at.host as Module & { number: number }).number);
-      await this.#ended;
-      fail?.(at);
-      return 'done';
-    };
-    this.result = doAsKeysDo(work);
-    this.result.catch(() => undefined);
-  }
-
-  async finish(): Promise<string> {
-    this.#end();
-    return await this.result;
-  }
-}
-
-async function doAsKeysDo(work: (at: OpenSession) => Promise<string>): Promise<string> {
-  const beside = user.runBeside(work);
-  return (beside && (await beside)) ?? (await user.run(work));
-}
-
-/** Until all that needs no time has happened: a login's hash does. */
-const eventually = expect.poll;
-
-const hostsOf = (works: readonly Work[]): number[] => works.flatMap(({ hosts }) => hosts);
-
-async function finishAll(works: readonly Work[]): Promise<void> {
-  for (const work of works) expect(await work.finish()).toBe('done');
-}
-
-/** So many at once, all in the first process. */
-function crowd(number: number): Work[] {
-  return Array.from({ length: number }, () => new Work());
-}
-
-/** Makes signatures wait until there is an extra session. @returns its process */
-async function startExtra(): Promise<FakeModule> {
-  const works = crowd(18);
-  await eventually(() => modules.furtherHosts.flatMap((host) => [...host.sessions])).toHaveLength(1);
-  await eventually(() => modules.furtherHosts[0]?.isLoggedIn).toBe(true);
-  await finishAll(works);
-  const extra = modules.furtherHosts[0];
-  if (!extra) throw new Error('it was ended');
-  // it is of use now: of two, one goes there
-  await eventually(async () => {
-    const [one, other] = crowd(2) as [Work, Work];
-    await finishAll([one, other]);
-    return other.hosts;
-  }).toEqual([extra.number]);
-  return extra;
-}
-
-/** Waits for something that is not to happen, too: a start is a few turns, a login's hash some more. */
-async function noneStarts(): Promise<void> {
-  const works = crowd(40);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(modules.furtherHosts).toEqual([]);
-  await finishAll(works);
-}
 
 describe('a further session', () => {
   test('is started when signatures wait, and logs in with the PIN that was accepted', async () => {
@@ -172,19 +89,44 @@ describe('a further session', () => {
 
   test('that grew too much ends with its last work', async () => {
     const extra = await startExtra();
-    const works = crowd(2);
+    const works = crowd(4);
     modules.rss = 2 ** 30;
     clock.pass(61);
     await settle();
-    expect(hostsOf(works)).toEqual([1, 2]);
+    expect(hostsOf(works)).toEqual([1, 2, 1, 2]);
     const next = crowd(2);
     await settle();
     expect(hostsOf(next)).toEqual([1, 1]);
+    await works[1]?.finish();
     expect(extra.isAlive).toBe(true);
     await finishAll([...works, ...next]);
     await settle();
     expect(extra.isAlive).toBe(false);
     expect(extra.stopReason).toBeUndefined();
+  });
+});
+
+describe('a further session that works for more than a minute', () => {
+  test('is kept', async () => {
+    const extra = await startExtra();
+    const works = crowd(2);
+    clock.pass(61);
+    await settle();
+    const more = crowd(2);
+    await settle();
+    expect(hostsOf([...works, ...more])).toEqual([1, 2, 1, 2]);
+    await finishAll([...works, ...more]);
+    expect(extra.isAlive).toBe(true);
+  });
+
+  test('is given up if it does not answer', async () => {
+    const extra = await startExtra();
+    const works = crowd(2);
+    modules.fail('tokens', new AgentError('ERR_MODULE_TIMEOUT', 'too long'), 1);
+    clock.pass(61);
+    await settle();
+    expect(extra.stopReason).toBe('was given up: too long');
+    await finishAll(works);
   });
 });
 
@@ -203,29 +145,36 @@ describe('there is none', () => {
     await open(fakeToken('hsm', FLAG.LOGIN | flag));
     await noneStarts();
     expect(modules.count('login')).toBe(1);
+    expect(modules.count('slot')).toBe(0);
   });
 
   test.each([
     ['few tries left', FLAG.COUNT_LOW],
     ['one try left', FLAG.FINAL_TRY],
     ['a locked PIN', FLAG.LOCKED],
-  ])('for a token that has %s by now', async (_, flag) => {
+  ])('for a token that has %s by now, until that is over', async (_, flag) => {
     modules.tokens = [fakeToken('hsm', FLAG.LOGIN | flag)];
     await noneStarts();
     expect(modules.count('login')).toBe(1);
+    expect(modules.calls).not.toContain('2 openSession');
+    modules.tokens = [HSM];
+    await noneStarts();
+    clock.pass(60);
+    await startExtra();
   });
 
   test('where one process is all that a module may have', async () => {
     modules.most = 1;
     await noneStarts();
+    modules.most = 2;
+    await startExtra();
   });
 
   test('where the PIN was never accepted in this process', async () => {
-    await user[Symbol.asyncDispose]();
     const pin = new Pin({ ask: () => Promise.resolve(new Secret('1234')) });
     // as if somebody else had logged in before
     pin.login = () => Promise.resolve();
-    user = await tokens.open({ token: 'hsm' }, PATH, { pin });
+    await useWith(pin);
     await noneStarts();
     expect(modules.count('slot')).toBe(0);
   });
@@ -236,9 +185,12 @@ describe('there is none', () => {
     ['cut short', new AgentError('ERR_MODULE_DIED', 'it died')],
   ])('any more once its login was %s, and the first session works on', async (_, error) => {
     modules.fail('login', error, 1);
+    let extra: FakeModule | undefined;
+    modules.onQueue = () => ([extra] = modules.furtherHosts);
     const works = crowd(18);
     await eventually(() => modules.count('login')).toBe(2);
     await eventually(() => modules.furtherHosts).toEqual([]);
+    expect(extra?.stopReason).toMatch(/^was given up: ./);
     await finishAll(works);
     await noneStarts();
     clock.pass(100_000);
@@ -296,6 +248,18 @@ describe('what fails in a further session', () => {
     const works = crowd(4);
     await finishAll(works);
     expect(hostsOf(works)).toEqual([1, 1, 1, 1]);
+    expect(extra.stopReason).toBeUndefined();
+  });
+
+  test('has the next one wait twice as long, an hour at most', async () => {
+    for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      const extra = await startExtra();
+      extra.isAlive = false;
+      await finishAll(crowd(2));
+      clock.pass(60 * minutes - 1);
+      await noneStarts();
+      clock.pass(1);
+    }
   });
 });
 

@@ -125,6 +125,21 @@ describe('a step', () => {
     expect(host.stopReason).toBe('was replaced: C_Sign returned CKR_DEVICE_ERROR');
   });
 
+  test('logs out of the token, also where another session of it stays open', async () => {
+    const { modules, host, session } = await opened();
+    await host.call('openSession', { slot: fakeToken('card').slot });
+    host.isLoggedIn = true;
+    await takeStep('log out and in', { host, session }, () => modules.get(PATH), FAILED);
+    expect(host.isLoggedIn).toBe(false);
+  });
+
+  test('against nothing in particular gives no reason', async () => {
+    const { modules, host } = await opened();
+    await takeStep('start a new module host', undefined, () => modules.get(PATH));
+    expect(host.isAlive).toBe(false);
+    expect(host.stopReason).toBeUndefined();
+  });
+
   test('never fails', async () => {
     const { modules, host, session } = await opened();
     modules.fail('closeSession', DIED);

@@ -2,9 +2,10 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { SYSTEM_CLOCK } from '../../../../src/clock.ts';
 import { CKF } from '../../../../src/pkcs11/constants.ts';
+import { UnsettledLogin } from '../../../../src/pkcs11/host/login-outcome.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
 import type { OpenSession } from '../../../../src/pkcs11/token/open-session.ts';
-import { ExtraSessions } from '../../../../src/pkcs11/token/extra-sessions.ts';
+import { ExtraSessions, type OwnSession } from '../../../../src/pkcs11/token/extra-sessions.ts';
 import { TokenSession } from '../../../../src/pkcs11/token/session.ts';
 import { identityOf } from '../../../../src/pkcs11/token/token.ts';
 import { TokenWatch } from '../../../../src/pkcs11/token/watch.ts';
@@ -22,24 +23,39 @@ const STEPS = [
 
 let modules: FakeModules;
 let session: TokenSession;
+let extras: NotedExtras;
 let events: string[];
+/** Whether it was told to be logged in. */
+let states: boolean[];
 
 const newPin = (): Pin => new Pin({ ask: () => Promise.resolve(new Secret('1234')) });
+
+/** Notes how much the token's own session has to do whenever it is asked to help, and does not. */
+class NotedExtras extends ExtraSessions {
+  readonly loads: number[] = [];
+
+  override run({ load }: OwnSession): undefined {
+    this.loads.push(load);
+  }
+}
 
 /** @param pin asked for at each login: one that remembers nothing, unless it is the same */
 function plugIn(flags = 0, pin = newPin): void {
   const token = fakeToken('card', flags);
   modules = new FakeModules(token);
   events = [];
+  states = [];
+  extras = new NotedExtras({ modules, modulePath: PATH, identity: identityOf(token), clock: SYSTEM_CLOCK });
   session = new TokenSession({
     modules,
     modulePath: PATH,
     identity: identityOf(token),
     label: 'card',
     pin,
-    extras: new ExtraSessions({ modules, modulePath: PATH, identity: identityOf(token), clock: SYSTEM_CLOCK }),
+    extras,
     onEvent: (event) => {
-      if (event.type !== 'token-state') events.push(event.type === 'recovering' ? event.step : event.type);
+      if (event.type === 'token-state') states.push(event.isLoggedIn);
+      else events.push(event.type === 'recovering' ? event.step : event.type);
     },
   });
 }
@@ -75,6 +91,7 @@ describe('opening', () => {
     session.see({ ...at.token, flags: FLAG.LOGIN | CKF.USER_PIN_FINAL_TRY });
     await expect(sign()).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
     session.see({ ...at.token, serial: 'another', flags: 0 });
+    session.see({ ...at.token, slot: '99', flags: 0 });
     await expect(sign()).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
     session.see({ ...at.token, flags: FLAG.LOGIN });
     await sign();
@@ -100,6 +117,32 @@ describe('opening', () => {
     await session.run(sign);
     expect(events).toEqual(['login-failed']);
     expect(session.isResting).toBe(false);
+  });
+
+  test('that fails for the PIN once more, after it could be logged in to, says so again', async () => {
+    plugIn(FLAG.LOGIN);
+    const failing = async (): Promise<void> => {
+      modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'), 1);
+      await expect(session.run(sign)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    };
+    await failing();
+    await (await session.open()).host.stop();
+    await failing();
+    expect(events).toEqual(['login-failed', 'login-failed']);
+  });
+
+  test('of a token that was seen a moment ago does not look for it, unless it may lie elsewhere by now', async () => {
+    const host = await modules.get(PATH);
+    const seen = { info: fakeToken('card'), host, epoch: host.epoch };
+    await session.open(seen);
+    expect(modules.take()).toEqual(['1 mechanisms', '1 openSession']);
+    await host.call('reinitialize', {});
+    modules.take();
+    await session.open(seen);
+    expect(modules.take()).toEqual(['1 tokens', '1 mechanisms', '1 openSession']);
+    await host.stop();
+    await session.open(seen);
+    expect(modules.take()).toEqual(['2 tokens', '2 mechanisms', '2 openSession']);
   });
 
   test('once more in a new process if a login had no outcome', async () => {
@@ -216,6 +259,16 @@ describe('a token that goes away', () => {
     expect(session.isAway).toBe(true);
   });
 
+  test('is counted each time, for polls that begin anew', async () => {
+    expect(session.absences).toBe(0);
+    session.lose(FAILED);
+    session.lose(FAILED);
+    expect(session.absences).toBe(1);
+    await session.open();
+    session.lose(FAILED);
+    expect(session.absences).toBe(2);
+  });
+
   test('is found by whatever opens it; those that wait for it learn of it', async () => {
     const token = fakeToken('card');
     await absent();
@@ -266,6 +319,22 @@ describe('a token that goes away', () => {
     await expect(session.run(sign)).rejects.toMatchObject({ code: 'ERR_PIN_UNSETTLED' });
   });
 
+  test('is looked for though it was told to rest', async () => {
+    await absent();
+    await expect(session.run(sign)).rejects.toThrow();
+    await session.rest();
+    expect([session.isAway, session.isResting]).toEqual([true, false]);
+  });
+
+  test.each([
+    [true, ['lost'], true],
+    [false, ['login-failed'], false],
+  ])('is what a login without an outcome tells of, if another may have one: %s', (mayTryAgain, told, isAway) => {
+    session.lose(new UnsettledLogin('?', { mayTryAgain, hint: '' }));
+    expect(events).toEqual(told);
+    expect(session.isAway).toBe(isAway);
+  });
+
   test('is there at once for those that wait while it is not away', async () => {
     await session.ready();
   });
@@ -292,6 +361,52 @@ describe('what others may ask', () => {
     await polling;
   });
 
+  test('whose PIN logged it in: nobody any more where that failed, or where no login is wanted', async () => {
+    const pin = newPin();
+    plugIn(FLAG.LOGIN, () => pin);
+    expect(session.isLoggedInBy(pin)).toBe(false);
+    const { host } = await session.open();
+    expect(session.isLoggedInBy(pin)).toBe(true);
+    modules.tokens = [fakeToken('card')];
+    await host.stop();
+    await session.open();
+    expect(session.isLoggedInBy(pin)).toBe(false);
+    modules.tokens = [fakeToken('card', FLAG.LOGIN)];
+    await (await session.open()).host.stop();
+    modules.fail('login', ckr('CKR_PIN_INCORRECT', 'C_Login'));
+    await expect(session.open()).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    expect(session.isLoggedInBy(pin)).toBe(false);
+  });
+
+  test.each([
+    ['wants that', FLAG.LOGIN, [false, true, false]],
+    ['wants none', 0, [false]],
+  ])('whether it is logged in to, if the token %s', async (_, flags, told) => {
+    plugIn(flags);
+    await session.open();
+    await session.close();
+    expect(states).toEqual(told);
+  });
+
+  test('nothing of the login to a token that is away when it is closed', async () => {
+    plugIn(FLAG.LOGIN);
+    await (await session.open()).host.stop();
+    modules.fail('tokens', new AgentError('ERR_MODULE_TIMEOUT', 'too long'));
+    await expect(session.run(sign)).rejects.toMatchObject({ code: 'ERR_MODULE_TIMEOUT' });
+    expect(session.isAway).toBe(true);
+    await session.close();
+    expect(states).toEqual([false, true]);
+  });
+
+  test('whether it rests: once it was told to, until something wants it', async () => {
+    expect(session.isResting).toBe(false);
+    await session.open();
+    await session.rest();
+    expect(session.isResting).toBe(true);
+    await session.run(sign);
+    expect(session.isResting).toBe(false);
+  });
+
   test.each([
     [0, false],
     [FLAG.KEYPAD, true],
@@ -300,6 +415,64 @@ describe('what others may ask', () => {
     expect(session.needsPerson).toBe(false);
     await session.open();
     expect(session.needsPerson).toBe(needsPerson);
+  });
+});
+
+describe('extra sessions', () => {
+  const beside = (): unknown => session.runBeside(() => Promise.resolve());
+
+  test('are asked to help while it is open: they learn how much it has to do', async () => {
+    await session.open();
+    beside();
+    const running = session.run(sign);
+    beside();
+    await running;
+    const { host } = await session.open();
+    Object.assign(host, { pending: 3 });
+    beside();
+    expect(extras.loads).toEqual([0, 1, 3]);
+  });
+
+  test('are not asked while it is not open, or its process is dead: they are of no use without it', async () => {
+    expect(beside()).toBeUndefined();
+    const { host } = await session.open();
+    await host.stop();
+    expect(beside()).toBeUndefined();
+    await session.recover('reopen the session');
+    expect(beside()).toBeUndefined();
+    expect(extras.loads).toEqual([]);
+  });
+});
+
+describe('resting', () => {
+  test('logs out of the token, also where another session of it stays open', async () => {
+    plugIn(FLAG.LOGIN);
+    const { host, token } = await session.open();
+    await host.call('openSession', { slot: token.slot });
+    await session.rest();
+    expect(modules.take('tokens', 'mechanisms', 'openSession', 'login')).toEqual(['1 logout', '1 closeSession']);
+    expect((await modules.get(PATH)).isLoggedIn).toBe(false);
+  });
+
+  test('twice at once is done once', async () => {
+    await session.open();
+    modules.take();
+    await Promise.all([session.rest(), session.rest()]);
+    expect(modules.take()).toEqual(['1 logout', '1 closeSession']);
+  });
+
+  test('of one that is not open takes nothing', async () => {
+    await session.rest();
+    expect(modules.take()).toEqual([]);
+    expect(session.isResting).toBe(true);
+  });
+
+  test('waits for its being opened', async () => {
+    const opening = session.open();
+    await session.rest();
+    await opening;
+    expect(modules.openSessions).toBe(0);
+    expect(session.isOpen).toBe(false);
   });
 });
 
@@ -312,10 +485,22 @@ describe('closing', () => {
     await session.close();
   });
 
+  test.each([
+    ['can be recovered', FAILED],
+    ['can not', new AgentError('ERR_TOKEN_ABSENT', 'none')],
+  ])('while it is being opened, which fails for what %s, tells nobody', async (_, error) => {
+    modules.fail('openSession', error);
+    const running = session.run(sign);
+    await session.close();
+    await expect(running).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(events).toEqual([]);
+  });
+
   test('while it is being opened leaves no session behind', async () => {
     const opening = session.open();
     await session.close();
     await expect(opening).rejects.toMatchObject({ code: 'ERR_ABORTED' });
     expect(modules.openSessions).toBe(0);
+    expect(states).toEqual([]);
   });
 });

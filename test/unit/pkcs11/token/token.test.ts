@@ -70,6 +70,7 @@ describe('what is said', () => {
     await expect(find({ token: 'card' })).rejects.toMatchObject({
       code: 'ERR_TOKEN_AMBIGUOUS',
       message: "the pkcs11 URI fits several tokens: 'card' (serial serial of card), 'card' (serial 2)",
+      hint: 'add token= or serial=',
     });
   });
 

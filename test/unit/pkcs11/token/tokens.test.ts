@@ -152,6 +152,7 @@ describe('users of one token', () => {
     modules.take();
     await expect(open(CARD, { pinSource: '/two' }, 'two')).rejects.toMatchObject({
       code: 'ERR_USAGE',
+      reason: 'two-pin-sources',
       message: "two PIN sources for token 'card': pkcs11:token=card;object=one and pkcs11:token=card;object=two",
     });
     await expect(open(CARD, {}, 'one')).rejects.toThrow('pkcs11:token=card;object=one, twice');
@@ -163,6 +164,17 @@ describe('users of one token', () => {
   test('with two PIN sources are welcome where no PIN is wanted', async () => {
     await open(OTHER, { pinSource: '/one' });
     await open(OTHER, { pinSource: '/two' });
+  });
+
+  test('of whom the last one leaves while it is opened anew cost it no login', async () => {
+    const user = await open(CARD);
+    await (await modules.get(PATH)).stop();
+    modules.take();
+    const running = user.run(sign);
+    await user[Symbol.asyncDispose]();
+    await expect(running).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(modules.count('login')).toBe(0);
+    expect(modules.openSessions).toBe(0);
   });
 
   test('that could not open it leave nothing behind', async () => {
@@ -179,7 +191,7 @@ describe('events', () => {
     const heard: string[] = [];
     const listener = (who: string): Partial<TokenUse> => ({ onEvent: ({ type }) => heard.push(`${who} ${type}`) });
     const first = await open(CARD, listener('first'));
-    await open(CARD, listener('second'));
+    const second = await open(CARD, listener('second'));
     await open(OTHER, listener('other'));
     first.onLost(() => heard.push('listener'));
     first.onLost(() => heard.push('undone'))();
@@ -188,11 +200,31 @@ describe('events', () => {
     expect(events).toEqual(['card lost']);
     expect(heard).toEqual(['first lost', 'listener', 'second lost']);
     await first[Symbol.asyncDispose]();
+    second.onLost(() => heard.push('lost once more'));
     modules.tokens = [CARD, OTHER];
     await pass(1);
-    await first.ready();
     expect(events).toEqual(['card lost', 'card found']);
     expect(heard.slice(3)).toEqual(['second found']);
+  });
+
+  test('need nobody who is told of them', async () => {
+    tokens = new Tokens({ hosts: modules, clock });
+    modules.fail('sign', new AgentError('ERR_MODULE_DIED', 'it died'), 1);
+    await (await open(CARD)).run(sign);
+  });
+
+  test('whoever waits for a token that went away learns when it is there again', async () => {
+    make({ watchInterval: 1_000 });
+    const user = await open(CARD);
+    modules.tokens = [];
+    await pass(1);
+    let isReady = false;
+    void user.ready().then(() => (isReady = true));
+    await pass(1);
+    expect(isReady).toBe(false);
+    modules.tokens = [CARD];
+    await pass(1);
+    expect(isReady).toBe(true);
   });
 });
 
@@ -213,59 +245,13 @@ describe('the watch', () => {
     expect(await looks(8)).toBe(2);
     await first[Symbol.asyncDispose]();
     expect(await looks(8)).toBe(0);
+    expect(clock.waiting).toBe(0);
   });
 
   test('is none where nothing asks for it', async () => {
     await open(CARD);
     expect(await looks(100)).toBe(0);
-  });
-});
-
-describe('a token that is away beside others of its module', () => {
-  /** Polls for the card so often; what that did to the module. */
-  async function poll(times: number): Promise<string[]> {
-    make({ watchInterval: 1_000 });
-    await open(CARD);
-    modules.tokens = [OTHER];
-    await pass(1);
-    expect(events).toEqual(['card lost']);
-    modules.take();
-    for (let second = 0; second < times; second++) await pass(1);
-    return modules.take('tokens', 'mechanisms', 'openSession', 'closeSession', 'sessionInfo');
-  }
-
-  test('alone: the module looks for its slots anew', async () => {
-    expect(await poll(4)).toEqual(['1 reinitialize', '2 reinitialize']);
-  });
-
-  async function pollBeside(other: TokenInfo, times: number, inUse = false): Promise<string[]> {
-    modules.tokens = [CARD, other];
-    make({ watchInterval: 1_000 });
-    await open(CARD);
-    const user = await open(other);
-    modules.tokens = [other];
-    await pass(1);
-    expect(events).toEqual(['card lost']);
-    const stop = inUse ? keepInUse(user) : undefined;
-    modules.take();
-    for (let second = 0; second < times; second++) await pass(1);
-    await stop?.();
-    return modules.take('tokens', 'mechanisms', 'openSession', 'closeSession', 'sessionInfo');
-  }
-
-  test.each([
-    [4, []],
-    [5, ['1 reinitialize']],
-  ])('beside one that is not in use: %i polls, %j', async (times, calls) => {
-    expect(await pollBeside(OTHER, times)).toEqual(calls);
-  });
-
-  test('beside one that is in use: never', async () => {
-    expect(await pollBeside(OTHER, 20, true)).toEqual([]);
-  });
-
-  test('beside one whose PIN a person types: never', async () => {
-    expect(await pollBeside(fakeToken('pad', FLAG.KEYPAD), 20)).toEqual([]);
+    expect(clock.waiting).toBe(0);
   });
 });
 
@@ -312,10 +298,39 @@ describe('a token that is not there at once', () => {
     expect(modules.opened).toEqual(['card', 'card', 'card']);
   });
 
-  test('costs no token its session', async () => {
+  test('costs no token its session, but one of another module', async () => {
     await open(OTHER);
     await tokens.refreshSlots(PATH);
     expect(modules.count('reinitialize')).toBe(0);
+    await tokens.refreshSlots('/another');
+    expect(modules.take()).toContain('2 reinitialize');
+  });
+});
+
+describe('reading in a token', () => {
+  /** The session that it is done in, and whether that is logged in. */
+  async function read(): Promise<unknown> {
+    const seen = await tokens.await({ token: 'card' }, PATH);
+    modules.take();
+    return await tokens.read(PATH, seen, ({ session }, isLoggedIn) => Promise.resolve([session, isLoggedIn]));
+  }
+
+  test('that is in use is done in its own session: it may have no other', async () => {
+    await open(CARD);
+    expect(await read()).toEqual(['1-1', true]);
+    expect(modules.take()).toEqual([]);
+  });
+
+  test('that is in use, and is being recovered, does not wait for that', async () => {
+    await open(CARD);
+    await (await modules.get(PATH)).stop();
+    expect(await read()).toEqual(['2-1', false]);
+    expect(modules.take()).toEqual(['2 openSession', '2 closeSession']);
+  });
+
+  test('that is not in use is done in a session of its own, without a login', async () => {
+    expect(await read()).toEqual(['1-1', false]);
+    expect(modules.take()).toEqual(['1 openSession', '1 closeSession']);
   });
 });
 

@@ -100,6 +100,7 @@ describe('looking', () => {
   test('without an interval there is none', async () => {
     watch.setInterval(undefined);
     expect(await passing(1_000)).toEqual([]);
+    expect(clock.waiting).toBe(0);
   });
 
   test('not while the session is in use: the request finds out by itself', async () => {
@@ -125,6 +126,18 @@ describe('a token that is there', () => {
     session.notes.length = 0;
     await watch.look();
     expect(session.notes).toEqual(['open', 'reopen the session', 'open', 'lost']);
+  });
+
+  test.each([
+    ['from whose slot it was taken', []],
+    ['in whose slot another one lies', [{ ...fakeToken('other'), slot: TOKEN.slot }]],
+    ['that lies in another slot', [{ ...TOKEN, slot: '99' }]],
+  ])('%s is looked for anew', async (_, tokens) => {
+    await session.open();
+    session.modules.tokens = tokens;
+    session.notes.length = 0;
+    await watch.look();
+    expect(session.notes.slice(0, 2)).toEqual(['open', 'reopen the session']);
   });
 
   test('whose session ended is opened anew, and not lost', async () => {
