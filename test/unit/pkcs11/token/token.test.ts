@@ -31,6 +31,10 @@ describe('a token is found', () => {
     { model: 'model' },
     { serial: 'serial of card' },
     { slotId: 1 },
+    { libraryManufacturer: 'maker of modules' },
+    { libraryDescription: 'module' },
+    { libraryVersion: { major: 2, minor: 6 } },
+    { slotManufacturer: 'maker of readers' },
     identityOf(CARD),
   ])('by %j', async (uri) => {
     expect(await find(uri)).toEqual(CARD);
@@ -42,6 +46,11 @@ describe('a token is found', () => {
     { model: '' },
     { serial: 'serial' },
     { slotId: 0 },
+    { libraryManufacturer: 'another' },
+    { libraryDescription: 'another' },
+    { libraryVersion: { major: 2, minor: 5 } },
+    { slotManufacturer: 'another' },
+    { slotDescription: 'another' },
     { ...identityOf(CARD), slotId: 256 },
   ])('not by %j', async (uri) => {
     await expect(find(uri)).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
