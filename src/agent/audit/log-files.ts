@@ -84,6 +84,8 @@ export class LogFiles {
   #head: Head = NO_HEAD;
   /** Where the head stands; and the last one that is on the disk. */
   #mark: Mark | undefined;
+  /** What is known of the log that this one goes on from, until it has an entry of its own. */
+  #elsewhere: Known | undefined;
   #synced: Mark | undefined;
   /** What must come before all else that is written. */
   #front: readonly Entry[] = [];
@@ -138,6 +140,7 @@ export class LogFiles {
 
   /** What is known of this log by now. */
   get known(): Known {
+    if (this.#elsewhere) return this.#elsewhere;
     const mark = this.#mark ?? { ...NO_HEAD, number: this.#number, end: 0 };
     return { ...mark, log: this.#log, file: this.#options.path, isClosed: this.isClean };
   }
@@ -234,6 +237,7 @@ export class LogFiles {
     this.#end = this.#length;
     this.#head = head;
     this.#mark = { ...head, number: this.#number, end: this.#end };
+    this.#elsewhere = undefined;
     this.#checkpoint = checkpoint;
     this.#uncovered = head.seq - checkpoint.seq;
   }
@@ -252,6 +256,7 @@ export class LogFiles {
       this.#head = trail.head;
       this.#end = trail.end;
       this.#mark = { ...trail.head, number: this.#number, end: trail.end };
+      this.#elsewhere = undefined;
       this.#uncovered = this.#head.seq - this.#checkpoint.seq;
     }
     if (!(await this.#takeEnding('cut-off'))) throw auditError(`another program writes ${this.#options.path}`);
@@ -291,11 +296,13 @@ export class LogFiles {
     const place = await placeLog({ path, key, publicKey, emit, open: async () => await open(path, uid) }, before);
     this.#take(place, waiting);
     if (place.synced && place.synced.seq > (this.#synced?.seq ?? 0)) this.#synced = place.synced;
-    await this.#syncName();
+    await this.#syncName().catch((error: unknown) => {
+      throw auditError(`can't use the folder of the audit log ${path}`, error);
+    });
   }
 
   #take(
-    { handle, log, number, head, mark, end, length, lacksEnd, began, front }: Place,
+    { handle, log, number, head, mark, elsewhere, end, length, lacksEnd, began, front }: Place,
     waiting: readonly Entry[],
   ): void {
     this.#handle = handle;
@@ -307,6 +314,7 @@ export class LogFiles {
     this.#lacksEnd = lacksEnd;
     this.#head = head;
     this.#mark = mark;
+    this.#elsewhere = elsewhere;
     this.#front = [...front, ...waiting];
     this.#checkpoint = head;
     this.#uncovered = 0;
@@ -324,7 +332,7 @@ export class LogFiles {
 
   /** What was written stays as it is, wherever that is: the state directory is to know of the last entry that another file follows. */
   async #goOnElsewhere(): Promise<void> {
-    if (this.#synced === this.#mark) return;
+    if (this.#synced === this.#mark || this.#elsewhere) return;
     this.#synced = this.#mark;
     await this.#options.onLeft();
   }

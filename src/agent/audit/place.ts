@@ -65,6 +65,8 @@ export interface Place extends Ending {
   readonly head: Head;
   /** Where the head is known to stand; undefined if it is not known to any file. */
   readonly mark: Mark | undefined;
+  /** What is known of the log where the head stands, if that is at another path. */
+  readonly elsewhere?: Known | undefined;
   /** The last entry that is known to be on the disk, or to be gone. */
   readonly synced: Mark | undefined;
   /** Where the last entry ends in this file. */
@@ -130,7 +132,7 @@ interface Found {
   readonly left: Left | undefined;
 }
 
-function recoveredOf({ torn }: Ending, { isClosed }: Known): RecoveredEntry[] {
+function recoveredOf({ torn }: Ending, isClosed: boolean): RecoveredEntry[] {
   return torn ? [{ type: 'recovered', ...torn, cause: isClosed ? 'foreign' : 'cut-off' }] : [];
 }
 
@@ -156,26 +158,38 @@ class Placing {
     const trail = await trailIn(handle, known, this.#options.key);
     const ending = trail && (await endingBehind(handle, trail.end));
     if (ending) return this.#goOn(handle, known, trail, ending, first?.time);
-    const isAsLeft = isElsewhere && (!own || (await trailIn(handle, own, this.#options.key)) !== undefined);
+    const isAsLeft = isElsewhere && (!own || (await this.#isAsLeft(handle, own)));
     if (isAsLeft) return await this.#setAside(handle, known, 'switched');
     const blank = await this.#endingOfBlank(handle, known);
     return blank ? await this.#beginBehind(handle, known, blank) : await this.#setAside(handle, known, 'replaced');
+  }
+
+  /** Something of ours stands there, and nothing else. */
+  async #isAsLeft(handle: LogHandle, own: Known): Promise<boolean> {
+    return own.seq > 0 && (await trailIn(handle, own, this.#options.key)) !== undefined;
   }
 
   /**
    * How a file ends that was begun, and has no line that counts: an agent was cut off in its first ones, or a power cut lost
    * those, and kept what it wrote behind.
    */
-  async #endingOfBlank(handle: LogHandle, { seq, isClosed }: Known): Promise<Ending | undefined> {
+  async #endingOfBlank(handle: LogHandle, known: Known): Promise<Ending | undefined> {
+    const { seq } = known;
     const sealed = await lastSealed(handle, this.#options.key);
-    const isCut = !isClosed && (sealed ? sealed.isOurs && sealed.head.seq > seq : await beginsWithHole(handle));
+    const isCut =
+      !this.#isClosed(known) && (sealed ? sealed.isOurs && sealed.head.seq > seq : await beginsWithHole(handle));
     const isBlank = isCut || (!sealed && (await beginsAsOurs(handle)));
     return isBlank ? await endingBehind(handle, 0) : undefined;
   }
 
   async #beginBehind(handle: LogHandle, known: Known, ending: Ending): Promise<Place> {
     const place = await this.#begin(handle, known);
-    return { ...place, ...ending, front: [...recoveredOf(ending, known), ...place.front] };
+    return { ...place, ...ending, front: [...recoveredOf(ending, this.#isClosed(known)), ...place.front] };
+  }
+
+  /** No agent was writing this file. What is known of another says nothing of that. */
+  #isClosed(known: Known): boolean {
+    return (this.#before.own ?? known).isClosed;
   }
 
   /** In the same file. */
@@ -185,7 +199,7 @@ class Placing {
     const mark = head.seq > 0 ? { ...head, number, end } : undefined;
     const { own } = this.#before;
     const synced = own && own.seq > 0 && own.log === known.log ? own : mark;
-    const front = recoveredOf(ending, known);
+    const front = recoveredOf(ending, this.#isClosed(known));
     return { ...ending, handle, log: known.log, number, head, mark, synced, end, began, front };
   }
 
@@ -209,6 +223,7 @@ class Placing {
   /** @param aside what the file was called that stood in its place */
   async #begin(handle: LogHandle, known: Known | undefined, aside?: string, reason?: ContinueReason): Promise<Place> {
     const { path, publicKey, emit } = this.#options;
+    const { own, others } = this.#before;
     const empty = { ...WHOLE, handle, end: 0, began: Date.now() };
     if (!known || known.seq === 0)
       return { ...empty, log: known?.log ?? newLog(), number: 1, head: NO_HEAD, ...UNKNOWN, front: [] };
@@ -223,7 +238,12 @@ class Placing {
     if (ALARMS.has(before.reason))
       emit({ type: 'audit-missing', file: path, until: head.seq, change: before.reason, aside });
     const mark = { ...head, number: last, end };
-    return { ...empty, log, number, head, mark, synced: mark, front: [entry, ...recoveredOf(ending, known)] };
+    const elsewhere = known.file === path ? undefined : { ...known, ...mark };
+    // this one may never get an entry: what is remembered of another is not told of this one
+    const isRemembered = elsewhere && others.some((other) => other.log === log && other.file === known.file);
+    const ownMark = own?.log === log ? own : undefined;
+    const synced = isRemembered ? ownMark : mark;
+    return { ...empty, log, number, head, mark, elsewhere, synced, front: [entry, ...recoveredOf(ending, known.isClosed)] };
   }
 
   async #findBefore(known: Known, reason?: ContinueReason): Promise<Found> {

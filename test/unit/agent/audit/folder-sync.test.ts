@@ -29,3 +29,13 @@ test.each(['each', 'interval'] as const)(
     expect(await bed.verify()).toMatchObject({ faults: [] });
   },
 );
+
+test('a log whose folder can not be synced is not opened, and says why', async () => {
+  const bed = new LogBed();
+  Object.assign(folders, { isBroken: true, only: bed.folder });
+  await expect(bed.open()).rejects.toMatchObject({
+    code: 'ERR_AUDIT_FILE',
+    message: `can't use the folder of the audit log ${bed.path}: EIO: i/o error, fsync`,
+  });
+  Object.assign(folders, { isBroken: false, only: undefined });
+});
