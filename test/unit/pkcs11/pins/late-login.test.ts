@@ -1,5 +1,5 @@
 // Logins that come long after the token was looked at: others may have used up tries of its PIN, or have taken it out.
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { Clock } from '../../../../src/clock.ts';
 import type { TokenInfo } from '../../../../src/pkcs11/host/protocol.ts';
 import { Pin } from '../../../../src/pkcs11/pins/pin.ts';
@@ -71,6 +71,13 @@ test.each([
   });
   await expect(login(pin)).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
   expect(modules.pins).toEqual([]);
+});
+
+test('only the slot of the token is looked into: others may wait for a card', async () => {
+  const call = vi.spyOn(host, 'call');
+  await login(typed(() => undefined));
+  expect(call).toHaveBeenCalledWith('tokens', { slot: CARD.slot });
+  expect(modules.pins).toEqual(['1234']);
 });
 
 test.each([10, 1_000])('a PIN that comes within a second (%i ms) costs no further look', async (milliseconds) => {

@@ -71,6 +71,15 @@ describe('a token with a keypad', () => {
     expect(events).toEqual(['pin-pad']);
   });
 
+  test('takes its time though nobody wants to be told', async () => {
+    modules.onLogin = async () => {
+      clock.pass(30);
+      await settle();
+    };
+    await login(new Pin({ ask: () => Promise.resolve(new Secret('1234')), clock }), PAD);
+    expect(modules.pins).toEqual(['']);
+  });
+
   test('that answers at once troubles no person', async () => {
     await login(makePin(), PAD);
     clock.pass(60);
@@ -84,6 +93,7 @@ describe('a token with a keypad', () => {
       throw REFUSED;
     };
     await expect(login(makePin({ refused }), PAD)).rejects.toMatchObject({ code: 'ERR_PIN_INCORRECT' });
+    await settle();
     expect(events).toEqual([]);
     await expect(login(makePin({ refused }), PAD)).rejects.toThrow('refused this PIN before');
   });

@@ -1,5 +1,5 @@
 // What is written down of logins, and what those are told that want to log in.
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { type LoginOutcome, UnsettledLogin } from '../../../../src/pkcs11/host/login-outcome.ts';
 import { PinMemory, type PinTrial, type RecordStore } from '../../../../src/pkcs11/pins/pin-memory.ts';
@@ -263,9 +263,11 @@ describe('a login that need not be written down', () => {
     expect(await repeat('accepted')).toBe(undefined);
   });
 
-  test.each(['accepted', 'untried'] as const)('that was %s leaves nothing', async (outcome) => {
+  test.each(['accepted', 'untried'] as const)('that was %s leaves nothing, and waits for no lock', async (outcome) => {
+    const exclusively = vi.spyOn(store, 'exclusively');
     expect(await repeat(outcome)).toEqual({ outcome, error: undefined });
     expect(records).toEqual([]);
+    expect(exclusively).not.toHaveBeenCalled();
   });
 
   test('that was refused is written down behind it', async () => {
