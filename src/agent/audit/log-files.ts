@@ -145,6 +145,13 @@ export class LogFiles {
     return { ...mark, log: this.#log, file: this.#options.path, isClosed: this.isClean };
   }
 
+  /** The same, before the file is opened again. */
+  get #before(): Before {
+    if (!this.#elsewhere) return { own: this.known, others: [] };
+    const own = { ...NO_HEAD, number: this.#number, end: 0, log: this.#log, file: this.#options.path, isClosed: false };
+    return { own, others: [this.#elsewhere] };
+  }
+
   /** The last entry that is in a file. */
   get head(): Head {
     return this.#head;
@@ -180,7 +187,7 @@ export class LogFiles {
     const mark = this.#mark;
     if (this.#handle) await this.#unsynced.sync(this.#handle, path, openAgain);
     await this.#syncName();
-    this.#synced = mark;
+    if (!this.#elsewhere) this.#synced = mark;
     this.#isUnsynced = false;
   }
 
@@ -327,7 +334,8 @@ export class LogFiles {
   async #further(reason: ContinueReason, after: string | null): Promise<void> {
     await this.close();
     await this.#goOnElsewhere();
-    await this.#open({ own: this.known, others: [], left: { reason, after } });
+    // a file that has no entry left nothing: the log goes on from the one before it
+    await this.#open(this.#elsewhere ? this.#before : { ...this.#before, left: { reason, after } });
   }
 
   /** What was written stays as it is, wherever that is: the state directory is to know of the last entry that another file follows. */
@@ -339,7 +347,7 @@ export class LogFiles {
 
   /** Opens the file if it is not, notices what others did to it, and begins a further one where it is time. */
   async #prepare(): Promise<void> {
-    if (!this.#handle) await this.#open({ own: this.known, others: [] });
+    if (!this.#handle) await this.#open(this.#before);
     await this.settle();
     const now = this.#options.now();
     if (now - this.#lookedAt >= LOOK_INTERVAL) {
@@ -381,6 +389,11 @@ export class LogFiles {
     const { path, emit } = this.#options;
     emit({ type: 'audit-disturbed', file: path, change: 'truncated' });
     this.#unsynced.clear();
+    if (this.#elsewhere) {
+      // no entry is gone: what is left of the first ones is told of, and they are still due
+      await this.#takeEnding('cut-off');
+      return;
+    }
     await this.#goOnElsewhere();
     this.#number += 1;
     this.#began = Date.now();

@@ -240,10 +240,20 @@ class Placing {
     const mark = { ...head, number: last, end };
     const elsewhere = known.file === path ? undefined : { ...known, ...mark };
     // this one may never get an entry: what is remembered of another is not told of this one
-    const isRemembered = elsewhere && others.some((other) => other.log === log && other.file === known.file);
+    const isRemembered =
+      elsewhere && others.some((other) => other.log === log && other.file === known.file && other.seq >= seq);
     const ownMark = own?.log === log ? own : undefined;
     const synced = isRemembered ? ownMark : mark;
-    return { ...empty, log, number, head, mark, elsewhere, synced, front: [entry, ...recoveredOf(ending, known.isClosed)] };
+    return {
+      ...empty,
+      log,
+      number,
+      head,
+      mark,
+      elsewhere,
+      synced,
+      front: [entry, ...recoveredOf(ending, known.isClosed)],
+    };
   }
 
   async #findBefore(known: Known, reason?: ContinueReason): Promise<Found> {

@@ -1,4 +1,5 @@
 // A reload names another file while the disk is full: the one before ends within a line, and the next one gets none at first.
+import { rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import type { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
@@ -55,4 +56,72 @@ test('and back again, in the file that was begun before', async () => {
   await back.write(signed('office'), AWAITED).done;
   await back.close();
   await isWhole(['audit.jsonl'], 21);
+});
+
+test('and the agent ends without an entry there: the next one knows where the log goes on', async () => {
+  const next = await switchTo('next', before);
+  await next.close();
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  const again = await bed.open(at('next'));
+  await again.close();
+  await isWhole(['audit.jsonl', 'next']);
+});
+
+test('and a further one, and the agent is killed: it follows the one that has the last entry', async () => {
+  await switchTo('third', await switchTo('next', before));
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  const again = await bed.open(at('third'));
+  await again.close();
+  await isWhole(['audit.jsonl', 'third']);
+  expect(bed.entries([at('third')])[0]).toMatchObject({ type: 'continue', reason: 'switched', after: bed.path });
+});
+
+/** What is told of the file before is told once there is room, whoever took away what was begun; also by the next agent. */
+async function isToldIn(next: AuditLog, change: string, isKilled: boolean): Promise<void> {
+  bed.clock.pass(2);
+  await expect(next.write(signed('office'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+  expect(alarms(bed)).toEqual([change]);
+  bed.events.length = 0;
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  const last = isKilled ? await bed.open(at('next')) : next;
+  await last.write(signed('office'), AWAITED).done;
+  await last.close();
+  await isWhole(['audit.jsonl', 'next']);
+  expect(bed.entries([at('next')]).filter(({ type }) => type === 'continue')).toEqual([
+    expect.objectContaining({ reason: 'switched', after: bed.path, file: 2 }),
+  ]);
+}
+
+test.each([false, true])('and the next one is deleted before it has an entry (killed then: %s)', async (isKilled) => {
+  const next = await switchTo('next', before);
+  rmSync(at('next'));
+  await isToldIn(next, 'moved', isKilled);
+});
+
+test.each([
+  [0, false],
+  [0, true],
+  [7, false],
+  [7, true],
+])('and the next one, with half a line, is cut to %i bytes (killed then: %s)', async (size, isKilled) => {
+  bed.disk.room = 30;
+  const next = await switchTo('next', before);
+  truncateSync(at('next'), size);
+  await isToldIn(next, 'truncated', isKilled);
+});
+
+test('and back again, where no sync of the other one came true: what the state directory knows does not fork the log', async () => {
+  bed = new LogBed();
+  before = await written(bed);
+  bed.disk.onSync = () => Promise.reject(new Error('EIO'));
+  const next = await switchTo('next', before);
+  await expect(next.write(signed('office'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+  bed.disk.room = 0;
+  await bed.open(bed.path, next);
+  // killed
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  bed.disk.onSync = () => Promise.resolve();
+  const again = await bed.open();
+  await again.close();
+  expect((await bed.verify([`${bed.path}.000001`, at('next'), bed.path])).faults).toEqual([]);
 });
