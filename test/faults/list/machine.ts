@@ -7,14 +7,16 @@ import { sharedLibrary } from '../../tokens/setup/shim.ts';
 import { bothAsk, SIGNED, whileSigning, type Fault, type FaultGroup, type Seen } from '../fault.ts';
 import type { World, WorldOptions } from '../world.ts';
 
+/** Milliseconds, for what never comes. */
+const PATIENCE = 60_000;
 const REFUSED = { daemon: 'empty block', other: 'empty block' } as const;
 
 /** The agent in a mount namespace in which `folder` is a disk of 64 KiB. */
-function smallDisk(folder: 'audit' | 'state', sections: WorldOptions['sections'] = {}): WorldOptions {
+function smallDisk(folder: 'audit' | 'state', sections: WorldOptions['sections'] = {}, size = '64k'): WorldOptions {
   return {
     sections,
     launcher: async (bench) => {
-      const script = `mount -t tmpfs -o size=64k,mode=0700 none '${bench.path(folder)}'; exec '${process.execPath}' "$@"`;
+      const script = `mount -t tmpfs -o size=${size},mode=0700 none '${bench.path(folder)}'; exec '${process.execPath}' "$@"`;
       const text = `#!/bin/sh\nexec unshare --mount --propagation private sh -ec '${script.replaceAll("'", String.raw`'\''`)}' node "$@"\n`;
       return await bench.write('node', text, 0o700);
     },
@@ -63,9 +65,10 @@ function killHosts({ hosts }: World): void {
 
 /** Signatures until what the disk has room for in its last block is used up. */
 async function untilRefused(world: World): Promise<Seen> {
-  for (let tries = 0; ; tries++) {
+  // the agent looks at its log once a second, and a fast machine signs a hundred times in that
+  for (const end = Date.now() + PATIENCE; ; ) {
     const seen = await bothAsk(world);
-    if (tries > 40 || (seen.daemon !== 'signed' && seen.other !== 'signed')) return seen;
+    if (Date.now() > end || (seen.daemon !== 'signed' && seen.other !== 'signed')) return seen;
   }
 }
 
@@ -155,7 +158,8 @@ export const MACHINE: FaultGroup = {
       name: 'the folder of the audit log is another, read-only one',
       log: ['ERR_AUDIT_WRITE'],
       needsRoot: true,
-      world: smallDisk('audit'),
+      // with room for all that is signed until the agent looks at the folder
+      world: smallDisk('audit', {}, '64m'),
       strike: async (world) => {
         cover(world, 'audit');
         const seen = await untilRefused(world);
