@@ -17,7 +17,7 @@ import { rehearse } from './rehearsal.ts';
 import { TunnelAnswers } from './questions/tunnel-answers.ts';
 import { type AgentRounds, agentRounds } from './retry-rounds.ts';
 import { RunningKeys } from './running-keys.ts';
-import { ended, passwordOf, type RunningTunnel } from './running-tunnel.ts';
+import { commonFailure, ended, passwordOf, type RunningTunnel } from './running-tunnel.ts';
 import { secretsSurroundings, type Surroundings } from './surroundings.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -107,8 +107,7 @@ export class Agent implements AsyncDisposable {
       }
       this.#refuseAfterStop();
     }
-    const [first] = failed;
-    if (first && this.#tunnels.size === 0) throw first[1];
+    if (failed[0] && this.#tunnels.size === 0) throw failed[0][1];
     for (const [name, error] of failed) this.#tellFailure(name, error);
   }
 
@@ -305,11 +304,9 @@ export class Agent implements AsyncDisposable {
   async #startOf(name: string, settings: ReadonlyMap<string, TunnelSettings>): Promise<void> {
     const own = settings.get(name);
     if (!own) return;
-    try {
-      await this.startTunnel(name, own);
-    } catch (error) {
+    await this.startTunnel(name, own).catch((error: unknown) => {
       this.#tellFailure(name, error);
-    }
+    });
   }
 
   /**
@@ -343,9 +340,8 @@ export class Agent implements AsyncDisposable {
       const now = [...this.#tunnels.values()];
       if (now.length === before.length && now.every((running) => before.includes(running))) break;
     }
-    const failures = [...this.#tunnels.values()].map(({ failure }) => failure);
-    const [first] = failures;
-    if (first && failures.every((failure) => failure)) throw first.error;
+    const failure = commonFailure([...this.#tunnels.values()]);
+    if (failure) throw failure.error;
   }
 
   /** Ends everything: who asks again waits for the same end. */

@@ -32,6 +32,11 @@ async function end({ serving, relay }: RunningTunnel): Promise<void> {
   await relay?.[Symbol.asyncDispose]();
 }
 
+/** Why all of them have failed: what the first one ended for. Undefined if one has not. */
+export function commonFailure(tunnels: readonly RunningTunnel[]): RunningTunnel['failure'] {
+  return tunnels.every(({ failure }) => failure) ? tunnels[0]?.failure : undefined;
+}
+
 /** How to come by the password of its management interface, if it has one. @param signal gives that up */
 export function passwordOf(
   { password, address, openvpnConfig }: TunnelSettings,
