@@ -22,3 +22,10 @@ export class Gap {
     return bytes === this.bytes && sha256 === this.#hash.copy().digest('hex');
   }
 }
+
+/** What no signed line follows in its file, and the faults that were found because of it. */
+export interface Left {
+  readonly gap: Gap;
+  readonly from: number;
+  readonly to: number;
+}

@@ -2,20 +2,13 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { Breaks, isNext, type Sealed } from './breaks.ts';
 import { ALARMS, type ContinueEntry, type Head, NO_HEAD, type RecoveredEntry } from './entry.ts';
 
-import { Gap } from './gap.ts';
+import { Gap, type Left } from './gap.ts';
 import { isSealed, isSignedBy, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
 import { ALARM_TEXTS, entriesText, FAULTS, type Finding, type Verdict, type VerifierOptions } from './verdict.ts';
 
 /** Findings that are kept; a file that is no log at all would have one a line. */
 const MOST_FINDINGS = 1000;
 const NEWLINE = 0x0a;
-
-/** What no signed line follows in its file, and the faults that were found because of it. */
-interface Left {
-  readonly gap: Gap;
-  readonly from: number;
-  readonly to: number;
-}
 
 /** A signature that proves what stands before it, and need not be looked at if one behind it does. */
 interface Unchecked {
@@ -46,6 +39,8 @@ export class Verifier {
   #gap: Gap | undefined;
   /** What ended the file before: an entry behind the one that goes on from it may tell of that. */
   #left: Left | undefined;
+  /** The same, of which an entry has told that no signed line follows yet; and the faults that it took away. */
+  #told: { readonly left: Left; readonly faults: readonly Finding[] } | undefined;
   /** The entry that was read last goes on from another file. */
   #isFurther = false;
   #sealed: Sealed = { last: NO_HEAD, entries: 0, first: undefined, faults: 0, notes: 0 };
@@ -208,6 +203,7 @@ export class Verifier {
     this.#addTo(gap, line, hasEnd);
     if (gap) this.#breaks.push(this.#sealed, gap);
     this.#gap = undefined;
+    this.#told = undefined;
     this.#chain = { seq, hash };
     this.#isBroken = false;
     if (entry.type !== 'checkpoint')
@@ -233,6 +229,10 @@ export class Verifier {
       gap.faults = [];
       gap.lines = 0;
     }
+    // what told of the file before counts for nothing itself: that is to be told of again
+    if (this.#told) this.#faults.splice(this.#told.left.from, 0, ...this.#told.faults);
+    this.#left = this.#told?.left ?? this.#left;
+    this.#told = undefined;
     this.#faults.length = Math.min(this.#faults.length, sealed.faults);
     this.#notes.length = Math.min(this.#notes.length, sealed.notes);
     this.#backToSeal();
@@ -268,7 +268,7 @@ export class Verifier {
     if (!this.#isFurther || !this.#before || !isNext(entry, this.#before)) return undefined;
     const isElsewhere = !left && this.#sealed.first === undefined && (this.#gap?.lines ?? 0) === 0;
     if (!isElsewhere && !left?.gap.isToldBy(entry)) return undefined;
-    if (left) this.#faults.splice(left.from, left.to - left.from);
+    if (left) this.#told = { left, faults: this.#faults.splice(left.from, left.to - left.from) };
     this.#left = undefined;
     this.#tellRecovered(entry, 'at the end of the file before');
     return true;

@@ -76,6 +76,19 @@ test('and a further one, and the agent is killed: it follows the one that has th
   expect(bed.entries([at('third')])[0]).toMatchObject({ type: 'continue', reason: 'switched', after: bed.path });
 });
 
+test.each([500, 900])(
+  'and the next one is torn, too, %i bytes behind its beginning: both are told of',
+  async (room) => {
+    bed.disk.room = room;
+    const next = await switchTo('next', before);
+    await next.write(signed('office'), AWAITED).done.catch(() => undefined);
+    bed.disk.room = Number.POSITIVE_INFINITY;
+    await next.write(signed('office'), AWAITED).done;
+    await next.close();
+    await isWhole(['audit.jsonl', 'next']);
+  },
+);
+
 /** What is told of the file before is told once there is room, whoever took away what was begun; also by the next agent. */
 async function isToldIn(next: AuditLog, change: string, isKilled: boolean): Promise<void> {
   bed.clock.pass(2);
