@@ -194,6 +194,27 @@ describe('a log is verified', () => {
     ]);
   });
 
+  test('what told of the file before, and was cut off itself, counts for nothing', () => {
+    const chained = new WrittenLog().start();
+    const first = chained.text;
+    const torn = '{"v":1,"seq":3,"ti';
+    const tell = (text: string): WrittenLog =>
+      chained.add({ type: 'recovered', bytes: text.length, sha256: sha256(text), cause: 'cut-off' }, false);
+    const { head } = chained;
+    const publicKey = chained.pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+    const about = { publicKey, log: '0123456789abcdef'.repeat(2), file: 2 };
+    chained.add({ type: 'continue', ...about, reason: 'rotated', after: 'audit.000001', aside: null }, false);
+    tell(torn);
+    const cutOff = chained.lines.splice(2).join('');
+    chained.head = head;
+    tell(cutOff).continue(2).checkpoint('end');
+    const faults = textsOf(chained.verify([first + torn, cutOff + chained.text.slice(first.length)]).faults);
+    expect(faults).toEqual([
+      '3: this line is no entry',
+      '3: the file ends inside a line: cut off, or an agent was while it wrote',
+    ]);
+  });
+
   test('entries that were lost are told of', () => {
     const lost = new WrittenLog().start();
     lost.add({ type: 'lost', entries: 3, signatures: 1, code: 'ENOSPC', since: '2026-01-01T00:00:00.000Z' });
