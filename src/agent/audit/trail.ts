@@ -157,22 +157,39 @@ export async function lastSealed(
   return undefined;
 }
 
-/** A file's first entry; undefined if it begins otherwise. */
-export async function firstEntry(file: LogHandle): Promise<WrittenEntry | undefined> {
-  const bytes = await readAt(file, 0, MAX_LINE);
-  const end = bytes.indexOf(NEWLINE);
-  const entry = end < 0 ? undefined : parseLine(bytes.subarray(0, end));
-  return typeof entry === 'string' ? undefined : entry;
-}
-
 /** How a line of ours begins: a file that begins otherwise is somebody else's. */
 const LINE_START = '{"v":1,"seq":';
+
+/** Whether it is a line of ours, or what is left of one. */
+const isOurs = (line: string): boolean => line !== '' && (line.startsWith(LINE_START) || LINE_START.startsWith(line));
+
+/** A file's first entry, behind what is left of others if the disk was full; undefined if it begins otherwise. */
+export async function firstEntry(file: LogHandle): Promise<WrittenEntry | undefined> {
+  const bytes = await readAt(file, 0, 2 * MAX_LINE);
+  for (let start = 0; ; ) {
+    const end = bytes.indexOf(NEWLINE, start);
+    if (end < 0) return undefined;
+    const line = bytes.subarray(start, end);
+    const entry = parseLine(line);
+    if (typeof entry !== 'string') return entry;
+    if (!isOurs(line.toString('latin1'))) return undefined;
+    start = end + 1;
+  }
+}
+
+/** Bytes that are looked at for that. */
+const FIRST_BYTES = 4096;
 
 /** What a power cut leaves of a first write that did not come to the disk, where a later one did. */
 export async function beginsWithHole(file: LogHandle): Promise<boolean> {
   return (await readAt(file, 0, 1))[0] === 0;
 }
 
+/** Whether a file begins with a line of ours, or with what is left of some. */
 export async function beginsAsOurs(file: LogHandle): Promise<boolean> {
-  return LINE_START.startsWith((await readAt(file, 0, LINE_START.length)).toString('latin1'));
+  const lines = (await readAt(file, 0, FIRST_BYTES)).toString('latin1').split('\n');
+  // behind the last line's end there is nothing
+  if (lines.at(-1) === '') lines.pop();
+  const first = lines.findIndex((line) => line.startsWith(LINE_START));
+  return lines.slice(0, first < 0 ? undefined : first).every(isOurs);
 }
