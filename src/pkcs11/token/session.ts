@@ -164,8 +164,14 @@ export class TokenSession {
     this.#isResting = false;
     if (this.#open && this.isOpen) return this.#open;
     this.#checkNotClosed();
+    let known = seen;
     this.#opening ??= onceMore(
-      () => this.#openAnew(seen),
+      () => {
+        // behind a login without an outcome the token may say that fewer tries are left
+        const first = known;
+        known = undefined;
+        return this.#openAnew(first);
+      },
       (error) => this.#recoverAloud('start a new module host', error),
     ).finally(() => {
       this.#opening = undefined;

@@ -96,6 +96,20 @@ describe('opening', () => {
     expect(modules.take()).toEqual(['2 tokens', '2 mechanisms', '2 openSession']);
   });
 
+  test('looks at the token anew behind a login without an outcome, though its process could not be stopped', async () => {
+    plugIn(FLAG.LOGIN);
+    const host = await modules.get(PATH);
+    const seen = { info: fakeToken('card', FLAG.LOGIN), host, epoch: host.epoch };
+    host.stop = () => Promise.reject(new Error('it goes on'));
+    modules.onLogin = () => {
+      modules.tokens = [fakeToken('card', FLAG.LOGIN | FLAG.FINAL_TRY)];
+      throw ckr('CKR_GENERAL_ERROR', 'C_Login');
+    };
+    await expect(session.open(seen)).rejects.toMatchObject({ code: 'ERR_PIN_FINAL_TRY' });
+    expect(modules.count('tokens')).toBe(1);
+    expect(modules.pins).toHaveLength(1);
+  });
+
   test('once more in a new process if a login had no outcome', async () => {
     plugIn(FLAG.LOGIN);
     modules.fail('login', ckr('CKR_GENERAL_ERROR', 'C_Login'), 1);
