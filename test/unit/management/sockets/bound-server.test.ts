@@ -14,6 +14,7 @@ import {
 import { connect, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MAX_UNIX_PATH } from '../../../../src/management/sockets/address.ts';
 import { BoundServer } from '../../../../src/management/sockets/bound-server.ts';
@@ -147,21 +148,25 @@ test('a path as long as the system allows', async () => {
   else await expect(listen(0o600, long)).rejects.toMatchObject({ hint: expect.stringMatching(/bytes too long/) });
 });
 
-test('a socket that was left behind is replaced, by a short name in a folder with a long one', async () => {
-  const [before, folder] = [process.cwd(), join(dirname(path), 'x'.repeat(MAX_UNIX_PATH))];
-  mkdirSync(folder);
-  process.chdir(folder);
-  try {
-    const first = await listen(0o600, 'm.sock');
-    // its process was killed
-    renameSync('m.sock', 'kept.sock');
-    first.close();
-    renameSync('kept.sock', 'm.sock');
-    (await listen(0o600, 'm.sock')).close();
-  } finally {
-    process.chdir(before);
-  }
-});
+// threads, in which mutants are tried, have no folder and no user of their own
+test.runIf(isMainThread)(
+  'a socket that was left behind is replaced, by a short name in a folder with a long one',
+  async () => {
+    const [before, folder] = [process.cwd(), join(dirname(path), 'x'.repeat(MAX_UNIX_PATH))];
+    mkdirSync(folder);
+    process.chdir(folder);
+    try {
+      const first = await listen(0o600, 'm.sock');
+      // its process was killed
+      renameSync('m.sock', 'kept.sock');
+      first.close();
+      renameSync('kept.sock', 'm.sock');
+      (await listen(0o600, 'm.sock')).close();
+    } finally {
+      process.chdir(before);
+    }
+  },
+);
 
 test('a live socket is left alone, whoever asks', async () => {
   await listen();
@@ -178,20 +183,23 @@ test('an accept that fails, as where descriptors are short, ends nothing', async
   expect(await canConnect()).toBe(true);
 });
 
-test.runIf(process.geteuid?.() === 0)('what another user left in a sticky folder is said to be that', async () => {
-  const folder = dirname(path);
-  chmodSync(folder, 0o1777);
-  const stale = await listen(0o666, join(folder, 'other.sock'));
-  linkSync(join(folder, 'other.sock'), path);
-  stale.close();
-  process.seteuid?.(65_534);
-  try {
-    await expect(listen()).rejects.toMatchObject({
-      code: 'ERR_MANAGEMENT_ADDRESS',
-      hint: expect.stringContaining('another user has left a socket there'),
-    });
-  } finally {
-    process.seteuid?.(0);
-  }
-  expect(readdirSync(folder)).toEqual(['m.sock']);
-});
+test.runIf(isMainThread && process.geteuid?.() === 0)(
+  'what another user left in a sticky folder is said to be that',
+  async () => {
+    const folder = dirname(path);
+    chmodSync(folder, 0o1777);
+    const stale = await listen(0o666, join(folder, 'other.sock'));
+    linkSync(join(folder, 'other.sock'), path);
+    stale.close();
+    process.seteuid?.(65_534);
+    try {
+      await expect(listen()).rejects.toMatchObject({
+        code: 'ERR_MANAGEMENT_ADDRESS',
+        hint: expect.stringContaining('another user has left a socket there'),
+      });
+    } finally {
+      process.seteuid?.(0);
+    }
+    expect(readdirSync(folder)).toEqual(['m.sock']);
+  },
+);

@@ -106,14 +106,10 @@ describe('the way to a path', () => {
     expect(whole.slice(-2)).toEqual([folder, join(folder, 'run')]);
     // a folder is no end
     expect(await walkPath(folder, {})).toBeUndefined();
-    const before = process.cwd();
-    process.chdir(folder);
-    try {
-      expect(await passed('./run//')).toEqual(whole);
-      expect(await passed('run/../run')).toEqual([...whole, join(folder, 'run')]);
-    } finally {
-      process.chdir(before);
-    }
+    const cwd = vi.spyOn(process, 'cwd').mockReturnValue(folder);
+    expect(await passed('./run//')).toEqual(whole);
+    expect(await passed('run/../run')).toEqual([...whole, join(folder, 'run')]);
+    cwd.mockRestore();
   });
 
   test('goes through a link to a whole path from the root', async () => {
