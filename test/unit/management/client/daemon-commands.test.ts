@@ -15,6 +15,7 @@ const cases: CommandCase[] = [
   ],
   ['bytecount', (c) => c.bytecount(5), 'bytecount 5', 'SUCCESS: bytecount interval changed', undefined],
   ['echo', (c) => c.echo(true), 'echo on', 'SUCCESS: real-time echo notification set to ON', undefined],
+  ['echo, off', (c) => c.echo(false), 'echo off', 'SUCCESS: real-time echo notification set to OFF', undefined],
   [
     'echoHistory',
     (c) => c.echoHistory('all'),
@@ -39,6 +40,8 @@ const cases: CommandCase[] = [
     ['Management Interface for x', 'Commands:'],
   ],
   ['hold', (c) => c.hold(), 'hold', 'SUCCESS: hold=1', true],
+  ['hold, off', (c) => c.hold(), 'hold', 'SUCCESS: hold=0', false],
+  ['setHold, on', (c) => c.setHold(true), 'hold on', 'SUCCESS: hold flag set to ON', undefined],
   ['setHold', (c) => c.setHold(false), 'hold off', 'SUCCESS: hold flag set to OFF', undefined],
   [
     'loadStats',
@@ -48,6 +51,7 @@ const cases: CommandCase[] = [
     { clients: 1, bytesIn: 2, bytesOut: 3 },
   ],
   ['log', (c) => c.log(false), 'log off', 'SUCCESS: real-time log notification set to OFF', undefined],
+  ['log, on', (c) => c.log(true), 'log on', 'SUCCESS: real-time log notification set to ON', undefined],
   [
     'logHistory, a text that spans lines',
     (c) => c.logHistory(2),
@@ -71,6 +75,20 @@ const cases: CommandCase[] = [
     'state on',
     'SUCCESS: real-time state notification set to ON',
     undefined,
+  ],
+  [
+    'stateNotifications, off',
+    (c) => c.stateNotifications(false),
+    'state off',
+    'SUCCESS: real-time state notification set to OFF',
+    undefined,
+  ],
+  [
+    'stateHistory, of one',
+    (c) => c.stateHistory(1, { follow: false }),
+    'state 1',
+    '1,WAIT,,,,,,\r\nEND',
+    [expect.objectContaining({ name: 'WAIT' })],
   ],
   [
     'stateHistory',
@@ -133,5 +151,17 @@ test('replies in no known form are errors, not guesses', async () => {
     await daemon.hear('\n');
     daemon.say(`${answer}\r\n`);
     await expect(call).rejects.toEqual(wrong);
+  }
+});
+
+test('a status is asked for in the format that tells most, unless another is wanted', async () => {
+  const { client, daemon } = await pair();
+  for (const [call, command] of [
+    [client.status(), 'status 3'],
+    [client.status(1), 'status 1'],
+  ] as const) {
+    expect(await daemon.hear('\n')).toBe(`${command}\n`);
+    daemon.say('OpenVPN STATISTICS\r\nUpdated,2026-11-24 12:00:00\r\nTUN/TAP read bytes,7\r\nEND\r\n');
+    expect(await call).toMatchObject({ clients: [] });
   }
 });
