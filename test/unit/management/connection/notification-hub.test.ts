@@ -1,9 +1,23 @@
 import { describe, expect, test } from 'vitest';
+import { AgentError } from '../../../../src/errors.ts';
+import { NotificationHub } from '../../../../src/management/connection/notification-hub.ts';
 import type { Notification } from '../../../../src/management/index.ts';
 import { GREETING } from '../../../support/fake-daemon.ts';
 import { coded, setUp } from '../pair.ts';
 
 const { pair } = setUp();
+
+/** A hub without a connection, and how often it told of a change. */
+function hubOf(): { hub: NotificationHub; told: { changed: number }; push: (...lines: string[]) => void } {
+  const told = { changed: 0 };
+  const hub = new NotificationHub(() => (told.changed += 1));
+  const push = (...lines: string[]): void => {
+    for (const line of lines) hub.push({ notification: { type: 'STRAY', line }, lines: [line], bytes: [line] });
+  };
+  return { hub, told, push };
+}
+const closed = (): AgentError => new AgentError('ERR_MANAGEMENT_CLOSED', 'closed');
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('notifications', () => {
   test('what came before anybody listened is kept, for all who start together', async () => {
@@ -106,5 +120,107 @@ describe('notifications', () => {
     await held;
     expect(await thrown).toMatchObject({ message: 'the listener’s own' });
     for (const other of others) process.on('uncaughtException', other as () => void);
+  });
+});
+
+describe('what waits is counted', () => {
+  test('while nobody listens, and until somebody does', async () => {
+    const { hub, told, push } = hubOf();
+    push('a', 'b');
+    const { held } = hub;
+    expect([hub.queued, held > 0, hub.isHeard]).toEqual([2, true, false]);
+    push('c');
+    expect(hub.held).toBe(1.5 * held);
+    hub.on('HOLD', () => undefined);
+    expect(hub.isHeard).toBe(false);
+    await turn();
+    expect([hub.queued, hub.held, hub.isHeard, told.changed]).toEqual([0, 0, true, 1]);
+  });
+
+  test('by the reader who has most of it to take', async () => {
+    const { hub, push } = hubOf();
+    const [quick, slow] = [hub.stream(), hub.stream()];
+    await turn();
+    push('a', 'b');
+    await quick.next();
+    expect([hub.queued, hub.held]).toEqual([2, slow.held]);
+    await slow.return();
+    expect([hub.queued, hub.held]).toEqual([1, quick.held]);
+  });
+});
+
+describe('the end of the connection', () => {
+  test('comes behind what was kept, for all who begin to listen then', async () => {
+    const { hub, push } = hubOf();
+    push('a');
+    const heard: unknown[] = [];
+    hub.on('STRAY', ({ line }) => heard.push(line));
+    hub.atEnd((error) => heard.push(error?.message));
+    const stream = hub.stream();
+    hub.end(new Error('broken'));
+    expect(heard).toEqual([]);
+    await turn();
+    expect(heard).toEqual(['a', 'broken']);
+    expect((await stream.next()).done).toBe(false);
+    await expect(stream.next()).rejects.toThrow('broken');
+  });
+
+  test('is told once, at once to who asks later, and not to who called that off', async () => {
+    const { hub } = hubOf();
+    const told: string[] = [];
+    hub.on('HOLD', () => undefined);
+    await turn();
+    hub.atEnd(() => told.push('first'));
+    hub.atEnd(() => told.push('called off'))();
+    hub.end(undefined);
+    expect(told).toEqual(['first']);
+    hub.atEnd(() => told.push('later'));
+    hub.end(undefined);
+    expect(told).toEqual(['first', 'later']);
+    expect((await hub.stream().next()).done).toBe(true);
+  });
+
+  test('before anybody listened leaves what came to who does', async () => {
+    const { hub, push } = hubOf();
+    push('a');
+    hub.end(undefined);
+    const stream = hub.stream();
+    expect([(await stream.next()).done, (await stream.next()).done]).toEqual([false, true]);
+    await expect(hub.next('STRAY', {}, closed)).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
+  });
+});
+
+describe('who listens no more', () => {
+  test('hears nothing, and others do', async () => {
+    const { hub, push } = hubOf();
+    const heard: string[] = [];
+    const stop = hub.on('STRAY', ({ line }) => heard.push(`first ${line}`));
+    hub.on('STRAY', ({ line }) => heard.push(`second ${line}`));
+    await turn();
+    push('a');
+    stop();
+    push('b');
+    expect(heard).toEqual(['first a', 'second a', 'second b']);
+  });
+
+  test('for the next of a type leaves nothing behind', async () => {
+    const { hub, push } = hubOf();
+    const giveUp = new AbortController();
+    const reason = new Error('enough');
+    const [next, never] = [hub.next('STRAY', {}, closed), hub.next('HOLD', { signal: giveUp.signal }, closed)];
+    await turn();
+    push('a', 'b');
+    expect(await next).toEqual({ type: 'STRAY', line: 'a' });
+    giveUp.abort(reason);
+    await expect(never).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
+    await expect(hub.next('HOLD', { signal: giveUp.signal }, closed)).rejects.toMatchObject({ cause: reason });
+    let asked = 0;
+    hub.end(undefined);
+    const over = hub.next('HOLD', {}, () => {
+      asked += 1;
+      return closed();
+    });
+    await expect(over).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
+    expect(asked).toBe(1);
   });
 });
