@@ -125,6 +125,60 @@ describe('step by step', () => {
     expect(handshake.announced).toBe(4);
   });
 
+  test('the password that was written is zeroed, and not before', () => {
+    const written: [Buffer, (() => void) | undefined][] = [];
+    const commands: HandshakeCommands = {
+      write: (bytes, done) => written.push([bytes, done]),
+      expect: () => undefined,
+    };
+    const password = new Secret('pw');
+    const handshake = new Handshake('the daemon', { password }, commands, { fail: () => undefined });
+    handshake.begin();
+    handshake.answerPrompt();
+    const [[bytes, done] = []] = written;
+    expect(String(bytes)).toBe('pw\n');
+    done?.();
+    expect(bytes).toEqual(Buffer.alloc(3));
+    // the caller's own is left to the caller
+    expect(String(password.bytes)).toBe('pw');
+  });
+
+  test('what says nothing ends nothing, and of a release only OpenVPN’s own title tells', () => {
+    const { handshake, did } = begun({});
+    for (const line of ['', 'SUCCESS: password is correct']) handshake.takeLine(line);
+    expect(did).toEqual([]);
+    handshake.takeNotification(greeting(12).trim());
+    expect(handshake.daemon?.management).toBe(12);
+    for (const [line, title, release] of [
+      ['OpenVPN Version: OpenVPN git:master/0123 x86_64', 'OpenVPN git:master/0123 x86_64', undefined],
+      ['OpenVPN Version: my OpenVPN 2.6.14', 'my OpenVPN 2.6.14', undefined],
+      ['OpenVPN Version: OpenVPN 2.7_rc1 x86_64', 'OpenVPN 2.7_rc1 x86_64', '2.7_rc1'],
+      ['the OpenVPN Version: OpenVPN 2.5.0', 'OpenVPN 2.7_rc1 x86_64', '2.7_rc1'],
+    ]) {
+      handshake.takeReply({ text: undefined, lines: [line ?? ''], raw: [], error: undefined });
+      expect(handshake.daemon).toEqual({ management: 12, title, release });
+    }
+    handshake.takeReply({ text: 'pid=1', lines: [], raw: [], error: undefined });
+    expect(handshake.daemon?.release).toBe('2.7_rc1');
+  });
+
+  test('all who wait for the greeting are told, and who asks later', async () => {
+    const { handshake } = begun({});
+    const both = [handshake.greeted(), handshake.greeted()];
+    handshake.takeNotification(`x${greeting(5).trim()}`);
+    expect(handshake.daemon).toBeUndefined();
+    handshake.takeNotification(greeting(5).trim());
+    await Promise.all(both);
+    handshake.end(new AgentError('ERR_MANAGEMENT_CLOSED', 'closed'));
+    await handshake.greeted();
+    const failed = begun({}).handshake;
+    const waiting = [failed.greeted(), failed.greeted()];
+    failed.end(new AgentError('ERR_MANAGEMENT_CLOSED', 'closed'));
+    for (const each of [...waiting, failed.greeted()]) {
+      await expect(each).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
+    }
+  });
+
   test('the connection’s end before the greeting', async () => {
     const { handshake } = begun({});
     handshake.end(new AgentError('ERR_MANAGEMENT_CLOSED', 'closed'));
