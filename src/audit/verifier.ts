@@ -92,7 +92,7 @@ export class Verifier {
   }
 
   endFile(): void {
-    const isWhole = this.#restLength === 0;
+    const isWhole = this.#restLength === 0 && !this.#isInLong;
     if (!isWhole) this.#takeLine(false);
     const gap = this.#gap;
     const isTorn = gap !== undefined && gap.faults.length > 0;
@@ -123,7 +123,7 @@ export class Verifier {
       if (this.#restAt !== undefined && this.#isRotated)
         this.#note(`${what} in further files, such as ${this.#restAt}`);
       else this.#fault(`${what} missing at the end: the state directory knows of them`);
-    } else if (known > 0 && this.#knownSeen < known && (this.#first ?? 0) <= known) {
+    } else if (this.#knownSeen < known && (this.#first ?? 0) <= known) {
       this.#fault(`entry ${known} is not there: the state directory knows of it`);
     }
     return {
@@ -132,10 +132,15 @@ export class Verifier {
     };
   }
 
+  /** What was read last is a part of a line that is too long. */
+  get #isInLong(): boolean {
+    return this.#gap?.faults.at(-1)?.line === this.#line + 1;
+  }
+
   /** A line without an end in sight is none of ours: it is not kept. */
   #takeTooLong(): void {
     const gap = (this.#gap ??= new Gap());
-    if (gap.faults.at(-1)?.line !== this.#line + 1) gap.faults.push({ line: this.#line + 1, fault: 'no-entry' });
+    if (!this.#isInLong) gap.faults.push({ line: this.#line + 1, fault: 'no-entry' });
     this.#addTo(gap, Buffer.concat(this.#rest));
     this.#rest = [];
     this.#restLength = 0;
@@ -145,8 +150,8 @@ export class Verifier {
     const line = this.#rest.length === 1 && this.#rest[0] ? this.#rest[0] : Buffer.concat(this.#rest);
     this.#rest = [];
     this.#restLength = 0;
+    const isRestOfLong = this.#isInLong;
     this.#line += 1;
-    const isRestOfLong = this.#gap?.faults.at(-1)?.line === this.#line;
     const entry = isRestOfLong ? 'no-entry' : parseLine(line);
     if (typeof entry !== 'string') {
       this.#takeEntry(entry, line, hasEnd);
@@ -296,8 +301,7 @@ export class Verifier {
   }
 
   #isSigned(bytes: Buffer): boolean {
-    const keys = this.#trusted.length > 0 ? this.#trusted : this.#named;
-    return keys.length > 0 && isSignedBy(bytes, keys);
+    return isSignedBy(bytes, this.#trusted.length > 0 ? this.#trusted : this.#named);
   }
 
   #tellGap(gap: Gap): void {

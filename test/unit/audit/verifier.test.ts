@@ -2,11 +2,9 @@ import { createHash, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { formatLine, parseLine } from '../../../src/audit/line.ts';
 import { NO_HEAD } from '../../../src/audit/entry.ts';
-import { verdictOf, WrittenLog } from './written-log.ts';
+import { textsOf, verdictOf, WrittenLog } from './written-log.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-const textsOf = (findings: readonly { readonly line: number; readonly text: string }[]): string[] =>
-  findings.map(({ line, text }) => `${line}: ${text}`);
 
 /** start, checkpoint, two signatures (3 to 6), checkpoint (7), one signature (8, 9), end (10) */
 const log = new WrittenLog().start().signed().signed().checkpoint('interval').signed('home').checkpoint('end');

@@ -1,8 +1,8 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import type { Entry, Head } from '../../../src/audit/entry.ts';
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { ContinueEntry, Entry, Head, RecoveredEntry } from '../../../src/audit/entry.ts';
 import { NO_HEAD } from '../../../src/audit/entry.ts';
 import { formatLine } from '../../../src/audit/line.ts';
-import type { Verdict, VerifierOptions } from '../../../src/audit/verdict.ts';
+import type { Finding, Verdict, VerifierOptions } from '../../../src/audit/verdict.ts';
 import { Verifier } from '../../../src/audit/verifier.ts';
 
 const LOG = '0123456789abcdef'.repeat(2);
@@ -35,9 +35,17 @@ export class WrittenLog {
   }
 
   /** A further file. */
-  continue(file: number): this {
+  continue(file: number, more: Partial<ContinueEntry> = {}, isLast = true): this {
     const about = { publicKey: this.#publicKey, log: LOG, file };
-    return this.add({ type: 'continue', ...about, reason: 'rotated', after: `audit.00000${file - 1}`, aside: null });
+    const after = `audit.00000${file - 1}`;
+    return this.add({ type: 'continue', ...about, reason: 'rotated', after, aside: null, ...more }, isLast);
+  }
+
+  /** Tells of what stands before it. */
+  recovered(left: string, more: Partial<RecoveredEntry> = {}): this {
+    const bytes = Buffer.from(left);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    return this.add({ type: 'recovered', bytes: bytes.length, sha256, cause: 'cut-off', ...more }, false);
   }
 
   checkpoint(reason: 'start' | 'interval' | 'rotate' | 'end'): this {
@@ -63,6 +71,11 @@ export class WrittenLog {
     });
   }
 
+  /** What was written since the last time, as a file of its own. */
+  take(): string {
+    return this.lines.splice(0).join('');
+  }
+
   get text(): string {
     return this.lines.join('');
   }
@@ -72,6 +85,8 @@ export class WrittenLog {
     return verdictOf(files, { heads: [head], keys: [pair.publicKey], ...options });
   }
 }
+
+export const textsOf = (findings: readonly Finding[]): string[] => findings.map(({ line, text }) => `${line}: ${text}`);
 
 /** Files are called 1, 2, … @param size of the chunks */
 export function verdictOf(files: readonly (string | Buffer)[], options: VerifierOptions, size = 1000): Verdict {
