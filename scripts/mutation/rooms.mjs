@@ -8,6 +8,9 @@ const management = (name, ...slow) => ({
   [`management/${name}`]: { folders: [`management/${name}`], tests: unit(`management/${name}`), slow },
 });
 
+/** The relay's quick tests: others have hundreds of clients, or some that do not read. */
+const RELAY = ['blocks', 'bytes', 'parts', 'places', 'questions', 'replies', 'rights', 'secrets'];
+
 /**
  * A room's folders of src, and its tests: all that need neither a build, nor daemons, nor modules. Those that take long are asked of
  * what the others let live.
@@ -50,12 +53,20 @@ export const ROOMS = {
     slow: unit('pkcs11/key', 'pkcs11/inventory'),
   },
   'agent/audit': { folders: ['agent/audit'], tests: unit('agent/audit', 'audit'), slow: property('audit/*') },
-  audit: { folders: ['audit'], tests: unit('agent/audit', 'audit'), slow: property('audit/*') },
+  audit: {
+    folders: ['audit'],
+    tests: one('audit/verifier', 'audit/findings', 'audit/gaps', 'audit/line', 'audit/shown'),
+    slow: [...one('audit/memory', 'agent/audit/further-files', 'agent/audit/power-cut'), ...property('audit/changes')],
+  },
   ...management('wire', ...property('management/fuzz')),
   ...management('notifications', ...property('management/notifications')),
   ...management('commands', ...property('management/replies')),
   ...management('connection', ...unit('management/client')),
   ...management('client'),
-  ...management('relay', ...property('management/relay-smuggling')),
+  'management/relay': {
+    folders: ['management/relay'],
+    tests: one(...RELAY.map((name) => `management/relay/${name}`)),
+    slow: [...unit('management/relay'), ...property('management/relay-smuggling')],
+  },
   ...management('sockets', ...property('management/path-watch')),
 };
