@@ -1,7 +1,8 @@
+import { getEventListeners } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { errorCode } from '../../../../src/errors.ts';
 import { connectManagement } from '../../../../src/management/index.ts';
 import { Secret } from '../../../../src/secret.ts';
@@ -106,5 +107,47 @@ describe('connecting', () => {
     const { client } = await pair({ signal: after.signal });
     after.abort();
     expect(await client.closed).toEqual({ by: 'client', error: undefined });
+  });
+
+  test('given up between the connection and the greeting', async () => {
+    const stop = new AbortController();
+    const connecting = connectManagement(listener().address, {
+      signal: stop.signal,
+      onConnected: () => {
+        stop.abort();
+      },
+    });
+    const daemon = await listener().next();
+    await expect(connecting).rejects.toEqual(coded('ERR_ABORTED'));
+    await daemon.gone();
+  });
+
+  test('a signal that outlives many connections keeps none of them', async () => {
+    const { signal } = new AbortController();
+    const { client } = await pair({ signal });
+    const failing = connectManagement(listener().address, { signal });
+    (await listener().next()).say('220 smtp\r\n');
+    await expect(failing).rejects.toEqual(coded('ERR_MANAGEMENT_PROTOCOL'));
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    await client.close();
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  });
+
+  test('a daemon has so long for its greeting, and what it does later counts no more', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const { client, daemon } = await pair();
+      const connecting = connectManagement(listener().address);
+      await listener().next();
+      const late = expect(connecting).rejects.toEqual(coded('ERR_MANAGEMENT_TIMEOUT'));
+      vi.advanceTimersByTime(10_000);
+      await late;
+      const pid = client.pid();
+      await daemon.hear('pid\n');
+      daemon.say('SUCCESS: pid=1\r\n');
+      expect(await pid).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

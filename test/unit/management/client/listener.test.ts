@@ -1,12 +1,14 @@
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { getEventListeners } from 'node:events';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import {
   listenManagement,
   type ListenOptions,
   type ManagementAddress,
+  type ManagementClient,
   type ManagementListener,
 } from '../../../../src/management/index.ts';
 import { Secret } from '../../../../src/secret.ts';
@@ -174,4 +176,87 @@ test.each(['\r\n', '>NOTE:x\r\n', '>'])('endless %j is no greeting', async (text
   await its.gone();
   await listener.close();
   expect(rejected.length).toBeLessThanOrEqual(1);
+});
+
+test('a daemon that has greeted is never pushed out, however many are silent', async () => {
+  const listener = await listen(anyPort, { connectTimeout: 0 });
+  const its = await daemon(listener.address);
+  its.say(GREETING);
+  const iterator = listener[Symbol.asyncIterator]();
+  const client = (await iterator.next()).value as ManagementClient;
+  const silent = await Promise.all(Array.from({ length: 66 }, () => daemon(listener.address)));
+  await Promise.all(silent.slice(0, 2).map((each) => each.gone()));
+  const pid = client.pid();
+  await its.hear('pid\n');
+  its.say('SUCCESS: pid=1\r\n');
+  expect(await pid).toBe(1);
+  // the third oldest waits still
+  silent[2]?.say(GREETING);
+  expect((await iterator.next()).done).toBe(false);
+});
+
+test('who never greets is turned away in time, who greeted stays', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const rejected: string[] = [];
+    const listener = await listen(anyPort, { onRejected: ({ code }) => rejected.push(code) });
+    const [silent, good] = [await daemon(listener.address), await daemon(listener.address)];
+    good.say(GREETING);
+    // who came before it has been accepted then
+    const client = (await listener[Symbol.asyncIterator]().next()).value as ManagementClient;
+    vi.advanceTimersByTime(10_000);
+    await silent.gone();
+    const pid = client.pid();
+    await good.hear('pid\n');
+    good.say('SUCCESS: pid=1\r\n');
+    expect(await pid).toBe(1);
+    expect(rejected).toEqual(['ERR_MANAGEMENT_TIMEOUT']);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('its end leaves nobody who waits: silent ones, and ones that nobody took', async () => {
+  const rejected: string[] = [];
+  const stop = new AbortController();
+  const listener = await listen(anyPort, { signal: stop.signal, onRejected: ({ code }) => rejected.push(code) });
+  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
+  const [untaken, silent, taken] = [
+    await daemon(listener.address),
+    await daemon(listener.address),
+    await daemon(listener.address),
+  ];
+  untaken.say(GREETING);
+  // once one is handed out, the others have been accepted
+  const iterator = listener[Symbol.asyncIterator]();
+  expect((await iterator.next()).done).toBe(false);
+  taken.say(GREETING);
+  const second = (await iterator.next()).value as ManagementClient;
+  const third = await daemon(listener.address);
+  third.say(GREETING);
+  const last = await daemon(listener.address);
+  last.say('220 smtp\r\n');
+  await last.gone();
+  await listener.close();
+  await Promise.all([silent.gone(), third.gone()]);
+  expect(rejected).toEqual(['ERR_MANAGEMENT_PROTOCOL']);
+  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+  expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  expect(await iterator.return?.()).toEqual({ done: true, value: undefined });
+  await second.close();
+});
+
+test('those that were turned away and not told of yet are told of at its end', async () => {
+  const rejected: [string, number][] = [];
+  const listener = await listen(anyPort, { onRejected: ({ code }, _, count) => rejected.push([code, count]) });
+  for (let each = 0; each < 3; each += 1) {
+    const its = await daemon(listener.address);
+    its.say('220 smtp\r\n');
+    await its.gone();
+  }
+  await listener[Symbol.asyncDispose]();
+  expect(rejected).toEqual([
+    ['ERR_MANAGEMENT_PROTOCOL', 1],
+    ['ERR_MANAGEMENT_PROTOCOL', 2],
+  ]);
 });

@@ -1,9 +1,10 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Secret } from '../../../../src/secret.ts';
 import { coded, greeting, setUp } from '../pair.ts';
 import { type CommandCase, testEachCommand } from './each-command.ts';
 
 const { pair } = setUp();
+afterEach(() => void vi.restoreAllMocks());
 
 const cases: CommandCase[] = [
   [
@@ -57,6 +58,13 @@ const cases: CommandCase[] = [
     undefined,
   ],
   [
+    'proxy HTTP, with a password that shows',
+    (c) => c.proxy({ type: 'HTTP', host: 'proxy.intranet', port: 8080, nonCleartextAuth: false }),
+    'proxy HTTP proxy.intranet 8080',
+    'SUCCESS: proxy command succeeded',
+    undefined,
+  ],
+  [
     'proxy SOCKS',
     (c) => c.proxy({ type: 'SOCKS', host: 'fe00::1', port: 1080 }),
     'proxy SOCKS fe00::1 1080',
@@ -84,6 +92,7 @@ const cases: CommandCase[] = [
       { index: 2, host: 'vpn.example.net', port: '443', protocol: 'tcp-client', enabled: false },
     ],
   ],
+  ['remoteEntries, one', (c) => c.remoteEntries(2), 'remote-entry-get 2', 'END', []],
   ['remoteEntries, all', (c) => c.remoteEntries('all'), 'remote-entry-get all', 'END', []],
   ['pkcs11IdCount', (c) => c.pkcs11IdCount(), 'pkcs11-id-count', '>PKCS11ID-COUNT:5', 5],
   [
@@ -111,6 +120,59 @@ test('a password over 256 bytes goes as base64, where the daemon takes that', as
   const [head, ...body] = (await daemon.hear('END\n')).split('\n').slice(0, -2);
   expect(head).toBe('password Auth');
   expect(Buffer.from(body.join(''), 'base64').toString()).toBe(long);
+  daemon.say("SUCCESS: 'Auth' password entered, but not yet verified\r\n");
+  await called;
+});
+
+test('a password of 256 bytes still goes as it is', async () => {
+  const { client, daemon } = await pair();
+  const called = client.password('Auth', 'p'.repeat(256));
+  expect(await daemon.hear('\n')).toBe(`password Auth "${'p'.repeat(256)}"\n`);
+  daemon.say("SUCCESS: 'Auth' password entered, but not yet verified\r\n");
+  await called;
+});
+
+test.each([
+  ['as it is', 'sesame', 5],
+  ['as base64', 'sesame'.repeat(50), 6],
+])('no copy of a password is left behind, and it stays the caller’s (%s)', async (_, text, version) => {
+  const { client, daemon } = await pair({ clientVersion: 5 }, greeting(version));
+  if (version > 5) daemon.say('SUCCESS: Management client version set to 5\r\n');
+  await daemon.hear('version 5\n');
+  const secret = new Secret(text);
+  // all that the call makes; what the daemon's end reads is its own
+  const made: Buffer[] = [];
+  const keep = (bytes: unknown): void => {
+    if (Buffer.isBuffer(bytes)) made.push(bytes);
+  };
+  const spies = [vi.spyOn(Buffer, 'alloc'), vi.spyOn(Buffer, 'concat'), vi.spyOn(Buffer, 'from')];
+  const called = client.password('Auth', secret);
+  for (const spy of spies) {
+    for (const { value } of spy.mock.results) keep(value);
+    spy.mockRestore();
+  }
+  const isIn = (bytes: Buffer): boolean => bytes.includes('sesame') || bytes.includes(btoa('sesame'));
+  expect(made.some(isIn)).toBe(true);
+  await daemon.hear(version > 5 ? 'END\n' : '\n');
+  daemon.say("SUCCESS: 'Auth' password entered, but not yet verified\r\n");
+  await called;
+  expect(made.filter(isIn)).toEqual([]);
+  expect(secret.reveal()).toBe(text);
+});
+
+test('a password that can not be sent leaves no copy behind, either', async () => {
+  const { client, daemon } = await pair();
+  for (const character of ['\x1f', '\x7f', '\0', '\t']) {
+    const alloc = vi.spyOn(Buffer, 'alloc');
+    await expect(client.password('Auth', `sesame${character}`)).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT'));
+    const made = alloc.mock.results.map(({ value }) => value as Buffer);
+    alloc.mockRestore();
+    expect(made.some((bytes) => bytes.length > 0)).toBe(true);
+    expect(made.filter((bytes) => bytes.includes('sesame'))).toEqual([]);
+  }
+  expect(daemon.chunks).toEqual([]);
+  const called = client.password('Auth', ' ~');
+  expect(await daemon.hear('\n')).toBe('password Auth " ~"\n');
   daemon.say("SUCCESS: 'Auth' password entered, but not yet verified\r\n");
   await called;
 });

@@ -19,3 +19,14 @@ test('arguments that no daemon would read', async () => {
   }
   expect(daemon.chunks).toEqual([]);
 });
+
+test('numbers go up to the greatest that the daemon reads', async () => {
+  const { client, daemon } = await pair();
+  for (const seconds of [0, 0x7f_ff_ff_ff]) {
+    const called = client.bytecount(seconds);
+    expect(await daemon.hear('\n')).toBe(`bytecount ${seconds}\n`);
+    daemon.say('SUCCESS: bytecount interval changed\r\n');
+    await called;
+  }
+  await expect(client.bytecount(0x80_00_00_00)).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT'));
+});

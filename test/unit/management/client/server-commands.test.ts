@@ -114,3 +114,12 @@ test('push-update: what happened to each client, then the verdict', async () => 
   daemon.say('ERROR: no client updated\r\nERROR: push-update command failed\r\n');
   await expect(none).rejects.toEqual(coded('ERR_MANAGEMENT_COMMAND', 'no client updated'));
 });
+
+test.each([4, 5])('client-pending-auth of management version %i', async (version) => {
+  const { client, daemon } = await pair({}, greeting(version));
+  const called = client.clientPendingAuth(1, 2, 'CR_TEXT:R:PIN', 60);
+  const sent = version === 4 ? 'client-pending-auth 1 CR_TEXT:R:PIN\n' : 'client-pending-auth 1 2 CR_TEXT:R:PIN 60\n';
+  expect(await daemon.hear('\n')).toBe(sent);
+  daemon.say('SUCCESS: client-pending-auth command succeeded\r\n');
+  await called;
+});

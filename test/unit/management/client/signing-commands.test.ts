@@ -21,3 +21,29 @@ test('certificates: the PEM blocks alone', async () => {
   const many = pem.replace('AAAA', 'A'.repeat(60).concat('\n').repeat(200));
   await expect(client.certificate(many)).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT', '10000'));
 });
+
+test('certificates of as many characters as the daemon takes', async () => {
+  const { client, daemon } = await pair();
+  const [begin, end] = ['-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----'];
+  const pemOf = (length: number): string => `${begin}\n${'A'.repeat(length - begin.length - end.length - 3)}\n${end}\n`;
+  // lines have at most 768 bytes
+  const lines = (length: number): string => pemOf(length).replace(/A{700}(?=AA)/g, `${'A'.repeat(699)}\n`);
+  expect(lines(10_000)).toHaveLength(10_000);
+  const sent = client.certificate(lines(10_000));
+  expect(await daemon.hear('\nEND\n')).toBe(`certificate\n${lines(10_000)}END\n`);
+  daemon.say('SUCCESS: certificate command succeeded\r\n');
+  await sent;
+  await expect(client.certificate(lines(10_001))).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT'));
+});
+
+test('no signature is an empty block', async () => {
+  const { client, daemon } = await pair();
+  for (const [called, name] of [
+    [client.pkSig(null), 'pk-sig'],
+    [client.rsaSig(null), 'rsa-sig'],
+  ] as const) {
+    expect(await daemon.hear('END\n')).toBe(`${name}\nEND\n`);
+    daemon.say(`SUCCESS: ${name} command succeeded\r\n`);
+    await called;
+  }
+});
