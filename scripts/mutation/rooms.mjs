@@ -61,7 +61,12 @@ export const ROOMS = {
   ...management('wire', ...property('management/fuzz')),
   ...management('notifications', ...property('management/notifications')),
   ...management('commands', ...property('management/replies')),
-  ...management('connection', ...unit('management/client')),
+  'management/connection': {
+    folders: ['management/connection'],
+    // what fills buffers takes as long as all others together
+    tests: ['test/unit/management/connection/!(limits).test.ts'],
+    slow: [...one('management/connection/limits'), ...unit('management/client')],
+  },
   ...management('client'),
   'management/relay': {
     folders: ['management/relay'],
