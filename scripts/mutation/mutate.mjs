@@ -85,8 +85,9 @@ function mutantsOf(name, isSlow) {
   return Object.entries(JSON.parse(readFileSync(join(ROOT, report), 'utf8')).files).flatMap(
     ([file, { source, mutants }]) => {
       const lines = source.split('\n');
-      return mutants.map(({ status, location: { start, end }, mutatorName, replacement }) => ({
+      return mutants.map(({ status, statusReason, location: { start, end }, mutatorName, replacement }) => ({
         status,
+        isLate: status === 'Timeout' || /timed out in \d+ms/.test(statusReason ?? ''),
         file: file.replace(/^src\//, ''),
         line: start.line,
         code: lines[start.line - 1].trim(),
@@ -110,7 +111,7 @@ function figuresOf(mutants) {
   return {
     killed: count('Killed', 'Timeout'),
     // of these, by taking too long: on a busy machine some for nothing
-    late: count('Timeout'),
+    late: mutants.filter(({ isLate }) => isLate).length,
     survived: count('Survived'),
     unreached: count('NoCoverage'),
     // static, and texts of errors

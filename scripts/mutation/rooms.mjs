@@ -3,9 +3,20 @@ const unit = (...rooms) => rooms.map((room) => `test/unit/${room}/**/*.test.ts`)
 const one = (...names) => names.map((name) => `test/unit/${name}.test.ts`);
 const property = (...names) => names.map((name) => `test/property/${name}.test.ts`);
 
+/**
+ * Milliseconds for a quick test, where under many mutants no end ever comes of what is waited for. The longest takes one second on
+ * a busy machine.
+ */
+const PATIENCE = 10_000;
+
 /** A sub-room of the management interface, whose tests are its own, and those that take long. */
 const management = (name, ...slow) => ({
-  [`management/${name}`]: { folders: [`management/${name}`], tests: unit(`management/${name}`), slow },
+  [`management/${name}`]: {
+    folders: [`management/${name}`],
+    tests: unit(`management/${name}`),
+    slow,
+    patience: PATIENCE,
+  },
 });
 
 /** The relay's quick tests: others have hundreds of clients, or some that do not read. */
@@ -66,6 +77,7 @@ export const ROOMS = {
     // what fills buffers takes as long as all others together
     tests: ['test/unit/management/connection/!(limits).test.ts'],
     slow: [...one('management/connection/limits'), ...unit('management/client')],
+    patience: PATIENCE,
   },
   ...management('client'),
   'management/relay': {
