@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, Server, type Socket } from 'node:net';
+import { connect, Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { ManagementAddress } from '../../../../src/management/index.ts';
 import { InheritedSocket, type Taker } from '../../../../src/management/sockets/inherited-socket.ts';
 import { unixRow } from '../../../../src/management/sockets/unix-table.ts';
 
@@ -87,6 +88,52 @@ test('of too many that wait the oldest goes', async () => {
 
 test('is called by its descriptor, name and place', () => {
   expect(socket.label).toBe(`descriptor 3 'office' (${path})`);
+  const labelOf = (name: string, address?: ManagementAddress): string =>
+    new InheritedSocket(new Server(), address, { fd: 4, name }).label;
+  expect(labelOf('')).toBe('descriptor 4');
+  expect(labelOf('x', { kind: 'tcp', host: '::1', port: 1 })).toBe("descriptor 4 'x' ([::1]:1)");
+});
+
+test('keeps the process alive while somebody serves it, and not otherwise', () => {
+  const isKept = (): boolean => (server as unknown as { _handle: { hasRef(): boolean } })._handle.hasRef();
+  const taker = echo('taker');
+  expect(isKept()).toBe(false);
+  socket.take(taker);
+  expect(isKept()).toBe(true);
+  socket.release(echo('another'));
+  expect(isKept()).toBe(true);
+  socket.release(taker);
+  expect(isKept()).toBe(false);
+  socket.take(taker);
+  socket.unref();
+  expect(isKept()).toBe(false);
+});
+
+test.each([
+  [{}, false, 0],
+  [{ allowHalfOpen: true, noDelay: true }, true, 1],
+])('gives a connection its taker’s options: %j', async (options, isHalfOpen, count) => {
+  const delays = vi.spyOn(Socket.prototype, 'setNoDelay');
+  const taken = new Promise<Socket>((resolve) => {
+    socket.take({ options, onClient: resolve });
+  });
+  const made = connect(path);
+  const its = await taken;
+  expect([its.allowHalfOpen, delays.mock.calls.length]).toEqual([isHalfOpen, count]);
+  delays.mockRestore();
+  made.destroy();
+  its.destroy();
+});
+
+test('one that breaks while nobody takes it ends nothing', async () => {
+  let its: Socket | undefined;
+  server.once('connection', (each) => (its = each));
+  const waiting = await client('');
+  its?.destroy(new Error('ECONNRESET'));
+  await once(waiting.resume(), 'close');
+  socket.untaken = 'go';
+  const other = await client('');
+  await once(other.resume(), 'close');
 });
 
 test('what /proc/net/unix says of a socket', () => {
