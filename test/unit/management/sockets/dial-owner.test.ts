@@ -1,5 +1,9 @@
+import type * as FsPromises from 'node:fs/promises';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { dial } from '../../../../src/management/sockets/dial.ts';
 import { type TcpRow, TcpTable } from '../../../../src/management/sockets/tcp-table.ts';
@@ -13,6 +17,19 @@ vi.mock('../../../../src/management/sockets/tcp-table.ts', async (importOriginal
   readTcpListeners: async () => Promise.resolve(beginning()),
   readTcpTable: async () => await whole(),
 }));
+
+/** Happens before something on the way to a unix socket is looked at. */
+let onLook: () => Promise<void>;
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const fs = await importOriginal<typeof FsPromises>();
+  return {
+    ...fs,
+    lstat: async (path: string) => {
+      await onLook();
+      return await fs.lstat(path);
+    },
+  };
+});
 
 const SELF = 500;
 
@@ -35,6 +52,7 @@ class Listeners extends TcpTable {
 let listener: FakeListener;
 beforeEach(async () => {
   listener = await FakeListener.start();
+  onLook = () => Promise.resolve();
   beginning = () => new Listeners(11);
   whole = () => new Listeners(11);
 });
@@ -88,21 +106,35 @@ describe('a daemon whose owner counts', () => {
     await (await listener.next()).gone();
   });
 
-  test('that breaks the connection meanwhile is gone, and ends nothing else', async () => {
-    const opened = vi.spyOn(Socket.prototype, 'connect');
-    whole = async () => {
-      const [socket] = opened.mock.contexts as Socket[];
-      const broken = once(socket ?? new Socket(), 'close').catch(() => undefined);
-      socket?.destroy(new Error('ECONNRESET'));
-      await broken;
-      return new Listeners(11);
-    };
-    try {
-      await expect(dialled()).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_CLOSED' });
-    } finally {
-      opened.mockRestore();
-    }
-  });
+  test.each(['TCP', 'unix'])(
+    'that breaks the connection meanwhile is gone, and ends nothing else (%s)',
+    async (kind) => {
+      const opened = vi.spyOn(Socket.prototype, 'connect');
+      const breaks = async (): Promise<void> => {
+        const [socket] = opened.mock.contexts as Socket[];
+        if (socket === undefined || socket.destroyed) return;
+        const broken = once(socket, 'close').catch(() => undefined);
+        socket.destroy(new Error('ECONNRESET'));
+        await broken;
+      };
+      whole = async () => {
+        await breaks();
+        return new Listeners(11);
+      };
+      onLook = breaks;
+      const folder = mkdtempSync(join(tmpdir(), 'pksigd-dial-'));
+      const unix = await FakeListener.start(join(folder, 'd.sock'));
+      try {
+        const address = kind === 'TCP' ? listener.address : unix.address;
+        const self = kind === 'TCP' ? SELF : (process.geteuid?.() ?? 0);
+        await expect(dial(address, undefined, { self })).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_CLOSED' });
+      } finally {
+        opened.mockRestore();
+        await unix.stop();
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
 });
 
 test('a connection that is given up before or while it is made is none', async () => {

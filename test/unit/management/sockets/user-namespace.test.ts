@@ -1,16 +1,18 @@
 import type * as Fs from 'node:fs';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { FAILING } from '../../../support/failing-calls.ts';
 
 const UID_MAP = '/proc/self/uid_map';
 const NUMBER = '/proc/sys/kernel/overflowuid';
-/** What the kernel says. */
+/** What the kernel says, or the code of an error. */
 const files = new Map<string, string>();
-vi.mock('node:fs', async (importOriginal) => {
-  const fs = await importOriginal<typeof Fs>();
-  const { unlessFailingSync } = await import('../../../support/failing-calls.ts');
-  return { ...fs, readFileSync: unlessFailingSync((path: string) => files.get(path) ?? fs.readFileSync(path, 'utf8')) };
-});
+vi.mock('node:fs', async (importOriginal) => ({
+  ...(await importOriginal<typeof Fs>()),
+  readFileSync: (path: string) => {
+    const text = files.get(path) ?? 'ENOENT';
+    if (text.startsWith('E')) throw Object.assign(new Error(text), { code: text });
+    return text;
+  },
+}));
 
 /** Which of these users have no number of their own, to a process that has just begun. */
 async function unmapped(...users: number[]): Promise<number[]> {
@@ -24,7 +26,6 @@ beforeEach(() => {
 });
 afterEach(() => {
   files.clear();
-  FAILING.clear();
 });
 
 test('outside of user namespaces each user has a number, nobody too', async () => {
@@ -45,6 +46,11 @@ test.each([
 });
 
 test.each(['ENOENT', 'EACCES'])('where the system does not tell, each user has a number (%s)', async (code) => {
-  FAILING.set(UID_MAP, code);
+  files.set(UID_MAP, code);
   expect(await unmapped(0, 65_534)).toEqual([]);
+});
+
+test('where it can not be told at the moment, nobody has', async () => {
+  files.set(UID_MAP, 'EMFILE');
+  await expect(unmapped(0)).rejects.toMatchObject({ code: 'ERR_MANAGEMENT_PEER' });
 });
