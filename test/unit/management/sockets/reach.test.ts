@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { walkPath } from '../../../../src/management/sockets/path-walk.ts';
-import { nameOf, whoReaches, whoReplaces } from '../../../../src/management/sockets/reach.ts';
+import { isLocal, nameOf, whoReaches, whoReplaces } from '../../../../src/management/sockets/reach.ts';
 import { PRETENDED } from '../../../support/pretended-owners.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
@@ -31,6 +31,7 @@ afterEach(() => {
 
 describe('who can connect', () => {
   test('over TCP: this host’s users, or the network', async () => {
+    expect(isLocal({ kind: 'unix', path })).toBe(true);
     expect(await whoReaches({ kind: 'tcp', host: '127.0.0.1', port: 1 }, 0)).toBe('users');
     expect(await whoReaches({ kind: 'tcp', host: '192.0.2.1', port: 1 }, 0o666)).toBe('network');
   });
@@ -57,6 +58,11 @@ describe('who can put another socket in the place of ours', () => {
     expect(await replacing()).toBeUndefined();
     PRETENDED.set(folder, { uid: 0 });
     expect(await replacing()).toBeUndefined();
+    // whoever this user is
+    PRETENDED.set(folder, { uid: OTHER });
+    PRETENDED.set(dirname(path), { uid: 0 });
+    expect(await whoReplaces(path, OTHER)).toBeUndefined();
+    PRETENDED.clear();
     // what is not there yet is made by us
     expect(await replacing(join(folder, 'later', 'd.sock'))).toBeUndefined();
   });
@@ -78,6 +84,13 @@ describe('who can put another socket in the place of ours', () => {
     chmodSync(dirname(path), 0o770);
     PRETENDED.set(dirname(path), { gid: GROUP });
     expect(await replacing()).toContain(`group ${GROUP} can`);
+    // root's, and the one that a user has alone
+    for (const gid of [0, OTHER]) {
+      PRETENDED.set(folder, { uid: OTHER });
+      PRETENDED.set(dirname(path), { uid: OTHER, gid });
+      expect(await whoReplaces(path, OTHER)).toBeUndefined();
+    }
+    PRETENDED.clear();
     chmodSync(dirname(path), 0o707);
     expect(await replacing()).toContain('everybody can');
     chmodSync(dirname(path), 0o1777);
