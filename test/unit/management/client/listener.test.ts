@@ -1,6 +1,6 @@
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { getEventListeners } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -11,6 +11,7 @@ import {
   type ManagementClient,
   type ManagementListener,
 } from '../../../../src/management/index.ts';
+import { KEEP_ALIVE } from '../../../../src/management/sockets/keep-alive.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { FakeDaemon, GREETING } from '../../../support/fake-daemon.ts';
 
@@ -259,4 +260,29 @@ test('those that were turned away and not told of yet are told of at its end', a
     ['ERR_MANAGEMENT_PROTOCOL', 1],
     ['ERR_MANAGEMENT_PROTOCOL', 2],
   ]);
+});
+
+test('a daemon that ends its side is gone, and makes room', async () => {
+  const rejected: unknown[] = [];
+  const listener = await listen(anyPort, { maxDaemons: 1, onRejected: ({ reason }) => rejected.push(reason) });
+  const its = await daemon(listener.address);
+  its.say(GREETING);
+  const client = (await listener[Symbol.asyncIterator]().next()).value as ManagementClient;
+  await (await daemon(listener.address)).gone();
+  expect(rejected).toEqual(['too-many-daemons']);
+  its.socket.end();
+  expect((await client.closed).by).toBe('daemon');
+});
+
+test('a daemon that connects is answered at once, and asked whether it is there when it is silent', async () => {
+  const [delay, alive] = [vi.spyOn(Socket.prototype, 'setNoDelay'), vi.spyOn(Socket.prototype, 'setKeepAlive')];
+  const listener = await listen(anyPort);
+  const its = await daemon(listener.address);
+  its.say(GREETING);
+  const client = (await listener[Symbol.asyncIterator]().next()).value as ManagementClient;
+  const ours = alive.mock.contexts[0];
+  expect(alive.mock.calls).toEqual([[true, KEEP_ALIVE]]);
+  expect(delay.mock.calls.filter((_, call) => delay.mock.contexts[call] === ours)).toEqual([[true]]);
+  vi.restoreAllMocks();
+  await client.close();
 });
