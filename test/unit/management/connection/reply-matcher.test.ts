@@ -130,6 +130,44 @@ describe('a line that comes', () => {
   });
 });
 
+describe('a line that looks like another', () => {
+  test('begins a block, where it only has SUCCESS in its midst', () => {
+    const { matcher, came, await: awaited } = matching();
+    awaited('block', { shape: BLOCK });
+    expect(matcher.take('SUCCESS:x')).toBe(false);
+    for (const line of ['log SUCCESS: x', 'END']) expect(matcher.take(line)).toBe(true);
+    expect(came).toEqual(['block: log SUCCESS: x,END']);
+  });
+
+  test('and is no success is not the reply of one who takes any', () => {
+    const { matcher, came, await: awaited } = matching();
+    awaited('pid=')();
+    awaited('');
+    for (const line of ['x', 'SUCCESS: done']) matcher.take(line);
+    expect(came).toEqual([': SUCCESS: done']);
+  });
+
+  test('and is an error ends what a notification would', () => {
+    const { matcher, came, await: awaited } = matching();
+    awaited('count', { shape: notificationShape('PKCS11ID-COUNT') });
+    expect(matcher.take('ERROR: no')).toBe(true);
+    expect(came).toEqual(['count: ERROR: no']);
+  });
+
+  test('is kept for what was given up, while only answers came, however many', () => {
+    const { matcher, came, await: awaited } = matching();
+    for (let command = 0; command < 40; command += 1) awaited('pid=')();
+    awaited('pk-sign', { claims: /^SUCCESS: pk-sign/ });
+    matcher.take('SUCCESS: pk-sign command succeeded');
+    expect(matcher.due).toBe(40);
+    awaited('verb=');
+    for (let command = 0; command < 40; command += 1) matcher.take('SUCCESS: pid=1');
+    expect(came).toHaveLength(1);
+    matcher.take('SUCCESS: verb=3');
+    expect(came).toHaveLength(2);
+  });
+});
+
 describe('a block that the daemon did not want', () => {
   const claims = /^(?:SUCCESS|ERROR): certificate command |^ERROR: The certificate command is not /;
 
@@ -198,5 +236,25 @@ describe('a block that the daemon did not want', () => {
     expect([matcher.due, matcher.size]).toEqual([18, 1]);
     matcher.take('SUCCESS: certificate command succeeded');
     expect(came).toHaveLength(1);
+  });
+
+  test('is over with its last line, also one that was given up, or can not be read as a command', () => {
+    const { matcher, came, await: awaited } = matching();
+    awaited('auth', { body: ['push one', '"open'] })();
+    matcher.take('ERROR: cannot parse CID');
+    for (const word of ['push', 'END']) {
+      expect(matcher.due).toBe(1);
+      expect(matcher.take(`ERROR: unknown command [${word}], enter`)).toBe(true);
+    }
+    expect([matcher.due, came]).toEqual([0, []]);
+  });
+
+  test('and whose lines are never answered is forgotten, when many are', () => {
+    const { matcher, await: awaited } = matching();
+    for (let answer = 0; answer < 40; answer += 1) {
+      awaited('certificate', { claims, body: ['x'] });
+      matcher.take('ERROR: The certificate command is not currently available');
+    }
+    expect(matcher.due).toBeLessThan(20);
   });
 });
