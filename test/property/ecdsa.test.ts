@@ -1,8 +1,8 @@
-import { createECDH, createHash, randomBytes, verify, type KeyObject } from 'node:crypto';
+import { createECDH, createHash, type KeyObject } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addPoints, CURVES, inverse, mod, toBytes, toInteger } from '../../src/signing/curves.ts';
-import { provenVerifyDigest, verifyByMovedKey, verifyEcdsaDigest } from '../../src/signing/ecdsa.ts';
+import { addPoints, CURVES, inverse, toBytes, toInteger } from '../../src/signing/curves.ts';
+import { verifyByMovedKey } from '../../src/signing/ecdsa.ts';
 import { publicKeyOn } from '../../src/signing/ec-point.ts';
 import type { CurveName } from '../../src/signing/public-key.ts';
 import { AS_GIVEN, NOBLE, RUNS } from '../support/noble.ts';
@@ -122,124 +122,4 @@ describe.each(NAMES)('%s', (name) => {
       { numRuns },
     );
   });
-
-  it('refuses r and s that are zero, n or more, and other lengths', () => {
-    const d = 5n;
-    const key = publicKeyOf(name, d);
-    const digest = randomBytes(32);
-    const signature = sign(digest, d);
-    const [r, s] = split(signature);
-    const most = 256n ** BigInt(length) - 1n;
-    for (const bad of [0n, n, n + 1n, most]) {
-      expect(verifies(digest, Buffer.concat([half(bad), half(s)]), key)).toBe(false);
-      expect(verifies(digest, Buffer.concat([half(r), half(bad)]), key)).toBe(false);
-      expect(verifies(digest, Buffer.concat([half(bad), half(bad)]), key)).toBe(false);
-    }
-    for (const [first, second] of [
-      [r + n, s],
-      [r, s + n],
-      [r + n, s + n],
-    ] as const) {
-      if (first <= most && second <= most) {
-        expect(verifies(digest, Buffer.concat([half(first), half(second)]), key)).toBe(false);
-      }
-    }
-    for (const other of [signature.subarray(1), Buffer.concat([signature, Buffer.alloc(1)]), Buffer.alloc(0)]) {
-      expect(verifies(digest, other, key)).toBe(false);
-    }
-  });
-
-  describe('where the moved key is none, or the same point twice', () => {
-    const standIn = (bytesOfIt: number): bigint =>
-      toInteger(createHash('sha256').update(Buffer.alloc(bytesOfIt)).digest());
-    /** e as a digest that is as long as the order: the bits that are cut are set. */
-    const asDigest = (e: bigint): Buffer => {
-      const surplus = BigInt(8 * length - curve.orderBits);
-      return half((e << surplus) + 2n ** surplus - 1n);
-    };
-    const k = toInteger(randomBytes(length)) % n;
-    const r = NOBLE[name].Point.BASE.multiply(k).toAffine().x % n;
-    const signedWith = (e: bigint, d: bigint): Buffer =>
-      Buffer.concat([half(r), half(mod((e + r * d) * inverse(k, n), n))]);
-    const anyone = toInteger(randomBytes(length)) % n;
-    const [first, second] = [standIn(0), standIn(1)];
-    // the step t·G from the key, t = (e − stand-in) / r
-    it.each<[string, bigint, bigint]>([
-      ['t = 0', first, anyone],
-      ['Q for the first, t = 0 for the second', second, mod((second - first) * inverse(r, n), n)],
-      ['t·G = Q', mod(first + r * anyone, n), anyone],
-      ['t·G = −Q', mod(first - r * anyone, n), anyone],
-      ['t·G = Q for the second', mod(second + r * anyone, n), anyone],
-      ['t·G = −Q for the second', mod(second - r * anyone, n), anyone],
-      [
-        'Q for the first, −Q for the second',
-        mod((first + second) * inverse(2n, n), n),
-        mod((second - first) * inverse(mod(2n * r, n), n), n),
-      ],
-      [
-        '−Q for the first, Q for the second',
-        mod((first + second) * inverse(2n, n), n),
-        mod((first - second) * inverse(mod(2n * r, n), n), n),
-      ],
-    ])('%s', (_, e, d) => {
-      const key = publicKeyOf(name, d);
-      const digest = asDigest(e);
-      const signature = signedWith(e, d);
-      expect(nobleVerifies(name, digest, signature, d)).toBe(true);
-      expect(verifies(digest, signature, key)).toBe(true);
-      const [, s] = split(signature);
-      const wrong = Buffer.concat([half(r), half((s % (n - 1n)) + 1n)]);
-      expect(verifies(digest, wrong, key)).toBe(false);
-      expect(verifies(asDigest(mod(e + 1n, n)), signature, key)).toBe(false);
-      expect(verifies(digest, signature, publicKeyOf(name, n - d))).toBe(nobleVerifies(name, digest, signature, n - d));
-    });
-  });
-
-  describe("by a Node's own verifyDigest", () => {
-    type VerifyDigest = NonNullable<Parameters<typeof provenVerifyDigest>[0]>;
-    /** As proposed for Node: a digest of another length than the hash's is an error. */
-    const right: VerifyDigest = (hash, digest, { key }, signature) => {
-      if (createHash(hash).digest().length !== digest.length) throw new RangeError('Invalid digest length');
-      return verifyByMovedKey(CURVES[name], digest, signature, key);
-    };
-
-    it('is used for digests of any length', () => {
-      let calls = 0;
-      const counted: VerifyDigest = (...words) => {
-        calls += 1;
-        return right(...words);
-      };
-      const key = publicKeyOf(name, 7n);
-      for (let size = 20; size <= curve.hash.length; size += 1) {
-        const digest = randomBytes(size);
-        const signature = sign(digest, 7n);
-        expect(verifyEcdsaDigest(name, digest, signature, key, counted)).toBe(true);
-        expect(verifyEcdsaDigest(name, digest, flip(signature, length - 1), key, counted)).toBe(false);
-      }
-      expect(calls).toBe(2 * (curve.hash.length - 19));
-    });
-
-    it('is not asked what it can not be asked', () => {
-      const digest = randomBytes(curve.hash.length + 2);
-      const never: VerifyDigest = () => {
-        throw new Error('asked');
-      };
-      expect(verifyEcdsaDigest(name, digest, sign(digest, 7n), publicKeyOf(name, 7n), never)).toBe(true);
-    });
-  });
-});
-
-it("a Node's verifyDigest is believed only if it knows right from wrong", () => {
-  const right = (hash: string, digest: Buffer, { key }: { key: KeyObject }, signature: Buffer): boolean =>
-    hash === 'sha256' && verifyByMovedKey(CURVES['P-256'], digest, signature, key);
-  expect(provenVerifyDigest(right)).toBe(right);
-  expect(provenVerifyDigest(undefined)).toBeUndefined();
-  expect(provenVerifyDigest(() => true)).toBeUndefined();
-  expect(provenVerifyDigest(() => false)).toBeUndefined();
-  expect(provenVerifyDigest((hash, digest, key, signature) => verify(hash, digest, key, signature))).toBeUndefined();
-  expect(
-    provenVerifyDigest(() => {
-      throw new TypeError('another API');
-    }),
-  ).toBeUndefined();
 });
