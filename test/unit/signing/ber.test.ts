@@ -34,6 +34,7 @@ describe('an element', () => {
     ['of a tag in more than one byte', '1f 01 00'],
     ['of such a tag that is constructed', '3f 01 00'],
     ['simple, and without a length', '04 80 aa 0000'],
+    ['simple, empty, and without a length', '04 80 0000'],
     ['without a length or an end', '30 80 020101'],
     ['with half an end', '30 80 020101 00'],
     ['with what is none in it', '30 80 0205 0000'],

@@ -13,6 +13,8 @@ const NAMES = der(0x30, der(0x82, Buffer.from('vpn.example.net')));
 const SAN = '2.5.29.17';
 const CA = makeCertificate({ subject: [['CN', 'ca']], isCa: true });
 const serial = Buffer.of(0x00, 0x9a, 0xbc);
+/** Of the first version, up to the subject. */
+const FIELDS = [der(0x02, serial), derSequence(), name('ca'), derSequence(), name('jane')];
 
 describe('of a certificate', () => {
   const made = makeCertificate({
@@ -72,12 +74,18 @@ describe('of a certificate', () => {
     });
   });
 
+  test('are read where they stand in a SEQUENCE', () => {
+    expect(certificateFields(derSequence(derSequence(...FIELDS)))).toMatchObject({ subject: name('jane') });
+  });
+
   test.for([
     ['nothing', Buffer.of()],
     ['cut', made.raw.subarray(0, -1)],
     ['another kind of element', Buffer.concat([Buffer.of(0x31), made.raw.subarray(1)])],
     ['one with nothing in it', derSequence()],
     ['one with another kind of element in it', derSequence(der(0x31))],
+    ['one whose fields stand in another kind of element', derSequence(der(0x31, ...FIELDS))],
+    ['one with a number alone', derSequence(derSequence(der(0x02, serial)))],
     ['one without names', derSequence(derSequence(der(0x02, serial), derSequence(), der(0x04), der(0x04), der(0x04)))],
     ['one without a subject', derSequence(derSequence(der(0x02, serial), derSequence(), derSequence()))],
     [
@@ -120,6 +128,12 @@ describe('of a request', () => {
     ['with what is no set', info(wanted(der(0x30, extensions(san))))],
     ['with an attribute without values', info(wanted(Buffer.of()))],
     ['with other extensions', info(wanted(der(0x31, extensions(derSequence(derOid('1.2.3'), der(0x04, NAMES))))))],
+    ['with an attribute of nothing', info(derSequence())],
+    ['with an extension of nothing', info(wanted(der(0x31, extensions(derSequence()))))],
+    [
+      'with other names under what is no OBJECT IDENTIFIER',
+      info(wanted(der(0x31, extensions(derSequence(der(0x04, Buffer.from('551d11', 'hex')), der(0x04, NAMES)))))),
+    ],
     ['with other names that are no OCTET STRING', info(wanted(der(0x31, extensions(derSequence(derOid(SAN), NAMES)))))],
   ] as const)('the name alone: %s', ([, bytes]) => {
     expect(requestFields(bytes)).toEqual({ subject: name('jane'), alternativeNames: undefined });

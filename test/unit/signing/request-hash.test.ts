@@ -80,6 +80,11 @@ describe('an ECDSA digest that is as good as a shorter one', () => {
     expect(hashOf(curve, 'ECDSA', Buffer.concat([zeros(count), sevens(length - count)]))).toBe(hash);
   });
 
+  test('is none: the smallest number that is longer', () => {
+    expect(hashOf('P-256', 'ECDSA', Buffer.concat([zeros(11), Buffer.of(1), zeros(20)]))).toBe('SHA224');
+    expect(hashOf('P-256', 'ECDSA', Buffer.concat([zeros(3), Buffer.of(1), zeros(28)]))).toBe('SHA256');
+  });
+
   test('is none as long as no hash is', () => {
     expect(hashOf('P-256', 'ECDSA', Buffer.concat([zeros(13), sevens(20)]))).toBe(undefined);
   });
