@@ -221,3 +221,14 @@ describe('clients that come and go', () => {
     expect(relay.isAsking(client(), 'NEED-CERTIFICATE')).toBe(true);
   });
 });
+
+describe('a client for which there is no place', () => {
+  test('is told of, and so are no others for a while', async () => {
+    const { relay, user, events } = await relayed();
+    for (let count = 0; count < 500; count += 1) await user();
+    for (let count = 0; count < 2; count += 1) await (await ManagementUser.open(relay.address)).gone();
+    expect(events.filter(({ type }) => type !== 'connected')).toEqual([
+      { type: 'refused', client: '#501', reason: 'too many clients' },
+    ]);
+  });
+});
