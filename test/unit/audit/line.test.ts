@@ -24,11 +24,15 @@ describe('a line whose hash fits it', () => {
   test.each([
     ...['"1"', '2'].map((value) => ['v', value] as const),
     ...['0', '-1', '1.5', '"3"', 'null', '9007199254740992'].map((value) => ['seq', value] as const),
-    ...['1', '"2026-01-01"', '"x2026-01-01T00:00:02.000Z"', '"2026-01-01T00:00:02.000Zx"'].map(
-      (value) => ['time', value] as const,
-    ),
+    ...[
+      '1',
+      '["2026-01-01T00:00:02.000Z"]',
+      '"2026-01-01"',
+      '"x2026-01-01T00:00:02.000Z"',
+      '"2026-01-01T00:00:02.000Zx"',
+    ].map((value) => ['time', value] as const),
     ...['1', 'null', '"surprise"'].map((value) => ['type', value] as const),
-    ...['0', '"ab"', `"${'A'.repeat(64)}"`, `"${'0'.repeat(65)}"`, `"x${'0'.repeat(64)}"`].map(
+    ...['0', `["${'0'.repeat(64)}"]`, '"ab"', `"${'A'.repeat(64)}"`, `"${'0'.repeat(65)}"`, `"x${'0'.repeat(64)}"`].map(
       (value) => ['prev', value] as const,
     ),
   ])('and is no entry where %s is %s', (name, value) => {

@@ -18,6 +18,15 @@ test('lines that nothing signed are not kept in memory without end', () => {
   expect([shown.length, requests.strange]).toEqual([1, 20_000]);
 });
 
+test('lines that nothing signed are counted once', () => {
+  const requests = new Requests({});
+  requests.endFile();
+  expect(requests.strange).toBe(0);
+  for (const line of new WrittenLog().start().add(REFUSED, false).lines) requests.take(Buffer.from(line.slice(0, -1)));
+  for (let count = 0; count < 2; count += 1) requests.endFile();
+  expect(requests.strange).toBe(1);
+});
+
 test('a write that was lost is looked for no farther back than an agent looks', () => {
   const size = 16 * 1024 * 1024;
   const log = new WrittenLog().start();
