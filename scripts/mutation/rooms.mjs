@@ -19,7 +19,7 @@ const management = (name, ...slow) => ({
 });
 
 /** The relay's quick tests: others have hundreds of clients, or some that do not read. */
-const RELAY = ['blocks', 'bytes', 'parts', 'places', 'questions', 'replies', 'rights', 'secrets'];
+const RELAY = ['agent', 'blocks', 'bytes', 'parts', 'places', 'questions', 'replies', 'rights', 'secrets'];
 
 /**
  * A room's folders of src, and its tests: all that need neither a build, nor daemons, nor modules. Those that take long are asked of
@@ -67,8 +67,9 @@ export const ROOMS = {
   'agent/audit': { folders: ['agent/audit'], tests: unit('agent/audit', 'audit'), slow: property('audit/*') },
   audit: {
     folders: ['audit'],
-    tests: one('audit/verifier', 'audit/findings', 'audit/gaps', 'audit/line', 'audit/shown'),
-    slow: [...one('audit/memory', 'agent/audit/further-files', 'agent/audit/power-cut'), ...property('audit/changes')],
+    tests: one('audit/verifier', 'audit/findings', 'audit/gaps', 'audit/line', 'audit/places', 'audit/shown'),
+    slow: one('audit/memory'),
+    isolate: false,
   },
   ...management('wire', ...property('management/fuzz')),
   ...management('notifications', ...property('management/notifications')),
@@ -85,6 +86,7 @@ export const ROOMS = {
     folders: ['management/relay'],
     tests: one(...RELAY.map((name) => `management/relay/${name}`)),
     slow: [...unit('management/relay'), ...property('management/relay-smuggling')],
+    isolate: false,
   },
   ...management('sockets', ...property('management/path-watch')),
 };

@@ -28,6 +28,8 @@ export default defineConfig({
     isolate,
     sequence: { sequencer: QuickestFirst },
     setupFiles: ['test/support/cheap-hashes.mjs'],
+    // tests that share nothing need no world of their own each, which takes longer than they do
+    isolate,
     include: isSlow ? [...tests, ...slow] : tests,
     // what hangs under a mutant is seen by Stryker, which goes by what the tests took without one; but then it starts anew
     testTimeout: isSlow ? 300_000 : patience,
