@@ -145,7 +145,10 @@ describe('listening', () => {
     const listening = await listenAt(at(), { mode: 0o600 }, client.options, client.onClient, 'a test');
     expect([listening.isInherited, listening.addressOf(at())]).toEqual([true, at()]);
     expect(await text(connect(path))).toBe('served');
+    const { _handle: handle } = server as unknown as { _handle: { hasRef(): boolean } };
+    expect(handle.hasRef()).toBe(true);
     listening.unref();
+    expect(handle.hasRef()).toBe(false);
     await closed(listening);
     expect(socket?.isTaken).toBe(false);
     expect(server.listening).toBe(true);
@@ -162,6 +165,13 @@ describe('listening', () => {
     await closed(listening);
     expect(existsSync(own)).toBe(false);
     await closed(undefined);
+  });
+
+  test('goes to a given socket that nobody can find any more, whatever its mode was', async () => {
+    chmodSync(path, 0o666);
+    await give(INHERITED);
+    rmSync(path);
+    await closed(await listenAt(at(), { mode: 0o600 }, client.options, client.onClient, 'a test'));
   });
 
   test('a group that is named may use our own socket', () => {
