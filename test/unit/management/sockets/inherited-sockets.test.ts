@@ -65,7 +65,14 @@ describe('a socket that was given is found', () => {
   test('by its port, and its host by whatever name', async () => {
     const all = new InheritedSockets();
     const v6 = { kind: 'tcp', host: '::1', port: 7505 } as const;
-    const [, ...others] = await give(all, { ...OURS, port: 7506 }, { ...OURS, host: '127.0.0.2' }, OURS, v6);
+    const [, , ...others] = await give(
+      all,
+      undefined,
+      { ...OURS, port: 7506 },
+      { ...OURS, host: '127.0.0.2' },
+      OURS,
+      v6,
+    );
     const [other, second, first, sixth] = others;
     expect(await all.find(OURS)).toBe(first);
     expect(await all.find({ ...OURS, host: '127.0.0.2' })).toBe(second);
@@ -116,6 +123,8 @@ describe('a socket that nobody serves', () => {
     expect(await text(connect(path))).toBe('');
     all.hold();
     const [waiting] = [connect(path), await once(server, 'connection')];
+    // settings may be taken again meanwhile
+    all.hold();
     socket?.take(client);
     expect(await text(waiting)).toBe('served');
   });
