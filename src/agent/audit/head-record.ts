@@ -5,8 +5,10 @@ import type { Head } from '../../audit/entry.ts';
 import { openPrivate, syncFolder } from '../../disk/private-file.ts';
 import { stateError } from '../../disk/state-error.ts';
 
-/** Bytes: one block, written in its own place, so that a full disk can't keep it from being written. */
-const SIZE = 4096;
+/** Bytes: written in its own place, so that a full disk can't keep it from being written. It takes one, as long as its paths are short. */
+const BLOCK = 4096;
+/** Of two paths as long as Linux takes, each of their bytes written as six. */
+const MOST_BLOCKS = 13;
 const NAME = /^audit-head-[0-9a-f]{24}\.json$/;
 
 function nameOf(file: string): string {
@@ -21,6 +23,19 @@ export interface Mark extends Head {
   readonly end: number;
 }
 
+/** The file that an entry stands in, where that is not the one that is written. */
+export interface Elsewhere {
+  readonly file: string;
+  /** Nothing stood behind that entry, and no agent wrote. */
+  readonly isClosed: boolean;
+}
+
+/** The last entry of a log, for who writes a file of it that may not have one yet. */
+export interface Last extends Mark {
+  /** Where it stands; in this file if that is not said. */
+  readonly elsewhere?: Elsewhere | undefined;
+}
+
 /** What could not be written, and no entry tells of yet. */
 export interface UntoldLosses {
   readonly entries: number;
@@ -31,12 +46,12 @@ export interface UntoldLosses {
 }
 
 /** What the state directory remembers of a log: the last entry that is on the disk; `seq` is 0 if there is none. */
-export interface Recorded extends Mark {
+export interface Recorded extends Last {
   /** Which log. */
   readonly log: string;
   /** The path at which it is written. */
   readonly file: string;
-  /** Nothing stands behind that entry, and no agent writes. */
+  /** Nothing stands behind that entry, or at all if it stands elsewhere, and no agent writes. */
   readonly isClosed: boolean;
   readonly lost: UntoldLosses | null;
 }
@@ -50,21 +65,33 @@ function lossesOf(value: unknown): UntoldLosses | null {
   return { entries, signatures, since, code: typeof code === 'string' ? code : null };
 }
 
-function parse(text: string): Recorded | undefined {
+function elsewhereOf(value: unknown): Elsewhere | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { file, isClosed } = value as Record<string, unknown>;
+  return typeof file === 'string' ? { file, isClosed: isClosed === true } : undefined;
+}
+
+function parse(line: string): Recorded | undefined {
   try {
-    const { seq, hash, number, end, log, file, isClosed, lost } = JSON.parse(text) as Record<string, unknown>;
+    const { seq, hash, number, end, elsewhere, log, file, isClosed, lost } = JSON.parse(line) as Record<
+      string,
+      unknown
+    >;
     if (!isCount(seq) || !isCount(number) || !isCount(end)) return undefined;
     if (typeof hash !== 'string' || !/^[0-9a-f]{64}$/.test(hash)) return undefined;
     if (typeof log !== 'string' || typeof file !== 'string') return undefined;
-    return { seq, hash, number, end, log, file, isClosed: isClosed === true, lost: lossesOf(lost) };
+    const last = { seq, hash, number, end, elsewhere: elsewhereOf(elsewhere) };
+    return { ...last, log, file, isClosed: isClosed === true, lost: lossesOf(lost) };
   } catch {
     return undefined; // the machine stopped in the middle of it
   }
 }
 
 async function readFrom(file: FileHandle): Promise<Recorded | undefined> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(SIZE), 0, SIZE, 0);
-  return parse(buffer.toString('utf8', 0, bytesRead));
+  const most = MOST_BLOCKS * BLOCK;
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(most), 0, most, 0);
+  // what stands behind it is of a longer one
+  return parse(buffer.toString('utf8', 0, bytesRead).split('\n', 1)[0] ?? '');
 }
 
 /**
@@ -119,9 +146,10 @@ export class HeadRecord {
 
   /** The system has it when it resolves, so that it outlives this process. */
   async write(recorded: Recorded): Promise<void> {
-    const bytes = Buffer.alloc(SIZE, ' ');
-    bytes.write(`${JSON.stringify(recorded)}\n`);
-    await this.#handle.write(bytes, 0, SIZE, 0);
+    const line = Buffer.from(`${JSON.stringify(recorded)}\n`);
+    const bytes = Buffer.alloc(Math.ceil(line.length / BLOCK) * BLOCK, ' ');
+    line.copy(bytes);
+    await this.#handle.write(bytes, 0, bytes.length, 0);
   }
 
   /** What was written is on the disk when it resolves. */

@@ -15,9 +15,9 @@ import { errnoOf } from '../../disk/state-error.ts';
 import { errorText } from '../../errors.ts';
 import { auditError } from './audit-error.ts';
 import type { AuditEvent } from './events.ts';
-import type { Mark } from './head-record.ts';
+import type { Last } from './head-record.ts';
 import { type LogHandle, openLogFile } from './log-file.ts';
-import { type Before, freeName, type Known, type Place, placeLog } from './place.ts';
+import { type Before, freeName, type Known, knownFrom, type Place, placeLog } from './place.ts';
 import { endingBehind, endsAt, follow, lacksEnd } from './trail.ts';
 import { type OpenAgain, Unsynced } from './unsynced.ts';
 
@@ -83,16 +83,14 @@ export class LogFiles {
   #length = 0;
   #head: Head = NO_HEAD;
   /** Where the head stands; and the last one that is on the disk. */
-  #mark: Mark | undefined;
-  /** What is known of the log that this one goes on from, until it has an entry of its own. */
-  #elsewhere: Known | undefined;
-  #synced: Mark | undefined;
+  #mark: Last | undefined;
+  #synced: Last | undefined;
   /** What must come before all else that is written. */
   #front: readonly Entry[] = [];
   /** The last line has no end. */
   #lacksEnd = false;
   /** How the file ends is not known: a write failed. */
-  #isUnknown = false;
+  #isEndUnknown = false;
   #isUnsynced = false;
   /** The file's name need not be on the disk. */
   #isNameUnsynced = false;
@@ -129,27 +127,30 @@ export class LogFiles {
   }
 
   /** The last entry that is on the disk, and where it stands; undefined if there is none. */
-  get synced(): Mark | undefined {
+  get synced(): Last | undefined {
     return this.#synced;
   }
 
   /** Nothing stands behind the last entry. */
   get isClean(): boolean {
-    return !this.#isUnknown && !this.#lacksEnd && this.#end === this.#length;
+    return !this.#isEndUnknown && !this.#lacksEnd && this.#end === this.#length;
   }
 
   /** What is known of this log by now. */
   get known(): Known {
-    if (this.#elsewhere) return this.#elsewhere;
-    const mark = this.#mark ?? { ...NO_HEAD, number: this.#number, end: 0 };
-    return { ...mark, log: this.#log, file: this.#options.path, isClosed: this.isClean };
+    const { own, others } = this.#before;
+    return others[0] ?? own;
   }
 
   /** The same, before the file is opened again. */
-  get #before(): Before {
-    if (!this.#elsewhere) return { own: this.known, others: [] };
-    const own = { ...NO_HEAD, number: this.#number, end: 0, log: this.#log, file: this.#options.path, isClosed: false };
-    return { own, others: [this.#elsewhere] };
+  get #before(): ReturnType<typeof knownFrom> {
+    const last = this.#mark ?? { ...NO_HEAD, number: this.#number, end: 0 };
+    return knownFrom({ ...last, log: this.#log, file: this.#options.path, isClosed: this.isClean });
+  }
+
+  /** This file has no entry yet. */
+  get #isBlank(): boolean {
+    return this.#mark?.elsewhere !== undefined;
   }
 
   /** The last entry that is in a file. */
@@ -187,8 +188,13 @@ export class LogFiles {
     const mark = this.#mark;
     if (this.#handle) await this.#unsynced.sync(this.#handle, path, openAgain);
     await this.#syncName();
-    if (!this.#elsewhere) this.#synced = mark;
+    this.#synced = mark;
     this.#isUnsynced = false;
+  }
+
+  /** Nobody who looks at what the state directory knows would look for an entry in this file. */
+  get isUnknown(): boolean {
+    return this.#synced === undefined || this.#synced.elsewhere !== undefined;
   }
 
   /** The last sync failed: nothing that is written counts until one succeeds. */
@@ -232,19 +238,18 @@ export class LogFiles {
       item.seq = head.seq;
     }
     if (isCheckpointDue && checkpoint !== head) add({ type: 'checkpoint', reason: 'interval' }, true);
-    this.#isUnknown = true;
+    this.#isEndUnknown = true;
     this.#isUnsynced = true;
     const bytes = Buffer.from(text);
     this.#unsynced.add(this.#length, bytes);
     await writeAll(handle, bytes);
-    this.#isUnknown = false;
+    this.#isEndUnknown = false;
     this.#lacksEnd = false;
     this.#tellFront();
     this.#length += bytes.length;
     this.#end = this.#length;
     this.#head = head;
     this.#mark = { ...head, number: this.#number, end: this.#end };
-    this.#elsewhere = undefined;
     this.#checkpoint = checkpoint;
     this.#uncovered = head.seq - checkpoint.seq;
   }
@@ -252,7 +257,7 @@ export class LogFiles {
   /** Finds out what a write that failed left in the file. */
   async settle(): Promise<void> {
     const handle = this.#handle;
-    if (!this.#isUnknown || !handle) return;
+    if (!this.#isEndUnknown || !handle) return;
     const trail = await follow(handle, this.#head, this.#end, this.#options.key);
     if (trail) {
       const came = trail.head.seq - this.#head.seq;
@@ -263,12 +268,11 @@ export class LogFiles {
       this.#head = trail.head;
       this.#end = trail.end;
       this.#mark = { ...trail.head, number: this.#number, end: trail.end };
-      this.#elsewhere = undefined;
       this.#uncovered = this.#head.seq - this.#checkpoint.seq;
     }
     if (!(await this.#takeEnding('cut-off'))) throw auditError(`another program writes ${this.#options.path}`);
     this.#unsynced.cut(this.#length);
-    this.#isUnknown = false;
+    this.#isEndUnknown = false;
   }
 
   /** What stands behind the last entry is told of before all else. @returns false if that is more than can be */
@@ -309,7 +313,7 @@ export class LogFiles {
   }
 
   #take(
-    { handle, log, number, head, mark, elsewhere, end, length, lacksEnd, began, front }: Place,
+    { handle, log, number, head, mark, end, length, lacksEnd, began, front }: Place,
     waiting: readonly Entry[],
   ): void {
     this.#handle = handle;
@@ -321,7 +325,6 @@ export class LogFiles {
     this.#lacksEnd = lacksEnd;
     this.#head = head;
     this.#mark = mark;
-    this.#elsewhere = elsewhere;
     this.#front = [...front, ...waiting];
     this.#checkpoint = head;
     this.#uncovered = 0;
@@ -335,12 +338,12 @@ export class LogFiles {
     await this.close();
     await this.#goOnElsewhere();
     // a file that has no entry left nothing: the log goes on from the one before it
-    await this.#open(this.#elsewhere ? this.#before : { ...this.#before, left: { reason, after } });
+    await this.#open(this.#isBlank ? this.#before : { ...this.#before, left: { reason, after } });
   }
 
   /** What was written stays as it is, wherever that is: the state directory is to know of the last entry that another file follows. */
   async #goOnElsewhere(): Promise<void> {
-    if (this.#synced === this.#mark || this.#elsewhere) return;
+    if (this.#synced === this.#mark || this.#isBlank) return;
     this.#synced = this.#mark;
     await this.#options.onLeft();
   }
@@ -389,7 +392,7 @@ export class LogFiles {
     const { path, emit } = this.#options;
     emit({ type: 'audit-disturbed', file: path, change: 'truncated' });
     this.#unsynced.clear();
-    if (this.#elsewhere) {
+    if (this.#isBlank) {
       // no entry is gone: what is left of the first ones is told of, and they are still due
       await this.#takeEnding('cut-off');
       return;

@@ -9,7 +9,7 @@ import { AuditLog } from './audit-log.ts';
 import type { AuditEvent } from './events.ts';
 import { HeadRecord, readRecords } from './head-record.ts';
 import { LogFiles } from './log-files.ts';
-import type { Known } from './place.ts';
+import { type Known, knownBefore } from './place.ts';
 import { signingKey } from './signing-key.ts';
 
 /** What keeping a log takes of the process. */
@@ -90,10 +90,9 @@ export async function openLog(
       const { rotateSize: size, rotateAge: age } = log.settings;
       return { size, age };
     };
-    const own = record.found;
-    const others = (await readRecords(folder, uid)).filter(({ file }) => file !== path);
+    const known = knownBefore(path, await readRecords(folder, uid));
     files = await LogFiles.open({
-      ...{ path, uid, key, before: { own, others, present }, rotation, now: () => clock.now(), emit },
+      ...{ path, uid, key, before: { ...known, present }, rotation, now: () => clock.now(), emit },
       start: { type: 'start', release, pid, user: uid ?? null },
       onLeft: () => log.remember(true),
     });

@@ -13,7 +13,7 @@ import {
 import type { WrittenEntry } from '../../audit/line.ts';
 import { auditError } from './audit-error.ts';
 import type { AuditEvent } from './events.ts';
-import type { Mark } from './head-record.ts';
+import type { Last, Mark, Recorded } from './head-record.ts';
 import { isFree, isRotatedName, type LogHandle, openToRead, rotatedName, siblingsOf } from './log-file.ts';
 import {
   beginsAsOurs,
@@ -48,6 +48,23 @@ export interface Before {
   readonly left?: { readonly reason: ContinueReason; readonly after: string | null } | undefined;
 }
 
+/** What who writes a file of a log knows: of that file, and of the one that the last entry stands in, if that is another. */
+export function knownFrom({ elsewhere, ...last }: Omit<Recorded, 'lost'>): { own: Known; others: readonly Known[] } {
+  if (!elsewhere) return { own: last, others: [] };
+  const { log, file, isClosed } = last;
+  const own = { ...NO_HEAD, number: 1, end: 0, log, file, isClosed };
+  return { own, others: [{ ...last, ...elsewhere }] };
+}
+
+/** What the state directory knows, for a log that is to be written at a path. */
+export function knownBefore(path: string, records: readonly Recorded[]): Before {
+  const known = records.map(knownFrom);
+  const own = known.find((each) => each.own.file === path)?.own;
+  // what is known of a file by itself comes first: it is newer, where both know of the same entry
+  const others = known.flatMap((each) => (each.own === own ? [] : [each.own]));
+  return { own, others: [...others, ...known.flatMap((each) => each.others)] };
+}
+
 export interface PlaceOptions {
   readonly path: string;
   readonly key: KeyObject;
@@ -64,11 +81,9 @@ export interface Place extends Ending {
   readonly number: number;
   readonly head: Head;
   /** Where the head is known to stand; undefined if it is not known to any file. */
-  readonly mark: Mark | undefined;
-  /** What is known of the log where the head stands, if that is at another path. */
-  readonly elsewhere?: Known | undefined;
+  readonly mark: Last | undefined;
   /** The last entry that is known to be on the disk, or to be gone. */
-  readonly synced: Mark | undefined;
+  readonly synced: Last | undefined;
   /** Where the last entry ends in this file. */
   readonly end: number;
   /** When its first entry was made: milliseconds since 1970. */
@@ -197,8 +212,7 @@ class Placing {
     const { head, end, number } = trail;
     const began = time === undefined ? Date.now() : Date.parse(time);
     const mark = head.seq > 0 ? { ...head, number, end } : undefined;
-    const { own } = this.#before;
-    const synced = own && own.seq > 0 && own.log === known.log ? own : mark;
+    const synced = known.seq > 0 ? this.#lastOf(known, known) : mark;
     const front = recoveredOf(ending, this.#isClosed(known));
     return { ...ending, handle, log: known.log, number, head, mark, synced, end, began, front };
   }
@@ -223,7 +237,6 @@ class Placing {
   /** @param aside what the file was called that stood in its place */
   async #begin(handle: LogHandle, known: Known | undefined, aside?: string, reason?: ContinueReason): Promise<Place> {
     const { path, publicKey, emit } = this.#options;
-    const { own, others } = this.#before;
     const empty = { ...WHOLE, handle, end: 0, began: Date.now() };
     if (!known || known.seq === 0)
       return { ...empty, log: known?.log ?? newLog(), number: 1, head: NO_HEAD, ...UNKNOWN, front: [] };
@@ -237,23 +250,16 @@ class Placing {
     const entry = { type: 'continue', ...about, reason: before.reason, after, aside: aside ?? null } as const;
     if (ALARMS.has(before.reason))
       emit({ type: 'audit-missing', file: path, until: head.seq, change: before.reason, aside });
-    const mark = { ...head, number: last, end };
-    const elsewhere = known.file === path ? undefined : { ...known, ...mark };
-    // this one may never get an entry: what is remembered of another is not told of this one
-    const isRemembered =
-      elsewhere && others.some((other) => other.log === log && other.file === known.file && other.seq >= seq);
-    const ownMark = own?.log === log ? own : undefined;
-    const synced = isRemembered ? ownMark : mark;
-    return {
-      ...empty,
-      log,
-      number,
-      head,
-      mark,
-      elsewhere,
-      synced,
-      front: [entry, ...recoveredOf(ending, known.isClosed)],
-    };
+    // this file may never get an entry
+    const mark = this.#lastOf(known, { ...head, number: last, end });
+    const front = [entry, ...recoveredOf(ending, known.isClosed)];
+    return { ...empty, log, number, head, mark, synced: mark, front };
+  }
+
+  /** An entry that stands where another one is known to. */
+  #lastOf({ file, isClosed }: Known, { seq, hash, number, end }: Mark): Last {
+    const mark = { seq, hash, number, end };
+    return file === this.#options.path ? mark : { ...mark, elsewhere: { file, isClosed } };
   }
 
   async #findBefore(known: Known, reason?: ContinueReason): Promise<Found> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { WrittenEntry } from '../../../src/audit/line.ts';
+import type { AuditSettings } from '../../../src/config/settings.ts';
 import type { AuditLog } from '../../../src/agent/audit/audit-log.ts';
 import { FakeClock } from '../../unit/agent/fake-clock.ts';
 import { alarms, AWAITED, LogBed, signed } from '../../unit/agent/audit/log-bed.ts';
@@ -31,12 +32,15 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('kill and start' as const), name }) },
 );
 
+const SYNC = fc.constantFrom('each' as const, 'interval' as const);
+
 class Walk {
   readonly #bed = new LogBed();
   #log: AuditLog | undefined;
   #name: string = NAMES[0];
 
-  async run(steps: readonly Step[]): Promise<void> {
+  async run(sync: AuditSettings['sync'], steps: readonly Step[]): Promise<void> {
+    this.#bed.settings = { ...this.#bed.settings, sync };
     await this.#start(this.#name);
     for (const step of steps) await this.#take(step);
     this.#bed.disk.room = NO_LIMIT;
@@ -113,8 +117,8 @@ class Walk {
 
 test('a log goes on in another file, and nothing of it is lost, twice there or laid to a stranger', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(STEP, { minLength: 4, maxLength: 16 }), async (steps) => {
-      await new Walk().run(steps);
+    fc.asyncProperty(SYNC, fc.array(STEP, { minLength: 4, maxLength: 16 }), async (sync, steps) => {
+      await new Walk().run(sync, steps);
     }),
     { numRuns },
   );

@@ -11,6 +11,7 @@ import type { AuditEvent } from '../../../../src/agent/audit/events.ts';
 import { HeadRecord, readRecords } from '../../../../src/agent/audit/head-record.ts';
 import { type LogHandle, openLogFile } from '../../../../src/agent/audit/log-file.ts';
 import { LogFiles } from '../../../../src/agent/audit/log-files.ts';
+import { knownBefore } from '../../../../src/agent/audit/place.ts';
 import type { AuditSettings } from '../../../../src/config/settings.ts';
 import type { Verdict } from '../../../../src/audit/verdict.ts';
 import { verdictOf } from '../../audit/written-log.ts';
@@ -112,10 +113,10 @@ export class LogBed {
     const emit = (event: AuditEvent): void => void this.events.push(event);
     const record = await HeadRecord.open(this.state, path, UID);
     files.push(record);
-    const others = (await readRecords(this.state, UID)).filter(({ file }) => file !== path);
+    const known = knownBefore(path, await readRecords(this.state, UID));
     const rotation = () => ({ size: log.settings.rotateSize, age: log.settings.rotateAge });
     const logFiles = await LogFiles.open({
-      ...{ path, uid: UID, key: this.key, before: { own: record.found, others, present: present?.known } },
+      ...{ path, uid: UID, key: this.key, before: { ...known, present: present?.known } },
       ...{ start: { type: 'start', release: '1.0.0', pid: 1, user: 0 }, onLeft: () => log.remember(true) },
       ...{ rotation, now: () => clock.now(), emit, open: this.disk.open, openAgain: this.disk.openAgain },
     });
