@@ -5,14 +5,14 @@ import type { Peer } from './wire.ts';
 /** Milliseconds within which an answer may be under way that the daemon does not wait for any more. */
 export const UNDER_WAY = 3;
 
-/** An answer that may still come, though the daemon was restarted since it asked, or has asked twice. */
-export class LateAnswer {
-  asked: Asked | undefined;
+/** Answers that may still come, though the daemon was restarted since it asked, or has asked twice. */
+export class LateAnswers {
+  #asked: readonly Asked[] = [];
   #until = 0;
 
   expect(asked: Asked | undefined): void {
     if (!asked) return;
-    this.asked = asked;
+    this.#asked = [...this.#asked, asked];
     this.#until = Number.POSITIVE_INFINITY;
   }
 
@@ -22,12 +22,19 @@ export class LateAnswer {
   }
 
   clear(): void {
-    this.asked = undefined;
+    this.#asked = [];
+  }
+
+  /** One has come. @returns what it answers: the first that it fits */
+  take(fits: (asked: Asked) => boolean = () => true): Asked | undefined {
+    const answered = this.#asked.find(fits);
+    this.#asked = this.#asked.filter((asked) => asked !== answered);
+    return answered;
   }
 
   mayCome(peer: Peer): boolean {
     const { now } = kernel();
     // what piled up while the daemon took nothing is of before, too
-    return this.asked !== undefined && (now < this.#until || now - peer.tookInAt < UNDER_WAY);
+    return this.#asked.length > 0 && (now < this.#until || now - peer.tookInAt < UNDER_WAY);
   }
 }

@@ -5,7 +5,7 @@ import { Entrance } from './daemon-entrance.ts';
 import { Hold } from './daemon-hold.ts';
 import { decodeBlock, wordsOf } from './daemon-input.ts';
 import type { Asked, DaemonOptions } from './daemon-options.ts';
-import { LateAnswer, UNDER_WAY } from './daemon-late-answer.ts';
+import { LateAnswers, UNDER_WAY } from './daemon-late-answer.ts';
 import { States } from './daemon-states.ts';
 import { kernel } from './kernel.ts';
 import type { Random } from './random.ts';
@@ -21,7 +21,7 @@ export class Daemon {
   isUp = false;
   /** What it waits for. */
   pending: Asked | undefined;
-  readonly #late = new LateAnswer();
+  readonly #late = new LateAnswers();
   /** A lost connection cut a block in two: it waits for ever, until a restart. */
   isStuck = false;
   signatures = 0;
@@ -355,7 +355,7 @@ export class Daemon {
     }
     if (!this.#late.mayCome(connection.peer) && !this.isStuck)
       kernel().violate(`${this.name}: an answer to what nobody asked`);
-    this.#late.clear();
+    this.#late.take();
     this.send(`ERROR: The ${name} command is not currently available\r\n`);
   }
 
@@ -386,11 +386,14 @@ export class Daemon {
         });
       return;
     }
-    const late = this.#late.asked;
     // written before the agent could have heard of the new request; a daemon that is deaf meanwhile takes it long after
-    if (late && writtenAt - pending.at < UNDER_WAY && fits(late.request)) {
+    const isOfBefore = writtenAt - pending.at < UNDER_WAY;
+    const late = isOfBefore ? this.#late.take(({ request }) => fits(request)) : undefined;
+    if (late) {
       this.options.onSignature(late, signature);
       this.#say('gets the signature of before');
+      // its own is still to come
+      this.#late.expect(pending);
     } else {
       kernel().violate(`${this.name}: a signature that does not verify`);
     }
