@@ -199,8 +199,7 @@ export class AuditLog {
   async #take(items: readonly Item[], isSyncDue: boolean): Promise<void> {
     const { files } = this.#options;
     if (items.length > 0) await files.append(items);
-    // its first entry must not wait: killed before that is known, an agent that is to write another file would not go on from it
-    if (isSyncDue || files.hasSyncFailed || files.isUnknown) await this.#sync();
+    if (isSyncDue || files.hasSyncFailed) await this.#sync();
     else this.#syncLater();
     if (files.uncovered > 0) this.#later('checkpoint', CHECKPOINT_AFTER, () => void this.checkpoint('interval'));
   }

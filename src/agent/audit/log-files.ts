@@ -90,7 +90,7 @@ export class LogFiles {
   /** The last line has no end. */
   #lacksEnd = false;
   /** How the file ends is not known: a write failed. */
-  #isEndUnknown = false;
+  #isUnknown = false;
   #isUnsynced = false;
   /** The file's name need not be on the disk. */
   #isNameUnsynced = false;
@@ -133,7 +133,7 @@ export class LogFiles {
 
   /** Nothing stands behind the last entry. */
   get isClean(): boolean {
-    return !this.#isEndUnknown && !this.#lacksEnd && this.#end === this.#length;
+    return !this.#isUnknown && !this.#lacksEnd && this.#end === this.#length;
   }
 
   /** What is known of this log by now. */
@@ -192,11 +192,6 @@ export class LogFiles {
     this.#isUnsynced = false;
   }
 
-  /** Nobody who looks at what the state directory knows would look for an entry in this file. */
-  get isUnknown(): boolean {
-    return this.#synced === undefined || this.#synced.elsewhere !== undefined;
-  }
-
   /** The last sync failed: nothing that is written counts until one succeeds. */
   get hasSyncFailed(): boolean {
     return this.#unsynced.hasFailed || this.#isNameUnsynced;
@@ -238,12 +233,12 @@ export class LogFiles {
       item.seq = head.seq;
     }
     if (isCheckpointDue && checkpoint !== head) add({ type: 'checkpoint', reason: 'interval' }, true);
-    this.#isEndUnknown = true;
+    this.#isUnknown = true;
     this.#isUnsynced = true;
     const bytes = Buffer.from(text);
     this.#unsynced.add(this.#length, bytes);
     await writeAll(handle, bytes);
-    this.#isEndUnknown = false;
+    this.#isUnknown = false;
     this.#lacksEnd = false;
     this.#tellFront();
     this.#length += bytes.length;
@@ -257,7 +252,7 @@ export class LogFiles {
   /** Finds out what a write that failed left in the file. */
   async settle(): Promise<void> {
     const handle = this.#handle;
-    if (!this.#isEndUnknown || !handle) return;
+    if (!this.#isUnknown || !handle) return;
     const trail = await follow(handle, this.#head, this.#end, this.#options.key);
     if (trail) {
       const came = trail.head.seq - this.#head.seq;
@@ -272,7 +267,7 @@ export class LogFiles {
     }
     if (!(await this.#takeEnding('cut-off'))) throw auditError(`another program writes ${this.#options.path}`);
     this.#unsynced.cut(this.#length);
-    this.#isEndUnknown = false;
+    this.#isUnknown = false;
   }
 
   /** What stands behind the last entry is told of before all else. @returns false if that is more than can be */

@@ -166,22 +166,45 @@ class Placing {
     const { size } = await handle.stat();
     const first = size > 0 ? await firstEntry(handle) : undefined;
     const named = first && 'log' in first ? first.log : undefined;
-    const known = newest([own, present, ...others], own?.log ?? named);
+    const recorded = newest([own, present, ...others], own?.log ?? named);
+    const known = recorded && (await this.#last(handle, recorded));
     if (size === 0) return await this.#begin(handle, known ?? present);
     if (!known) return await this.#adopt(handle, first);
     const isElsewhere = known.file !== this.#options.path;
     const trail = await trailIn(handle, known, this.#options.key);
     const ending = trail && (await endingBehind(handle, trail.end));
     if (ending) return this.#goOn(handle, known, trail, ending, first?.time);
-    const isAsLeft = isElsewhere && (!own || (await this.#isAsLeft(handle, own)));
-    if (isAsLeft) return await this.#setAside(handle, known, 'switched');
+    if (isElsewhere && (await this.#isAsLeft(handle, named))) return await this.#setAside(handle, known, 'switched');
     const blank = await this.#endingOfBlank(handle, known);
     return blank ? await this.#beginBehind(handle, known, blank) : await this.#setAside(handle, known, 'replaced');
   }
 
-  /** Something of ours stands there, and nothing else. */
-  async #isAsLeft(handle: LogHandle, own: Known): Promise<boolean> {
-    return own.seq > 0 && (await trailIn(handle, own, this.#options.key)) !== undefined;
+  /** What another file of the log has behind the last entry that is known: an agent that is killed need not have told of it. */
+  async #last(handle: LogHandle, known: Known): Promise<Known> {
+    const { path, key } = this.#options;
+    const here = await trailIn(handle, known, key);
+    if (here && here.head.seq > known.seq) return known;
+    let last = known;
+    for (const { log, file, isClosed } of this.#before.others) {
+      if (log !== known.log || file === known.file || file === path) continue;
+      const { trail } = (await leftIn(file, known, key)) ?? {};
+      if (trail && trail.head.seq > last.seq)
+        last = { ...trail.head, end: trail.end, number: trail.number, log, file, isClosed };
+    }
+    return last;
+  }
+
+  /** Something of ours stands there, and nothing else, or nothing is known of it. */
+  async #isAsLeft(handle: LogHandle, named: string | undefined): Promise<boolean> {
+    const { own, others } = this.#before;
+    if (!own) return true;
+    const { path, key } = this.#options;
+    const here = [own, ...others].filter(({ seq, file }) => seq > 0 && file === path);
+    // an agent wrote, and was ended before anything was on the disk
+    if (here.length === 0)
+      return !own.isClosed && named === own.log && (await lastSealed(handle, key))?.isOurs === true;
+    for (const known of here) if (await trailIn(handle, known, key)) return true;
+    return false;
   }
 
   /**

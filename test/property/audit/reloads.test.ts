@@ -1,5 +1,5 @@
-// One log in three files, between which reloads, ends and kills go to and fro while the disk is full at any byte: the chain never
-// forks, nobody is accused, and what `pksigd audit verify` looks at has no fault.
+// One log in three files, between which reloads, ends and kills go to and fro while the disk is full at any byte, or syncs fail: the
+// chain never forks, nobody is accused, and what `pksigd audit verify` looks at has no fault.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -16,6 +16,7 @@ const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 type Step =
   | { readonly type: 'write' | 'second passes' }
+  | { readonly type: 'syncs'; readonly fail: boolean }
   | { readonly type: 'room'; readonly bytes: number }
   | { readonly type: 'reload' | 'end and start' | 'kill and start'; readonly name: string };
 
@@ -27,10 +28,14 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ type: fc.constant('room' as const), bytes: fc.constantFrom(0, 5, 20, 400, 900, NO_LIMIT) }),
   },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('syncs' as const), fail: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('reload' as const), name }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('end and start' as const), name }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('kill and start' as const), name }) },
 );
+
+const working = (): Promise<void> => Promise.resolve();
+const failing = (): Promise<void> => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }));
 
 const SYNC = fc.constantFrom('each' as const, 'interval' as const);
 
@@ -44,6 +49,7 @@ class Walk {
     await this.#start(this.#name);
     for (const step of steps) await this.#take(step);
     this.#bed.disk.room = NO_LIMIT;
+    this.#bed.disk.onSync = working;
     await this.#write();
     await this.#log?.close();
     this.#check();
@@ -64,6 +70,7 @@ class Walk {
     const bed = this.#bed;
     if (step.type === 'write') await this.#write();
     if (step.type === 'second passes') bed.clock.pass(1);
+    if (step.type === 'syncs') bed.disk.onSync = step.fail ? failing : working;
     if (step.type === 'room') bed.disk.room = step.bytes;
     if (step.type === 'reload' && step.name !== this.#name) await this.#reload(step.name);
     if (step.type === 'end and start') await this.#log?.close();

@@ -39,6 +39,16 @@ test('and the agent is killed: the next one knows where the log goes on, and of 
   await isWhole(['audit.jsonl', 'next']);
 });
 
+test('and another state directory, and the agent is killed: that knows where the log goes on, too', async () => {
+  rmSync(bed.state, { recursive: true });
+  bed.renew();
+  await switchTo('next', before);
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  const again = await bed.open(at('next'));
+  await again.close();
+  await isWhole(['audit.jsonl', 'next']);
+});
+
 test('and a further one: that follows the one that has the last entry', async () => {
   const next = await switchTo('next', before);
   const third = await switchTo('third', next);
