@@ -3,7 +3,7 @@ import { kernel } from './kernel.ts';
 import type { Peer } from './wire.ts';
 
 /** Milliseconds within which an answer may be under way that the daemon does not wait for any more. */
-export const UNDER_WAY = 3;
+const UNDER_WAY = 3;
 
 /** Answers that may still come, though the daemon was restarted since it asked, or has asked twice. */
 export class LateAnswers {
@@ -30,6 +30,11 @@ export class LateAnswers {
     const answered = this.#asked.find(fits);
     this.#asked = this.#asked.filter((asked) => asked !== answered);
     return answered;
+  }
+
+  /** One that the agent wrote before it could hear of another request: a daemon that is deaf meanwhile takes it long after. */
+  takeBefore(next: Asked, writtenAt: number, fits: (asked: Asked) => boolean): Asked | undefined {
+    return writtenAt - next.at < UNDER_WAY ? this.take(fits) : undefined;
   }
 
   mayCome(peer: Peer): boolean {

@@ -5,7 +5,7 @@ import { Entrance } from './daemon-entrance.ts';
 import { Hold } from './daemon-hold.ts';
 import { decodeBlock, wordsOf } from './daemon-input.ts';
 import type { Asked, DaemonOptions } from './daemon-options.ts';
-import { LateAnswers, UNDER_WAY } from './daemon-late-answer.ts';
+import { LateAnswers } from './daemon-late-answer.ts';
 import { States } from './daemon-states.ts';
 import { kernel } from './kernel.ts';
 import type { Random } from './random.ts';
@@ -386,17 +386,13 @@ export class Daemon {
         });
       return;
     }
-    // written before the agent could have heard of the new request; a daemon that is deaf meanwhile takes it long after
-    const isOfBefore = writtenAt - pending.at < UNDER_WAY;
-    const late = isOfBefore ? this.#late.take(({ request }) => fits(request)) : undefined;
+    const late = this.#late.takeBefore(pending, writtenAt, ({ request }) => fits(request));
     if (late) {
       this.options.onSignature(late, signature);
       this.#say('gets the signature of before');
       // its own is still to come
       this.#late.expect(pending);
-    } else {
-      kernel().violate(`${this.name}: a signature that does not verify`);
-    }
+    } else kernel().violate(`${this.name}: a signature that does not verify`);
     this.#fail('tls-error');
   }
 
