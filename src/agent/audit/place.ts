@@ -42,6 +42,8 @@ export interface Before {
   readonly own: Known | undefined;
   /** Of others. */
   readonly others: readonly Known[];
+  /** What the file at this path was begun behind, if it need not have an entry. */
+  readonly behind?: Known | undefined;
   /** The log that is written until now, elsewhere: an empty file goes on from there. */
   readonly present?: Known | undefined;
   /** How the file before was left, if this process wrote it. */
@@ -49,20 +51,21 @@ export interface Before {
 }
 
 /** What who writes a file of a log knows: of that file, and of the one that the last entry stands in, if that is another. */
-export function knownFrom({ elsewhere, ...last }: Omit<Recorded, 'lost'>): { own: Known; others: readonly Known[] } {
+export function knownFrom({ elsewhere, ...last }: Omit<Recorded, 'lost'>): Before & { readonly own: Known } {
   if (!elsewhere) return { own: last, others: [] };
   const { log, file, isClosed } = last;
   const own = { ...NO_HEAD, number: 1, end: 0, log, file, isClosed };
-  return { own, others: [{ ...last, ...elsewhere }] };
+  const behind = { ...last, ...elsewhere };
+  return { own, others: [behind], behind };
 }
 
 /** What the state directory knows, for a log that is to be written at a path. */
 export function knownBefore(path: string, records: readonly Recorded[]): Before {
   const known = records.map(knownFrom);
-  const own = known.find((each) => each.own.file === path)?.own;
+  const { own, behind } = known.find((each) => each.own.file === path) ?? {};
   // what is known of a file by itself comes first: it is newer, where both know of the same entry
   const others = known.flatMap((each) => (each.own === own ? [] : [each.own]));
-  return { own, others: [...others, ...known.flatMap((each) => each.others)] };
+  return { own, others: [...others, ...known.flatMap((each) => each.others)], behind };
 }
 
 export interface PlaceOptions {
@@ -125,13 +128,15 @@ interface Left {
 /**
  * The same in another file: looked at only if it begins as it must, for there may be many. It is on the disk then: the chain goes
  * on elsewhere.
+ * @param from the first entry that it may begin with
  */
-async function leftIn(path: string, known: Known, key: KeyObject): Promise<Left | undefined> {
+async function leftIn(path: string, known: Known, key: KeyObject, from = 1): Promise<Left | undefined> {
   const file = await openToRead(path);
   if (!file) return undefined;
   try {
     const first = await firstEntry(file);
-    const trail = first && first.seq <= known.seq + 1 ? await trailIn(file, known, key) : undefined;
+    const isDue = first && first.seq >= from && first.seq <= known.seq + 1;
+    const trail = isDue ? await trailIn(file, known, key) : undefined;
     if (!trail) return undefined;
     await file.datasync();
     return { trail, ending: await endingBehind(file, trail.end, true) };
@@ -174,7 +179,7 @@ class Placing {
     const trail = await trailIn(handle, known, this.#options.key);
     const ending = trail && (await endingBehind(handle, trail.end));
     if (ending) return this.#goOn(handle, known, trail, ending, first?.time);
-    if (isElsewhere && (await this.#isAsLeft(handle, named))) return await this.#setAside(handle, known, 'switched');
+    if (isElsewhere && (await this.#isAsLeft(handle))) return await this.#setAside(handle, known, 'switched');
     const blank = await this.#endingOfBlank(handle, known);
     return blank ? await this.#beginBehind(handle, known, blank) : await this.#setAside(handle, known, 'replaced');
   }
@@ -186,25 +191,22 @@ class Placing {
     if (here && here.head.seq > known.seq) return known;
     let last = known;
     for (const { log, file, isClosed } of this.#before.others) {
-      if (log !== known.log || file === known.file || file === path) continue;
-      const { trail } = (await leftIn(file, known, key)) ?? {};
+      // a closed one has no more than is known: it need not be there any more, nor the disk that it was on
+      if (isClosed || log !== known.log || file === known.file || file === path) continue;
+      const { trail } = (await leftIn(file, known, key, known.seq + 1)) ?? {};
       if (trail && trail.head.seq > last.seq)
         last = { ...trail.head, end: trail.end, number: trail.number, log, file, isClosed };
     }
     return last;
   }
 
-  /** Something of ours stands there, and nothing else, or nothing is known of it. */
-  async #isAsLeft(handle: LogHandle, named: string | undefined): Promise<boolean> {
-    const { own, others } = this.#before;
+  /** What is known of the file stands there, or what an agent wrote and need not have told of; or nothing is known of it. */
+  async #isAsLeft(handle: LogHandle): Promise<boolean> {
+    const { own, behind } = this.#before;
     if (!own) return true;
-    const { path, key } = this.#options;
-    const here = [own, ...others].filter(({ seq, file }) => seq > 0 && file === path);
-    // an agent wrote, and was ended before anything was on the disk
-    if (here.length === 0)
-      return !own.isClosed && named === own.log && (await lastSealed(handle, key))?.isOurs === true;
-    for (const known of here) if (await trailIn(handle, known, key)) return true;
-    return false;
+    // a copy of the file before is not what was begun behind it
+    const left = own.seq > 0 ? own : behind && { ...behind, end: 0 };
+    return left !== undefined && (await trailIn(handle, left, this.#options.key)) !== undefined;
   }
 
   /**
