@@ -237,7 +237,7 @@ class Placing {
     const { head, end, number } = trail;
     const began = time === undefined ? Date.now() : Date.parse(time);
     const mark = head.seq > 0 ? { ...head, number, end } : undefined;
-    const synced = known.seq > 0 ? this.#lastOf(known, known) : mark;
+    const synced = known.seq > 0 ? this.#lastOf(known, known) : undefined;
     const front = recoveredOf(ending, this.#isClosed(known));
     return { ...ending, handle, log: known.log, number, head, mark, synced, end, began, front };
   }

@@ -76,3 +76,16 @@ test.each([false, true])(
     expect(faults.length > 0).toBe(!isThere);
   },
 );
+
+test('a log of which nothing came to the disk, and which a second agent went on in, is not missing', async () => {
+  const bed = new LogBed();
+  bed.disk.onSync = () => Promise.reject(new Error('EIO'));
+  // both are killed
+  await bed.open();
+  await bed.open();
+  writeFileSync(bed.path, bed.durable);
+  bed.disk.onSync = () => Promise.resolve();
+  await (await bed.open()).close();
+  expect(alarms(bed)).toEqual([]);
+  expect((await bed.verify()).faults).toEqual([]);
+});
