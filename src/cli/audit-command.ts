@@ -132,9 +132,11 @@ async function recordsOf(folder: string, files: readonly LogFile[]): Promise<Rec
 /** Where the log goes on that these files are of, if that was not given. */
 async function restOf(records: readonly Recorded[], files: readonly LogFile[]): Promise<string | undefined> {
   const [last] = [...records].sort((one, other) => other.seq - one.seq);
-  if (!last || files.some(({ place }) => place === last.file)) return undefined;
-  return await lstat(last.file).then(
-    () => last.file,
+  if (!last) return undefined;
+  const { file } = last.elsewhere ?? last;
+  if (files.some(({ place }) => place === file)) return undefined;
+  return await lstat(file).then(
+    () => file,
     () => undefined,
   );
 }
