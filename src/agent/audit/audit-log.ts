@@ -140,6 +140,26 @@ export class AuditLog {
     await this.write(() => ({ type: 'checkpoint', reason }), { isDurable: true }).done.catch(() => undefined);
   }
 
+  /**
+   * Another log is to go on from where this one ends: nothing is written any more that nobody asks for, such as that there is room
+   * again. Never throws.
+   */
+  async pause(): Promise<void> {
+    await this.#working;
+    this.#callOffTimers();
+    await this.#remember(true);
+  }
+
+  /** It goes on itself. */
+  resume(): void {
+    this.#askForSync();
+  }
+
+  #callOffTimers(): void {
+    for (const callOff of this.#timers.values()) callOff();
+    this.#timers.clear();
+  }
+
   /** Writes all that waits, and that this is the end unless that was said, and closes the file. Never throws. */
   async close(isEnded = false): Promise<void> {
     const { files, record, emit, path } = this.#options;
@@ -147,7 +167,7 @@ export class AuditLog {
     this.#isClosed = true;
     await end;
     await this.#working;
-    for (const callOff of this.#timers.values()) callOff();
+    this.#callOffTimers();
     await files.sync().catch(() => undefined);
     await this.#remember(true, true);
     await files.close().catch(() => undefined);
@@ -211,6 +231,7 @@ export class AuditLog {
     if (this.#options.files.isUnsynced) this.#later('sync', SYNC_AFTER, this.#askForSync);
   }
 
+  /** Tells of what was lost, too. */
   readonly #askForSync = (): void => {
     this.#isSyncDue = true;
     this.#go();

@@ -102,13 +102,14 @@ export class Audit implements EntryWriter {
       if (settings && stateDirectory !== undefined) {
         // a log that is new goes on from there; if it can't be used, this one goes on
         await present?.log.checkpoint('rotate');
-        await present?.log.remember(true);
+        await present?.log.pause();
         next = await this.#openLog(settings, stateDirectory, present);
       }
       this.#open = next;
       this.#settings = settings;
       this.#stateDirectory = stateDirectory;
     } catch (error) {
+      present?.log.resume();
       this.#keep(error);
       return;
     }

@@ -149,7 +149,8 @@ export class HeadRecord {
     const line = Buffer.from(`${JSON.stringify(recorded)}\n`);
     const bytes = Buffer.alloc(Math.ceil(line.length / BLOCK) * BLOCK, ' ');
     line.copy(bytes);
-    await this.#handle.write(bytes, 0, bytes.length, 0);
+    const { bytesWritten } = await this.#handle.write(bytes, 0, bytes.length, 0);
+    if (bytesWritten < bytes.length) throw new Error('there is no room');
   }
 
   /** What was written is on the disk when it resolves. */

@@ -81,7 +81,9 @@ class Walk {
   async #reload(to: string): Promise<void> {
     const present = this.#log;
     await present?.checkpoint('rotate');
-    await present?.remember(true);
+    await present?.pause();
+    // the other file may be on a slow disk
+    this.#bed.clock.pass(1);
     this.#log = await this.#bed.open(join(this.#bed.folder, to), present);
     this.#name = to;
     await present?.close(present.known.log === this.#log.known.log);

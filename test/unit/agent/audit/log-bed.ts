@@ -130,7 +130,7 @@ export class LogBed {
     for (const name of readdirSync(this.state)) {
       const path = join(this.state, name);
       const text = readFileSync(path, 'utf8');
-      writeFileSync(path, text.replace('"isClosed":true', '"isClosed":false'));
+      writeFileSync(path, text.replaceAll('"isClosed":true', '"isClosed":false'));
     }
   }
 

@@ -1,7 +1,7 @@
 // A reload names another file while the disk is full: the one before ends within a line, and the next one gets none at first.
 import { rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
 import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
 
@@ -131,6 +131,28 @@ test.each([
   const next = await switchTo('next', before);
   truncateSync(at('next'), size);
   await isToldIn(next, 'truncated', isKilled);
+});
+
+test('and there is room again before the next one is open: the one before writes nothing more', async () => {
+  await before.pause();
+  const { seq } = before.known;
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  bed.clock.pass(2);
+  const next = await switchTo('next', before);
+  await next.close();
+  expect(before.known.seq).toBe(seq);
+  await isWhole(['audit.jsonl', 'next']);
+});
+
+test('and the next one can not be opened: the one before tells of what was lost as soon as there is room', async () => {
+  await before.pause();
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  before.resume();
+  await vi.waitFor(() => {
+    expect(bed.types()).toContain('lost');
+  });
+  await before.close();
+  await isWhole(['audit.jsonl'], 21);
 });
 
 test('and back again, where no sync of the other one came true: what the state directory knows does not fork the log', async () => {
