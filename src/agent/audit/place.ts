@@ -179,7 +179,7 @@ class Placing {
     const trail = await trailIn(handle, known, this.#options.key);
     const ending = trail && (await endingBehind(handle, trail.end));
     if (ending) return this.#goOn(handle, known, trail, ending, first?.time);
-    if (isElsewhere && (await this.#isAsLeft(handle))) return await this.#setAside(handle, known, 'switched');
+    if (isElsewhere && (await this.#isAsLeft(handle, named))) return await this.#setAside(handle, known, 'switched');
     const blank = await this.#endingOfBlank(handle, known);
     return blank ? await this.#beginBehind(handle, known, blank) : await this.#setAside(handle, known, 'replaced');
   }
@@ -201,12 +201,13 @@ class Placing {
   }
 
   /** What is known of the file stands there, or what an agent wrote and need not have told of; or nothing is known of it. */
-  async #isAsLeft(handle: LogHandle): Promise<boolean> {
+  async #isAsLeft(handle: LogHandle, named: string | undefined): Promise<boolean> {
     const { own, behind } = this.#before;
     if (!own) return true;
-    // a copy of the file before is not what was begun behind it
-    const left = own.seq > 0 ? own : behind && { ...behind, end: 0 };
-    return left !== undefined && (await trailIn(handle, left, this.#options.key)) !== undefined;
+    // a copy of the file before is not what was begun behind it, nor is another log's first file
+    const left = own.seq > 0 ? own : { ...(behind ?? own), end: 0 };
+    const trail = left.seq > 0 || named === own.log ? await trailIn(handle, left, this.#options.key) : undefined;
+    return trail !== undefined && trail.head.seq > 0;
   }
 
   /**

@@ -133,6 +133,17 @@ test.each([
   await isToldIn(next, 'truncated', isKilled);
 });
 
+test('a log’s first file, of which nothing was on the disk when another one was named, is not taken for replaced', async () => {
+  bed = new LogBed();
+  bed.disk.onSync = () => Promise.reject(new Error('EIO'));
+  const first = await bed.open();
+  const next = await switchTo('next', first);
+  const back = await switchTo('audit.jsonl', next);
+  await back.close();
+  expect(alarms(bed)).toEqual([]);
+  expect((await bed.verify([`${bed.path}.000001`, at('next'), bed.path])).faults).toEqual([]);
+});
+
 test('and there is room again before the next one is open: the one before writes nothing more', async () => {
   await before.pause();
   const { seq } = before.known;
