@@ -41,11 +41,19 @@ async function runOne({ planOf, runPlan, minimised, story }, seed) {
   return isFailing ? 1 : 0;
 }
 
+/** Told to end, it ends behind the worlds that run, and tells of all so far. */
+function onEnd(end) {
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, end);
+}
+
 /** One of several processes: tells its parent of each world that fails, and at the end of all. */
 async function work({ planOf, runPlan, minimised, story }) {
   const counts = new Map();
-  let [failed, events] = [0, 0];
-  for (let seed = from; seed < from + seeds; seed += step) {
+  let [done, failed, events] = [0, 0, 0];
+  let isOver = false;
+  onEnd(() => (isOver = true));
+  for (let seed = from; seed < from + seeds && !isOver; seed += step) {
+    done += 1;
     const plan = planOf(seed);
     const outcome = await runPlan(plan);
     events += outcome.events;
@@ -57,7 +65,7 @@ async function work({ planOf, runPlan, minimised, story }) {
     const least = await minimised(plan);
     process.send({ seed, text: story(least, await runPlan(least, true)) });
   }
-  process.send({ counts: [...counts], events, failed });
+  process.send({ counts: [...counts], done, events, failed });
   process.disconnect();
 }
 
@@ -65,7 +73,7 @@ async function runMany(folder) {
   const started = performance.now();
   const begun = Math.min(jobs, seeds);
   const counts = new Map();
-  let [failed, events, ended] = [0, 0, 0];
+  let [done, failed, events, ended] = [0, 0, 0, 0];
   const hear = (message) => {
     if (message.violation !== undefined) console.log(`seed ${message.seed}: ${message.violation}`);
     if (message.text !== undefined) {
@@ -74,6 +82,7 @@ async function runMany(folder) {
     }
     if (message.counts === undefined) return;
     ended += 1;
+    done += message.done;
     failed += message.failed;
     events += message.events;
     for (const [what, times] of message.counts) counts.set(what, (counts.get(what) ?? 0) + times);
@@ -82,13 +91,14 @@ async function runMany(folder) {
     const args = ['--bundle', folder, '--from', String(from + index), '--seeds', String(seeds - index)];
     const child = fork(import.meta.filename, [...args, '--step', String(jobs), ...(values.quick ? ['--quick'] : [])]);
     child.on('message', hear);
+    onEnd(() => child.kill());
     // what it said last may be read behind its end
     await Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
   };
   await Promise.all(Array.from({ length: begun }, (_, index) => run(index)));
   for (const [what, times] of [...counts].sort()) console.log(`${String(times).padStart(9)} ${what}`);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${seeds} seeds from ${from} on, ${failed} failed, ${events} events, ${seconds} s in ${begun} processes`);
+  console.log(`${done} seeds from ${from} on, ${failed} failed, ${events} events, ${seconds} s in ${begun} processes`);
   if (ended < begun) console.log(`${begun - ended} processes did not come to their end`);
   return failed > 0 || ended < begun ? 1 : 0;
 }
