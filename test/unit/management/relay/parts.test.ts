@@ -118,6 +118,10 @@ describe('byte counts', () => {
     expect(taken(subscribed(10), 2, late).map(Math.round)).toEqual([110, 120, 130, 140]);
   });
 
+  test('all come to who wants them as often as the daemon counts, however they come', () => {
+    expect(taken(subscribed(2), 2, [102, 103, 106])).toEqual([102, 103, 106]);
+  });
+
   test('are not made up for after a pause', () => {
     const subscriptions = subscribed(10);
     taken(subscriptions, 2, each(2, 102, 110));
