@@ -268,6 +268,7 @@ describe('what the daemon waits with', () => {
     const questions = asked(OK, ...others, '>PASSWORD:Auth-Token:x');
     expect([questions.lines, questions.overs]).toEqual([[OK], 0]);
     expect(asked(...others).type).toBeUndefined();
+    expect(asked('>FATAL:x', '>PK_SIGN:AAAA,ECDSA').overs).toBe(0);
     expect(asked(...others).isOpen('INFOMSG')).toBe(false);
   });
 
@@ -287,6 +288,9 @@ describe('what the daemon waits with', () => {
     // the daemon begins anew
     expect(asked(line, HOLD).isOpen(type)).toBe(false);
     expect(asked(line, OK).isOpen(type)).toBe(true);
+    const beside = asked(line, OK);
+    beside.settle('pid', undefined, done);
+    expect(beside.isOpen(type)).toBe(true);
     // the agent answers itself: once
     const taken = asked(line, OK);
     expect([taken.take(type), taken.take(type), taken.type]).toEqual([true, false, 'NEED-OK']);
