@@ -24,12 +24,9 @@ export function encodeEcdsaDer(raw: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(header), body]);
 }
 
-/** An INTEGER of DER, at most `length` bytes long, as so many bytes; undefined for a negative one, or another encoding. */
+/** What an INTEGER says without a sign, as `length` bytes; undefined if it is longer. */
 function unsignedOf(content: Buffer, length: number): Buffer | undefined {
-  const [first, second = 0] = content;
-  if (first === undefined || (first & 0x80) !== 0 || (first === 0 && content.length > 1 && (second & 0x80) === 0))
-    return undefined;
-  const digits = first === 0 ? content.subarray(1) : content;
+  const digits = content[0] === 0 ? content.subarray(1) : content;
   return digits.length > length ? undefined : Buffer.concat([Buffer.alloc(length - digits.length), digits]);
 }
 
@@ -45,6 +42,6 @@ export function decodeEcdsaDer(der: Buffer, length: number): Buffer | undefined 
   const [r, s] = (numbers ?? []).map(({ tag, content }) => (tag === INTEGER ? unsignedOf(content, length) : undefined));
   if (!r || !s || numbers?.length !== 2) return undefined;
   const raw = Buffer.concat([r, s]);
-  // lengths longer than needed
+  // every other form: negative and empty numbers, zeros too many, lengths longer than needed
   return encodeEcdsaDer(raw).equals(der) ? raw : undefined;
 }

@@ -40,7 +40,8 @@ it.each([
   ['a negative number', '3006 020181 020102'],
   ['an empty number', '3005 0200 020102'],
   ['a zero too many', '3007 02020001 020102'],
-  ['a number that is too long', '300a 0204 01020304 020102'],
+  ['a number that is too long', '3009 0204 01020304 020102'],
+  ['another number that is too long', '3009 020101 0204 01020304'],
   ['a longer length than needed', '308106 020101 020102'],
   ['a longer length than needed, of a number', '3007 02810101 020102'],
 ])('%s is no signature', (_what, text) => {

@@ -28,6 +28,14 @@ describe('sample requests', () => {
     expect(names).toContain('RSA_PKCS1_PSS_PADDING,hashalg=SHA384,saltlen=digest');
   });
 
+  test('a modulus that just has room for a salt does not', () => {
+    const of = (modulusBits: number): string[] =>
+      sampleRequests({ type: 'RSA', modulusBits, modulusBytes: Math.ceil(modulusBits / 8) }).map(({ name }) => name);
+    const text = 'RSA_PKCS1_PSS_PADDING,hashalg=SHA512,saltlen=digest';
+    expect(of(1034)).toContain(text);
+    expect(of(1033)).not.toContain(text);
+  });
+
   test('each says in which versions of TLS, and with which argument, a daemon asks so', () => {
     const of = (name: keyof typeof KEYS): string[] =>
       sampleRequests(keyKind(KEYS[name].publicKey)).map(
