@@ -28,8 +28,11 @@ const RELAY = ['agent', 'blocks', 'bytes', 'parts', 'places', 'questions', 'repl
 export const ROOMS = {
   signing: {
     folders: ['signing'],
-    tests: ['test/unit/signing/*.test.ts', 'test/unit/signing/wycheproof/*.test.ts'],
-    slow: [...unit('signing/tls'), ...property('digest-info', 'ecdsa-der', 'round-trip', 'ecdsa')],
+    tests: ['test/unit/signing/*.test.ts'],
+    slow: [
+      ...unit('signing/tls', 'signing/wycheproof'),
+      ...property('digest-info', 'ecdsa-der', 'round-trip', 'ecdsa'),
+    ],
     // its files keep nothing that another one would see: without a new place for each, a mutant takes half the time
     isolate: false,
     // cases a property: its curves are many, and their arithmetic is slow
