@@ -180,7 +180,8 @@ class PrivateFolder {
 /** Gives a socket its path. Only `stale` may be there: a socket that came in the meantime is another's. */
 function publish(place: string, path: string, stale: Stats | undefined): void {
   const found = statOf(path);
-  if (found !== undefined && !isSame(found, stale)) throw new InUse();
+  // a new file may have the number of one that was removed
+  if (found !== undefined && !(isSame(found, stale) && found.ctimeMs === stale?.ctimeMs)) throw new InUse();
   if (found !== undefined) removeStale(path);
   try {
     // unlike rename it never replaces anything

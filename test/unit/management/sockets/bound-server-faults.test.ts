@@ -169,11 +169,26 @@ describe('what is there already', () => {
       expect(left()).toEqual(['m.sock']);
       rmSync(path, { recursive: true });
     }
-    // also in the place of one that was left behind
+  });
+
+  test.each([
+    [
+      'is moved',
+      (): void => {
+        renameSync(path, `${path}.moved`);
+      },
+    ],
+    // what comes next has its number, on many file systems
+    [
+      'is removed',
+      (): void => {
+        rmSync(path);
+      },
+    ],
+  ])('and came in the place of one that was left behind, which %s, is another’s', async (_, goes) => {
     await leave();
     meanwhile = () => {
-      // not removed: what comes next could have its number
-      renameSync(path, `${path}.moved`);
+      goes();
       writeFileSync(path, 'another');
     };
     await expect(listen()).rejects.toMatchObject(IN_USE);
