@@ -154,6 +154,14 @@ test('replies in no known form are errors, not guesses', async () => {
   }
 });
 
+test('a reply in no known form is told of by its command', async () => {
+  const { client, daemon } = await pair();
+  const called = client.loadStats();
+  await daemon.hear('\n');
+  daemon.say('SUCCESS: nclients=many\r\n');
+  await expect(called).rejects.toEqual(coded('ERR_MANAGEMENT_PROTOCOL', 'load-stats'));
+});
+
 test('a status is asked for in the format that tells most, unless another is wanted', async () => {
   const { client, daemon } = await pair();
   for (const [call, command] of [

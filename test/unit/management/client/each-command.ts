@@ -50,7 +50,9 @@ export function testEachCommand(cases: readonly CommandCase[], pair: ReturnType<
       const called = call(client);
       expect(await sent(daemon, its, called)).toBe(`${sends}\n`);
       daemon.say(sends.includes(' on ') ? 'ERROR: no\r\nEND\r\n' : 'ERROR: no\r\n');
-      await expect(called).rejects.toEqual(coded('ERR_MANAGEMENT_COMMAND', ': no'));
+      // by its first word: those behind it may be secret
+      const [name] = sends.split(' ');
+      await expect(called).rejects.toEqual(coded('ERR_MANAGEMENT_COMMAND', `the ${name} command: no`));
     });
   });
 }

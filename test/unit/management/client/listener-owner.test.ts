@@ -1,6 +1,6 @@
 import type * as Owner from '../../../../src/management/sockets/daemon-owner.ts';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -128,14 +128,29 @@ describe('a daemon over TCP whose owner counts', () => {
     judgePeer = async (name, socket) => {
       names.push(name);
       if (names.length > 1) return 'known';
-      const closed = once(socket, 'close').catch(() => undefined);
-      socket.destroy(new Error('ECONNRESET'));
+      // nobody else hears its error
+      const closed = new Promise((resolve) => socket.on('close', resolve));
+      socket.emit('error', new Error('ECONNRESET'));
+      socket.destroy();
       await closed;
       return 'known';
     };
     expect((await came({})).rejected).toEqual(['ERR_MANAGEMENT_CLOSED']);
     expect((await came({})).rejected).toEqual([5]);
     expect(names[0]).toMatch(/^127\.0\.0\.1:\d+$/);
+  });
+
+  test('is not blamed for a defect of ours', async () => {
+    const rejected: unknown[] = [];
+    const defect = new TypeError('a defect');
+    const listener = await listenManagement(ANY_PORT, {
+      ...{ owner: { self: SELF }, onRejected: (error) => rejected.push(error) },
+    });
+    judgePeer = () => Promise.reject(defect);
+    const socket = new Socket();
+    await expect(listener.accept(socket)).rejects.toBe(defect);
+    expect([socket.destroyed, rejected]).toEqual([true, []]);
+    await listener.close();
   });
 
   test('may come while we end: it is not served any more, and nobody is told', async () => {

@@ -1,16 +1,17 @@
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { getEventListeners } from 'node:events';
-import { createServer, Socket } from 'node:net';
+import { getEventListeners, once } from 'node:events';
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   listenManagement,
   type ListenOptions,
   type ManagementAddress,
-  type ManagementClient,
+  ManagementClient,
   type ManagementListener,
 } from '../../../../src/management/index.ts';
+import { ManagementConnection } from '../../../../src/management/connection/connection.ts';
 import { KEEP_ALIVE } from '../../../../src/management/sockets/keep-alive.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { FakeDaemon, GREETING } from '../../../support/fake-daemon.ts';
@@ -285,4 +286,88 @@ test('a daemon that connects is answered at once, and asked whether it is there 
   expect(delay.mock.calls.filter((_, call) => delay.mock.contexts[call] === ours)).toEqual([[true]]);
   vi.restoreAllMocks();
   await client.close();
+});
+
+test('a daemon that greeted before anybody asked for it is not lost', async () => {
+  const listener = await listen(anyPort, { maxDaemons: 1 });
+  const both = [await daemon(listener.address), await daemon(listener.address)];
+  for (const each of both) each.say(GREETING);
+  // once one of them is one too many, the other waits to be taken
+  await Promise.race(both.map((each) => each.gone()));
+  const { done, value } = await listener[Symbol.asyncIterator]().next();
+  expect(done).toBe(false);
+  expect((value as ManagementClient).daemonVersion.management).toBe(5);
+  await (value as ManagementClient).close();
+});
+
+test('who is turned away is told of by its own address, and how many were there', async () => {
+  for (const [maxDaemons, served] of [
+    [1, 'another daemon is'],
+    [2, '2 daemons are'],
+  ] as const) {
+    const rejected: string[] = [];
+    const listener = await listen(anyPort, {
+      maxDaemons,
+      onRejected: ({ message }, peer) => rejected.push(peer, message),
+    });
+    const iterator = listener[Symbol.asyncIterator]();
+    for (let each = 0; each < maxDaemons; each += 1) {
+      (await daemon(listener.address)).say(GREETING);
+      await iterator.next();
+    }
+    const its = await daemon(listener.address);
+    const peer = `127.0.0.1:${its.socket.localPort}`;
+    await its.gone();
+    expect(rejected).toEqual([peer, `${peer} was turned away: ${served} connected already`]);
+  }
+});
+
+describe('a connection that the system hands over late', () => {
+  let server: Server;
+  let place: ManagementAddress;
+  let next: Promise<Socket>;
+  beforeEach(async () => {
+    server = createServer();
+    next = once(server, 'connection').then(([socket]) => socket as Socket);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    place = { kind: 'tcp', host: '127.0.0.1', port: (server.address() as AddressInfo).port };
+  });
+  afterEach(() => void server.close());
+
+  test('gets nothing once the listener ends, not even our version', async () => {
+    const rejected: string[] = [];
+    const listener = await listen(anyPort, { clientVersion: 3, onRejected: ({ code }) => rejected.push(code) });
+    const its = await daemon(place);
+    its.say(GREETING);
+    await listener.close();
+    await listener.accept(await next);
+    await its.gone();
+    expect([its.all, rejected]).toEqual(['', []]);
+  });
+
+  test('is told of by the address that it came to, if it has gone by then', async () => {
+    const peers: string[] = [];
+    const listener = await listen(anyPort, { onRejected: (_, peer) => peers.push(peer) });
+    await daemon(place);
+    const socket = await next;
+    socket.destroy();
+    await listener.accept(socket);
+    const { port } = listener.address as { port: number };
+    expect(peers).toEqual([`127.0.0.1:${port}`]);
+  });
+});
+
+test('a daemon that greets just as the listener ends is handed to nobody', async () => {
+  const listener = await listen(anyPort);
+  const greets = vi.spyOn(ManagementClient.prototype, 'greeted').mockImplementation(async function (
+    this: ManagementClient,
+  ) {
+    await ManagementConnection.prototype.greeted.call(this);
+    void listener.close();
+  });
+  const its = await daemon(listener.address);
+  its.say(GREETING);
+  await its.gone();
+  greets.mockRestore();
+  expect(await listener[Symbol.asyncIterator]().next()).toEqual({ done: true, value: undefined });
 });

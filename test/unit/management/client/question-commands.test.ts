@@ -112,7 +112,10 @@ test('a password over 256 bytes goes as base64, where the daemon takes that', as
   const { client: old } = await pair({ clientVersion: 5 });
   await expect(old.password('Auth', long)).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT', '300'));
   const { client: quiet } = await pair({ clientVersion: 3 }, greeting(6));
-  await expect(quiet.password('Auth', long)).rejects.toEqual(coded('ERR_MANAGEMENT_ARGUMENT', '300'));
+  await expect(quiet.password('Auth', long)).rejects.toMatchObject({
+    code: 'ERR_MANAGEMENT_ARGUMENT',
+    hint: 'OpenVPN takes up to 256, more only from 2.7 on with client version 5',
+  });
   const { client, daemon } = await pair({ clientVersion: 5 }, greeting(6));
   await daemon.hear('version 5\n');
   daemon.say('SUCCESS: Management client version set to 5\r\n');
@@ -123,6 +126,29 @@ test('a password over 256 bytes goes as base64, where the daemon takes that', as
   daemon.say("SUCCESS: 'Auth' password entered, but not yet verified\r\n");
   await called;
 });
+
+test.each([
+  ['as it is', 'sesame', 5],
+  ['as base64', 'sesame'.repeat(50), 6],
+])(
+  'a password that comes to nothing is told of as one, and the next command is whole (%s)',
+  async (_, text, version) => {
+    const { client, daemon } = await pair({ clientVersion: 5 }, greeting(version));
+    if (version > 5) daemon.say('SUCCESS: Management client version set to 5\r\n');
+    await daemon.hear('version 5\n');
+    const refused = client.password('Auth', text);
+    await daemon.hear(version > 5 ? 'END\n' : '\n');
+    daemon.say('ERROR: no\r\n');
+    await expect(refused).rejects.toEqual(coded('ERR_MANAGEMENT_COMMAND', 'the password command: no'));
+    await expect(client.password('Auth', text, { signal: AbortSignal.abort() })).rejects.toEqual(
+      coded('ERR_ABORTED', 'the password command'),
+    );
+    const behind = client.pid();
+    expect(await daemon.hear('pid\n')).toBe('pid\n');
+    daemon.say('SUCCESS: pid=1\r\n');
+    expect(await behind).toBe(1);
+  },
+);
 
 test('a password of 256 bytes still goes as it is', async () => {
   const { client, daemon } = await pair();

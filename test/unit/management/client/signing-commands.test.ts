@@ -47,3 +47,20 @@ test('no signature is an empty block', async () => {
     await called;
   }
 });
+
+test.each(['pk-sig', 'rsa-sig'] as const)('a signature goes whole, and ahead of all that waits (%s)', async (name) => {
+  const { client, daemon } = await pair();
+  const signature = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
+  const [pid, verb] = [client.pid(), client.verb()];
+  const signed = name === 'pk-sig' ? client.pkSig(signature) : client.rsaSig(signature);
+  expect(await daemon.hear('\n')).toBe('pid\n');
+  daemon.say('SUCCESS: pid=1\r\n');
+  expect(await daemon.hear('\n')).toBe(`${name}\n`);
+  const lines = signature.toString('base64').match(/.{1,64}/g) ?? [];
+  expect(await daemon.hear('END\n')).toBe([...lines, 'END', ''].join('\n'));
+  daemon.say(`SUCCESS: ${name} command succeeded\r\n`);
+  await signed;
+  expect(await daemon.hear('\n')).toBe('verb\n');
+  daemon.say('SUCCESS: verb=3\r\n');
+  expect([await pid, await verb]).toEqual([1, 3]);
+});
