@@ -60,6 +60,9 @@ export async function siblingsOf(path: string): Promise<string[]> {
 /** What is no file of ours, and will be none: a link, a socket, a file of another user's. */
 const NONE_OF_OURS: ReadonlySet<string | undefined> = new Set(['ELOOP', 'ENXIO', 'EACCES', 'EPERM']);
 
+/** It is not there, or nothing that we may look at. */
+export const isNoneOfOurs = (error: unknown): boolean => isAbsence(error) || NONE_OF_OURS.has(errnoOf(error));
+
 /**
  * Opens what may have been a file of a log, to look at it.
  * @returns undefined if it is no file of ours
@@ -67,7 +70,7 @@ const NONE_OF_OURS: ReadonlySet<string | undefined> = new Set(['ELOOP', 'ENXIO',
  */
 export async function openToRead(path: string): Promise<FileHandle | undefined> {
   const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
-    if (isAbsence(error) || NONE_OF_OURS.has(errnoOf(error))) return undefined;
+    if (isNoneOfOurs(error)) return undefined;
     throw error;
   });
   if (!file) return undefined;

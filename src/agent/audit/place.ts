@@ -14,7 +14,15 @@ import type { WrittenEntry } from '../../audit/line.ts';
 import { auditError } from './audit-error.ts';
 import type { AuditEvent } from './events.ts';
 import type { Last, Mark, Recorded } from './head-record.ts';
-import { isFree, isRotatedName, type LogHandle, openToRead, rotatedName, siblingsOf } from './log-file.ts';
+import {
+  isFree,
+  isNoneOfOurs,
+  isRotatedName,
+  type LogHandle,
+  openToRead,
+  rotatedName,
+  siblingsOf,
+} from './log-file.ts';
 import {
   beginsAsOurs,
   beginsWithHole,
@@ -136,8 +144,10 @@ async function leftIn(path: string, known: Known, key: KeyObject, from = 1): Pro
   try {
     const first = await firstEntry(file);
     const isDue = first && first.seq >= from && first.seq <= known.seq + 1;
-    const trail = isDue ? await trailIn(file, known, key) : undefined;
-    if (!trail) return undefined;
+    // the first file of another log follows no entry either
+    const isOther = known.seq === 0 && !(first && 'log' in first && first.log === known.log);
+    const trail = isDue && !isOther ? await trailIn(file, known, key) : undefined;
+    if (!trail || trail.head.seq === 0) return undefined;
     await file.datasync();
     return { trail, ending: await endingBehind(file, trail.end, true) };
   } finally {
@@ -264,9 +274,9 @@ class Placing {
   async #begin(handle: LogHandle, known: Known | undefined, aside?: string, reason?: ContinueReason): Promise<Place> {
     const { path, publicKey, emit } = this.#options;
     const empty = { ...WHOLE, handle, end: 0, began: Date.now() };
-    if (!known || known.seq === 0)
+    const before = known && (await this.#findBefore(known, reason));
+    if (!known || !before || (known.seq === 0 && !before.left))
       return { ...empty, log: known?.log ?? newLog(), number: 1, head: NO_HEAD, ...UNKNOWN, front: [] };
-    const before = await this.#findBefore(known, reason);
     const { seq, hash, log } = known;
     const { trail, ending = WHOLE } = before.left ?? {};
     const { head, end, number: last } = trail ?? { head: { seq, hash }, end: known.end, number: known.number };
@@ -293,13 +303,29 @@ class Placing {
     const { left } = this.#before;
     if (reason !== undefined && reason !== 'switched') return { reason, after: null, left: undefined };
     if (left) return { ...left, left: undefined };
-    if (known.file !== path)
-      return { reason: 'switched', after: known.file, left: await leftIn(known.file, known, key) };
+    if (known.file === path) return await this.#findSibling(known);
+    const there = (await leftIn(known.file, known, key)) ?? (await this.#findMoved(known));
+    return { reason: 'switched', after: known.file, left: there };
+  }
+
+  /** Where the file of another path stands now, of which the folder may be gone. */
+  async #findMoved(known: Known): Promise<Left | undefined> {
+    try {
+      return (await this.#findSibling(known)).left;
+    } catch (error) {
+      if (isNoneOfOurs(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** A file that stood in the place where the last entry is known to, and has another name by now. */
+  async #findSibling(known: Known): Promise<Found> {
+    const { file } = known;
     let found: Found = { reason: 'missing', after: null, left: undefined };
-    for (const name of await siblingsOf(path)) {
-      const there = await leftIn(join(dirname(path), name), known, key);
+    for (const name of await siblingsOf(file)) {
+      const there = await leftIn(join(dirname(file), name), known, this.#options.key);
       if (!there || there.trail.head.seq <= (found.left?.trail.head.seq ?? 0)) continue;
-      found = { reason: isRotatedName(path, name) ? 'rotated' : 'moved', after: name, left: there };
+      found = { reason: isRotatedName(file, name) ? 'rotated' : 'moved', after: name, left: there };
     }
     return found;
   }

@@ -1,5 +1,5 @@
 // A reload names another file while the disk is full: the one before ends within a line, and the next one gets none at first.
-import { rmSync, truncateSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
@@ -131,6 +131,60 @@ test.each([
   const next = await switchTo('next', before);
   truncateSync(at('next'), size);
   await isToldIn(next, 'truncated', isKilled);
+});
+
+test('and the one before was moved by another program: half the line in it is told of, too', async () => {
+  renameSync(bed.path, `${bed.path}.1`);
+  bed.clock.pass(2);
+  await before.checkpoint('rotate');
+  await before.pause();
+  const next = await switchTo('next', before);
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  await next.write(signed('office'), AWAITED).done;
+  await next.close();
+  expect((await bed.verify([`${bed.path}.1`, at('next')])).faults).toEqual([]);
+});
+
+test('and the folder of the one before is gone: the next one goes on without it', async () => {
+  const folder = at('folder');
+  mkdirSync(folder);
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  const there = await switchTo('folder/log', before);
+  await there.close();
+  rmSync(folder, { recursive: true });
+  const next = await bed.open(at('next'), there);
+  await next.close();
+  expect(bed.entries([at('next')])[0]).toMatchObject({ reason: 'switched', after: join(folder, 'log') });
+});
+
+test('a file of which nothing was on the disk, and that was moved, is followed all the same', async () => {
+  bed = new LogBed();
+  bed.disk.onSync = () => Promise.reject(new Error('EIO'));
+  await bed.open();
+  // killed
+  renameSync(bed.path, `${bed.path}.1`);
+  bed.disk.onSync = () => Promise.resolve();
+  const again = await bed.open();
+  await again.close();
+  const files = [`${bed.path}.1`, bed.path];
+  expect((await bed.verify(files)).faults).toEqual([]);
+  expect(bed.entries([bed.path])[0]).toMatchObject({ type: 'continue', reason: 'moved' });
+});
+
+test('a first file of another log is not followed', async () => {
+  bed = new LogBed();
+  const other = await bed.open();
+  await other.close();
+  renameSync(bed.path, `${bed.path}.1`);
+  rmSync(bed.state, { recursive: true });
+  bed.renew();
+  bed.disk.room = 0;
+  await bed.open();
+  // killed
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  const again = await bed.open();
+  await again.close();
+  expect(bed.entries([bed.path])[0]).toMatchObject({ seq: 1, type: 'start' });
 });
 
 test('a log’s first file, of which nothing was on the disk when another one was named, is not taken for replaced', async () => {
