@@ -97,23 +97,6 @@ describe('who does not know the password', () => {
     await later.hear(GREETING);
   });
 
-  test('has no place of those who know it, however many there are', async () => {
-    const { relay, user, events } = await withPassword(new TestClock());
-    const early = await user(PROMPT);
-    early.say('sesame\n');
-    await early.hear(GREETING);
-    const strangers: ManagementUser[] = [];
-    for (let index = 0; index < 600; index += 1) strangers.push(await ManagementUser.open(relay.address));
-    const late = await user(PROMPT);
-    late.say('sesame\n');
-    await late.hear(GREETING);
-    expect(early.ended).toBe(false);
-    // the first of them had to go, with one line in the log
-    await strangers[0]?.gone();
-    expect(events.filter(({ type }) => type === 'refused')).toHaveLength(1);
-    for (const each of strangers) each.close();
-  });
-
   test('can not push out who awaits the answer', async () => {
     const clock = new TestClock();
     const { relay, user } = await withPassword(clock);
