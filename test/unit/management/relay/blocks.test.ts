@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { RelayRights } from '../../../../src/management/index.ts';
+import type { ManagementUser } from '../../../support/management-user.ts';
 import { greeting } from '../pair.ts';
 import { answer, relays } from './relayed.ts';
 
@@ -99,6 +101,9 @@ describe('a block holds nothing that could be a command', () => {
     ['-----END CERTIFICATE-----'],
     ['verb 9'],
     ['AAAA\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----'],
+    ['-AAAA'],
+    ['AAA==='],
+    ['A'.repeat(77)],
   ])('certificate, %j', async (line) => {
     const all = await relayed({ rights: 'all' });
     const a = await all.user();
@@ -109,6 +114,98 @@ describe('a block holds nothing that could be a command', () => {
     const end = line.endsWith('BEGIN CERTIFICATE-----') ? '' : '\n-----END CERTIFICATE-----';
     a.say(`certificate\n-----BEGIN CERTIFICATE-----\n${line}${end}\nEND\n`);
     expect(await a.hear('\n')).toBe('ERROR: the block holds no PEM certificate\r\n');
+    await nothingCame({ ...all, user: () => Promise.resolve(a) });
+  });
+});
+
+describe('while the daemon asks for a certificate', () => {
+  const NEED = '>NEED-CERTIFICATE:x\r\n';
+  const PEM = ['-----BEGIN CERTIFICATE-----', `${'A'.repeat(74)}==`, '-----END CERTIFICATE-----'].join('\n');
+  const notNow = (name: string): string => `ERROR: The ${name} command is not currently available\r\n`;
+
+  /** Two clients who are asked for it. */
+  async function asked(rights: RelayRights): Promise<{
+    all: Awaited<ReturnType<typeof relayed>>;
+    a: ManagementUser;
+    b: ManagementUser;
+  }> {
+    const all = await relayed({ rights });
+    const [a, b] = [await all.user(), await all.user()];
+    all.daemon.say(`${NEED}>INFO:x\r\n`);
+    await Promise.all([a, b].map((each) => each.hear('>INFO:x\r\n')));
+    all.relay.askForCertificate(all.client());
+    await Promise.all([a, b].map((each) => each.hear(NEED)));
+    return { all, a, b };
+  }
+
+  test('no client makes a signature', async () => {
+    const { all, a } = await asked('all');
+    for (const name of ['pk-sig', 'rsa-sig']) expect(await a.ask(name)).toBe(notNow(name));
+    await nothingCame({ ...all, user: () => Promise.resolve(a) });
+  });
+
+  test('no client gives one that may not do all', async () => {
+    const { all, a } = await asked('operate');
+    expect(await a.ask('certificate')).toBe(notNow('certificate'));
+    await nothingCame({ ...all, user: () => Promise.resolve(a) });
+  });
+
+  test('the first one counts, and a slower client’s does not go to the daemon', async () => {
+    const { all, a, b } = await asked('all');
+    const { daemon } = all;
+    b.say('pid\ncertificate\n-----BEGIN CERTIFICATE-----\n');
+    await answer(daemon, 'pid', PID);
+    await b.hear(PID);
+    a.say(`certificate\n${PEM}\nEND\n`);
+    await daemon.hear(`certificate\n${PEM}\nEND\n`);
+    daemon.say('SUCCESS: certificate command succeeded\r\n');
+    await a.hear('SUCCESS: certificate command succeeded\r\n');
+    b.say('BBBB\n-----END CERTIFICATE-----\nEND\n');
+    expect(await b.hear('\n')).toBe(notNow('certificate'));
+    await nothingCame({ ...all, user: () => Promise.resolve(b) });
+  });
+});
+
+describe('a block for a daemon of a later release', () => {
+  const BEGUN = 'pid\nclient-auth 1 2\npush x\n';
+
+  test('is for no other one', async () => {
+    const { daemon, client, user, again } = await relayed({ rights: 'all', keep: true }, greeting(7));
+    const a = await user();
+    a.say(BEGUN);
+    await answer(daemon, 'pid', PID);
+    await a.hear(PID);
+    daemon.socket.destroy();
+    await client().closed;
+    const next = await again();
+    await a.hear(greeting(7));
+    expect(await a.ask('END')).toBe('ERROR: the daemon is away\r\n');
+    a.say('pid\n');
+    await next.hear('pid\n');
+    expect(next.all).toBe('version 3\npid\n');
+  });
+
+  test('is for nobody where that one goes before it says whether it takes one', async () => {
+    const { daemon, user } = await relayed({ rights: 'all', keep: true }, greeting(7));
+    const a = await user();
+    a.say(`${BEGUN}END\n`);
+    await answer(daemon, 'pid', PID);
+    await a.hear(PID);
+    await daemon.hear('help\n');
+    daemon.socket.destroy();
+    expect(await a.hear('\n')).toMatch(/^ERROR: unknown command/);
+    expect(await a.ask('pid')).toBe('ERROR: the daemon is away\r\n');
+  });
+
+  test.each([
+    ['none of its name', 'client-auth-nt CID KID : (MULTILINE)'],
+    ['one line of it', 'client-auth CID KID : Authenticate\r\nclient-deny CID : (MULTILINE)'],
+  ])('is not sent where its help has %s', async (_, help) => {
+    const all = await relayed({ rights: 'all' }, greeting(7));
+    const a = await all.user();
+    a.say('client-auth 1 2\npush x\nEND\n');
+    await answer(all.daemon, 'help', `Commands:\r\n${help}\r\nEND\r\n`);
+    expect(await a.hear('\n')).toMatch(/^ERROR: unknown command/);
     await nothingCame({ ...all, user: () => Promise.resolve(a) });
   });
 });
