@@ -162,3 +162,43 @@ describe('what a client wants to be told', () => {
     expect(await b.hear('\n')).toBe("ERROR: the 'bytecount' command requires 1 parameter\r\n");
   });
 });
+
+describe('what becomes of a command', () => {
+  test('is told as the daemon said it: only a log has anything to hide', async () => {
+    const { daemon, user } = await relayed();
+    const a = await user();
+    const said = "MANAGEMENT: CMD 'password x'\r\nEND\r\n";
+    a.say('status\n');
+    await answer(daemon, 'status', said);
+    expect(await a.hear('END\r\n')).toBe(said);
+  });
+
+  test('leaves a question that the daemon asks anew to all, if it was refused for another reason', async () => {
+    const { daemon, user } = await relayed({ rights: 'operate' });
+    const [a, b] = [await user(), await user()];
+    const hold = '>HOLD:Waiting for hold release:0\r\n';
+    daemon.say(hold);
+    await Promise.all([a.hear(hold), b.hear(hold)]);
+    for (const reply of ["ERROR: signal 'SIGHUP' is not known\r\n", 'SUCCESS: signal SIGHUP thrown\r\n']) {
+      a.say('signal SIGHUP\n');
+      await answer(daemon, 'signal SIGHUP', reply);
+      await a.hear(reply);
+      daemon.say(`${hold}>INFO:x\r\n`);
+      expect(await a.hear('>INFO:x\r\n')).toBe(`${hold}>INFO:x\r\n`);
+      expect(await b.hear('>INFO:x\r\n')).toBe(`${hold}>INFO:x\r\n`);
+    }
+  });
+
+  test('is nothing where the daemon goes before it answers: the next one is not asked for a log', async () => {
+    const { daemon, user, again } = await relayed({ keep: true });
+    const a = await user();
+    a.say('log on\n');
+    await daemon.hear('log on\n');
+    daemon.socket.destroy();
+    expect(await a.hear('\n')).toMatch(/^ERROR: the management connection /);
+    const next = await again();
+    await a.hear(greeting(5));
+    a.say('pid\n');
+    await next.hear('pid\n');
+  });
+});
