@@ -23,7 +23,7 @@ export interface Mark extends Head {
   readonly end: number;
 }
 
-/** The file that an entry stands in, where that is not the one that is written. */
+/** The file that an entry stands in, where that is not the one that is written: another, or one that had its path before. */
 export interface Elsewhere {
   readonly file: string;
   /** Nothing stood behind that entry, and no agent wrote. */

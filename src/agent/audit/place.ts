@@ -203,7 +203,7 @@ class Placing {
     for (const { log, file, isClosed } of this.#before.others) {
       // a closed one has no more than is known: it need not be there any more, nor the disk that it was on
       if (isClosed || log !== known.log || file === known.file || file === path) continue;
-      const { trail } = (await leftIn(file, known, key, known.seq + 1)) ?? {};
+      const { trail } = (await this.#leftAt(file, known, known.seq + 1)) ?? {};
       if (trail && trail.head.seq > last.seq)
         last = { ...trail.head, end: trail.end, number: trail.number, log, file, isClosed };
     }
@@ -248,7 +248,10 @@ class Placing {
     const { head, end, number } = trail;
     const began = time === undefined ? Date.now() : Date.parse(time);
     const mark = head.seq > 0 ? { ...head, number, end } : undefined;
-    const synced = known.seq > 0 ? this.#lastOf(known, known) : undefined;
+    const { seq, hash, file, isClosed } = known;
+    const last = { seq, hash, number: known.number, end: known.end };
+    const isHere = file === this.#options.path;
+    const synced = seq > 0 ? { ...last, elsewhere: isHere ? undefined : { file, isClosed } } : undefined;
     const front = recoveredOf(ending, this.#isClosed(known));
     return { ...ending, handle, log: known.log, number, head, mark, synced, end, began, front };
   }
@@ -286,44 +289,38 @@ class Placing {
     const entry = { type: 'continue', ...about, reason: before.reason, after, aside: aside ?? null } as const;
     if (ALARMS.has(before.reason))
       emit({ type: 'audit-missing', file: path, until: head.seq, change: before.reason, aside });
-    // this file may never get an entry
-    const mark = this.#lastOf(known, { ...head, number: last, end });
-    const front = [entry, ...recoveredOf(ending, known.isClosed)];
+    // this file may never get an entry; the one before may have had the same path
+    const { file, isClosed } = known;
+    const mark = { ...head, number: last, end, elsewhere: { file, isClosed } };
+    const front = [entry, ...recoveredOf(ending, isClosed)];
     return { ...empty, log, number, head, mark, synced: mark, front };
   }
 
-  /** An entry that stands where another one is known to. */
-  #lastOf({ file, isClosed }: Known, { seq, hash, number, end }: Mark): Last {
-    const mark = { seq, hash, number, end };
-    return file === this.#options.path ? mark : { ...mark, elsewhere: { file, isClosed } };
-  }
-
   async #findBefore(known: Known, reason?: ContinueReason): Promise<Found> {
-    const { path, key } = this.#options;
+    const { path } = this.#options;
     const { left } = this.#before;
     if (reason !== undefined && reason !== 'switched') return { reason, after: null, left: undefined };
     if (left) return { ...left, left: undefined };
-    if (known.file === path) return await this.#findSibling(known);
-    const there = (await leftIn(known.file, known, key)) ?? (await this.#findMoved(known));
-    return { reason: 'switched', after: known.file, left: there };
+    if (known.file === path) return await this.#findSibling(path, known);
+    return { reason: 'switched', after: known.file, left: await this.#leftAt(known.file, known) };
   }
 
-  /** Where the file of another path stands now, of which the folder may be gone. */
-  async #findMoved(known: Known): Promise<Left | undefined> {
+  /** What a file of another path has, which may have another name by now, and its folder be gone. */
+  async #leftAt(file: string, known: Known, from = 1): Promise<Left | undefined> {
     try {
-      return (await this.#findSibling(known)).left;
+      const there = await leftIn(file, known, this.#options.key, from);
+      return there ?? (await this.#findSibling(file, known, from)).left;
     } catch (error) {
       if (isNoneOfOurs(error)) return undefined;
       throw error;
     }
   }
 
-  /** A file that stood in the place where the last entry is known to, and has another name by now. */
-  async #findSibling(known: Known): Promise<Found> {
-    const { file } = known;
+  /** A file that stood at a path, and has another name by now. */
+  async #findSibling(file: string, known: Known, from = 1): Promise<Found> {
     let found: Found = { reason: 'missing', after: null, left: undefined };
     for (const name of await siblingsOf(file)) {
-      const there = await leftIn(join(dirname(file), name), known, this.#options.key);
+      const there = await leftIn(join(dirname(file), name), known, this.#options.key, from);
       if (!there || there.trail.head.seq <= (found.left?.trail.head.seq ?? 0)) continue;
       found = { reason: isRotatedName(file, name) ? 'rotated' : 'moved', after: name, left: there };
     }
