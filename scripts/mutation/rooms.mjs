@@ -35,6 +35,12 @@ const RELAY = [
   'stalled',
 ];
 
+/** The quick tests of the audit log: others cut it at each byte, or fill a disk. */
+const AUDIT = [
+  ...['failed-looks', 'folder-sync', 'further-files', 'head-record', 'left-files', 'long-names', 'other-log'],
+  ...['power-cut', 'switched-log'],
+];
+
 /**
  * A room's folders of src, and its tests: all that need neither a build, nor daemons, nor modules. Those that take long are asked of
  * what the others let live.
@@ -81,7 +87,11 @@ export const ROOMS = {
     tests: unit('pkcs11/token'),
     slow: unit('pkcs11/key', 'pkcs11/inventory'),
   },
-  'agent/audit': { folders: ['agent/audit'], tests: unit('agent/audit', 'audit'), slow: property('audit/*') },
+  'agent/audit': {
+    folders: ['agent/audit'],
+    tests: one(...AUDIT.map((name) => `agent/audit/${name}`)),
+    slow: [...unit('agent/audit'), ...property('audit/reloads')],
+  },
   audit: {
     folders: ['audit'],
     tests: one('audit/verifier', 'audit/findings', 'audit/gaps', 'audit/line', 'audit/places', 'audit/shown'),
