@@ -197,12 +197,15 @@ class Placing {
   /** What another file of the log has behind the last entry that is known: an agent that is killed need not have told of it. */
   async #last(handle: LogHandle, known: Known): Promise<Known> {
     const { path, key } = this.#options;
-    const here = await trailIn(handle, known, key);
+    // a closed one has no more than is known: it need not be there any more, nor the disk that it was on
+    const others = this.#before.others.filter(
+      ({ log, file, isClosed }) => !isClosed && log === known.log && file !== known.file && file !== path,
+    );
+    // most logs have none: their file is read once
+    const here = others.length > 0 ? await trailIn(handle, known, key) : undefined;
     if (here && here.head.seq > known.seq) return known;
     let last = known;
-    for (const { log, file, isClosed } of this.#before.others) {
-      // a closed one has no more than is known: it need not be there any more, nor the disk that it was on
-      if (isClosed || log !== known.log || file === known.file || file === path) continue;
+    for (const { log, file, isClosed } of others) {
       const { trail } = (await this.#leftAt(file, known, known.seq + 1)) ?? {};
       if (trail && trail.head.seq > last.seq)
         last = { ...trail.head, end: trail.end, number: trail.number, log, file, isClosed };
