@@ -25,7 +25,6 @@ class QuickestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    isolate,
     sequence: { sequencer: QuickestFirst },
     setupFiles: ['test/support/cheap-hashes.mjs'],
     // tests that share nothing need no world of their own each, which takes longer than they do
