@@ -8,7 +8,6 @@ import { spawn } from './node/child-process.ts';
 import { setTimeout as timer } from './node/globals.ts';
 import { USER } from './disk.ts';
 import { kernel, type Process } from './kernel.ts';
-import { agentDied } from './token.ts';
 
 /** Milliseconds in which an agent ends that was told to, at most: module hosts, disks and daemons may all hang. */
 const STOPS_WITHIN = 120_000;
@@ -146,8 +145,6 @@ export class AgentRuns {
     kernel().kill(process);
     kernel().say('agent', `is ${manner}`);
     this.#options.onOver(manner);
-    // behind a power cut, which may have left a file that was not yet safe
-    if (!process.hasEnded) agentDied();
   }
 
   /** SIGTERM. */

@@ -291,15 +291,9 @@ export class Disk {
     this.watcher(inode.kind === 'folder' ? 'folder sync' : 'sync');
   }
 
-  /** Whether a file of a folder is on the disk, under its name, and has a text. */
-  hasOnDisk(folder: string, name: RegExp, text: string): boolean {
-    return this.textsOnDisk(folder, name).some((each) => each.includes(text));
-  }
-
-  /** What a power cut leaves of files. */
-  textsOnDisk(folder: string, name: RegExp): string[] {
-    const { durableEntries } = this.get(folder, 'scandir');
-    return [...durableEntries].flatMap(([each, inode]) => (name.test(each) ? inode.durable.toString('latin1') : []));
+  /** What a power cut leaves of a file, if anything. */
+  textOnDisk(folder: string, name: string): string | undefined {
+    return this.get(folder, 'scandir').durableEntries.get(name)?.durable.toString('latin1');
   }
 
   /** A process has ended. */

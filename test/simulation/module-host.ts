@@ -4,7 +4,7 @@ import { type HostAnswer, Cryptoki } from '../../src/pkcs11/host/process/cryptok
 import type { HostCall, HostCalls, HostRequest } from '../../src/pkcs11/host/protocol.ts';
 import { kernel } from './kernel.ts';
 import type { SimulatedChild } from './node/child-process.ts';
-import { lastAttempt, type LoginAttempt, loginAsked } from './token.ts';
+import { last, type LoginAttempt, type Token } from './token.ts';
 
 /** What becomes of a call. */
 export type HostEffect = 'die before' | 'die after' | 'hang before' | 'hang after' | 'late' | 'garbage' | 'no start';
@@ -28,7 +28,8 @@ interface Job {
   readonly payload: Buffer;
 }
 
-function isLogin({ call, params }: HostRequest): boolean {
+function isLogin(request: HostRequest): request is HostRequest<'login' | 'sign'> {
+  const { call, params } = request;
   return call === 'login' || (call === 'sign' && (params as HostCalls['sign']['params']).pinLength !== undefined);
 }
 
@@ -38,6 +39,8 @@ export class SimulatedHost {
   readonly #cryptoki = new Cryptoki();
   readonly #decoder = new FrameDecoder();
   readonly #jobs: Job[] = [];
+  /** Where each session is. */
+  readonly #tokens = new Map<string, Token>();
   #isReady = false;
   #isBusy = false;
   #isDead = false;
@@ -76,7 +79,7 @@ export class SimulatedHost {
     if (this.#isDead) return;
     for (const { header, payload } of this.#decoder.push(bytes)) {
       const request = header as HostRequest;
-      if (isLogin(request)) loginAsked();
+      if (isLogin(request)) this.#tokens.get(request.params.session)?.loginAsked();
       this.#jobs.push({ request, payload });
     }
     this.#next();
@@ -132,14 +135,16 @@ export class SimulatedHost {
     const onLogin = (): void => {
       frames.push(encodeFrame({ id, loggedIn: true }));
     };
-    lastAttempt.made = undefined;
+    last.login = undefined;
     let attempt: LoginAttempt | undefined;
     let answer: HostAnswer;
     if (call === 'load') {
       answer = await this.#cryptoki.load(params as HostCalls['load']['params']);
     } else {
       answer = this.#cryptoki.call(call, params, payload, onLogin);
-      attempt = lastAttempt.made;
+      attempt = last.login;
+      if (call === 'openSession' && 'result' in answer && last.opened)
+        this.#tokens.set(answer.result as string, last.opened);
     }
     const signature = 'result' in answer && Buffer.isBuffer(answer.result) ? answer.result : undefined;
     frames.push(signature ? encodeFrame({ id, result: null }, signature) : encodeFrame({ id, ...answer }));

@@ -6,7 +6,7 @@ import { HASHES } from '../../src/signing/hashes.ts';
 import { kernel } from './kernel.ts';
 import type { SimulatedKey } from './keys.ts';
 import { ecdsa } from './node/crypto.ts';
-import type { Token } from './token.ts';
+import { last, type Token } from './token.ts';
 
 /** CK_RV by the names that pkcs11js knows. */
 const CODES = {
@@ -175,10 +175,10 @@ export class PKCS11 {
 
   C_GetTokenInfo(slot: Buffer): object {
     this.#begin('C_GetTokenInfo');
-    const { label, serial, flags } = this.#tokenIn(slot, 'C_GetTokenInfo');
+    const { about, flags } = this.#tokenIn(slot, 'C_GetTokenInfo');
     this.#shown.set(numberOf(slot), flags);
-    const about = { manufacturerID: 'Simulation', model: 'Token', serialNumber: serial };
-    return { label, ...about, flags, minPinLen: 4, maxPinLen: 16, maxSessionCount: 0 };
+    const { label, manufacturer: manufacturerID, model, serial: serialNumber } = about;
+    return { label, manufacturerID, model, serialNumber, flags, minPinLen: 4, maxPinLen: 16, maxSessionCount: 0 };
   }
 
   C_GetMechanismList(slot: Buffer): number[] {
@@ -191,6 +191,7 @@ export class PKCS11 {
     this.#begin('C_OpenSession');
     const token = this.#tokenIn(slot, 'C_OpenSession');
     if ((flags & CKF_SERIAL_SESSION) === 0) throw failure('CKR_SESSION_PARALLEL_NOT_SUPPORTED', 'C_OpenSession');
+    last.opened = token;
     this.#handles += 1;
     const isWritable = (flags & CKF_RW_SESSION) !== 0;
     const about = { token, slot: numberOf(slot), insertion: token.insertions, isWritable };

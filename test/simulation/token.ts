@@ -1,5 +1,7 @@
 // Tokens: what they hold, and what they think of PINs.
 import { CKF } from '../../src/pkcs11/constants.ts';
+import type { TokenInfo } from '../../src/pkcs11/host/protocol.ts';
+import { recordFileName } from '../../src/pkcs11/pins/token-name.ts';
 import { STATE_FOLDER } from './audit-watch.ts';
 import { disk } from './disk.ts';
 import { kernel, type Process } from './kernel.ts';
@@ -51,6 +53,11 @@ export class Token {
   openedAt: number = Number.NEGATIVE_INFINITY;
   /** How often it was pulled: sessions of before are void. */
   insertions = 0;
+  /** Logins that hosts were asked for, and those that were written down and never asked for: the agent died in between. */
+  asked = 0;
+  unmade = 0;
+  /** Those on the disk that are counted, as one or the other. */
+  readonly #counted = new Set<string>();
 
   constructor(options: TokenOptions) {
     this.label = options.label;
@@ -73,8 +80,7 @@ export class Token {
   login(pin: string, shown: number): 'CKR_PIN_INCORRECT' | 'CKR_PIN_LOCKED' | undefined {
     const isRight = pin === this.pin;
     const attempt: LoginAttempt = { pin, isRight, at: kernel().now };
-    lastAttempt.made = attempt;
-    logins.seen += 1;
+    last.login = attempt;
     const name = `token ${this.label} (${this.serial})`;
     kernel().say(name, `C_Login with ${isRight ? 'the right' : 'a wrong'} PIN, ${this.tries} tries left`);
     kernel().count(isRight ? 'login' : 'wrong PIN');
@@ -97,11 +103,39 @@ export class Token {
     return 'CKR_PIN_INCORRECT';
   }
 
+  get about(): Pick<TokenInfo, 'manufacturer' | 'model' | 'serial' | 'label'> {
+    return { manufacturer: 'Simulation', model: 'Token', serial: this.serial, label: this.label };
+  }
+
+  /** The times of logins without an outcome that stand on the disk. */
+  #writtenLogins(): string[] {
+    const text = disk().textOnDisk(STATE_FOLDER, recordFileName(this.about)) ?? '';
+    return [...text.matchAll(/"attemptedAt":\[([^\]]*)\]/g)].flatMap(([, at = '']) => at.split(','));
+  }
+
   /** A login is on the disk before it is made: nothing that happens then makes it be forgotten. */
   checkWritten(): void {
-    const name = `token ${this.label} (${this.serial})`;
-    if (!disk().hasOnDisk(STATE_FOLDER, /^refused-pin-/, 'attemptedAt'))
-      kernel().violate(`${name} is sent a PIN, and that is not on the disk`);
+    if (this.#writtenLogins().length === 0)
+      kernel().violate(`token ${this.label} (${this.serial}) is sent a PIN, and that is not on the disk`);
+  }
+
+  /** A host is asked for a login. */
+  loginAsked(): void {
+    this.asked += 1;
+    for (const login of this.#writtenLogins()) this.#counted.add(login);
+  }
+
+  /** The agent dies: perhaps between the two. Who comes next can't know that the token saw nothing. */
+  agentDied(): void {
+    for (const login of this.#writtenLogins()) {
+      if (!this.#counted.has(login)) this.unmade += 1;
+      this.#counted.add(login);
+    }
+  }
+
+  /** How many logins the agent must count that it never saw. */
+  get unseen(): number {
+    return this.asked + this.unmade - this.attempts.length;
   }
 
   #checkNotAgain({ pin }: LoginAttempt, name: string): void {
@@ -122,41 +156,13 @@ export function isRemembered({ toldTo, toldAt = 0 }: LoginAttempt): boolean {
 }
 
 /** Whether what the agent says of its PIN is so: it was refused or has few tries, or the outcome of a login was not heard. */
-export function bearsOut({ attempts, tries }: Token, code: string): boolean {
+export function bearsOut({ attempts, tries, unseen }: Token, code: string): boolean {
   if (code !== 'ERR_PIN_UNSETTLED') return tries < TRIES || attempts.some(({ isRight }) => !isRight);
-  return logins.asked + logins.unmade > logins.seen || !attempts.every(isRemembered);
+  return unseen > 0 || !attempts.every(isRemembered);
 }
 
-/** The C_Login that was made last: whoever answers the agent says so. */
-export const lastAttempt: { made: LoginAttempt | undefined } = { made: undefined };
-
-/** How many logins hosts were asked for, how many of them tokens saw, and how many were written down and never asked for. */
-export const logins = { asked: 0, seen: 0, unmade: 0 };
-/** Those on the disk that are counted: as asked for, or as unmade. */
-const counted = new Set<string>();
-
-function writtenLogins(): string[] {
-  const texts = disk().textsOnDisk(STATE_FOLDER, /^refused-pin-/);
-  return texts.flatMap((text) =>
-    [...text.matchAll(/"attemptedAt":\[([^\]]*)\]/g)].flatMap(([, at = '']) => at.split(',')),
-  );
-}
-
-export function forgetLogins(): void {
-  Object.assign(logins, { asked: 0, seen: 0, unmade: 0 });
-  counted.clear();
-}
-
-/** A host is asked for one. */
-export function loginAsked(): void {
-  logins.asked += 1;
-  for (const login of writtenLogins()) counted.add(login);
-}
-
-/** The agent dies: perhaps between the two. Who comes next can't know that no token saw it. */
-export function agentDied(): void {
-  for (const login of writtenLogins()) {
-    if (!counted.has(login)) logins.unmade += 1;
-    counted.add(login);
-  }
-}
+/** The C_Login that was made last, and the token of the session that was opened last: whoever answers the agent looks. */
+export const last: { login: LoginAttempt | undefined; opened: Token | undefined } = {
+  login: undefined,
+  opened: undefined,
+};

@@ -23,7 +23,7 @@ import {
   tokenLabel,
 } from './settings.ts';
 import { ModuleFile, modules } from './module.ts';
-import { bearsOut, forgetLogins, isRemembered, logins, Token } from './token.ts';
+import { bearsOut, isRemembered, Token } from './token.ts';
 import { Network, plug } from './wire.ts';
 
 const PASSWORD = 'correct horse';
@@ -80,7 +80,6 @@ export class World {
     plug(new Network());
     hostMishaps.length = 0;
     hosts.clear();
-    forgetLogins();
     modules.clear();
     const keys = simulatedKeys();
     const key = (index: number): SimulatedKey => {
@@ -130,6 +129,7 @@ export class World {
       onOver: (manner) => {
         if (manner === 'power lost') this.disk.losePower();
         this.disk.forgetWriters();
+        if (manner !== 'stopped') for (const token of [...this.tokens, ...this.spares]) token.agentDied();
         this.audit.check([...this.logs], manner === 'power lost');
         this.audit.isFailing = false;
         this.lockedAt = Number.POSITIVE_INFINITY;
@@ -340,7 +340,7 @@ export class World {
     // the agent can't know that no token saw them
     const names = [this.plan.tunnels[index]?.name ?? '', key.name];
     const isUnsettled = names.some((name) => this.#codes.get(name) === 'ERR_PIN_UNSETTLED');
-    if (isUnsettled && logins.asked + logins.unmade - logins.seen >= 2) return 'logins that no token saw';
+    if (isUnsettled && token.unseen >= 2) return 'logins that no token saw';
     return undefined;
   }
 }

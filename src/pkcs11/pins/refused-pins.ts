@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { ownUser } from '../../own-user.ts';
 import { lockFile } from '../../disk/file-lock.ts';
@@ -6,15 +5,9 @@ import { PinMemory, type PinTrial, type RecordAccess, type RecordStore } from '.
 import { formatRecords, parseRecords, type PinRecord } from './pin-record.ts';
 import type { TokenInfo } from '../host/protocol.ts';
 import { readRecord, writeRecord } from './record-file.ts';
-import { tokenName } from './token-name.ts';
+import { recordFileName, tokenName } from './token-name.ts';
 import { Turns } from './turns.ts';
 import { safeStateFolder } from '../../disk/safe-folder.ts';
-
-/** The file name for a token: what identifies it, and nothing that can't be in a name. */
-function fileNameOf(token: TokenInfo): string {
-  const hash = createHash('sha256').update(tokenName(token));
-  return `refused-pin-${hash.digest('hex').slice(0, 24)}.json`;
-}
 
 /** A file a token, in a folder that no other user can change. */
 class FileStore implements RecordStore {
@@ -29,12 +22,12 @@ class FileStore implements RecordStore {
   }
 
   cureOf(token: TokenInfo): string {
-    return `remove ${join(this.#folder(), fileNameOf(token))}`;
+    return `remove ${join(this.#folder(), recordFileName(token))}`;
   }
 
   async peek(token: TokenInfo): Promise<PinRecord[]> {
     const folder = await safeStateFolder(this.#folder(), this.#uid, false);
-    return folder === undefined ? [] : await this.#read(join(folder, fileNameOf(token)));
+    return folder === undefined ? [] : await this.#read(join(folder, recordFileName(token)));
   }
 
   async exclusively<Result>(
@@ -43,7 +36,7 @@ class FileStore implements RecordStore {
     work: (access: RecordAccess) => Promise<Result>,
   ): Promise<Result> {
     const folder = (await safeStateFolder(this.#folder(), this.#uid, true)) ?? this.#folder();
-    const path = join(folder, fileNameOf(token));
+    const path = join(folder, recordFileName(token));
     const lock = await lockFile(`${path}.lock`, { pid: this.#pid, uid: this.#uid, onWaiting });
     try {
       return await work({
