@@ -68,7 +68,7 @@ export class World {
   #checkpoint = 0;
   /** Keys that the agent can't open, and why. */
   readonly #failed = new Map<string, string>();
-  /** Of each tunnel's last request, and of each key. */
+  /** Of each tunnel's last request that its key was asked for, and of each key. */
   readonly #codes = new Map<string, string | undefined>();
 
   constructor(plan: Plan, isLogged: boolean) {
@@ -172,7 +172,7 @@ export class World {
     if (event.type === 'request-done' && 'tunnel' in event) {
       const { outcome } = event;
       if (outcome.outcome === 'signed') this.audit.sent(outcome.signature);
-      this.#codes.set(event.tunnel, 'code' in outcome ? outcome.code : undefined);
+      if (outcome.outcome !== 'refused') this.#codes.set(event.tunnel, 'code' in outcome ? outcome.code : undefined);
     }
   }
 
