@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 // Breaks a room of src in all the small ways that Stryker knows, one at a time, and looks whether a test fails:
-//   npm run mutate -- ROOM [--fresh] [--only FILE]   a room of rooms.mjs; what is known from the last time is not tried again,
-//                                                    unless --fresh; FILE of that room alone, of which nothing is written down
+//   npm run mutate -- ROOM [--fresh] [--only FILE]   a room of rooms.mjs, or FILE of it alone; what is known from the last time is
+//                                                    not tried again, unless --fresh
 //   npm run mutate -- ROOM --quick                   without its slow tests
 //   npm run mutate -- ROOM --known                   what its last run has found, without another
 //   npm run mutate -- --page                         writes the page anew and runs nothing
-// Writes the room's figures into figures.json, and of these and survivors.json docs/MUTATION.md. Fails where less than LEAST of a
+// Writes the figures of the room's files into figures.json, and of these and survivors.json docs/MUTATION.md. Fails where less than LEAST of a
 // room's mutants are seen, or one that is not has no explanation.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writePage } from './page.mjs';
 import { ROOMS } from './rooms.mjs';
@@ -36,7 +36,7 @@ if (!values.page && !ROOMS[room]) {
 }
 
 /** coverage/ is left out by git and by all checks. */
-const workOf = (name) => `coverage/mutation/${name.replaceAll('/', '-')}`;
+const workOf = (name) => `coverage/mutation/${[name, values.only ?? []].flat().join('-').replaceAll('/', '-')}`;
 
 function run(command, args, env = {}) {
   const { status } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env } });
@@ -104,7 +104,7 @@ function textAt(lines, start, end) {
   return lines[start.line - 1].slice(start.column - 1, end.column - 1);
 }
 
-/** What is kept of a room: how many came out how, and those that no test saw. */
+/** What is kept of a file: how many came out how, and those that no test saw. */
 function figuresOf(mutants) {
   const count = (...statuses) => mutants.filter(({ status }) => statuses.includes(status)).length;
   const survivors = mutants.filter(({ status }) => status === 'Survived' || status === 'NoCoverage');
@@ -130,12 +130,29 @@ function passes() {
 }
 
 for (const isSlow of values.page ? [] : passes()) {
-  const found = figuresOf(mutantsOf(room, isSlow));
+  const mutants = mutantsOf(room, isSlow);
+  const files = Object.fromEntries(
+    [...new Set(mutants.map(({ file }) => file))].map((file) => [
+      basename(file),
+      figuresOf(mutants.filter((mutant) => mutant.file === file)),
+    ]),
+  );
   if (values.only) {
-    for (const { file, line, from, to } of found.survivors) console.log(`src/${file}:${line}: ${from} -> ${to}`);
-    console.log(`${found.killed} seen, ${found.survived} survived, ${found.unreached} not reached`);
+    for (const { file, line, from, to } of Object.values(files).flatMap(({ survivors }) => survivors))
+      console.log(`src/${file}:${line}: ${from} -> ${to}`);
+    for (const [file, { killed, survived, unreached }] of Object.entries(files))
+      console.log(`${file}: ${killed} seen, ${survived} survived, ${unreached} not reached`);
+  }
+  const figures = known();
+  // sums of all files, from before each had its own: one file's can't be told from them
+  if (values.only && figures[room] && !figures[room].files) {
+    console.log(`${room} has figures of a whole run alone: these are not written`);
     continue;
   }
-  writeFileSync(FIGURES, `${JSON.stringify({ ...known(), [room]: found }, undefined, 1)}\n`);
+  const before = values.only ? figures[room]?.files : {};
+  writeFileSync(
+    FIGURES,
+    `${JSON.stringify({ ...figures, [room]: { files: { ...before, ...files } } }, undefined, 1)}\n`,
+  );
 }
-if (!values.only) process.exitCode = writePage(known(), room) ? 0 : 1;
+process.exitCode = writePage(known(), room) ? 0 : 1;
