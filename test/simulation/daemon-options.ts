@@ -18,7 +18,8 @@ export interface DaemonOptions {
   readonly patience: () => number;
   /** When the agent was last ready to serve, if it is. */
   readonly readySince: () => number;
-  readonly onSignature: (asked: Asked, signature: Buffer) => void;
+  /** `writtenAt`: when the agent sent it. */
+  readonly onSignature: (asked: Asked, signature: Buffer, writtenAt: number) => void;
   /** Told of a request without a signature. */
   readonly onEmpty: (daemon: Daemon, asked: Asked) => void;
 }

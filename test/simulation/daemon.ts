@@ -378,7 +378,7 @@ export class Daemon {
       this.#say('gets its signature');
       kernel().count('signature');
       this.signatures += 1;
-      this.options.onSignature(pending, signature);
+      this.options.onSignature(pending, signature, writtenAt);
       if (this.#isTunnelUp) this.#goOn();
       else
         this.#later(this.#random.between(5, 150), () => {
@@ -388,7 +388,7 @@ export class Daemon {
     }
     const late = this.#late.takeBefore(pending, writtenAt, ({ request }) => fits(request));
     if (late) {
-      this.options.onSignature(late, signature);
+      this.options.onSignature(late, signature, writtenAt);
       this.#say('gets the signature of before');
       // its own is still to come
       this.#late.expect(pending);

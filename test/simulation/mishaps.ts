@@ -91,6 +91,8 @@ export function befall(world: World, mishap: Mishap): void {
       later(5, () => daemon?.peer?.reset());
       break;
     case 'nonsense':
+      // one that is deaf has yet to answer: this would be taken for its answers
+      if (daemon?.peer?.isDeaf === true) break;
       daemon?.send(">LOG:\r\nwhatever\r\n>PASSWORD:Verification Failed: 'x'\r\nSUCCESS: pid=\r\n\0\xff\r\n");
       break;
     case 'deaf': {

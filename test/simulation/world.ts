@@ -151,9 +151,11 @@ export class World {
         },
         patience: () => deadlineOf(plan, this.variant) + MARGIN,
         readySince: () => this.runs.upSince,
-        onSignature: ({ request, at }, signature) => {
+        onSignature: ({ request, at }, signature, writtenAt) => {
           this.audit.left(tunnel.name, request, signature, [...this.logs]);
-          if (at > this.lockedAt) this.kernel.violate(`${tunnel.name}: a signature from a locked agent`);
+          // what it was asked for, or has sent, before it was locked may still come
+          if (Math.min(at, writtenAt) > this.lockedAt)
+            this.kernel.violate(`${tunnel.name}: a signature from a locked agent`);
         },
         onEmpty: (daemon, asked) => {
           this.#onEmpty(daemon, asked, tunnel.key);
