@@ -10,6 +10,7 @@ import * as fs from './node/fs.ts';
 import * as globals from './node/globals.ts';
 import * as net from './node/net.ts';
 import * as os from './node/os.ts';
+import * as simulatedProcess from './node/process.ts';
 import * as timersPromises from './node/timers-promises.ts';
 
 export type AgentCode = typeof Entry;
@@ -21,6 +22,7 @@ const NODE: Readonly<Record<string, unknown>> = {
   'node:fs/promises': fsPromises,
   'node:net': net,
   'node:os': os,
+  'node:process': simulatedProcess,
   'node:timers/promises': timersPromises,
 };
 const real = createRequire(import.meta.url);
@@ -48,7 +50,7 @@ export function loadAgent(isAnew: boolean): AgentCode {
   return runCode();
 }
 
-/** A run was killed: what its modules wait for never comes. */
+/** A run is over while its modules wait for something: that never comes. */
 export function forgetCode(): void {
   shared = undefined;
 }

@@ -141,7 +141,7 @@ export class AgentRuns {
     this.agent = undefined;
     this.upSince = Number.POSITIVE_INFINITY;
     process.hasEnded = manner === 'stopped';
-    if (!process.hasEnded) forgetCode();
+    if (!process.hasEnded || process.calls > 0) forgetCode();
     kernel().kill(process);
     kernel().say('agent', `is ${manner}`);
     this.#options.onOver(manner);

@@ -13,6 +13,8 @@ export class Process {
   hasEnded = false;
   /** What a token said could not be written down. */
   hasUnrecordedPins = false;
+  /** System calls of it that have not come back. */
+  calls = 0;
   /** What it has not given back, by kind. */
   readonly held: Map<string, Set<object>> = new Map<string, Set<object>>();
   /** Ends what the system ends with a process. */
@@ -126,10 +128,12 @@ export class Kernel {
   /** A system call of the agent: settles later, or never if the process dies. @param hang milliseconds more than usual */
   io<Result>(work: () => Result, hang = 0): Promise<Result> {
     const owner = this.process;
+    owner.calls += 1;
     return new Promise((resolve, reject) => {
       this.after(
         0.05 + this.random.next() * 1.5 + hang,
         () => {
+          owner.calls -= 1;
           try {
             resolve(work());
           } catch (error) {
