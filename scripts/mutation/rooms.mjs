@@ -29,6 +29,7 @@ const RELAY = [
   'passwords',
   'places',
   'questions',
+  'relay-client',
   'replies',
   'rights',
   'secrets',
