@@ -141,14 +141,17 @@ describe('a block', () => {
   });
 
   test('with a number that no daemon reads is refused before it is read', async () => {
-    const { user } = await relayed({ rights: 'all' });
+    const { daemon, user } = await relayed({ rights: 'all' });
     const a = await user();
     for (const [ids, wrong] of [
+      [`${'\xff'.repeat(200)} 1`, 'CID'],
       ['1234567890 1', 'CID'],
       ['1x 2', 'CID'],
       ['1 x2', 'KID'],
     ])
       expect(await a.ask(`client-auth ${String(ids)}`)).toBe(`ERROR: cannot parse ${String(wrong)}\r\n`);
+    a.say('client-auth 12 123456789\nEND\n');
+    await daemon.hear('client-auth 12 123456789\nEND\n');
   });
 });
 

@@ -101,6 +101,8 @@ describe('a block holds nothing that could be a command', () => {
     ['-----END CERTIFICATE-----'],
     ['verb 9'],
     ['AAAA\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----'],
+    ['AAAA\nquit'],
+    ['AAAA\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nverb 9'],
     ['-AAAA'],
     ['AAA==='],
     ['A'.repeat(77)],
@@ -115,6 +117,25 @@ describe('a block holds nothing that could be a command', () => {
     a.say(`certificate\n-----BEGIN CERTIFICATE-----\n${line}${end}\nEND\n`);
     expect(await a.hear('\n')).toBe('ERROR: the block holds no PEM certificate\r\n');
     await nothingCame({ ...all, user: () => Promise.resolve(a) });
+  });
+});
+
+describe('a client that leaves in the midst of a block', () => {
+  test.each([
+    ['all', 'client-auth 1 2'],
+    ['read', 'client-auth 1 2'],
+    ['all', 'certificate'],
+  ] as const)('is told nothing, and has left: %s, %s', async (rights, line) => {
+    const { daemon, relay, client, user, events } = await relayed({ rights });
+    const a = await user();
+    daemon.say('>NEED-CERTIFICATE:x\r\n>INFO:x\r\n');
+    await a.hear('>INFO:x\r\n');
+    relay.askForCertificate(client());
+    await a.hear('>NEED-CERTIFICATE:x\r\n');
+    a.socket.end(`${line}\npush x\nEN`);
+    await a.gone();
+    await expect.poll(() => events.length).toBe(2);
+    expect([events[1]?.type, a.received, daemon.received]).toEqual(['disconnected', '', '']);
   });
 });
 
