@@ -119,6 +119,21 @@ describe('a further session that works for more than a minute', () => {
     expect(extra.isAlive).toBe(true);
   });
 
+  test('is looked at in its own slot alone, since each one takes its time', async () => {
+    const extra = await startExtra();
+    const asked: unknown[] = [];
+    const call = extra.call.bind(extra);
+    extra.call = (name, params) => {
+      asked.push(name, params);
+      return call(name, params);
+    };
+    const works = crowd(2);
+    clock.pass(61);
+    await settle();
+    expect(asked).toEqual(['tokens', { slot: HSM.slot }]);
+    await finishAll(works);
+  });
+
   test('is given up if it does not answer', async () => {
     const extra = await startExtra();
     const works = crowd(2);

@@ -118,6 +118,19 @@ describe('a token that is there', () => {
     expect(session.modules.take()).toEqual(['1 tokens', '1 sessionInfo']);
   });
 
+  test('is looked for in its own slot alone, since each one takes its time', async () => {
+    await session.open();
+    const host = await session.modules.get(PATH);
+    const asked: unknown[] = [];
+    const call = host.call.bind(host);
+    host.call = (name, params) => {
+      asked.push(params);
+      return call(name, params);
+    };
+    await watch.look();
+    expect(asked[0]).toEqual({ slot: TOKEN.slot });
+  });
+
   test('that was pulled is lost', async () => {
     await session.open();
     session.modules.tokens = [];
