@@ -66,16 +66,18 @@ export class Questions {
       default:
         return;
     }
-    this.ask(type, lines);
+    // by what it is for, which is a token's label too, they can't be told
+    const isNeed = notification.type === 'PASSWORD';
+    this.ask(type, lines, isNeed ? notification.wants.split('/') : []);
   }
 
-  ask(type: string, lines: readonly string[]): void {
+  /** @param halves commands that answer it together */
+  ask(type: string, lines: readonly string[], halves: readonly string[] = []): void {
     this.#pending = { type, lines };
     this.#open.clear();
     // the daemon begins anew
     if (type === 'HOLD') this.#beside.clear();
-    const wants = type === 'PASSWORD' ? / (username\/password|username|password)(?: |$)/.exec(lines[0] ?? '')?.[1] : '';
-    for (const half of wants?.split('/') ?? []) this.#open.add(half);
+    for (const half of halves) this.#open.add(half);
   }
 
   /** A command was answered: it may have been the answer. */

@@ -2,15 +2,24 @@ import { describe, expect, test } from 'vitest';
 import { Relay, Secret } from '../../../../src/management/index.ts';
 import { GREETING } from '../../../support/fake-daemon.ts';
 import { coded } from '../pair.ts';
-import { answer, relays } from './relayed.ts';
+import { answer, type Relayed, relays } from './relayed.ts';
 
 const relayed = relays();
+
+/** One who comes now is told nothing but that. */
+async function comes({ daemon, user }: Relayed): Promise<void> {
+  const late = await user(GREETING);
+  daemon.say('>INFO:x\r\n');
+  expect(await late.hear('>INFO:x\r\n')).toBe('>INFO:x\r\n');
+}
+
 describe('questions', () => {
   const HOLD = '>HOLD:Waiting for hold release:0\r\n';
   const released = 'SUCCESS: hold release succeeded\r\n';
 
   test('go to all, and to whoever comes before they are answered', async () => {
-    const { daemon, user, relay, client } = await relayed({ rights: 'operate' });
+    const all = await relayed({ rights: 'operate' });
+    const { daemon, user, relay, client } = all;
     const a = await user();
     daemon.say(HOLD);
     await a.hear(HOLD);
@@ -20,11 +29,12 @@ describe('questions', () => {
     await b.hear(released);
     // the agent, which would release it too, is told that it needn't
     expect(relay.takeHold(client())).toBe(false);
-    await user(GREETING);
+    await comes(all);
   });
 
   test('a password wants both halves', async () => {
-    const { daemon, user } = await relayed({ rights: 'operate' });
+    const all = await relayed({ rights: 'operate' });
+    const { daemon, user } = all;
     const a = await user();
     const need = ">PASSWORD:Need 'Auth' username/password\r\n";
     daemon.say(need);
@@ -35,14 +45,32 @@ describe('questions', () => {
     b.say('password Auth s\xc3\xa0\xe9\n');
     await answer(daemon, 'password Auth s\xc3\xa0\xe9', "SUCCESS: 'Auth' password entered, but not yet verified\r\n");
     await b.hear('verified\r\n');
-    await user(GREETING);
+    await comes(all);
     a.say('password Auth x\n');
     await answer(daemon, 'password Auth x', 'ERROR: no password is currently needed at this time\r\n');
     expect(await a.hear('time\r\n')).toContain('ERROR: no password is currently needed at this time\r\n');
   });
 
+  test('a password for a token whose label reads like another question', async () => {
+    const all = await relayed({ rights: 'operate' });
+    const { daemon, user } = all;
+    const a = await user();
+    const need = ">PASSWORD:Need 'my username token' password\r\n";
+    daemon.say(need);
+    await a.hear(need);
+    a.say('password "my username token" 1234\n');
+    await answer(
+      daemon,
+      'password "my username token" 1234',
+      "SUCCESS: 'my username token' password entered, but not yet verified\r\n",
+    );
+    await a.hear('verified\r\n');
+    await comes(all);
+  });
+
   test('that the daemon repeats to a refused signal are for who sent it', async () => {
-    const { daemon, user, relay, client } = await relayed({ rights: 'operate' });
+    const all = await relayed({ rights: 'operate' });
+    const { daemon, user, relay, client } = all;
     const [a, b] = [await user(), await user()];
     daemon.say(HOLD);
     await Promise.all([a.hear(HOLD), b.hear(HOLD)]);
@@ -52,7 +80,7 @@ describe('questions', () => {
     expect(await a.hear('>INFO:x\r\n')).toBe(`${ignored}${HOLD}>INFO:x\r\n`);
     expect(await b.hear('>INFO:x\r\n')).toBe('>INFO:x\r\n');
     expect(relay.takeHold(client())).toBe(true);
-    await user(GREETING);
+    await comes(all);
   });
 });
 
