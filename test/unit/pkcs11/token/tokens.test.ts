@@ -255,6 +255,15 @@ describe('the watch', () => {
   });
 });
 
+test('the labels of those that are in use', async () => {
+  expect(tokens.labels).toEqual([]);
+  const card = await open(CARD);
+  await open(OTHER);
+  expect(tokens.labels).toEqual(['card', 'other']);
+  await card[Symbol.asyncDispose]();
+  expect(tokens.labels).toEqual(['other']);
+});
+
 describe('a token that is not there at once', () => {
   test('is looked for again, in slots that the module looks for anew', async () => {
     modules.tokens = [];
