@@ -57,6 +57,13 @@ describe('a client’s line', () => {
     await answer(daemon, 'what-comes-next 1', 'ERROR: x\r\n');
   });
 
+  test('that no table has goes to the newest release that we know, with all rights', async () => {
+    const { daemon, user } = await relayed({ rights: 'all' }, greeting(6));
+    const a = await user(greeting(6));
+    a.say('what-comes-next 1\n');
+    await answer(daemon, 'what-comes-next 1', 'ERROR: x\r\n');
+  });
+
   test.each(['exit', 'quit'])('%s ends the connection, and is nothing to the daemon', async (line) => {
     const { daemon, user } = await relayed({ rights: 'all' });
     const [a, b] = [await user(), await user()];
@@ -124,6 +131,28 @@ describe('what a client wants to be told', () => {
     b.say('pid\n');
     await answer(daemon, 'pid', PID);
     await b.hear(PID);
+    expect(daemon.received).toBe('');
+  });
+
+  test('is left as it was by a look at the past, whoever looks', async () => {
+    const { daemon, user } = await relayed();
+    const [a, b] = [await user(), await user()];
+    a.say('log on\n');
+    await answer(daemon, 'log on', set('log', 'ON'));
+    await a.hear(set('log', 'ON'));
+    for (const each of [a, b]) {
+      each.say('log 5\n');
+      await answer(daemon, 'log 5', '1,I,old\r\nEND\r\n');
+      await each.hear('END\r\n');
+    }
+    daemon.say('>LOG:1,,x\r\n>INFO:x\r\n');
+    expect(await a.hear('>INFO:x\r\n')).toBe('>LOG:1,,x\r\n>INFO:x\r\n');
+    expect(await b.hear('>INFO:x\r\n')).toBe('>INFO:x\r\n');
+    b.say('exit\n');
+    await b.gone();
+    a.say('pid\n');
+    await answer(daemon, 'pid', PID);
+    await a.hear(PID);
     expect(daemon.received).toBe('');
   });
 
