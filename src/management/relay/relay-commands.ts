@@ -64,7 +64,6 @@ function isKnowable(name: string, { upstream }: RelayContext): boolean {
 /** A client's line in the form in which it is sent, or an error's text. Without a name there is nothing to do. */
 function read(text: string): { name: string | undefined; line: string; words: readonly string[] } | string {
   const words = parseLine(text, 'latin1');
-  if (words?.length === 0) return { name: undefined, line: '', words };
   if (words !== undefined) {
     try {
       const line = commandLine(words, 'latin1');

@@ -103,6 +103,35 @@ describe('clients that come and go', () => {
     expect(await a.hear('x\r\n')).toBe(`${GREETING}>LOG:1,,x\r\n`);
   });
 
+  test('and the next daemon is asked once, and for nothing of those who left meanwhile', async () => {
+    const { daemon, client, user, again } = await relayed({ keep: true });
+    const [a, b, c] = [await user(), await user(), await user()];
+    const stateOn = ON.replace('log', 'state');
+    a.say('log on\n');
+    await answer(daemon, 'log on', ON);
+    await a.hear(ON);
+    b.say('state on\n');
+    await answer(daemon, 'state on', stateOn);
+    await b.hear(stateOn);
+    daemon.socket.destroy();
+    await client().closed;
+    b.say('exit\n');
+    await b.gone();
+    const next = await again();
+    await answer(next, 'log on', ON);
+    c.say('exit\n');
+    await c.gone();
+    a.say('pid\n');
+    await answer(next, 'pid', PID);
+    await a.hear(PID);
+    // nor is anything turned off twice
+    a.say('exit\n');
+    await answer(next, 'log off', ON.replace('ON', 'OFF'));
+    for (const line of ['exit', 'pid']) (await user()).say(`${line}\n`);
+    await answer(next, 'pid', PID);
+    expect(next.received).toBe('');
+  });
+
   test.each([
     ['log on', 'log on', ON],
     ['log on', 'log off', ON],

@@ -82,6 +82,8 @@ describe('a client’s line', () => {
     await client().closed;
     for (const line of ['pid', 'what-comes-next 1', 'bytecount 0', 'log off', 'version'])
       expect(await a.ask(line)).toBe('ERROR: the daemon is away\r\n');
+    // most daemons say nothing to this
+    expect(await a.ask('version 3\npid')).toBe('ERROR: the daemon is away\r\n');
   });
 
   test.each([
@@ -154,6 +156,17 @@ describe('what a client wants to be told', () => {
     await answer(daemon, 'pid', PID);
     await a.hear(PID);
     expect(daemon.received).toBe('');
+  });
+
+  test('goes on for who asked for what was before as well, when another turns it off', async () => {
+    const { daemon, user } = await relayed();
+    const [a, b] = [await user(), await user()];
+    a.say('log on all\n');
+    await answer(daemon, 'log on all', `${set('log', 'ON')}END\r\n`);
+    await a.hear('END\r\n');
+    b.say('log off\n');
+    await answer(daemon, 'log on', set('log', 'ON'));
+    expect(await b.hear('\n')).toBe(set('log', 'OFF'));
   });
 
   test('goes on for others when one of them leaves', async () => {
