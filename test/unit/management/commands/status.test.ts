@@ -176,6 +176,8 @@ test.each([
   [table('2.6').map((line) => line.replace(/^CLIENT_LIST/, 'CLIENT_LISP'))],
   [table('2.6').map((line) => line.replace('Real Address,Virtual', 'Virtual Address,Virtual'))],
   [table('2.6').map((line) => line.replace(',Real Address,Virtual', ',Virtual'))],
+  // two of one name: the second one's value would be shown as the first one's
+  [table('2.6').map((line) => line.replace('Username', 'Common Name'))],
   [table('2.6').map((line) => line.replace('CLIENT_LIST,alice', 'CLIENT_LIST'))],
   [table('2.6').map((line) => line.replace('GLOBAL_STATS,Max', 'GLOBAL_STAT,Max'))],
   [table('2.6').map((line) => line.replace('GLOBAL_STATS,Max bcast/mcast queue length', 'GLOBAL_STATS,'))],
@@ -210,6 +212,7 @@ test('an error says where the text ends, or which line it is', () => {
 test.each([
   ['a time without words', 'TIME\t\t1', 'HEADER\tCLIENT_LIST\tCommon Name,Real Address'],
   ['a list without columns', 'TIME\t2026-11-23 11:00:00\t1', 'HEADER\tCLIENT_LIST\t'],
+  ['a list without some of its columns', 'TIME\t2026-11-23 11:00:00\t1', 'HEADER\tCLIENT_LIST\tCommon Name'],
 ])('%s is not an empty server', (_, time, header) => {
   const rest = [
     'HEADER\tROUTING_TABLE\tVirtual Address\tCommon Name\tReal Address\tLast Ref',
