@@ -213,6 +213,23 @@ describe('a password', () => {
     expect(told).toEqual([PROMPT, PROMPT]);
   });
 
+  test('is not asked for again behind the end, which would break off what is to go out', async () => {
+    const clock = new FakeClock();
+    const { client, told, say, take } = clientOf({ clock, gate: gateOf(clock) });
+    const given = client.authenticate();
+    take();
+    say('guess\n');
+    await turn();
+    say('guess\n');
+    await turn();
+    client.close();
+    clock.pass(0.25);
+    await turn();
+    expect([await given, client.gone, told]).toEqual([false, false, [PROMPT, PROMPT]]);
+    take();
+    await client.closed;
+  });
+
   test('that does not come in time ends the connection, once', async () => {
     const clock = new FakeClock();
     const { client, dropped } = clientOf({ clock, gate: gateOf(clock) });
@@ -263,6 +280,9 @@ describe('what is told unasked', () => {
     client.close();
     client.notify('two');
     client.reply(['three']);
+    await turn();
+    // what was written before is still to go out
+    expect(client.gone).toBe(false);
     take();
     await client.closed;
     client.notify('two');
