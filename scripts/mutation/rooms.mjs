@@ -30,6 +30,7 @@ const RELAY = [
   'places',
   'questions',
   'relay-client',
+  'relay-client-password',
   'replies',
   'rights',
   'secrets',
