@@ -1,11 +1,19 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
+import { LINE } from '../../../../src/management/commands/shape.ts';
 import { replyShape } from '../../../../src/management/commands/table.ts';
-import { CommandQueue, type OutgoingCommand } from '../../../../src/management/connection/command-queue.ts';
+import {
+  type CommandOptions,
+  CommandQueue,
+  type OutgoingCommand,
+} from '../../../../src/management/connection/command-queue.ts';
 import type { Notification } from '../../../../src/management/index.ts';
 import { coded, greeting, setUp } from '../pair.ts';
 
 const { pair } = setUp();
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe('commands', () => {
   test('one at a time, each with its reply, notifications in between', async () => {
@@ -236,5 +244,131 @@ describe('a secret is zeroed', () => {
     const outcomes = await Promise.allSettled(all);
     expect(outcomes.map(({ status }) => status)).toEqual(all.map(() => 'rejected'));
     expect([queued, aborted, late].map(isZeroed)).toEqual([true, true, true]);
+  });
+});
+
+describe('in its turn', () => {
+  /** A queue whose commands are written nowhere, and how often it told of a change. */
+  function queueing(timeout = 0): {
+    queue: CommandQueue;
+    sent: string[];
+    told: { changed: number };
+    ask: (line: string, more?: Partial<OutgoingCommand>, options?: CommandOptions) => Promise<unknown>;
+  } {
+    const sent: string[] = [];
+    const told = { changed: 0 };
+    const queue = new CommandQueue(
+      (bytes) => sent.push(String(bytes).trim()),
+      () => (told.changed += 1),
+      timeout,
+    );
+    return {
+      ...{ queue, sent, told },
+      ask: (line, more, options) =>
+        queue
+          .submit({ name: line, bytes: Buffer.from(`${line}\n`), shape: LINE, says: /^/, ...more }, options)
+          .then(({ text }) => text)
+          .catch((error: unknown) => error),
+    };
+  }
+  const ANSWER = { claims: /^SUCCESS: signed/, body: [] };
+
+  test('a command waits as long as it was told, and leaves no timer behind', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { queue, ask } = queueing(0);
+    const [one, two] = [ask('one'), ask('two', {}, { timeout: 1_000 })];
+    expect(vi.getTimerCount()).toBe(1);
+    queue.replies.take('SUCCESS: 1');
+    queue.replies.take('SUCCESS: 2');
+    expect([await one, await two, vi.getTimerCount()]).toEqual(['1', '2', 0]);
+    const late = ask('late', {}, { timeout: 1_000 });
+    vi.advanceTimersByTime(999);
+    expect(queue.size).toBe(1);
+    vi.advanceTimersByTime(1);
+    expect(await late).toEqual(coded('ERR_MANAGEMENT_TIMEOUT', 'the late command within 1000 ms'));
+  });
+
+  test('none is sent before the reply to the one before, though an answer that went ahead is acknowledged', async () => {
+    const { queue, sent, ask } = queueing();
+    const [one, two, signed] = [ask('one'), ask('two'), ask('pk-sig', ANSWER)];
+    expect([sent, queue.size]).toEqual([['one', 'pk-sig'], 3]);
+    queue.replies.take('SUCCESS: signed');
+    await signed;
+    expect([sent, queue.size]).toEqual([['one', 'pk-sig'], 2]);
+    queue.replies.take('SUCCESS: 1');
+    expect([await one, sent, queue.size]).toEqual(['1', ['one', 'pk-sig', 'two'], 1]);
+    queue.replies.take('SUCCESS: 2');
+    expect([await two, queue.size]).toEqual(['2', 0]);
+  });
+
+  test('an answer waits for the reply to a line that leaves no room behind it, and for no other', async () => {
+    const longest = 'x'.repeat(768);
+    for (const [line, more, isFirst] of [
+      [longest, {}, true],
+      [`${longest}x`, {}, false],
+      // a block's lines are read one by one
+      [`${longest}x`, { body: ['x'] }, true],
+    ] as const) {
+      const { queue, sent, ask } = queueing();
+      const [one, signed] = [ask(line, more), ask('pk-sig', ANSWER)];
+      expect(sent).toEqual(isFirst ? [line, 'pk-sig'] : [line]);
+      queue.replies.take('SUCCESS: 1');
+      await one;
+      expect(sent).toEqual([line, 'pk-sig']);
+      queue.replies.take('SUCCESS: signed');
+      await signed;
+    }
+  });
+
+  test('what has no reply is done when it is sent, and the next one goes', async () => {
+    const { queue, sent, ask } = queueing();
+    const none = { shape: { parts: [] } };
+    expect([await ask('one', none), await ask('two', none), queue.size]).toEqual([undefined, undefined, 0]);
+    const [three, four, five] = [ask('three'), ask('four', none), ask('five')];
+    queue.replies.take('SUCCESS: 3');
+    expect([await three, await four, sent.slice(2), queue.size]).toEqual([
+      ...['3', undefined, ['three', 'four', 'five'], 1],
+    ]);
+    queue.replies.take('SUCCESS: 5');
+    await five;
+  });
+
+  test('whoever regulates the connection is told of what is asked, answered and given up', async () => {
+    const { queue, told, ask } = queueing();
+    const giving = new AbortController();
+    const one = ask('one');
+    expect(told.changed).toBe(1);
+    queue.replies.take('SUCCESS: 1');
+    expect(told.changed).toBe(2);
+    const two = ask('two', {}, { signal: giving.signal });
+    giving.abort();
+    await Promise.all([one, two]);
+    await Promise.resolve();
+    expect([told.changed, queue.size, queue.replies.due]).toEqual([4, 0, 1]);
+  });
+
+  test('what is given up is not sent, and the next one is', async () => {
+    const { sent, ask, queue } = queueing();
+    const giving = new AbortController();
+    const one = ask('one', {}, { signal: giving.signal });
+    const two = ask('two', {}, { signal: giving.signal });
+    const three = ask('three');
+    giving.abort();
+    expect([await one, await two]).toEqual([coded('ERR_ABORTED', 'one'), coded('ERR_ABORTED', 'two')]);
+    expect(sent).toEqual(['one', 'three']);
+    for (const reply of ['SUCCESS: 1', 'SUCCESS: 3']) queue.replies.take(reply);
+    expect(await three).toBe('3');
+    expect(await ask('late', {}, { signal: giving.signal })).toEqual(coded('ERR_ABORTED', 'late'));
+  });
+
+  test('at the end all fails, but for what closes the connection, and was sent', async () => {
+    const over = new AgentError('ERR_MANAGEMENT_CLOSED', 'closed');
+    const exit = { shape: { parts: [], closes: true } };
+    const { queue, sent, ask } = queueing();
+    const [one, two] = [ask('exit', exit), ask('exit', exit)];
+    expect([sent, queue.size]).toEqual([['exit'], 2]);
+    queue.close(over);
+    expect([await one, await two, queue.size]).toEqual([undefined, over, 0]);
+    expect([await ask('late'), sent]).toEqual([over, ['exit']]);
   });
 });
