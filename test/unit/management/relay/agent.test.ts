@@ -21,6 +21,7 @@ const LAST = '>INFO:last\r\n';
 describe('the agent', () => {
   test('answers itself what no client has answered, and once', async () => {
     const { daemon, relay, client } = await relayed();
+    expect([relay.askForCertificate(client()), relay.takeCertificate(client())]).toEqual([false, false]);
     const [hold, need] = [client().next('HOLD'), client().next('NEED-CERTIFICATE')];
     daemon.say(HOLD);
     await hold;
@@ -51,11 +52,17 @@ describe('the agent', () => {
     const hold = before.next('HOLD');
     daemon.say(HOLD);
     await hold;
-    await again();
+    const next = await again();
     expect([relay.takeHold(before), relay.takeHold(before), relay.takeCertificate(before)]).toEqual([true, true, true]);
     expect([relay.isAsking(before, 'HOLD'), relay.askForCertificate(before)]).toEqual([false, false]);
     // the next one has not asked
     expect([relay.takeHold(client()), relay.isAsking(client(), 'HOLD')]).toEqual([false, false]);
+    expect([relay.takeCertificate(client()), relay.askForCertificate(client())]).toEqual([false, false]);
+    const need = client().next('NEED-CERTIFICATE');
+    next.say(CERTIFICATE);
+    await need;
+    expect([relay.askForCertificate(before), relay.isAsking(before, 'NEED-CERTIFICATE')]).toEqual([false, false]);
+    expect([relay.askForCertificate(client()), relay.isAsking(before, 'NEED-CERTIFICATE')]).toEqual([true, false]);
   });
 
   test('knows whether somebody is there who may answer', async () => {
@@ -85,6 +92,7 @@ describe('the agent', () => {
     const a = await user();
     const { address } = relay;
     relay.stopListening();
+    expect(relay.address).toEqual({ kind: 'tcp', host: '127.0.0.1', port: 0 });
     await expect(ManagementUser.open(address)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     a.say('pid\n');
     await answer(daemon, 'pid', PID);
@@ -156,13 +164,33 @@ describe('a block', () => {
 });
 
 describe('what the daemon says', () => {
+  test('and is no notification is for nobody', async () => {
+    const { daemon, user } = await relayed({ rights: 'all' });
+    const a = await user();
+    daemon.say(`stray\r\n${LAST}`);
+    expect(await a.hear(LAST)).toBe(LAST);
+  });
+
+  test('that is relayed no more is for nobody', async () => {
+    const { daemon, client, user, again } = await relayed({ keep: true });
+    const a = await user();
+    const before = client();
+    const next = await again();
+    const heard = before.next('NOTIFY');
+    daemon.say('>NOTIFY:info,remote-exit,EXIT\r\n');
+    await heard;
+    next.say(LAST);
+    expect(await a.hear(LAST)).toBe(greeting(5) + LAST);
+  });
+
   test('and cuts off is for clients where nothing of it can be missed', async () => {
-    const { daemon, user, again } = await relayed({ rights: 'all', keep: true });
+    const { daemon, client, user, again } = await relayed({ rights: 'all', keep: true });
     const a = await user();
     const cut = async (daemonNow: typeof daemon, line: string): Promise<void> => {
       daemonNow.say(line);
       daemonNow.socket.end();
-      await Promise.resolve();
+      // all of it has been read
+      await client().closed;
     };
     await cut(daemon, '>PK_SIGN:AAA');
     let next = await again();
@@ -184,10 +212,11 @@ describe('what the daemon says', () => {
     await answer(daemon, 'bytecount 1', changed);
     await a.hear(changed);
     expect(await b.ask('bytecount 3600')).toBe(changed);
-    const counts = '>BYTECOUNT_CLI:0,1,2\r\n>BYTECOUNT_CLI:1,3,4\r\n';
-    daemon.say(counts + LAST);
-    expect(await a.hear(LAST)).toBe(counts + LAST);
-    expect(await b.hear(LAST)).toBe(LAST);
+    const counts = '>BYTECOUNT_CLI:0,1,2\r\n>BYTECOUNT_CLI:12,3,4\r\n';
+    const other = '>INFO:>BYTECOUNT_CLI:1,2,3\r\n';
+    daemon.say(counts + other + LAST);
+    expect(await a.hear(LAST)).toBe(counts + other + LAST);
+    expect(await b.hear(LAST)).toBe(other + LAST);
   });
 
   test('of its state, its log and echoes is for those who asked', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GREETING } from '../../../support/fake-daemon.ts';
-import { coded } from '../pair.ts';
+import { coded, greeting } from '../pair.ts';
 import { answer, relays } from './relayed.ts';
 
 const relayed = relays();
@@ -48,8 +48,17 @@ describe('what is not ASCII', () => {
     await user(`${GREETING}${question}`);
     const a = await user(`${GREETING}${question}`);
     const cut = `>INFO:${BYTES}`.padEnd(10_239, '\xff');
-    daemon.say(cut);
-    expect(await a.hear(cut)).toBe(cut);
+    daemon.say(`${cut}>INFO:x\r\n`);
+    // no line end, which the daemon cut as well
+    expect(await a.hear('>INFO:x\r\n')).toBe(`${cut}>INFO:x\r\n`);
+  });
+
+  test('passes in a line that a daemon before 2.6 cut', async () => {
+    const { daemon, user } = await relayed({}, greeting(3));
+    const a = await user();
+    const cut = `>INFO:${BYTES}`.padEnd(8_191, '\xff');
+    daemon.say(`${cut}>INFO:x\r\n`);
+    expect(await a.hear('>INFO:x\r\n')).toBe(`${cut}>INFO:x\r\n`);
   });
 
   test('passes in commands and their blocks', async () => {

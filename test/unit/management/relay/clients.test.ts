@@ -162,6 +162,7 @@ describe('clients that come and go', () => {
     if (how === 'closes') early.close();
     else early.socket.end();
     await early.gone();
+    expect(early.all).toBe('');
     await expect.poll(() => events.at(-1)?.type).toBe('disconnected');
   });
 

@@ -97,6 +97,44 @@ describe('who does not know the password', () => {
     await later.hear(GREETING);
   });
 
+  test('has to go where too many do not, which is told once in a while', async () => {
+    const clock = new TestClock();
+    const { relay, events } = await withPassword(clock);
+    const strangers: ManagementUser[] = [];
+    const come = async (): Promise<void> => {
+      strangers.push(await ManagementUser.open(relay.address));
+      await strangers.at(-1)?.hear(PROMPT);
+    };
+    for (let index = 0; index < 34; index += 1) await come();
+    await Promise.all(strangers.slice(0, 2).map((each) => each.gone()));
+    clock.turn(9_999);
+    await come();
+    const told = { type: 'refused', reason: 'too many others have not given the password' };
+    expect(events).toEqual([{ ...told, client: '#1' }]);
+    clock.turn(1);
+    await come();
+    expect(events).toEqual(['#1', '#4'].map((client) => ({ ...told, client })));
+    for (const each of strangers) each.close();
+  });
+
+  test('is a matter of no event where nobody wants to be told', async () => {
+    const clock = new TestClock();
+    const { relay, user } = await relayed({ password: new Secret('sesame'), clock, onEvent: undefined });
+    const strangers: ManagementUser[] = [];
+    for (let index = 0; index < 33; index += 1) {
+      strangers.push(await ManagementUser.open(relay.address));
+      await strangers.at(-1)?.hear(PROMPT);
+    }
+    await strangers[0]?.gone();
+    const right = await user(PROMPT);
+    right.say('sesame\n');
+    await right.hear(GREETING);
+    clock.turn(30_000);
+    await strangers.at(-1)?.gone();
+    right.say('exit\n');
+    await right.gone();
+  });
+
   test('can not push out who awaits the answer', async () => {
     const clock = new TestClock();
     const { relay, user } = await withPassword(clock);

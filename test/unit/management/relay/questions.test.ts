@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Relay, Secret } from '../../../../src/management/index.ts';
 import { GREETING } from '../../../support/fake-daemon.ts';
+import { ManagementUser } from '../../../support/management-user.ts';
 import { coded } from '../pair.ts';
 import { answer, type Relayed, relays } from './relayed.ts';
 
@@ -76,9 +77,9 @@ describe('questions', () => {
     await Promise.all([a.hear(HOLD), b.hear(HOLD)]);
     const ignored = "ERROR: signal 'SIGUSR1' is currently ignored\r\n";
     a.say('signal SIGUSR1\n');
-    await answer(daemon, 'signal SIGUSR1', `${ignored}${HOLD}>INFO:x\r\n`);
-    expect(await a.hear('>INFO:x\r\n')).toBe(`${ignored}${HOLD}>INFO:x\r\n`);
-    expect(await b.hear('>INFO:x\r\n')).toBe('>INFO:x\r\n');
+    await answer(daemon, 'signal SIGUSR1', `${ignored}>INFO:between\r\n${HOLD}>INFO:x\r\n`);
+    expect(await a.hear('>INFO:x\r\n')).toBe(`${ignored}>INFO:between\r\n${HOLD}>INFO:x\r\n`);
+    expect(await b.hear('>INFO:x\r\n')).toBe('>INFO:between\r\n>INFO:x\r\n');
     expect(relay.takeHold(client())).toBe(true);
     await comes(all);
   });
@@ -156,12 +157,14 @@ describe('rights', () => {
   });
 
   test('a password, as a daemon asks for it', async () => {
-    const { user, events } = await relayed({ password: new Secret('sesame') });
+    const { daemon, user, events } = await relayed({ password: new Secret('sesame') });
     const a = await user('ENTER PASSWORD:');
     a.say('wrong\r\n');
     await a.hear('ENTER PASSWORD:');
     a.say('sesame\r\n');
     expect(await a.hear(GREETING)).toBe(`SUCCESS: password is correct\r\n${GREETING}`);
+    daemon.say('>INFO:x\r\n');
+    expect(await a.hear('>INFO:x\r\n')).toBe('>INFO:x\r\n');
     const b = await user('ENTER PASSWORD:');
     b.say('status\n1\n2\n');
     await b.gone();
@@ -173,5 +176,10 @@ describe('rights', () => {
     await expect(Relay.listen({ address: { kind: 'tcp', host: '0.0.0.0', port: 0 } })).rejects.toEqual(
       coded('ERR_USAGE', 'needs a password'),
     );
+    const password = new Secret('sesame');
+    const relay = await Relay.listen({ address: { kind: 'tcp', host: '0.0.0.0', port: 0 }, password });
+    const { address } = relay;
+    await relay[Symbol.asyncDispose]();
+    await expect(ManagementUser.open(address)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 });

@@ -91,9 +91,11 @@ test('what waits for a client goes out whole when the relay ends, whatever would
   vi.useFakeTimers({ toFake: ['setTimeout'] });
   let length = 0;
   client.on('data', (chunk: Buffer) => (length += chunk.length));
-  const closed = relay.close();
+  let isClosed = false;
+  const closed = relay.close().then(() => (isClosed = true));
   daemon.say('>INFO:1\r\n>HOLD:1\r\n');
   await new Promise((resolve) => setImmediate(resolve));
+  expect(isClosed).toBe(false);
   client.resume();
   await closed;
   vi.useRealTimers();
