@@ -85,6 +85,25 @@ test('one that reads slowly gets all of it', async () => {
   expect(events).not.toContainEqual(DROPPED);
 });
 
+test('one that is told things and reads nothing is gone when a mebibyte of them waits for it', async () => {
+  const { daemon, events } = await relayed({ address: { kind: 'unix', path } });
+  const client = connect(path).pause();
+  socket = client.on('error', () => undefined);
+  await expect.poll(() => events.map(({ type }) => type)).toEqual(['connected']);
+  const lines = `>INFO:${'x'.repeat(994)}\r\n`.repeat(100);
+  let said = 0;
+  while (events.length === 1 && said < 20_000_000) {
+    await new Promise<void>((resolve) =>
+      daemon.socket.write(lines, () => {
+        resolve();
+      }),
+    );
+    said += lines.length;
+  }
+  await expect.poll(() => events.length).toBeGreaterThan(1);
+  expect(events[1]?.reason).toMatch(/^\d{7} bytes wait for it$/);
+});
+
 test('what waits for a client goes out whole when the relay ends, whatever would come behind it', async () => {
   const { client, daemon, relay } = await asks(new RelayClock());
   // the second that it has for reading is the machine's, which may be busy
