@@ -363,7 +363,7 @@ describe('in its turn', () => {
 
   test('at the end all fails, but for what closes the connection, and was sent', async () => {
     const over = new AgentError('ERR_MANAGEMENT_CLOSED', 'closed');
-    const exit = { shape: { parts: [], closes: true } };
+    const exit = { shape: { parts: [], closes: true } } as const;
     const { queue, sent, ask } = queueing();
     const [one, two] = [ask('exit', exit), ask('exit', exit)];
     expect([sent, queue.size]).toEqual([['exit'], 2]);
