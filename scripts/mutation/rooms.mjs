@@ -40,7 +40,7 @@ const RELAY = [
 /** The quick tests of the audit log: others cut it at each byte, or fill a disk. */
 const AUDIT = [
   ...['failed-looks', 'folder-sync', 'further-files', 'head-record', 'left-files', 'long-names', 'other-log'],
-  ...['power-cut', 'switched-log'],
+  ...['losses', 'power-cut', 'request-record', 'switched-log', 'trail', 'unsynced'],
 ];
 
 /**
