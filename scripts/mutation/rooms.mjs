@@ -40,7 +40,7 @@ const RELAY = [
 /** The quick tests of the audit log: others cut it at each byte, or fill a disk. */
 const AUDIT = [
   ...['failed-looks', 'folder-sync', 'further-files', 'head-record', 'left-files', 'long-names', 'other-log'],
-  ...['losses', 'power-cut', 'request-record', 'switched-log', 'trail', 'unsynced'],
+  ...['audit', 'log-file', 'losses', 'power-cut', 'request-record', 'signing-key', 'switched-log', 'trail', 'unsynced'],
 ];
 
 /**
