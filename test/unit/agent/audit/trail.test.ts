@@ -176,6 +176,11 @@ describe('a chain that is followed', () => {
     });
   });
 
+  test('goes on behind an empty line', async () => {
+    const { text, head } = chain(['sealed']);
+    expect(await follow(await fileOf('\n', text), GENESIS, 0, OURS)).toEqual({ head, end: 1 + text.length });
+  });
+
   test.each([
     ['another number', { seq: 5, hash: GENESIS.hash }],
     ['another hash', { seq: 0, hash: '1'.repeat(64) }],
