@@ -48,6 +48,18 @@ describe('the key of audit logs', () => {
     expect(readdirSync(folder)).toEqual(['audit-key.pem']);
   });
 
+  test('leaves no file open', async () => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    await signingKey(folder, UID);
+    const before = open();
+    for (let times = 0; times < 20; times += 1) {
+      rmSync(path);
+      await signingKey(folder, UID);
+      await presentSigningKey(folder, UID);
+    }
+    expect(open()).toBeLessThan(before + 10);
+  });
+
   test.each([0o640, 0o604])('is not taken where others can read it: %o', async (mode) => {
     writeFileSync(path, pemOf(generateKeyPairSync('ed25519').privateKey), { mode });
     await expect(signingKey(folder, UID)).rejects.toEqual(refused(`others can read ${path}`));
