@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,4 +57,113 @@ test.for([{ file: 7 }, 'there', null])('an elsewhere that is none (%j) counts fo
   await record.write({ ...LAST, file: '/var/log/a', elsewhere } as unknown as Recorded);
   expect(await readRecords(folder, undefined)).toEqual([{ ...LAST, file: '/var/log/a' }]);
   await record.close();
+});
+
+const AT = '/var/log/a';
+const WHOLE: Recorded = { ...LAST, file: AT };
+const LOSSES = { entries: 3, signatures: 2, since: '2026-01-02T03:04:05.678Z', code: 'ENOSPC' };
+
+/** What is read of one that was written so. */
+async function read(written: object): Promise<Recorded[]> {
+  const record = await HeadRecord.open(folder, AT, undefined);
+  await record.write(written as Recorded);
+  await record.sync();
+  await record.close();
+  return await readRecords(folder, undefined);
+}
+
+test.for<Partial<Recorded>>([
+  {},
+  { seq: 0, number: 0, end: 0 },
+  { isClosed: false },
+  { lost: LOSSES },
+  { lost: { ...LOSSES, entries: 0, signatures: 0, code: null } },
+  { elsewhere: { file: '/var/log/b', isClosed: true } },
+  { elsewhere: { file: '/var/log/b', isClosed: false } },
+])('what is written is read again: %j', async (part) => {
+  expect(await read({ ...WHOLE, ...part })).toEqual([{ ...WHOLE, ...part }]);
+});
+
+test.for([
+  ...['seq', 'number', 'end'].flatMap((name) => [-1, 1.5, '1', null, 2 ** 53].map((value) => ({ [name]: value }))),
+  ...[7, null, 'ab', 'AB'.repeat(32), `${'ab'.repeat(32)}c`, `c${'ab'.repeat(32)}`].map((hash) => ({ hash })),
+  ...[7, null].flatMap((value) => [{ log: value }, { file: value }]),
+])('one with %j tells nothing', async (part) => {
+  expect(await read({ ...WHOLE, ...part })).toEqual([]);
+});
+
+test.for([
+  'there',
+  7,
+  { ...LOSSES, entries: -1 },
+  { ...LOSSES, entries: 1.5 },
+  { ...LOSSES, signatures: '1' },
+  { ...LOSSES, signatures: undefined },
+  { ...LOSSES, since: 7 },
+])('losses that are none (%j) count for nothing', async (lost) => {
+  expect(await read({ ...WHOLE, lost })).toEqual([WHOLE]);
+});
+
+test('losses whose code is none have none', async () => {
+  expect(await read({ ...WHOLE, lost: { ...LOSSES, code: 7 } })).toEqual([
+    { ...WHOLE, lost: { ...LOSSES, code: null } },
+  ]);
+});
+
+test('a log is closed if that is said, and not otherwise', async () => {
+  expect(await read({ ...WHOLE, isClosed: 'yes' })).toEqual([{ ...WHOLE, isClosed: false }]);
+});
+
+test('what a machine that stopped has left of it tells nothing', async () => {
+  await read(WHOLE);
+  const [name = ''] = readdirSync(folder);
+  for (const text of ['', '{', '{"seq":1', `x${JSON.stringify(WHOLE)}`, 'null', '[]', '7']) {
+    writeFileSync(join(folder, name), text);
+    expect(await readRecords(folder, undefined), text).toEqual([]);
+  }
+});
+
+test('it has its own place: blocks of 4 KiB, filled up', async () => {
+  await read(WHOLE);
+  const [name = ''] = readdirSync(folder);
+  const text = readFileSync(join(folder, name), 'latin1');
+  expect(text).toBe(`${JSON.stringify(WHOLE)}\n`.padEnd(4096));
+});
+
+test('what an agent before has left is found, of that path alone', async () => {
+  await read(WHOLE);
+  const again = await HeadRecord.open(folder, AT, undefined);
+  expect(again.found).toEqual(WHOLE);
+  await again.write({ ...WHOLE, file: '/var/log/b' });
+  await again.close();
+  const other = await HeadRecord.open(folder, AT, undefined);
+  expect(other.found).toBeUndefined();
+  await other.close();
+});
+
+test('of all that lies in a folder, records are read', async () => {
+  await read(WHOLE);
+  const [name = ''] = readdirSync(folder);
+  const digits = 'ab'.repeat(12);
+  for (const other of [
+    `x${name}`,
+    `${name}x`,
+    'audit-head-a.json',
+    `audit-head-${digits}a.json`,
+    `audit-head-${digits}.txt`,
+  ])
+    writeFileSync(join(folder, other), `${JSON.stringify({ ...WHOLE, seq: 99 })}\n`, { mode: 0o600 });
+  expect(await readRecords(folder, undefined)).toEqual([WHOLE]);
+  writeFileSync(join(folder, `audit-head-${digits}.json`), `${JSON.stringify({ ...WHOLE, file: '/b' })}\n`, {
+    mode: 0o600,
+  });
+  expect(await readRecords(folder, undefined)).toHaveLength(2);
+});
+
+test('it leaves no file open', async () => {
+  await read(WHOLE);
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  for (let times = 0; times < 20; times += 1) await read(WHOLE);
+  expect(open()).toBeLessThan(before + 10);
 });
