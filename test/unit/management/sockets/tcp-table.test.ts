@@ -50,6 +50,34 @@ describe('the other end of a connection', () => {
     expect(table.peer({ ...connection, remotePort: 40_001 })).toBeUndefined();
   });
 
+  test('is no other one between the same ports', () => {
+    const OTHER = [127, 0, 0, 2];
+    const [here, there] = [hex(V4, 7505), hex(V4, 40_000)];
+    const others = [
+      row(hex(OTHER, 40_000), here, '01', 1, 1),
+      row(there, hex(OTHER, 7505), '01', 2, 2),
+      row(hex(OTHER, 40_000), hex(OTHER, 7505), '01', 3, 3),
+    ];
+    expect(new TcpTable(others.join('\n')).peer(ends)).toBeUndefined();
+    expect(new TcpTable([...others, row(there, here, '01', 4, 4)].join('\n')).peer(ends)?.inode).toBe(4);
+  });
+
+  test.each([1, 80, 443, 4095])('is found by a low port: %d', (port) => {
+    const table = new TcpTable(row(hex(V4, port), hex(V4, 7505), '01', 5, 5));
+    expect(table.peer({ ...ends, remotePort: port })?.inode).toBe(5);
+    expect(table.peer({ ...ends, remotePort: port + 4096 })).toBeUndefined();
+  });
+
+  test.each([
+    'x0100007F:9C40 0100007F:1D51',
+    '0100007F:9C40 0100007F:1D51x',
+    '0100007F:9C40 00007F:1D51',
+    '0100007F:9C40',
+    '00007F:9C40 0100007F:1D51',
+  ])('is none in a line that reads otherwise: %s', (addresses) => {
+    expect(new TcpTable(`   0: ${addresses} 01 0:0 0:0 0 0 0 11`).peer(ends)).toBeUndefined();
+  });
+
   test('in another state is seen, as such', () => {
     const table = new TcpTable(row(hex(V4, 40_000), hex(V4, 7505), '05', 0, 0));
     expect(table.peer(ends)).toMatchObject({ state: 'other', inode: 0 });
@@ -78,6 +106,17 @@ describe('who listens', () => {
   test('all who share a port', () => {
     const table = new TcpTable([row(hex(V4, 7505), none, '0A', 0, 1), row(hex(V4, 7505), none, '0A', 7, 2)].join('\n'));
     expect(table.listeners(ends).map(({ user }) => user)).toEqual([0, 7]);
+  });
+
+  test('an IPv6 wildcard takes both', () => {
+    const table = new TcpTable(row(hex(ANY6, 7505), hex(ANY6, 0), '0A', 0, 1));
+    expect(table.listeners({ ...ends, localAddress: '::1', remoteAddress: '::1' })).toHaveLength(1);
+    expect(table.listeners(ends)).toHaveLength(1);
+  });
+
+  test('nobody at another address of the same port', () => {
+    const table = new TcpTable(row(hex([127, 0, 0, 2], 7505), none, '0A', 0, 1));
+    expect(table.listeners(ends)).toEqual([]);
   });
 
   test('an IPv4 wildcard takes no IPv6', () => {
