@@ -31,3 +31,12 @@ test('the first is told at once, the others together, each reason by itself', ()
     ['ERR_MANAGEMENT_LIMIT', 'again', 1],
   ]);
 });
+
+test('at the end nothing is told twice', () => {
+  const told: number[] = [];
+  const rejections = new Rejections((_, __, count) => told.push(count));
+  rejections.add(new AgentError('ERR_MANAGEMENT_LIMIT', 'too many'), 'one');
+  rejections.flush();
+  expect(told).toEqual([1]);
+  expect(vi.getTimerCount()).toBe(0);
+});

@@ -9,6 +9,7 @@ import { approach, checkOwnerIsKnowable, judgeUsers } from '../../../../src/mana
 import { InheritedSocket } from '../../../../src/management/sockets/inherited-socket.ts';
 import { INHERITED } from '../../../../src/management/sockets/inherited-sockets.ts';
 import { listenAt } from '../../../../src/management/sockets/listen.ts';
+import { isNeverTold } from '../../../../src/management/sockets/untold.ts';
 import { isUnmapped } from '../../../../src/management/sockets/user-namespace.ts';
 import { FAILING } from '../../../support/failing-calls.ts';
 
@@ -28,6 +29,14 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 
 const SELF = process.geteuid?.() ?? 0;
 const NOW = ['EMFILE', 'EIO', 'ENOMEM'];
+
+test.each(['EACCES', 'EPERM', 'ENOENT', 'ENOTDIR'])('%s: the system never tells', (code) => {
+  expect(isNeverTold(Object.assign(new Error('x'), { code }))).toBe(true);
+});
+
+test.each([...NOW, undefined])('%s: it may tell later', (code) => {
+  expect(isNeverTold(Object.assign(new Error('x'), { code }))).toBe(false);
+});
 
 let path: string;
 let server: Server;
