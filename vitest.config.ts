@@ -3,7 +3,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 // the system's programs before those of this user, as a pyenv's python3 that takes a second to start
 const SYSTEM = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-process.env['PATH'] = [dirname(process.execPath), SYSTEM, process.env['PATH']].join(':');
+process.env['PATH'] = [dirname(process.execPath), SYSTEM, process.env['PATH'] ?? SYSTEM].join(':');
 
 /** Both run the built command (npm run build first; scripts/test does), on the keys that one set-up makes a run. */
 const globalSetup = 'test/support/global-setup.ts';

@@ -1,7 +1,6 @@
 // Tokens: what they hold, and what they think of PINs.
 import { CKF } from '../../src/pkcs11/constants.ts';
-import type { TokenInfo } from '../../src/pkcs11/host/protocol.ts';
-import { recordFileName } from '../../src/pkcs11/pins/token-name.ts';
+import { type NamedToken, recordFileName } from '../../src/pkcs11/pins/token-name.ts';
 import { STATE_FOLDER } from './audit-watch.ts';
 import { disk } from './disk.ts';
 import { kernel, type Process } from './kernel.ts';
@@ -103,7 +102,7 @@ export class Token {
     return 'CKR_PIN_INCORRECT';
   }
 
-  get about(): Pick<TokenInfo, 'manufacturer' | 'model' | 'serial' | 'label'> {
+  get about(): NamedToken {
     return { manufacturer: 'Simulation', model: 'Token', serial: this.serial, label: this.label };
   }
 
