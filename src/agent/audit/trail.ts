@@ -76,7 +76,7 @@ export async function endsAt(file: LogHandle, { seq, hash }: Head, end: number):
 
 /**
  * The lines of a file from a place on, without their ends, and where the next one begins, or is to: the last one may lack its
- * end. What is too long for a line is left out.
+ * end. What is too long for a line is left out, and told of as empty.
  */
 async function* linesFrom(file: LogHandle, from: number): AsyncGenerator<{ line: Buffer; end: number }> {
   let rest = Buffer.alloc(0);
@@ -98,8 +98,11 @@ async function* linesFrom(file: LogHandle, from: number): AsyncGenerator<{ line:
     }
     rest = Buffer.from(bytes.subarray(begin));
     isTooLong ||= rest.length > MAX_LINE;
-    // a place is all that is kept of it
-    if (isTooLong) rest = Buffer.alloc(0);
+    // a place is all that is kept of it, and all that is told: its end may be gigabytes away
+    if (isTooLong) {
+      rest = Buffer.alloc(0);
+      yield { line: rest, end: at };
+    }
   }
 }
 

@@ -230,6 +230,19 @@ describe('a chain that is followed', () => {
     const far = await follow(await fileOf(first.text, junk(MOST_JUNK + 1024), next.text), GENESIS, 0, OURS);
     expect(far?.head).toEqual(first.head);
   });
+
+  test('is looked for no further where no line ends, either', async () => {
+    const { text, head } = chain(['sealed']);
+    const file = await fileOf(text, Buffer.alloc(MOST_JUNK + 4 * 1024 * 1024));
+    let most = 0;
+    const read = async (bytes: Buffer, offset: number, length: number, position: number) => {
+      most = Math.max(most, position + length);
+      return await file.read(bytes, offset, length, position);
+    };
+    const counting = Object.assign(Object.create(file) as FileHandle, { read });
+    expect(await follow(counting, GENESIS, 0, OURS)).toEqual({ head, end: text.length });
+    expect(most).toBeLessThan(MOST_JUNK + 1024 * 1024);
+  });
 });
 
 describe('the last signed line', () => {
