@@ -40,7 +40,8 @@ const RELAY = [
 /** The quick tests of the audit log: others cut it at each byte, or fill a disk. */
 const AUDIT = [
   ...['failed-looks', 'folder-sync', 'further-files', 'head-record', 'left-files', 'long-names', 'other-log'],
-  ...['audit', 'log-file', 'losses', 'power-cut', 'request-record', 'signing-key', 'switched-log', 'trail', 'unsynced'],
+  ...['audit', 'audit-log', 'log-file', 'losses', 'power-cut', 'request-record', 'signing-key', 'switched-log'],
+  ...['tampered-log', 'trail', 'unsynced'],
 ];
 
 /**
