@@ -41,7 +41,7 @@ const RELAY = [
 const AUDIT = [
   ...['failed-looks', 'folder-sync', 'further-files', 'head-record', 'left-files', 'long-names', 'other-log'],
   ...['audit', 'audit-log', 'log-file', 'losses', 'power-cut', 'request-record', 'signing-key', 'switched-log'],
-  ...['open-log', 'tampered-log', 'trail', 'unsynced'],
+  ...['open-log', 'tampered-log', 'told', 'trail', 'unsynced'],
 ];
 
 /**

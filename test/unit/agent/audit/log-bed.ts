@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { afterEach } from 'vitest';
 import type { Entry } from '../../../../src/audit/entry.ts';
 import { isSealed, type WrittenEntry } from '../../../../src/audit/line.ts';
-import { AuditLog } from '../../../../src/agent/audit/audit-log.ts';
+import { AuditLog, type LogOptions } from '../../../../src/agent/audit/audit-log.ts';
 import type { AuditEvent } from '../../../../src/agent/audit/events.ts';
 import { HeadRecord, readRecords } from '../../../../src/agent/audit/head-record.ts';
 import { type LogHandle, openLogFile } from '../../../../src/agent/audit/log-file.ts';
@@ -101,6 +101,9 @@ export class LogBed {
   readonly events: AuditEvent[] = [];
   key: KeyObject = PAIR.privateKey;
   settings: AuditSettings = { file: this.path, sync: 'each', onFailure: 'refuse' };
+  /** What was done with the state directory's record, in order, and what each waits for or fails with. */
+  readonly recorded: ('write' | 'sync' | 'close')[] = [];
+  onRecord: (what: 'write' | 'sync' | 'close') => Promise<void> = () => Promise.resolve();
 
   constructor() {
     folders.push(this.folder);
@@ -120,9 +123,31 @@ export class LogBed {
       ...{ start: { type: 'start', release: '1.0.0', pid: 1, user: 0 }, onLeft: () => log.remember(true) },
       ...{ rotation, now: () => clock.now(), emit, open: this.disk.open, openAgain: this.disk.openAgain },
     });
-    const log = new AuditLog(settings, { path, files: logFiles, record, clock, emit });
+    const log = new AuditLog(settings, { path, files: logFiles, record: this.#watched(record), clock, emit });
     await log.begin();
     return log;
+  }
+
+  #watched(record: HeadRecord): LogOptions['record'] {
+    const before = async (what: 'write' | 'sync' | 'close'): Promise<void> => {
+      await this.onRecord(what);
+      this.recorded.push(what);
+    };
+    return {
+      found: record.found,
+      write: async (recorded) => {
+        await before('write');
+        await record.write(recorded);
+      },
+      sync: async () => {
+        await before('sync');
+        await record.sync();
+      },
+      close: async () => {
+        await before('close');
+        await record.close();
+      },
+    };
   }
 
   /** As if the agent that has closed it had been killed instead: the state directory does not know of its end. */
