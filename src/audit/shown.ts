@@ -3,21 +3,24 @@ import { isSealed, MAX_LINE, parseLine, type WrittenEntry } from './line.ts';
 
 const NEWLINE = 0x0a;
 
-/** The lines of a file, without their ends; what is too long for one is left out. */
+const TOO_LONG = Buffer.alloc(0);
+
+/** The lines of a file, without their ends; what is too long for one is an empty line. */
 export async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let rest = Buffer.alloc(0);
   let isTooLong = false;
   for await (const chunk of chunks) {
     let bytes = Buffer.concat([rest, chunk]);
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE)) {
-      if (!isTooLong) yield bytes.subarray(0, end);
+      yield isTooLong ? TOO_LONG : bytes.subarray(0, end);
       isTooLong = false;
       bytes = bytes.subarray(end + 1);
     }
     isTooLong ||= bytes.length > MAX_LINE;
     rest = isTooLong ? Buffer.alloc(0) : Buffer.from(bytes);
   }
-  if (rest.length > 0) yield rest;
+  if (isTooLong) yield TOO_LONG;
+  else if (rest.length > 0) yield rest;
 }
 
 /** A request of which nothing more is to come: its outcome, or why the key was not asked; or it never ended. */

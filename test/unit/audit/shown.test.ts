@@ -49,11 +49,18 @@ describe('the lines of a file', () => {
     expect(await readLines('', size)).toEqual([]);
   });
 
-  test('what is too long for one is left out, and no line behind it', async () => {
+  test('what is too long for one is counted', async () => {
+    const requests = new Requests({});
+    const long = 'x'.repeat(3 * MAX_LINE);
+    for await (const line of linesOf(inPieces(`${long}\n${long}`, MAX_LINE / 2))) requests.take(line);
+    expect(requests.strange).toBe(2);
+  });
+
+  test('what is too long for one is an empty line, and no line behind it is', async () => {
     const long = 'x'.repeat(3 * MAX_LINE);
     const size = MAX_LINE / 2;
-    expect(await readLines(`one\n${long}\nthree\nfour\n`, size)).toEqual(['one', 'three', 'four']);
-    expect(await readLines(`one\n${long}`, size)).toEqual(['one']);
+    expect(await readLines(`one\n${long}\nthree\nfour\n`, size)).toEqual(['one', '', 'three', 'four']);
+    expect(await readLines(`one\n${long}`, size)).toEqual(['one', '']);
     const longest = 'y'.repeat(MAX_LINE);
     expect(await readLines(`${longest}\ntwo\n`, size)).toEqual([longest, 'two']);
   });
