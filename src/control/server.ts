@@ -35,7 +35,8 @@ export class ControlServer implements AsyncDisposable {
   readonly path: string;
   readonly #options: ControlOptions;
   readonly #clients = new Set<Socket>();
-  /** Of them, those whose request is being answered. */
+  readonly #turnedAway = new Set<Socket>();
+  /** Of the clients, those whose request is being answered. */
   readonly #busy = new Set<Socket>();
   #isRetired = false;
   #server: Listening | undefined;
@@ -64,14 +65,32 @@ export class ControlServer implements AsyncDisposable {
       socket.destroy();
     });
     if (this.#clients.size >= MAX_CLIENTS) {
-      socket.write(replyLine(failure('ERR_CONTROL_BUSY', 'too many clients: try again')));
-      endWithin(socket, LAST_READ);
+      this.#turnAway(socket);
       return;
     }
     this.#clients.add(socket);
     socket.once('close', () => this.#clients.delete(socket));
     socket.unref();
     void this.#serve(socket).catch(() => undefined);
+  }
+
+  /** It is gone when it has sent something, or has had its time: on a closed socket it could send nothing, and would not read why. */
+  #turnAway(socket: Socket): void {
+    this.#turnedAway.add(socket);
+    const { clock = SYSTEM_CLOCK } = this.#options;
+    const callOff = clock.after(LAST_READ, () => {
+      socket.destroy();
+    });
+    socket.once('close', () => {
+      callOff();
+      this.#turnedAway.delete(socket);
+    });
+    const end = (request?: Buffer): void => {
+      request?.fill(0);
+      socket.destroySoon();
+    };
+    socket.end(replyLine(failure('ERR_CONTROL_BUSY', 'too many clients: try again')));
+    socket.once('data', end).once('end', end).unref();
   }
 
   /** One request after the other: nothing more is read of a client that has not taken its reply. */
@@ -136,12 +155,13 @@ export class ControlServer implements AsyncDisposable {
   retire(): void {
     this.#isRetired = true;
     this.#server?.close();
+    for (const socket of this.#turnedAway) socket.destroy();
     for (const socket of this.#clients) if (!this.#busy.has(socket)) socket.destroy();
   }
 
   /** Stops listening, and ends all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#clients) socket.destroy();
+    for (const socket of [...this.#clients, ...this.#turnedAway]) socket.destroy();
     await closed(this.#server);
   }
 }

@@ -222,6 +222,36 @@ test('more clients than there are places for are turned away; places become free
     .toEqual({ tunnels: ['ä'] });
 });
 
+test('who is turned away may still send its request, and reads why', async () => {
+  const path = await server();
+  const clients = await Promise.all(Array.from({ length: 16 }, () => client(path)));
+  for (const each of clients) await each.request({ command: 'status' });
+  const socket = connect({ path });
+  const errors: unknown[] = [];
+  socket.on('error', (error) => errors.push(error));
+  await once(socket, 'readable');
+  socket.write('{"version":1,"command":"status"}\n');
+  let text = '';
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await once(socket, 'close');
+  expect({ text, errors }).toEqual({ text: expect.stringContaining('ERR_CONTROL_BUSY') as string, errors: [] });
+  for (const each of clients) each[Symbol.dispose]();
+});
+
+test('who is turned away and says nothing is gone after two seconds', async () => {
+  const clock = new FakeClock();
+  const control = await ControlServer.listen({ path: join(folder, 'c.sock'), actions, clock });
+  open.push(control);
+  const clients = await Promise.all(Array.from({ length: 16 }, () => client(control.path)));
+  for (const each of clients) await each.request({ command: 'status' });
+  const socket = connect({ path: control.path, allowHalfOpen: true });
+  await once(socket.resume(), 'end');
+  clock.pass(2);
+  socket.write('x');
+  await expect(once(socket, 'close')).rejects.toMatchObject({ code: 'EPIPE' });
+  for (const each of clients) each[Symbol.dispose]();
+});
+
 test('who is turned away is gone, even if it keeps its own side open', async () => {
   const path = await server();
   const clients = await Promise.all(Array.from({ length: 16 }, () => client(path)));
