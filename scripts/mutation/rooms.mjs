@@ -39,7 +39,16 @@ const RELAY = [
 
 /** The quick tests of the audit log: others cut it at each byte, or fill a disk. */
 const AUDIT = [
-  ...['failed-looks', 'folder-sync', 'further-files', 'head-record', 'left-files', 'long-names', 'other-log'],
+  ...[
+    'adopted-log',
+    'failed-looks',
+    'folder-sync',
+    'further-files',
+    'head-record',
+    'left-files',
+    'long-names',
+    'other-log',
+  ],
   ...['audit', 'audit-log', 'log-file', 'losses', 'power-cut', 'request-record', 'signing-key', 'switched-log'],
   ...['open-log', 'tampered-log', 'told', 'trail', 'unsynced'],
 ];

@@ -1,6 +1,7 @@
 import { copyFileSync, renameSync, truncateSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { withResolvers } from '../../../../src/promises.ts';
+import { put } from './forger.ts';
 import { AWAITED, LogBed, signed } from './log-bed.ts';
 
 describe('an audit log', () => {
@@ -168,6 +169,18 @@ describe('a further file', () => {
     expect(await bed.verify()).toMatchObject({ faults: [], notes: [] });
   });
 
+  test('is begun beside others that have the names it would get', async () => {
+    const bed = new LogBed();
+    for (const number of [1, 2]) put(`${bed.path}.00000${number}`, 'x\n');
+    const log = await bed.open();
+    log.settings = { ...bed.settings, rotateAge: 0 };
+    await log.write(signed('office'), AWAITED).done;
+    log.settings = bed.settings;
+    await log.close();
+    expect(bed.entries([bed.path])[0]).toMatchObject({ type: 'continue', after: 'audit.jsonl.000003', file: 2 });
+    expect(bed.texts([`${bed.path}.000001`, `${bed.path}.000002`])).toEqual(['x\n', 'x\n']);
+  });
+
   test('follows the last one where an agent was cut off in between', async () => {
     const bed = new LogBed();
     let log = await bed.open();
@@ -177,6 +190,7 @@ describe('a further file', () => {
     log = await bed.open();
     await log.close();
     expect(bed.types([bed.path])).toEqual(['continue', 'start', 'start', 'end']);
+    expect(bed.entries([bed.path])[0]).toMatchObject({ reason: 'rotated', after: 'audit.jsonl.000001', aside: null });
     expect(await bed.verify()).toMatchObject({ faults: [], notes: [] });
   });
 

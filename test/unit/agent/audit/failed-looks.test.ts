@@ -43,3 +43,19 @@ test.each(['ENOENT', 'EACCES'])(
     expect(alarms(bed)).not.toEqual([]);
   },
 );
+
+test('nor is one of the path before, where the log is to be written elsewhere', async () => {
+  const bed = new LogBed();
+  const next = `${bed.folder}/next`;
+  const log = await written(bed);
+  FAILING.set(bed.path, 'EIO');
+  await expect(bed.open(next, log)).rejects.toMatchObject({
+    code: 'ERR_AUDIT_FILE',
+    message: expect.stringContaining('EIO'),
+  });
+  FAILING.clear();
+  await (await bed.open(next, log)).close();
+  await log.close(true);
+  expect(bed.entries([next])[0]).toMatchObject({ type: 'continue', reason: 'switched', after: bed.path });
+  expect((await bed.verify([bed.path, next])).faults).toEqual([]);
+});

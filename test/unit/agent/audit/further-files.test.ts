@@ -1,5 +1,7 @@
 import { copyFileSync, readFileSync, renameSync, truncateSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import type { LogHandle } from '../../../../src/agent/audit/log-file.ts';
+import { put } from './forger.ts';
 import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
 
 describe('two paths', () => {
@@ -128,4 +130,27 @@ describe('a file that is copied and truncated', () => {
     await log.close();
     expect((await bed.verify()).faults.map(({ text }) => text)).toContain('this line is no entry');
   });
+});
+
+test('a file that another program puts there as soon as one is set aside is refused', async () => {
+  const bed = new LogBed();
+  await (await written(bed)).close();
+  put(bed.path, 'x\n');
+  const { open } = bed.disk;
+  const handles: LogHandle[] = [];
+  Object.assign(bed.disk, {
+    open: async (...given: Parameters<typeof open>) => {
+      if (handles.length > 0) put(bed.path, 'y\n');
+      const handle = await open(...given);
+      handles.push(handle);
+      return handle;
+    },
+  });
+  await expect(bed.open()).rejects.toMatchObject({
+    ...{ code: 'ERR_AUDIT_FILE', message: `another program writes ${bed.path}` },
+  });
+  expect(handles).toHaveLength(2);
+  // both are closed
+  for (const handle of handles) await expect(handle.stat()).rejects.toMatchObject({ code: 'EBADF' });
+  expect(bed.texts()).toEqual(['x\n', 'y\n']);
 });

@@ -52,9 +52,14 @@ test('and so does a hole before what the state directory knows of', async () => 
   expect((await bed.verify()).faults).not.toEqual([]);
 });
 
-test.each([false, true])(
-  'a further file whose first write is lost is gone on in (the one before is there: %s)',
-  async (isThere) => {
+test.each([
+  [true, 1],
+  [true, 2],
+  [false, 1],
+  [false, 2],
+])(
+  'a further file whose first write is lost is gone on in (the one before is there: %s; writes behind that: %i)',
+  async (isThere, count) => {
     const bed = new LogBed();
     bed.settings = { ...bed.settings, sync: 'interval' };
     const log = await written(bed);
@@ -66,7 +71,7 @@ test.each([false, true])(
     bed.clock.pass(1);
     await log.write(signed('office'), AWAITED).done;
     const first = readFileSync(bed.path).length;
-    await log.write(signed('office'), AWAITED).done;
+    for (let index = 0; index < count; index += 1) await log.write(signed('office'), AWAITED).done;
     writeFileSync(bed.path, readFileSync(bed.path).fill(0, 0, first));
     if (!isThere) rmSync(moved);
     bed.events.length = 0;
