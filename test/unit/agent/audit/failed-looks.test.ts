@@ -2,12 +2,12 @@ import type * as FsPromises from 'node:fs/promises';
 import { renameSync, symlinkSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
 import { FAILING } from '../../../support/failing-calls.ts';
-import { alarms, LogBed, written } from './log-bed.ts';
+import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const fs = await importOriginal<typeof FsPromises>();
   const { unlessFailing } = await import('../../../support/failing-calls.ts');
-  return { ...fs, open: unlessFailing(fs.open) };
+  return { ...fs, open: unlessFailing(fs.open), lstat: unlessFailing(fs.lstat) };
 });
 afterEach(() => {
   FAILING.clear();
@@ -58,4 +58,18 @@ test('nor is one of the path before, where the log is to be written elsewhere', 
   await log.close(true);
   expect(bed.entries([next])[0]).toMatchObject({ type: 'continue', reason: 'switched', after: bed.path });
   expect((await bed.verify([bed.path, next])).faults).toEqual([]);
+});
+
+test('a log of which can not be told whether it is there is not taken for gone', async () => {
+  const bed = new LogBed();
+  const log = await written(bed);
+  FAILING.set(bed.path, 'EIO');
+  bed.clock.pass(1);
+  await expect(log.write(signed('office'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+  FAILING.clear();
+  bed.clock.pass(1);
+  await log.write(signed('office'), AWAITED).done;
+  await log.close();
+  expect(alarms(bed)).toEqual([]);
+  expect(await bed.verify()).toMatchObject({ faults: [], isEnded: true });
 });

@@ -154,3 +154,30 @@ test('a file that another program puts there as soon as one is set aside is refu
   for (const handle of handles) await expect(handle.stat()).rejects.toMatchObject({ code: 'EBADF' });
   expect(bed.texts()).toEqual(['x\n', 'y\n']);
 });
+
+test('a further file that can not be opened is opened with the next entry', async () => {
+  const bed = new LogBed();
+  const { open } = bed.disk;
+  let isBroken = false;
+  Object.assign(bed.disk, {
+    open: async (...given: Parameters<typeof open>) => {
+      if (isBroken) throw new Error('EMFILE: too many open files');
+      return await open(...given);
+    },
+  });
+  const log = await written(bed);
+  isBroken = true;
+  log.settings = { ...bed.settings, rotateAge: 0 };
+  await expect(log.write(signed('one'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+  log.settings = bed.settings;
+  expect(bed.files).toEqual([`${bed.path}.000001`]);
+  await expect(log.write(signed('two'), AWAITED).done).rejects.toMatchObject({
+    message: expect.stringContaining('EMFILE'),
+  });
+  isBroken = false;
+  await log.write(signed('three'), AWAITED).done;
+  await log.close();
+  expect(bed.entries([bed.path])[0]).toMatchObject({ type: 'continue', reason: 'rotated', file: 2 });
+  expect(bed.types([bed.path])).toEqual(['continue', 'lost', 'outcome', 'end']);
+  expect((await bed.verify()).faults).toEqual([]);
+});

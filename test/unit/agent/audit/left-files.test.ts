@@ -195,14 +195,17 @@ test('an agent that could write nothing leaves what the state directory knew, bu
   bed.disk.room = 0;
   const log = await bed.open();
   expect(known()).toMatchObject({ ...(before as object), isClosed: false, lost: { entries: 1 } });
-  // and another file goes on from there
+  // and another file goes on from there, with another state directory and without the one before, too
+  rmSync(bed.state, { recursive: true });
+  bed.renew();
+  renameSync(bed.path, at('elsewhere'));
   const next = await bed.open(at('next'), log);
   await log.close(true);
   bed.disk.room = Number.POSITIVE_INFINITY;
   await next.write(signed('office'), AWAITED).done;
   await next.close();
   expect(bed.entries([at('next')])[0]).toMatchObject({ type: 'continue', after: bed.path, seq: 7, file: 2 });
-  expect((await bed.verify([bed.path, at('next')])).faults).toEqual([]);
+  expect((await bed.verify([at('elsewhere'), at('next')])).faults).toEqual([]);
 });
 
 test('a copy of the log at another path is gone on in, and what is known is where it is known of', async () => {

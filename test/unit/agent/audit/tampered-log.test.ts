@@ -107,6 +107,17 @@ describe('a log that is changed in place while the agent runs', () => {
     }
   });
 
+  test('by more than an agent could tell of', async () => {
+    const bed = new LogBed();
+    const log = await written(bed);
+    truncateSync(bed.path, 17 * 1024 * 1024);
+    await one(bed, log);
+    await log.close();
+    expect(alarms(bed)).toEqual(['appended to', 'changed', 'replaced']);
+    expect(bed.entries([bed.path])[0]).toMatchObject({ type: 'continue', reason: 'replaced', seq: 6 });
+    expect(await faultsOf(bed)).not.toEqual([]);
+  });
+
   test('by an end of another kind', async () => {
     const bed = new LogBed();
     const log = await written(bed);

@@ -80,6 +80,21 @@ describe('what is told', () => {
     await log.close();
   });
 
+  test('of a checkpoint: none is made where all is covered', async () => {
+    const bed = new LogBed();
+    const log = await written(bed);
+    bed.clock.pass(60);
+    await expect.poll(() => bed.types().at(-1)).toBe('interval');
+    const { length } = bed.entries();
+    for (let minute = 0; minute < 5; minute += 1) {
+      bed.clock.pass(60);
+      await log.remember(true);
+    }
+    await log.write(signed('office'), AWAITED).done;
+    expect(bed.entries()).toHaveLength(length + 1);
+    await log.close();
+  });
+
   test('of a rotation that fails: once a minute, and the log goes on as it is', async () => {
     const bed = new LogBed();
     const log = await written(bed);
@@ -215,6 +230,18 @@ describe('the state directory', () => {
     await log.close();
     expect(stateOf(bed)).toMatchObject({ seq: 5, isClosed: false });
     expect(told(bed, 'audit-closed')).toHaveLength(1);
+  });
+
+  test('is not told that a log has its end where half a line stands behind that: the agent may leave it', async () => {
+    const bed = new LogBed();
+    const log = await written(bed);
+    bed.disk.room = 20;
+    await log.close();
+    expect(stateOf(bed)).toMatchObject({ seq: 5, isClosed: false });
+    bed.disk.room = Number.POSITIVE_INFINITY;
+    await (await bed.open()).close();
+    expect(bed.entries()).toContainEqual(expect.objectContaining({ type: 'recovered', bytes: 21, cause: 'cut-off' }));
+    expect((await bed.verify()).faults).toEqual([]);
   });
 
   test('is told of losses once they were told of', async () => {
