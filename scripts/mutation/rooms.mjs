@@ -103,6 +103,7 @@ export const ROOMS = {
     folders: ['agent/audit'],
     tests: one(...AUDIT.map((name) => `agent/audit/${name}`)),
     slow: [...unit('agent/audit'), ...property('audit/reloads')],
+    patience: PATIENCE,
   },
   audit: {
     folders: ['audit'],
