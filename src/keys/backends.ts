@@ -49,6 +49,8 @@ export interface Backend {
   validate(text: string): void;
   /** The text with what is a path in it counted from a folder. @throws AgentError if the text can't be read */
   from(text: string, folder: string): string;
+  /** The path in it that can't be counted from a folder; undefined if there is none. @throws AgentError if the text can't be read */
+  uncountedPath(text: string): string | undefined;
   /** The secret that opening it may ask for; undefined if it never asks. */
   secretOf(text: string): AskedSecret | undefined;
   /** Text for a person who waits while it is opened; empty where that takes no time. */
@@ -77,6 +79,7 @@ export const TOKEN_BACKEND: TokenBackend = {
   publicName: (text) => pkcs11UriName(parseTokenObject(text)),
   validate: parseTokenObject,
   from: (text) => text,
+  uncountedPath: (text) => parseTokenObject(text).modulePath,
   secretOf: (text) => ({ source: parseTokenObject(text).pinSource }),
   notice: 'reading the token…',
   openKey: async (text, opening) => {
@@ -124,6 +127,7 @@ export const EXEC_BACKEND: Backend = {
   publicName: (text) => formatExecText(parseExecText(text)),
   validate: parseExecText,
   from: execTextFrom,
+  uncountedPath: () => undefined,
   secretOf: () => ({ source: undefined }),
   notice: 'asking the program…',
   openKey: openExecKey,
@@ -158,6 +162,7 @@ export const FILE_BACKEND: Backend = {
     refuseMistyped(text, path);
     return path;
   },
+  uncountedPath: () => undefined,
   secretOf: () => ({ source: undefined }),
   notice: '',
   openKey: async (text, { options }) => {

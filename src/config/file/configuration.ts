@@ -300,13 +300,14 @@ async function attempt(work: () => TunnelSettings | Promise<TunnelSettings>): Pr
   }
 }
 
-/** @throws AgentError for a KEY or CERT that can't be read, or whose source of a PIN is none or stands nowhere */
+/** @throws AgentError for a KEY or CERT that can't be read, or whose source of a PIN is none, or that has a path that counts from nowhere */
 function checkUse(text: string): void {
   const backend = backendOf(text);
   backend.validate(text);
   const { source } = backend.secretOf(text) ?? {};
   const parsed = source === undefined ? undefined : parseSecretSource(source);
-  if (parsed?.kind === 'file' && !isAbsolute(parsed.path))
+  const paths = [parsed?.kind === 'file' ? parsed.path : undefined, backend.uncountedPath(text)];
+  if (paths.some((path) => path !== undefined && !isAbsolute(path)))
     throw new AgentError('ERR_USAGE', 'a path inside a URI does not count from this file: make it absolute');
 }
 

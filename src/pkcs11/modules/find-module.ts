@@ -2,7 +2,7 @@
 // URI or from none.
 import { access, readdir } from 'node:fs/promises';
 import { machine } from 'node:os';
-import { basename, isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join, resolve } from 'node:path';
 import { AgentError, errorCode, errorText, isAbsence } from '../../errors.ts';
 import { p11KitModules, type P11KitFolders, type P11KitModule } from './p11-kit.ts';
 import type { Pkcs11Uri } from '../uri.ts';
@@ -59,17 +59,19 @@ async function moduleByName(name: string): Promise<string> {
 }
 
 /**
- * The file of the module that a URI names, or else the default one.
+ * The file of the module that a URI names, or else the default one: an absolute path. A bare name would be looked for elsewhere by
+ * the loader, and a module by two names be loaded twice.
  * @throws AgentError ERR_MODULE_NOT_FOUND
  */
 export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefined): Promise<string> {
-  const path = uri.modulePath ?? (uri.moduleName === undefined ? defaultModule : await moduleByName(uri.moduleName));
-  if (path === undefined) {
+  const named = uri.modulePath ?? (uri.moduleName === undefined ? defaultModule : await moduleByName(uri.moduleName));
+  if (named === undefined) {
     throw new AgentError('ERR_MODULE_NOT_FOUND', 'the pkcs11 URI names no module', {
       hint: 'add ?module-path=/path/to/module.so',
       reason: 'no-module',
     });
   }
+  const path = resolve(named);
   const why = await whyAway(path);
   if (why !== undefined) throw notThere(path, why);
   return path;

@@ -66,6 +66,9 @@ key = "pkcs11:token=x?pin-value=123456"   #! 7: bad pkcs11 URI: pin-value would 
 [key.relative]
 key = "pkcs11:token=x?pin-source=pin"     #! 7: a path inside a URI does not count from this file: make it absolute
 
+[key.relative-module]
+key = "pkcs11:token=x?module-path=x.so"   #! 7: a path inside a URI does not count from this file: make it absolute
+
 [key."a b"]                               #! 6: a name of a key is made of letters, digits, and . _ @ - behind the first of them
 key = "k.pem"
 
