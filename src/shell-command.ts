@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import type { Clock } from './clock.ts';
 import { AgentError } from './errors.ts';
@@ -98,11 +99,16 @@ export async function runCommand(
   }
 }
 
-/** The first line of what a command said, zeroed as a whole; undefined if that is empty. */
+/**
+ * The first line of what a command said, zeroed as a whole; undefined if that is empty.
+ * @throws Error if it is not UTF-8: other bytes would be replaced
+ */
 export function firstLineOf(output: Buffer): string | undefined {
   try {
     const end = output.indexOf(0x0a);
-    const line = output.toString('utf8', 0, end < 0 ? output.length : end).replace(/\r$/, '');
+    const bytes = output.subarray(0, end < 0 ? output.length : end);
+    if (!isUtf8(bytes)) throw new Error('the command says what is not UTF-8');
+    const line = bytes.toString().replace(/\r$/, '');
     return line === '' ? undefined : line;
   } finally {
     output.fill(0);

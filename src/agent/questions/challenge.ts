@@ -19,7 +19,7 @@ export async function responseTo(asked: Asked, tunnel: TunnelAnswers, signal: Ab
         reason: 'no-challenge-command',
       }),
     );
-  const response = firstLineOf(await tunnel.run(challengeCommand, asked, signal).catch(refuse));
+  const response = await tunnel.run(challengeCommand, asked, signal).then(firstLineOf).catch(refuse);
   if (response === undefined) throw new AgentError('ERR_ANSWER', 'the command for challenges prints no response');
   return response;
 }

@@ -27,6 +27,7 @@ type Failed = Extract<PasswordNotification, { form: 'failed' }>;
 const LOOK_AGAIN = 10_000;
 /** Milliseconds in which a server's challenge can be answered. */
 const CHALLENGE_LIFE = 300_000;
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 /** Usernames and passwords for one connection, and what became of those that were sent. */
 export class Logins {
@@ -103,6 +104,8 @@ export class Logins {
     const what = `login '${need.name}' of tunnel '${this.#tunnel.tunnel}'`;
     const login = await readLogin(settings, what, this.#tunnel.secrets(signal));
     try {
+      checkBeginning('username', login.username, what);
+      checkBeginning('password', login.password, what);
       if (need.wants !== 'password') checkText('username', login.username, what);
       if (need.staticChallenge !== undefined) checkText('password', login.password, what);
       const print = memory.print([login.username?.bytes ?? '', login.password.bytes]);
@@ -187,6 +190,14 @@ function checkText(kind: 'username' | 'password', secret: Secret | undefined, wh
   if (secret === undefined || isUtf8(secret.bytes)) return;
   throw new AgentError('ERR_ANSWER', `the ${kind} of ${what} is not UTF-8`, {
     hint: 'write it in UTF-8; it was not sent',
+  });
+}
+
+/** A server counts what an editor wrote before the first line as a part of it. */
+function checkBeginning(kind: 'username' | 'password', secret: Secret | undefined, what: string): void {
+  if (secret?.bytes.indexOf(BYTE_ORDER_MARK) !== 0) return;
+  throw new AgentError('ERR_ANSWER', `the ${kind} of ${what} begins with a byte order mark`, {
+    hint: 'an editor wrote it: save the file as UTF-8 without one; it was not sent',
   });
 }
 

@@ -37,6 +37,20 @@ describe('a challenge', () => {
     await login(one, 'al', 'pw123');
   });
 
+  test('gets no other text than the command says, where that is not UTF-8', async () => {
+    const one = await asked(flags("printf '12\\344\\n'"));
+    one.daemon.say(CHALLENGE);
+    await told(one, 'the answer can not be had');
+    expect(one.daemon.received).toBe('');
+    expect(JSON.stringify(one.logged)).toContain('no response to a challenge: the command says what is not UTF-8');
+  });
+
+  test('of which only the first line counts may have others in any bytes', async () => {
+    const one = await asked(flags("printf '123\\n\\344\\n'"));
+    one.daemon.say(CHALLENGE);
+    await login(one, 'al', scrv1('123'));
+  });
+
   test('gets another code after a refusal, and no third one', async () => {
     const one = await asked(flags(codes('1', '2', '3')));
     one.daemon.say(CHALLENGE);

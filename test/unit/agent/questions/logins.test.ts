@@ -60,6 +60,21 @@ describe('username and password', () => {
     expect(JSON.stringify(one.logged)).toContain('is not UTF-8');
   });
 
+  test.for([
+    ['username', NEED, { authUserPass: 'login' }],
+    ['password', NEED, { authUser: 'al', authUserPass: 'login' }],
+    ['password', ">PASSWORD:Need 'Private Key' password\r\n", { askpass: 'login' }],
+  ] as const)('are not sent with the byte order mark of an editor: %s', async ([kind, need, settings]) => {
+    const path = write('login', '\uFEFFone\r\ntwo\r\n');
+    const one = await asked(
+      Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, value === 'login' ? path : value])),
+    );
+    one.daemon.say(need);
+    await expect.poll(() => one.logged.length + one.daemon.received.length, PATIENTLY).toBeGreaterThan(0);
+    expect(one.daemon.received).toBe('');
+    expect(JSON.stringify(one.logged)).toMatch(new RegExp(`the ${kind} of login .* begins with a byte order mark`));
+  });
+
   test('keep the bytes of a password that is not UTF-8', async () => {
     const path = write('login', '');
     writeFileSync(path, 'al\np\xfcw\n', 'latin1');
