@@ -108,7 +108,7 @@ export class CommandQueue {
       this.#giveUp(waiting, given(timeout));
     };
     const callOff = timeout > 0 ? SYSTEM_CLOCK.after(timeout, expire, 'keep alive') : undefined;
-    signal?.addEventListener('abort', giveUp, { once: true });
+    signal?.addEventListener('abort', giveUp);
     const waiting: Waiting = {
       command,
       abandon: undefined,
@@ -154,7 +154,6 @@ export class CommandQueue {
   }
 
   #pump(): void {
-    if (this.#closed !== undefined) return;
     // behind a line that all but fills the daemon's buffer nothing may follow until it was read
     if (this.#current !== undefined && isLong(this.#current.command)) return;
     for (const waiting of this.#waiting.filter(({ command }) => command.claims !== undefined)) this.#send(waiting);
@@ -163,7 +162,7 @@ export class CommandQueue {
     this.#current = next;
     this.#send(next);
     // what gets no reply is done once it was sent
-    if (next.command.shape.parts.length === 0 && next.command.shape.closes !== true) this.#pump();
+    if (next.command.shape.parts.length === 0) this.#pump();
   }
 
   #send(waiting: Waiting): void {
@@ -189,10 +188,8 @@ export class CommandQueue {
   }
 
   #giveUp(waiting: Waiting, error: AgentError): void {
-    // its reply came in this very turn
-    const isUnsent = this.#waiting.includes(waiting);
-    if (!isUnsent && !this.#sent.includes(waiting)) return;
-    if (isUnsent) discard(waiting.command);
+    // of what was sent, the socket may have yet to read the bytes
+    if (this.#waiting.includes(waiting)) discard(waiting.command);
     this.#waiting = without(this.#waiting, waiting);
     waiting.abandon?.();
     waiting.settle(error);
