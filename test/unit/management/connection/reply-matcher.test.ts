@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { BLOCK, LINE, notificationShape } from '../../../../src/management/commands/shape.ts';
 import { type AwaitedReply, ReplyMatcher } from '../../../../src/management/connection/reply-matcher.ts';
+import { coded } from '../pair.ts';
+
+test('a reply that takes more memory than it may is none', () => {
+  const matcher = new ReplyMatcher(1000);
+  matcher.push({ shape: BLOCK, says: /^/, done: () => undefined });
+  matcher.take('x');
+  expect(() => matcher.take('x'.repeat(1000))).toThrow(coded('ERR_MANAGEMENT_LIMIT'));
+});
 
 test('a reply that nobody awaits any more is not held', () => {
   const queue = new ReplyMatcher(1000);
