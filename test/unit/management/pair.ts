@@ -15,6 +15,10 @@ export const greeting = (version: number): string => GREETING.replace('5', Strin
 export const coded = (code: string, text = ''): unknown =>
   expect.objectContaining({ code, message: expect.stringContaining(text) as string });
 
+/** What has become of it by now, where no more than a turn is needed: a test that waits for it itself might wait for ever. */
+export const soon = (outcome: Promise<unknown>): Promise<unknown> =>
+  Promise.race([outcome, new Promise((resolve) => setImmediate(resolve, 'nothing yet'))]);
+
 /** A listener for each test of a file, and pairs that are closed behind it. */
 export function setUp(): {
   listener: () => FakeListener;

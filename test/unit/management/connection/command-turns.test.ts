@@ -8,15 +8,11 @@ import {
   CommandQueue,
   type OutgoingCommand,
 } from '../../../../src/management/connection/command-queue.ts';
-import { coded } from '../pair.ts';
+import { coded, soon } from '../pair.ts';
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-/** What has become of it by now: whatever happens in a queue, happens in the turn in which a reply is taken. */
-const soon = (outcome: Promise<unknown>): Promise<unknown> =>
-  Promise.race([outcome, new Promise((resolve) => setImmediate(resolve, 'nothing yet'))]);
 
 describe('a secret is zeroed', () => {
   const { shape, says } = { shape: replyShape('password', 0), says: /^/ };
