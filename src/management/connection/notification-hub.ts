@@ -115,7 +115,7 @@ export class NotificationHub {
       else reject(new AgentError('ERR_ABORTED', `waiting for ${type} was given up`, { cause: signal?.reason }));
     };
     if (limit.signal.aborted) giveUp();
-    limit.signal.addEventListener('abort', giveUp, { once: true });
+    limit.signal.addEventListener('abort', giveUp);
     const undoings = [
       this.on(type, resolve),
       this.atEnd(() => {

@@ -1,9 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { AgentError } from '../../../../src/errors.ts';
 import { NotificationHub } from '../../../../src/management/connection/notification-hub.ts';
 import type { Notification } from '../../../../src/management/index.ts';
 import { GREETING } from '../../../support/fake-daemon.ts';
-import { coded, setUp } from '../pair.ts';
+import { coded, setUp, soon } from '../pair.ts';
 
 const { pair } = setUp();
 
@@ -18,6 +18,135 @@ function hubOf(): { hub: NotificationHub; told: { changed: number }; push: (...l
 }
 const closed = (): AgentError => new AgentError('ERR_MANAGEMENT_CLOSED', 'closed');
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('what waits is counted', () => {
+  test('while nobody listens, and until somebody does', async () => {
+    const { hub, told, push } = hubOf();
+    push('a', 'b');
+    const { held } = hub;
+    expect([hub.queued, held > 0, hub.isHeard]).toEqual([2, true, false]);
+    push('c');
+    expect(hub.held).toBe(1.5 * held);
+    for (const type of ['HOLD', 'FATAL'] as const) hub.on(type, () => undefined);
+    expect(hub.isHeard).toBe(false);
+    await turn();
+    expect([hub.queued, hub.held, hub.isHeard, told.changed]).toEqual([0, 0, true, 1]);
+    // later nothing changes for the connection when somebody listens
+    hub.on('HOLD', () => undefined);
+    await turn();
+    expect(told.changed).toBe(1);
+  });
+
+  test('by the reader who has most of it to take', async () => {
+    const { hub, push } = hubOf();
+    const [quick, slow] = [hub.stream(), hub.stream()];
+    await turn();
+    push('a', 'b');
+    await quick.next();
+    expect([hub.queued, hub.held]).toEqual([2, slow.held]);
+    await slow.return();
+    expect([hub.queued, hub.held]).toEqual([1, quick.held]);
+  });
+});
+
+describe('a reader', () => {
+  test('that comes later gets what comes from then on', async () => {
+    const { hub, push } = hubOf();
+    hub.on('HOLD', () => undefined);
+    push('a');
+    await turn();
+    const stream = hub.stream();
+    push('b');
+    expect(await soon(stream.next())).toEqual({ done: false, value: { type: 'STRAY', line: 'b' } });
+  });
+
+  test('that left is not told of anything any more, and others are', async () => {
+    const { hub, push } = hubOf();
+    const [left, stays] = [hub.stream(), hub.stream()];
+    await turn();
+    const told = vi.spyOn(left, 'push');
+    await left.return();
+    push('a');
+    expect([told.mock.calls, stays.size]).toEqual([[], 1]);
+  });
+});
+
+describe('the end of the connection', () => {
+  test('comes behind what was kept, for all who begin to listen then', async () => {
+    const { hub, push } = hubOf();
+    push('a');
+    const heard: unknown[] = [];
+    hub.on('STRAY', ({ line }) => heard.push(line));
+    hub.atEnd((error) => heard.push(error?.message));
+    const stream = hub.stream();
+    hub.end(new Error('broken'));
+    expect(heard).toEqual([]);
+    await turn();
+    expect(heard).toEqual(['a', 'broken']);
+    expect((await stream.next()).done).toBe(false);
+    await expect(stream.next()).rejects.toThrow('broken');
+  });
+
+  test('is told once, at once to who asks later, and not to who called that off', async () => {
+    const { hub } = hubOf();
+    const told: string[] = [];
+    hub.on('HOLD', () => undefined);
+    await turn();
+    hub.atEnd(() => told.push('first'));
+    hub.atEnd(() => told.push('called off'))();
+    hub.end(undefined);
+    expect(told).toEqual(['first']);
+    hub.atEnd(() => told.push('later'));
+    hub.end(undefined);
+    expect(told).toEqual(['first', 'later']);
+    expect((await hub.stream().next()).done).toBe(true);
+  });
+
+  test('before anybody listened leaves what came to who does', async () => {
+    const { hub, push } = hubOf();
+    push('a');
+    hub.end(undefined);
+    const stream = hub.stream();
+    expect([(await stream.next()).done, (await stream.next()).done]).toEqual([false, true]);
+    await expect(soon(hub.next('STRAY', {}, closed))).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
+  });
+});
+
+describe('who listens no more', () => {
+  test('hears nothing, and others do', async () => {
+    const { hub, push } = hubOf();
+    const heard: string[] = [];
+    const stop = hub.on('STRAY', ({ line }) => heard.push(`first ${line}`));
+    hub.on('STRAY', ({ line }) => heard.push(`second ${line}`));
+    await turn();
+    push('a');
+    stop();
+    push('b');
+    expect(heard).toEqual(['first a', 'second a', 'second b']);
+  });
+
+  test('for the next of a type leaves nothing behind', async () => {
+    const { hub, push } = hubOf();
+    const giveUp = new AbortController();
+    const reason = new Error('enough');
+    let asked = 0;
+    const why = (): AgentError => {
+      asked += 1;
+      return closed();
+    };
+    const [next, never] = [hub.next('STRAY', {}, why), hub.next('HOLD', { signal: giveUp.signal }, why)];
+    await turn();
+    push('a', 'b');
+    expect(await soon(next)).toEqual({ type: 'STRAY', line: 'a' });
+    giveUp.abort(reason);
+    await expect(soon(never)).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
+    await expect(soon(hub.next('HOLD', { signal: giveUp.signal }, why))).rejects.toMatchObject({ cause: reason });
+    hub.end(undefined);
+    expect(asked).toBe(0);
+    await expect(soon(hub.next('HOLD', {}, why))).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
+    expect(asked).toBe(1);
+  });
+});
 
 describe('notifications', () => {
   test('what came before anybody listened is kept, for all who start together', async () => {
@@ -120,107 +249,5 @@ describe('notifications', () => {
     await held;
     expect(await thrown).toMatchObject({ message: 'the listener’s own' });
     for (const other of others) process.on('uncaughtException', other as () => void);
-  });
-});
-
-describe('what waits is counted', () => {
-  test('while nobody listens, and until somebody does', async () => {
-    const { hub, told, push } = hubOf();
-    push('a', 'b');
-    const { held } = hub;
-    expect([hub.queued, held > 0, hub.isHeard]).toEqual([2, true, false]);
-    push('c');
-    expect(hub.held).toBe(1.5 * held);
-    hub.on('HOLD', () => undefined);
-    expect(hub.isHeard).toBe(false);
-    await turn();
-    expect([hub.queued, hub.held, hub.isHeard, told.changed]).toEqual([0, 0, true, 1]);
-  });
-
-  test('by the reader who has most of it to take', async () => {
-    const { hub, push } = hubOf();
-    const [quick, slow] = [hub.stream(), hub.stream()];
-    await turn();
-    push('a', 'b');
-    await quick.next();
-    expect([hub.queued, hub.held]).toEqual([2, slow.held]);
-    await slow.return();
-    expect([hub.queued, hub.held]).toEqual([1, quick.held]);
-  });
-});
-
-describe('the end of the connection', () => {
-  test('comes behind what was kept, for all who begin to listen then', async () => {
-    const { hub, push } = hubOf();
-    push('a');
-    const heard: unknown[] = [];
-    hub.on('STRAY', ({ line }) => heard.push(line));
-    hub.atEnd((error) => heard.push(error?.message));
-    const stream = hub.stream();
-    hub.end(new Error('broken'));
-    expect(heard).toEqual([]);
-    await turn();
-    expect(heard).toEqual(['a', 'broken']);
-    expect((await stream.next()).done).toBe(false);
-    await expect(stream.next()).rejects.toThrow('broken');
-  });
-
-  test('is told once, at once to who asks later, and not to who called that off', async () => {
-    const { hub } = hubOf();
-    const told: string[] = [];
-    hub.on('HOLD', () => undefined);
-    await turn();
-    hub.atEnd(() => told.push('first'));
-    hub.atEnd(() => told.push('called off'))();
-    hub.end(undefined);
-    expect(told).toEqual(['first']);
-    hub.atEnd(() => told.push('later'));
-    hub.end(undefined);
-    expect(told).toEqual(['first', 'later']);
-    expect((await hub.stream().next()).done).toBe(true);
-  });
-
-  test('before anybody listened leaves what came to who does', async () => {
-    const { hub, push } = hubOf();
-    push('a');
-    hub.end(undefined);
-    const stream = hub.stream();
-    expect([(await stream.next()).done, (await stream.next()).done]).toEqual([false, true]);
-    await expect(hub.next('STRAY', {}, closed)).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
-  });
-});
-
-describe('who listens no more', () => {
-  test('hears nothing, and others do', async () => {
-    const { hub, push } = hubOf();
-    const heard: string[] = [];
-    const stop = hub.on('STRAY', ({ line }) => heard.push(`first ${line}`));
-    hub.on('STRAY', ({ line }) => heard.push(`second ${line}`));
-    await turn();
-    push('a');
-    stop();
-    push('b');
-    expect(heard).toEqual(['first a', 'second a', 'second b']);
-  });
-
-  test('for the next of a type leaves nothing behind', async () => {
-    const { hub, push } = hubOf();
-    const giveUp = new AbortController();
-    const reason = new Error('enough');
-    const [next, never] = [hub.next('STRAY', {}, closed), hub.next('HOLD', { signal: giveUp.signal }, closed)];
-    await turn();
-    push('a', 'b');
-    expect(await next).toEqual({ type: 'STRAY', line: 'a' });
-    giveUp.abort(reason);
-    await expect(never).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
-    await expect(hub.next('HOLD', { signal: giveUp.signal }, closed)).rejects.toMatchObject({ cause: reason });
-    let asked = 0;
-    hub.end(undefined);
-    const over = hub.next('HOLD', {}, () => {
-      asked += 1;
-      return closed();
-    });
-    await expect(over).rejects.toEqual(coded('ERR_MANAGEMENT_CLOSED'));
-    expect(asked).toBe(1);
   });
 });
