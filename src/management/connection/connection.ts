@@ -270,7 +270,6 @@ export class ManagementConnection implements AsyncIterable<Notification>, AsyncD
 
   #finish(reason: CloseReason): void {
     this.#reason ??= reason;
-    if (this.#socket.destroyed) return;
     // a daemon that reads nothing any more must not keep the connection for ever
     if (reason.by === 'client') endWithin(this.#socket, WRITTEN_WITHIN);
     else this.#socket.destroy();

@@ -1,27 +1,12 @@
-import { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { ManagementConnection } from '../../../../src/management/connection/connection.ts';
-import type { ManagementOptions, Notification } from '../../../../src/management/index.ts';
+import type { ManagementConnection } from '../../../../src/management/connection/connection.ts';
+import type { Notification } from '../../../../src/management/index.ts';
+import { heldNotification } from '../../../../src/management/wire/held-bytes.ts';
 import { Secret } from '../../../../src/secret.ts';
-import { coded, greeting, setUp } from '../pair.ts';
+import { coded, greeting, setUp, soon } from '../pair.ts';
+import { connected } from './connected.ts';
 
 const { pair } = setUp();
-
-/** A connection whose socket leads nowhere: what the daemon says is said here, in one piece, and at once. */
-function connected(
-  options: ManagementOptions = {},
-  greet = greeting(5),
-): { connection: ManagementConnection; socket: Socket; written: Buffer[]; say: (text: string) => void } {
-  const socket = new Socket();
-  const written: Buffer[] = [];
-  Object.defineProperty(socket, 'write', { value: (bytes: Buffer) => written.push(bytes) });
-  const connection = new ManagementConnection(socket, 'the daemon', options);
-  const say = (text: string): void => {
-    socket.emit('data', Buffer.from(text, 'latin1'));
-  };
-  if (greet !== '') say(greet);
-  return { connection, socket, written, say };
-}
 
 const NOTE = '>BYTECOUNT:1,2\r\n';
 const typesOf = (connection: ManagementConnection): string[] => {
@@ -45,12 +30,13 @@ describe('a daemon whose notifications nobody reads', () => {
   });
 
   test('is held back beyond an eighth of the bytes that may wait', async () => {
-    const { connection, socket, say } = connected({ maxHeld: 80_000 });
+    const line = `>ECHO:1,${'x'.repeat(4_000)}`;
+    const { connection, socket, say } = connected({ maxHeld: 8 * heldNotification([line]) });
     const stream = connection.notifications();
-    await stream.next();
-    say(`>ECHO:1,${'x'.repeat(4_000)}\r\n`);
+    await soon(stream.next());
+    say(`${line}\r\n`);
     expect(socket.isPaused()).toBe(false);
-    say(`>ECHO:1,${'x'.repeat(4_000)}\r\n`);
+    say(`${line}\r\n`);
     expect(socket.isPaused()).toBe(true);
     await stream.next();
     expect(socket.isPaused()).toBe(false);
@@ -80,6 +66,16 @@ describe('a daemon whose notifications nobody reads', () => {
     expect(socket.isPaused()).toBe(true);
   });
 
+  test('is given up beyond the bytes that may wait, and not before', async () => {
+    const { connection, socket, say } = connected({ maxHeld: 9 * heldNotification([NOTE.trim()]) });
+    const stream = connection.notifications();
+    await soon(stream.next());
+    say(NOTE.repeat(9));
+    expect(socket.destroyed).toBe(false);
+    say(NOTE);
+    expect(socket.destroyed).toBe(true);
+  });
+
   test.each([
     ['so many', { maxQueued: 2 }, [NOTE], [NOTE]],
     [
@@ -104,6 +100,14 @@ describe('a daemon whose notifications nobody reads', () => {
 });
 
 describe('before the greeting', () => {
+  test('a daemon that takes nothing does not get the version behind the password, either', async () => {
+    const { connection, socket, written, say } = connected({ password: new Secret('pw'), clientVersion: 3 }, '');
+    Object.defineProperty(socket, 'writableLength', { value: 1024 * 1024 + 1 });
+    say('ENTER PASSWORD:');
+    expect(written).toEqual([]);
+    expect(await connection.closed).toEqual({ by: 'error', error: coded('ERR_MANAGEMENT_LIMIT') });
+  });
+
   test('what is said counts for nothing, but notifications are kept', async () => {
     const { connection, say } = connected({}, '');
     expect(connection.daemonVersion).toEqual({ management: 0, title: undefined, release: undefined });
@@ -248,11 +252,42 @@ describe('a command', () => {
     say('OpenVPN Version: OpenVPN 2.6.14 x\r\nManagement Version: 5\r\nEND\r\n');
     await asked;
     expect(connection.announcedVersion).toBe(3);
-    expect(connection.daemonVersion).toEqual({ management: 5, title: 'OpenVPN 2.6.14 x', release: '2.6.14' });
+    const told = { management: 5, title: 'OpenVPN 2.6.14 x', release: '2.6.14' };
+    expect(connection.daemonVersion).toEqual(told);
+    // a daemon greets once
+    say(greeting(6));
+    expect(connection.daemonVersion).toEqual(told);
     const other = connection.exchange('echo 5');
     say('END\r\n');
     await other;
     expect(connection.announcedVersion).toBe(3);
+  });
+
+  test('that can not be read as words is named by its line', async () => {
+    const giveUp = new AbortController();
+    const asked = connected().connection.exchange('pid "open', { signal: giveUp.signal });
+    giveUp.abort();
+    await expect(soon(asked)).rejects.toEqual(coded('ERR_ABORTED', 'the pid "open command'));
+  });
+
+  test('whose reply takes more memory than it may ends the connection', async () => {
+    const { connection, say } = connected({ maxHeld: 4_000 });
+    const asked = connection.exchange('status');
+    say(`TITLE\r\n${'x'.repeat(4_000)}\r\n`);
+    await expect(soon(asked)).rejects.toEqual(coded('ERR_MANAGEMENT_LIMIT'));
+    expect(await soon(connection.closed)).toEqual({ by: 'error', error: coded('ERR_MANAGEMENT_LIMIT') });
+  });
+
+  test('whose reply is passed on by faulty code is no fault of the daemon', () => {
+    const { connection, socket, say } = connected();
+    const onReply = (): void => {
+      throw new TypeError('a fault of ours');
+    };
+    void connection.exchange('pid', { onReply });
+    expect(() => {
+      say('SUCCESS: pid=1\r\n');
+    }).toThrow('a fault of ours');
+    expect(socket.destroyed).toBe(false);
   });
 
   test('with a block has a shorter line', async () => {
@@ -281,40 +316,5 @@ describe('a command', () => {
     say('ERROR: unknown command [\xc3\xa4], enter\r\nERROR: unknown command [END], enter\r\n');
     await turn();
     expect(types).toEqual(['INFO']);
-  });
-});
-
-describe('the end', () => {
-  test('by the daemon’s reset has its cause, for commands and for who asks', async () => {
-    const { client, daemon } = await pair();
-    const asked = client.exchange('pid');
-    const stream = client.notifications();
-    await daemon.hear('pid\n');
-    daemon.socket.resetAndDestroy();
-    const lost = expect.objectContaining({
-      ...{ code: 'ERR_MANAGEMENT_CLOSED', cause: expect.objectContaining({ code: 'ECONNRESET' }) as unknown },
-    }) as unknown;
-    await expect(asked).rejects.toEqual(lost);
-    expect(await client.closed).toEqual({ by: 'daemon', error: lost });
-    // what came before it is read to the end
-    expect([(await stream.next()).done, (await stream.next()).done]).toEqual([false, true]);
-  });
-
-  test('has the first reason', async () => {
-    const { connection, socket } = connected();
-    const closing = connection.close();
-    socket.destroy(new Error('ECONNRESET'));
-    await closing;
-    expect(await connection.closed).toEqual({ by: 'client', error: undefined });
-    await connection[Symbol.asyncDispose]();
-  });
-
-  test('is waited for, and a password that was asked for then is not sent', async () => {
-    const { connection, written, say } = connected({ password: new Secret('pw') }, '');
-    say('ENTER PASSWORD:');
-    expect(written.map((each) => each.length)).toEqual([3]);
-    say('ENTER PASSWORD:ENTER PASSWORD:');
-    expect(await connection.closed).toEqual({ by: 'error', error: coded('ERR_MANAGEMENT_PASSWORD') });
-    expect(written).toHaveLength(1);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { NotificationStream, NotificationTaker } from '../../../../src/management/connection/notification-readers.ts';
 import type { Notification } from '../../../../src/management/index.ts';
+import { soon } from '../pair.ts';
 
 const ignore = (): void => undefined;
 const stray = (line: string): Notification => ({ type: 'STRAY', line });
@@ -169,6 +170,20 @@ describe('a taker', () => {
     expect(steps).toEqual(['begun', 'taken', 'over']);
     // and to who asks later
     await taker.over();
+  });
+
+  test('is not over while more may come, and needs nobody who waits for that', async () => {
+    const taker = new NotificationTaker(ignore, () => Promise.resolve());
+    const over = taker.over();
+    taker.push(stray('a'), ['a']);
+    expect(await soon(over)).toBe('nothing yet');
+    taker.end();
+    expect(await soon(over)).toBeUndefined();
+    const alone = new NotificationTaker(ignore, () => Promise.resolve());
+    alone.push(stray('a'), ['a']);
+    alone.end();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([alone.size, await soon(alone.over())]).toEqual([0, undefined]);
   });
 
   test('takes what comes later, and is over at the end of the connection', async () => {
