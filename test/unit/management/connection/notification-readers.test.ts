@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { NotificationStream, NotificationTaker } from '../../../../src/management/connection/notification-readers.ts';
 import type { Notification } from '../../../../src/management/index.ts';
@@ -116,6 +118,36 @@ describe('a stream', () => {
     expect(told).toEqual({ changed: 1, left: 1 });
     push('c');
     expect(await stream.next()).toEqual(ended);
+  });
+});
+
+describe('what was read is held no more', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  /** Pushes so many, reads some of them, and says how many of these are still in memory. */
+  async function leftOf(pushed: number, read: number): Promise<[left: number, waits: number]> {
+    const { stream } = streaming();
+    const refs = Array.from({ length: pushed }, (_, index) => {
+      const notification = stray(`${index}`);
+      stream.push(notification, []);
+      return new WeakRef(notification);
+    });
+    for (let each = 0; each < read; each += 1) await stream.next();
+    // what a turn has made or looked at is held until its end
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+    const left = refs.slice(0, read).filter((each) => each.deref() !== undefined).length;
+    return [left, stream.size];
+  }
+
+  test('when nothing waits', async () => {
+    expect(await leftOf(1, 1)).toEqual([0, 0]);
+  });
+
+  test('but for some, by a reader who lags behind all the time', async () => {
+    const [left, waits] = await leftOf(3_000, 2_000);
+    expect(left).toBeLessThan(1_000);
+    expect(waits).toBe(1_000);
   });
 });
 
