@@ -119,6 +119,7 @@ export const ROOMS = {
     // what fills buffers takes as long as all others together
     tests: ['test/unit/management/connection/!(limits).test.ts'],
     slow: [...one('management/connection/limits'), ...unit('management/client')],
+    isolate: false,
     patience: PATIENCE,
   },
   'management/client': { ...management('client')['management/client'], patience: PATIENCE },
