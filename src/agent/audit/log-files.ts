@@ -173,7 +173,7 @@ export class LogFiles {
     return this.#isUnsynced;
   }
 
-  /** Writes entries, in order, with a checkpoint where it is time for one. @throws why not all of them are in the file */
+  /** Writes entries, one at least, in order, with a checkpoint where it is time for one. @throws why not all of them are in the file */
   async append(items: readonly Item[]): Promise<void> {
     await this.#prepare();
     // a disk that goes on failing: what has to be written again is kept, and is to end somewhere
@@ -224,8 +224,7 @@ export class LogFiles {
       if (entry.type === 'checkpoint') checkpoint = head;
     };
     const isCheckpointDue = head.seq + this.#front.length + items.length - checkpoint.seq >= CHECKPOINT_ENTRIES;
-    for (const [index, entry] of this.#front.entries())
-      add(entry, items.length === 0 && !isCheckpointDue && index === this.#front.length - 1);
+    for (const entry of this.#front) add(entry, false);
     for (const [index, item] of items.entries()) {
       const entry = item.make();
       // one that is a checkpoint itself, the agent's end even, needs none behind it
