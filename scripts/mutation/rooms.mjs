@@ -50,7 +50,7 @@ const AUDIT = [
     'other-log',
   ],
   ...['audit', 'audit-log', 'log-file', 'losses', 'power-cut', 'request-record', 'signing-key', 'switched-log'],
-  ...['open-log', 'tampered-log', 'told', 'trail', 'unsynced'],
+  ...['open-log', 'tampered-log', 'told', 'trail', 'unsynced', 'writes'],
 ];
 
 /**

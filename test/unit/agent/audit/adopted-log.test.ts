@@ -104,6 +104,9 @@ describe('what is left of a first line', () => {
     const [recovered, start] = bed.entries();
     expect(recovered).toMatchObject({ type: 'recovered', bytes: 19, cause: 'cut-off', seq: 1 });
     expect(start).toMatchObject({ type: 'start', file: 1 });
+    expect(bed.events.filter(({ type }) => type === 'audit-recovered')).toEqual([
+      { type: 'audit-recovered', file: bed.path, bytes: 19 },
+    ]);
     expect(bed.files).toHaveLength(2);
     expect((await bed.verify()).faults).toEqual([]);
   });
