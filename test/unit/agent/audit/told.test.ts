@@ -146,7 +146,7 @@ describe('a log that is closed', () => {
     expect(bed.clock.waiting).toBeGreaterThan(0);
     await log.close();
     expect(bed.clock.waiting).toBe(0);
-    expect(bed.recorded.at(-1)).toBe('close');
+    expect(bed.recorded.slice(-2)).toEqual(['sync', 'close']);
   });
 
   test('and is not the end, where that was said, has no word of it', async () => {
@@ -242,6 +242,13 @@ describe('the state directory', () => {
     await (await bed.open()).close();
     expect(bed.entries()).toContainEqual(expect.objectContaining({ type: 'recovered', bytes: 21, cause: 'cut-off' }));
     expect((await bed.verify()).faults).toEqual([]);
+  });
+
+  test('knows of a log that has nothing yet', async () => {
+    const bed = new LogBed();
+    bed.disk.room = 0;
+    await bed.open();
+    expect(stateOf(bed)).toMatchObject({ seq: 0, hash: '0'.repeat(64), number: 1, end: 0, file: bed.path });
   });
 
   test('is told of losses once they were told of', async () => {

@@ -84,3 +84,29 @@ test('a start that waits for room stands behind the word that the file was trunc
   expect(bed.types()).toEqual(['continue', 'start', 'lost', 'outcome', 'end']);
   expect(bed.entries()[0]).toMatchObject({ type: 'continue', reason: 'truncated', file: 2, seq: 7, after: null });
 });
+
+test('one that waits for the disk has it synced, also among others that do not', async () => {
+  const bed = new LogBed();
+  const log = await written(bed);
+  const { syncs } = bed.disk;
+  void log.write(signed('first')).done;
+  void log.write(signed('second')).done;
+  await log.write(signed('third'), AWAITED).done;
+  expect(bed.disk.syncs).toBe(syncs + 1);
+  await log.close();
+});
+
+test('what tells of losses is written once, also where the sync behind it fails', async () => {
+  const bed = new LogBed();
+  const log = await written(bed);
+  bed.disk.room = 0;
+  await expect(log.write(signed('one'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  bed.disk.onSync = () => Promise.reject(new Error('EIO: i/o error, fdatasync'));
+  await expect(log.write(signed('two'), AWAITED).done).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+  bed.disk.onSync = () => Promise.resolve();
+  await log.write(signed('three'), AWAITED).done;
+  await log.close();
+  expect(bed.entries().filter(({ type }) => type === 'lost')).toMatchObject([{ entries: 1 }]);
+  expect(bed.types().slice(-4)).toEqual(['lost', 'outcome', 'outcome', 'end']);
+});
