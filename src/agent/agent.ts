@@ -188,10 +188,9 @@ export class Agent implements AsyncDisposable {
     await locking;
   }
 
-  /** Answers requests again. @throws AgentError ERR_PASSPHRASE_INCORRECT */
+  /** Answers requests again, if it is locked. @throws AgentError ERR_PASSPHRASE_INCORRECT */
   async unlock(passphrase: Secret | undefined): Promise<void> {
-    await this.#lock.unlock(passphrase);
-    this.#surroundings.emit({ type: 'agent-unlocked' });
+    if (await this.#lock.unlock(passphrase)) this.#surroundings.emit({ type: 'agent-unlocked' });
   }
 
   /** Whether there is one, served or not. */

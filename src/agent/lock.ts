@@ -52,15 +52,18 @@ export class Lock {
 
   /**
    * Opens it.
+   * @returns whether it was closed
    * @throws AgentError ERR_PASSPHRASE_INCORRECT, later and later if that happens again and again
    */
-  async unlock(passphrase: Secret | undefined): Promise<void> {
-    await this.#inTurn(async () => {
+  async unlock(passphrase: Secret | undefined): Promise<boolean> {
+    return await this.#inTurn(async () => {
+      const wasLocked = this.#isLocked;
       if (this.#isLocked && this.#digest) await this.#check(this.#digest, passphrase);
       this.#isLocked = false;
       this.gate.open();
       this.#digest = undefined;
       this.#failures = 0;
+      return wasLocked;
     });
   }
 

@@ -67,7 +67,12 @@ export function addAuditCommands(program: Command): void {
     .option('--tunnel <name>', 'of this tunnel')
     .option('--key <fingerprint>', 'for the key whose fingerprint begins so: SHA-256 of its public key, in hex')
     .addOption(new Option('--outcome <outcome>', 'that ended so').choices(OUTCOMES))
-    .addOption(dateOption('since', 'at that time or later'))
+    .addOption(
+      dateOption(
+        'since',
+        'at that time or later: 2026-11-28 (from midnight, UTC), or 2026-11-28T13:00:00Z (local time without the Z)',
+      ),
+    )
     .addOption(dateOption('until', 'before that time'))
     .option('--json', 'print the entries as they are, one a line')
     .action(async (files: string[], flags: AuditShowFlags) => {

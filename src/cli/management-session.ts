@@ -125,6 +125,7 @@ async function runPrompt(client: ManagementClient, io: ManagementCommandIo, prin
   });
   if (terminal) lines.prompt();
   let block: { line: string; body: string[] } | undefined;
+  let unanswered: AgentError | undefined;
   for await (const typed of lines) {
     if (block !== undefined && typed !== 'END') {
       block.body.push(typed);
@@ -133,33 +134,38 @@ async function runPrompt(client: ManagementClient, io: ManagementCommandIo, prin
     } else {
       const { line, body } = block ?? { line: typed, body: undefined };
       block = undefined;
-      await send(client, line, body, io.stderr, print);
+      unanswered ??= await send(client, line, body, io.stderr, print);
     }
     if (terminal) lines.prompt();
   }
   const { by, error } = await Promise.race([client.closed, client.close().then(() => client.closed)]);
+  if (by === 'daemon' && unanswered !== undefined) throw unanswered;
   if (by === 'daemon') io.stderr.write(`${printable(client.peer)} has closed the connection\n`);
   if (by === 'error' && error !== undefined) throw error;
 }
 
-/** One command of the prompt: what fails there is told, and the next one read. */
+/**
+ * One command of the prompt: what fails there is told, and the next one read.
+ * @returns why it has no reply, if the connection is gone: that is told once, at the end
+ */
 async function send(
   client: ManagementClient,
   line: string,
   body: readonly string[] | undefined,
   stderr: Writable,
   print: Printer,
-): Promise<void> {
+): Promise<AgentError | undefined> {
   const words = parseLine(line);
-  if (words?.length === 0) return;
+  if (words?.length === 0) return undefined;
   try {
     const reply = await client.exchange(line, body === undefined ? {} : { body });
     print.reply(line, reply);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    // the daemon's going away is told once, at the end
-    if (error.code !== 'ERR_MANAGEMENT_CLOSED') stderr.write(`${printable(errorText(error))}\n`);
+    if (error.code === 'ERR_MANAGEMENT_CLOSED') return error;
+    stderr.write(`${printable(errorText(error))}\n`);
   }
+  return undefined;
 }
 
 function takesBody(line: string): boolean {

@@ -68,8 +68,11 @@ async function reload(
     onTunnels(agent, settings, [...added, ...changed]);
     return settings;
   } catch (error) {
-    for (const text of error instanceof AgentError ? error.details : []) emit({ type: 'configuration-fault', text });
-    emit({ type: 'reload-failed', code: errorCode(error), error: errorText(error) });
+    const details = error instanceof AgentError ? error.details : [];
+    for (const text of details) emit({ type: 'configuration-fault', text });
+    // who asked for it reads this alone
+    const first = details.slice(0, 1).map((text) => `: ${text}`);
+    emit({ type: 'reload-failed', code: errorCode(error), error: [errorText(error), ...first].join('') });
     return present;
   }
 }

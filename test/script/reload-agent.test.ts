@@ -173,3 +173,18 @@ test('a tunnel that can not be served fails the command, until it can', async ({
   expect(existsSync(bench.path('none/b.sock'))).toBe(true);
   expect(await pksigd.stop()).toBe(0);
 });
+
+test('a reload of a broken file says where its first mistake is', async ({ bench }) => {
+  const good = configuration(bench, `control = "${bench.path('c.sock')}"\n`);
+  const path = await bench.write('p.toml', good);
+  const pksigd = await bench.pksigd(['run', '--config', path]);
+  await pksigd.listening();
+  await bench.write('p.toml', `${good}one = 1\ntwo = 2\n`);
+  const line = good.split('\n').length;
+  const reload = await command(bench, 'reload', 'c.sock');
+  expect([await reload.exited, reload.stderr]).toEqual([
+    2,
+    [expect.stringMatching(`^pksigd: ${path} has 2 mistakes: ${path}:${line}:1: unknown key 'one' `)],
+  ]);
+  expect(await pksigd.stop()).toBe(0);
+});

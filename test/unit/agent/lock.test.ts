@@ -16,8 +16,10 @@ describe('without a passphrase', () => {
     expect(() => {
       lock.gate.check();
     }).toThrow(LOCKED);
-    await lock.unlock(undefined);
+    expect(await lock.unlock(undefined)).toBe(true);
     lock.gate.check();
+    // nothing is told of what was open
+    expect(await lock.unlock(undefined)).toBe(false);
   });
 
   test('one that is locked is not locked again: its passphrase stays', async () => {

@@ -157,6 +157,17 @@ describe('the prompt', () => {
     expect(objects).toContainEqual({ command: 'exit' });
   });
 
+  test('the daemon goes away before it has answered: that is an error, told once', async () => {
+    const { daemon, done, stdin, out, err } = await run({});
+    stdin.end('pid\nstate\nstatus\n');
+    await daemon.hear('pid\n');
+    daemon.say('SUCCESS: pid=7\r\n');
+    await daemon.hear('state\n');
+    daemon.socket.end();
+    expect(await done).toMatchObject({ code: 'ERR_MANAGEMENT_CLOSED' });
+    expect([out().split('\n').slice(1), err()]).toEqual([['SUCCESS: pid=7', ''], '']);
+  });
+
   test('the daemon goes away', async () => {
     const { daemon, done, err } = await run({});
     daemon.socket.end();
