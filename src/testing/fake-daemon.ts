@@ -85,13 +85,15 @@ export class FakeListener {
     });
   }
 
-  /** @param path of a unix socket; without it a free port of 127.0.0.1 */
+  /**
+   * @param path of a unix socket; without it a free port of 127.0.0.1
+   * @throws Error where nobody can listen there
+   */
   static async start(path?: string): Promise<FakeListener> {
     const server = createServer();
-    await new Promise<void>((resolve) => {
-      if (path === undefined) server.listen(0, '127.0.0.1', resolve);
-      else server.listen(path, resolve);
-    });
+    if (path === undefined) server.listen(0, '127.0.0.1');
+    else server.listen(path);
+    await once(server, 'listening');
     return new FakeListener(server);
   }
 
