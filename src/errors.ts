@@ -159,6 +159,7 @@ export type Reason =
   | 'no-challenge-command'
   | 'scheme-not-allowed'
   | 'hash-not-allowed'
+  | 'old-hash-not-allowed'
   /** A message that no TLS client signs. */
   | 'foreign-message'
   /** A hash, where the policy wants to see what it is of. */

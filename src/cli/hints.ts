@@ -22,7 +22,8 @@ const HINTS: Readonly<Record<Reason, string | ((user: number | string) => string
   'refused-login': 'change it at its source, or have a configuration file read anew (SIGHUP)',
   'no-challenge-command': 'give --challenge-command',
   'scheme-not-allowed': 'name it in --allow-scheme, if it is wanted',
-  'hash-not-allowed': 'TLS 1.0 and 1.1, and few servers of TLS 1.2, ask for it: name it in --allow-hash',
+  'hash-not-allowed': 'name it in --allow-hash, if it is wanted',
+  'old-hash-not-allowed': 'TLS 1.0 and 1.1, and few servers of TLS 1.2, ask for it: name it in --allow-hash',
   'foreign-message': 'if something else than a TLS client shall sign with this key, give --context off',
   'hash-without-context':
     'have OpenVPN send messages (management-external-key … digest; 2.6 or newer), or give --context when-visible',

@@ -111,12 +111,13 @@ export const REQUESTS: Readonly<
     causes: [
       {
         why: 'The server does TLS 1.0 or 1.1 only, or prefers SHA-1.',
-        reason: 'hash-not-allowed',
+        reason: 'old-hash-not-allowed',
       },
+      { why: 'allow-hash leaves out a hash that the server prefers.', reason: 'hash-not-allowed' },
     ],
   },
   ERR_POLICY_SALT: {
-    what: 'The salt of a PSS signature is shorter than the policy wants: a signature without salt tells too much of its message.',
+    what: 'The salt of a PSS signature is not as long as its hash, which is what TLS has.',
     causes: [{ why: 'No OpenVPN asks so by itself.', cure: NEVER_OF_OPENVPN }],
   },
   ERR_POLICY_CONTEXT: {

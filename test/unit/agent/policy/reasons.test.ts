@@ -17,6 +17,7 @@ describe('a refusal has a reason', () => {
     ['server-not-seen', { serverName: 'server p256' }],
     ['scheme-not-allowed', { schemes: ['RSA_PKCS1_PADDING'] }],
     ['hash-not-allowed', { hashes: ['SHA512'] }, randomBytes(32), 'ECDSA'],
+    ['old-hash-not-allowed', {}, randomBytes(20), 'ECDSA'],
   ];
   test.for(cases)('%s', async ([reason, settings, data, algorithm]) => {
     expect(await refusal(await policy(settings), askedOf(ec, data, algorithm))).toMatchObject({ reason });
