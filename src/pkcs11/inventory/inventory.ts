@@ -72,9 +72,11 @@ export async function findTokens(
 export function tokenForPin(tokens: readonly FoundToken[]): FoundToken | undefined {
   const [token, ...others] = tokens.filter(({ info }) => pinState(info).needsLogin);
   if (others.length === 0) return token;
-  const names = [token, ...others].map((other) => `'${other?.info.label ?? ''}' in ${other?.module.path ?? ''}`);
+  const names = [token, ...others].map(
+    (other) => `'${other?.info.label ?? ''}' (serial ${other?.info.serial ?? ''}) in ${other?.module.path ?? ''}`,
+  );
   throw new AgentError('ERR_TOKEN_AMBIGUOUS', `one PIN for several tokens: ${names.join(', ')}`, {
-    hint: "name one, as in pksigd keys 'pkcs11:token=…?module-path=…'",
+    hint: "name one, as in pksigd keys 'pkcs11:token=…;serial=…?module-path=…'",
   });
 }
 

@@ -86,7 +86,9 @@ describe('the token that a PIN is for', () => {
     expect(() => tokenForPin(found)).toThrow(
       expect.objectContaining({
         code: 'ERR_TOKEN_AMBIGUOUS',
-        message: `one PIN for several tokens: 'card' in ${PATH}, 'second' in ${PATH}`,
+        message:
+          `one PIN for several tokens: 'card' (serial serial of card) in ${PATH}, ` +
+          `'second' (serial serial of second) in ${PATH}`,
       }),
     );
   });
