@@ -266,7 +266,7 @@ export class Relay implements AsyncDisposable {
     const word = notificationWord(seen[0] ?? '');
     const topic = TOPIC_OF[word];
     const counted = word === 'BYTECOUNT' ? '' : /^>BYTECOUNT_CLI:(\d+),/.exec(seen[0] ?? '')?.[1];
-    const now = SYSTEM_CLOCK.now();
+    const now = this.#clock.now();
     for (const client of this.#places.clients) {
       if (!client.greeted) continue;
       if (topic !== undefined && !client.subscriptions.active.has(topic)) continue;

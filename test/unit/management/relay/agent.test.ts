@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ManagementUser } from '../../../support/management-user.ts';
+import { FakeClock } from '../../agent/fake-clock.ts';
 import { greeting } from '../pair.ts';
 import { answer, relays } from './relayed.ts';
 
@@ -217,6 +218,29 @@ describe('what the daemon says', () => {
     daemon.say(counts + other + LAST);
     expect(await a.hear(LAST)).toBe(counts + other + LAST);
     expect(await b.hear(LAST)).toBe(other + LAST);
+  });
+
+  test('of bytes comes again when the interval is over, by the clock that it was given', async () => {
+    const clock = new FakeClock();
+    const { daemon, user } = await relayed({ clock });
+    const [a, b] = [await user(), await user()];
+    const changed = 'SUCCESS: bytecount interval changed\r\n';
+    a.say('bytecount 2\n');
+    await answer(daemon, 'bytecount 2', changed);
+    await a.hear(changed);
+    expect(await b.ask('bytecount 10')).toBe(changed);
+    const said = `>BYTECOUNT:1,2\r\n${LAST}`;
+    for (const [seconds, heard] of [
+      [0, LAST],
+      [6, LAST],
+      [2, said],
+      [8, LAST],
+      [2, said],
+    ] as const) {
+      clock.pass(seconds);
+      daemon.say(said);
+      expect(await b.hear(LAST)).toBe(heard);
+    }
   });
 
   test('of its state, its log and echoes is for those who asked', async () => {
