@@ -184,6 +184,17 @@ describe('what the daemon says', () => {
     expect(await a.hear(LAST)).toBe(greeting(5) + LAST);
   });
 
+  test('goes on when one that is relayed no more ends', async () => {
+    const { daemon, client, user, again } = await relayed();
+    const before = client();
+    const next = await again();
+    const a = await user();
+    daemon.socket.destroy();
+    await before.closed;
+    next.say(LAST);
+    expect(await a.hear(LAST)).toBe(LAST);
+  });
+
   test('and cuts off is for clients where nothing of it can be missed', async () => {
     const { daemon, client, user, again } = await relayed({ rights: 'all', keep: true });
     const a = await user();
