@@ -142,7 +142,7 @@ describe('what a client wants to be told', () => {
     a.say('log on\n');
     await answer(daemon, 'log on', set('log', 'ON'));
     await a.hear(set('log', 'ON'));
-    for (const each of [a, b]) {
+    for (const each of [b, a]) {
       each.say('log 5\n');
       await answer(daemon, 'log 5', '1,I,old\r\nEND\r\n');
       await each.hear('END\r\n');
