@@ -104,6 +104,14 @@ export class ExecKey implements Signer {
     });
   }
 
+  /** What the program tells now: a process of its own is asked, as one that is kept may know what it read at its start. */
+  async readCertificates(): Promise<readonly X509Certificate[]> {
+    const { publicKey, certificates } = await this.#access.helloNow();
+    const now = publicKey ?? certificates[0]?.publicKey;
+    if (!now || now.equals(this.publicKey)) return certificates;
+    throw new AgentError('ERR_KEY_NOT_FOUND', `${this.name} has another key than before`, { reason: 'key-changed' });
+  }
+
   canSign(request: SignatureRequest): boolean {
     return isAble(this.hello.abilities, request);
   }
@@ -186,6 +194,13 @@ class Access {
     this.#hello = hello;
     if (hello.isKept) this.#kept = Promise.resolve(program);
     else this.#endSoon(program);
+    return hello;
+  }
+
+  /** Asks a process of its own what the program is, and ends it. */
+  async helloNow(): Promise<Hello> {
+    const { program, hello } = await this.#greeted();
+    this.#endSoon(program);
     return hello;
   }
 

@@ -54,6 +54,7 @@ function hello() {
     keep: options.keep ?? false,
     parallel: options.parallel ?? 1,
     secret: options.pin !== undefined,
+    ...(options.certificate && { certificates: [readFileSync(options.certificate, 'utf8')] }),
     ...options.hello,
   };
 }

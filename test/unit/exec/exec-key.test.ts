@@ -1,8 +1,8 @@
-import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, type KeyPairKeyObjectResult } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { ExecKey } from '../../../src/exec/index.ts';
+import { ExecKey, formatExecText } from '../../../src/exec/index.ts';
 import { keyKind } from '../../../src/signing/public-key.ts';
 import type { SignatureRequest } from '../../../src/signing/request.ts';
 import { sampleRequests } from '../../../src/signing/sample-requests.ts';
@@ -113,6 +113,26 @@ describe.concurrent('a key behind a program', () => {
       else await expect(signing).rejects.toMatchObject({ code: 'ERR_SCHEME_UNSUPPORTED' });
     }
     expect(bench.notes(file).filter((note) => note.startsWith('sign'))).toHaveLength(1);
+  });
+
+  test('its certificate is what its program tells now', async () => {
+    for (const keep of [true, false]) {
+      const [path, certificate] = [bench.path(`renewed-${keep}.pem`), bench.path(`renewed-${keep}.crt`)];
+      const certify = (name: string, key?: KeyObject): KeyObject => {
+        const made = makeCertificate({ subject: [['CN', name]], ...(key && { key }) });
+        writeFileSync(path, made.privateKey.export({ format: 'pem', type: 'pkcs8' }));
+        writeFileSync(certificate, made.certificate.toString());
+        return made.privateKey;
+      };
+      const own = certify('first');
+      const text = formatExecText({ program: bench.program, words: [path, JSON.stringify({ keep, certificate })] });
+      await using key = await ExecKey.open(text, { programs: bench.programs() });
+      certify('second', own);
+      expect((await key.readCertificates()).map(({ subject }) => subject)).toEqual(['CN=second']);
+      await createSignature(key, messageOf(key));
+      certify('third');
+      await expect(key.readCertificates()).rejects.toMatchObject({ code: 'ERR_KEY_NOT_FOUND', reason: 'key-changed' });
+    }
   });
 
   test('a signature that its public key does not verify never leaves', async () => {
