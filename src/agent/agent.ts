@@ -9,7 +9,7 @@ import type { Secret } from '../secret.ts';
 import { keyKind, keyKindName } from '../signing/public-key.ts';
 import { Audit } from './audit/audit.ts';
 import { decideBy } from './decide-by.ts';
-import { compareKeys, compareTunnels, type Difference, wanted } from './difference.ts';
+import { compareKeys, compareTunnels, type Difference, type Renewed, wanted } from './difference.ts';
 import { Lock } from './lock.ts';
 import { Pace } from './pace.ts';
 import { openRelay } from './open-relay.ts';
@@ -224,11 +224,12 @@ export class Agent implements AsyncDisposable {
    * Takes other settings: keys and tunnels are added, changed and removed as it needs. Those that are the same notice
    * nothing. A key is changed, too, if its files are; and whatever has failed is tried again. Where a key can't be opened as
    * it is to be, it stays as it is.
-   * @param others takes what else changes, when tunnels have let go of their addresses and before `reloaded` is told. Never rejects
+   * @param others takes what else changes, when tunnels have let go of their addresses and before `reloaded` is told, and
+   *   returns the sockets that it bound anew, which `reloaded` names. Never rejects
    * @returns the tunnels' difference
    * @throws AgentError ERR_ABORTED: it was told to stop
    */
-  async apply(settings: Settings, others: () => Promise<void> = () => Promise.resolve()): Promise<Difference> {
+  async apply(settings: Settings, others: () => Promise<Renewed> = () => Promise.resolve({})): Promise<Difference> {
     // a key that is opened now would be opened for nothing
     this.#refuseAfterStop();
     const applied = this.#applying.then(() => this.#apply(settings, others));
@@ -242,7 +243,7 @@ export class Agent implements AsyncDisposable {
     return await applied;
   }
 
-  async #apply(settings: Settings, others: () => Promise<void>): Promise<Difference> {
+  async #apply(settings: Settings, others: () => Promise<Renewed>): Promise<Difference> {
     await this.#audit.apply(settings.audit, this.#stateDirectory(settings));
     for (const { name, error } of settings.broken ?? []) this.#tellFailure(name, error);
     const present = new Map([...this.#tunnels].map(([name, running]) => [name, running.settings]));
@@ -278,7 +279,7 @@ export class Agent implements AsyncDisposable {
     await Promise.all([...stopped.values(), ...started]);
     for (const { answers } of this.#tunnels.values()) answers?.retry();
     this.#keys.hurry();
-    await others();
+    const renewed = await others();
 
     for (const change of ['added', 'changed', 'removed'] as const) {
       for (const tunnel of tunnels[change]) this.#surroundings.emit({ type: `tunnel-${change}`, tunnel });
@@ -292,7 +293,7 @@ export class Agent implements AsyncDisposable {
     const changedKeys = isRenewed ? presentKeys.size - keys.removed.length : (opened?.size ?? 0);
     this.#surroundings.emit({
       type: 'reloaded',
-      ...{ added, changed, removed },
+      ...{ added, changed, removed, ...renewed },
       unchanged: next.tunnels.size - added - changed,
       keys: keys.added.length + changedKeys + keys.removed.length,
     });

@@ -13,6 +13,11 @@ function essence({ openvpnConfig, ...settings }: TunnelSettings): unknown {
   return { ...settings, openvpnConfig: openvpnConfig?.path };
 }
 
+/** Addresses of our own unix sockets that had gone, and are bound anew; left out where none had. */
+export interface Renewed {
+  readonly renewed?: readonly string[];
+}
+
 function compare<Value>(
   now: ReadonlyMap<string, Value>,
   next: ReadonlyMap<string, Value>,

@@ -6,6 +6,7 @@ import type { DaemonSignal, Notification, RelayEvent, RelayRights } from '../man
 import type { ModuleHostEvent, TokenEvent } from '../pkcs11/index.ts';
 import type { Outcome, SlowRequest } from './answer.ts';
 import type { AuditEvent } from './audit/events.ts';
+import type { Renewed } from './difference.ts';
 
 /** Why a tunnel does not work, while that lasts. `hint` and text for each stand in `telemetry/trouble-lines.ts`. */
 export type TroubleKind =
@@ -205,13 +206,21 @@ export type RelayEvents =
 /** What becomes of other settings. */
 export type ReloadEvent =
   /** How many tunnels; and how many keys came, changed or went. */
-  | {
+  | ({
       readonly type: 'reloaded';
       readonly added: number;
       readonly changed: number;
       readonly removed: number;
       readonly unchanged: number;
       readonly keys: number;
+    } & Renewed)
+  /** A unix socket of ours that had gone is bound anew; or it can't be. */
+  | { readonly type: 'socket-renewed'; readonly socket: string }
+  | {
+      readonly type: 'socket-not-renewed';
+      readonly socket: string;
+      readonly code: AgentErrorCode | undefined;
+      readonly error: string;
     }
   /** These tunnels and keys there are now, whether they work or not. */
   /** `tokens`: the labels of those that are in use by now. */

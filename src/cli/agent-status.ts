@@ -21,6 +21,8 @@ function reloadFailure(event: AgentEvent): AgentError | undefined {
       return new AgentError(event.code ?? 'ERR_CONFIG', `key '${event.key}' stays as it was: ${event.error}`);
     case 'audit-kept':
       return new AgentError('ERR_AUDIT_FILE', `the audit log stays as it was: ${event.error}`);
+    case 'socket-not-renewed':
+      return new AgentError(event.code ?? 'ERR_MANAGEMENT_LISTEN', event.error);
     default:
       return undefined;
   }

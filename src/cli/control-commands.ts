@@ -8,7 +8,7 @@ import { unreadableReply } from '../control/protocol.ts';
 import { AgentError, errorCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { StatusReport } from '../status/report.ts';
-import { printableJson } from '../telemetry/printable.ts';
+import { printable, printableJson } from '../telemetry/printable.ts';
 import { secretSurroundings } from './secret-surroundings.ts';
 import { print } from './standard-streams.ts';
 import { statusText } from './status-text.ts';
@@ -107,7 +107,10 @@ export async function forgetCommand(flags: ControlPlace): Promise<void> {
 /** `pksigd reload`. */
 export async function reloadCommand(flags: ControlPlace): Promise<void> {
   using client = await connect(flags);
-  await client.request({ command: 'reload' });
+  const reloaded = await client.request({ command: 'reload' });
+  const { renewed } = (reloaded ?? {}) as { readonly renewed?: unknown };
+  if (!Array.isArray(renewed)) return;
+  for (const socket of renewed) print(`the socket had gone, and is bound anew: ${printable(String(socket))}\n`);
 }
 
 async function passphrase(source: string, what: string): Promise<Secret> {

@@ -11,6 +11,7 @@ import { AgentError, errorCode, errorText } from '../errors.ts';
 import { Listeners } from '../listeners.ts';
 import type { LogLevel } from '../log-level.ts';
 import { unlessAborted } from '../promises.ts';
+import { renewSockets } from './renew-sockets.ts';
 
 export interface ReloadOptions {
   /** The configuration's file. */
@@ -64,7 +65,10 @@ async function reload(
     await checkState(settings, present);
     setLogLevel(logLevel);
     await onMonitors(monitor, placesOf(Object.values(settings.tunnels)));
-    const { added, changed } = await agent.apply(settings, () => onMonitors(monitor));
+    const { added, changed } = await agent.apply(settings, async () => {
+      await onMonitors(monitor);
+      return await renewSockets(emit);
+    });
     onTunnels(agent, settings, [...added, ...changed]);
     return settings;
   } catch (error) {

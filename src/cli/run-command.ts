@@ -19,6 +19,7 @@ import { catchTheRest } from './last-net.ts';
 import { Monitors } from './monitors.ts';
 import { killGroup, processSurroundings } from './process-surroundings.ts';
 import type { Reloader } from './reload.ts';
+import { renewSockets } from './renew-sockets.ts';
 import type { ServiceVariables } from './service-variables.ts';
 import { handleSignals } from './signals.ts';
 import { endAtOnce, stderrLog, type Logger } from './standard-streams.ts';
@@ -214,7 +215,10 @@ async function run(flags: RunFlags, given: readonly string[], log: Logger, aroun
     // before the agent: a port that is in use must not cost a PIN's try
     await monitors.begin(monitor);
     await using agent = await Agent.open(settings, surroundings, stop.signal);
-    refresh = () => void agent.refreshCertificates();
+    refresh = () => {
+      void renewSockets(emit);
+      void agent.refreshCertificates();
+    };
     let checked: Promise<void> | undefined;
     const check = (): Promise<void> =>
       (checked ??= tellStartChecks(agent, settings, Object.keys(settings.tunnels), emit, reloader !== undefined));

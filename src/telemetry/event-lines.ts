@@ -248,6 +248,8 @@ const LINES: { readonly [Type in AgentEvent['type']]: Writer<Type> } = {
     fields,
     text: `reloaded: ${added} added, ${changed} changed, ${removed} removed`,
   }),
+  'socket-renewed': say('warn', 'the socket had gone: it is bound anew'),
+  'socket-not-renewed': say('error', 'the socket has gone, and can not be bound anew: nobody can connect there'),
   'reload-failed': say('error', 'not reloaded: all stays as it is'),
   'nothing-to-serve': say('warn', 'there is no tunnel to serve: waiting for a configuration that has one'),
   'configuration-fault': ({ text }) => ({ level: 'error', fields: {}, text }),

@@ -1,10 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
 import { expect } from 'vitest';
 import { test, type Bench } from '../support/bench.ts';
 import { FakeDaemon, GREETING } from '../support/fake-daemon.ts';
+import { ManagementUser } from '../support/management-user.ts';
 import type { Pksigd } from '../support/pksigd.ts';
 
 const REQUEST = `>PK_SIGN:${Buffer.alloc(32, 7).toString('base64')},ECDSA\r\n`;
@@ -129,6 +130,83 @@ test('sockets take the places of others that go elsewhere by the same reload', a
     expect(await metrics(bench, served)).toContain('pksigd_');
   }
   expect(await pksigd.stop()).toBe(0);
+});
+
+test('sockets that somebody has removed are there again after SIGHUP, and nobody loses a connection', async ({
+  bench,
+}) => {
+  const agent = `control = "${bench.path('c.sock')}"\nmetrics = "m.sock unix"\n`;
+  const relayed = configuration(bench, agent).replace('= true', '= true\nrelay = "r.sock unix"\nrelay-mode = "0660"');
+  const pksigd = await bench.pksigd(['run', '--config', await bench.write('p.toml', relayed)]);
+  await pksigd.message('key ready');
+  await expect.poll(() => existsSync(bench.path('c.sock'))).toBe(true);
+  const first = await FakeDaemon.open(bench.path('a.sock'));
+  first.say(GREETING);
+  await pksigd.message('connected to the daemon');
+  const sockets = ['a.sock', 'r.sock', 'c.sock', 'm.sock'];
+  for (const name of sockets) rmSync(bench.path(name));
+
+  pksigd.kill('SIGHUP');
+  expect(await pksigd.message('reloaded: 0 added, 0 changed, 0 removed')).toMatchObject({
+    unchanged: 1,
+    renewed: expect.arrayContaining(sockets.map((name) => bench.path(name))),
+  });
+  const lines = pksigd.messages('the socket had gone: it is bound anew');
+  expect(lines.map((line) => line['socket']).sort()).toEqual(sockets.map((name) => bench.path(name)).sort());
+  first.say(REQUEST);
+  expect(await first.hearsBlock('pk-sig')).not.toEqual([]);
+  first.say('SUCCESS: pk-sig command succeeded\r\n');
+  await pksigd.signed(1);
+  first.close();
+  await pksigd.message('disconnected from the daemon');
+
+  const second = await FakeDaemon.open(bench.path('a.sock'));
+  second.say(GREETING);
+  await pksigd.message('connected to the daemon', 2);
+  expect(statSync(bench.path('r.sock')).mode & 0o777).toBe(0o660);
+  const user = await ManagementUser.open({ kind: 'unix', path: bench.path('r.sock') });
+  expect(await user.hear('\r\n')).toContain('>INFO:');
+  user.close();
+  expect((await command(bench, 'status', 'c.sock')).stdout.join('\n')).toContain('1 of 1 tunnel connected');
+  expect(await metrics(bench, 'm.sock')).toContain('pksigd_');
+  second.close();
+});
+
+test('pksigd reload names the sockets that had gone, and fails where another process has taken one', async ({
+  bench,
+}) => {
+  const pksigd = await run(bench, `control = "${bench.path('c.sock')}"\nmetrics = "m.sock unix"\n`);
+  await expect.poll(() => existsSync(bench.path('c.sock'))).toBe(true);
+  rmSync(bench.path('m.sock'));
+  const reload = await command(bench, 'reload', 'c.sock');
+  expect(await reload.exited).toBe(0);
+  expect(reload.stdout).toEqual([`the socket had gone, and is bound anew: ${bench.path('m.sock')}`]);
+  expect(await metrics(bench, 'm.sock')).toContain('pksigd_');
+
+  rmSync(bench.path('a.sock'));
+  // who only looks whether it listens is gone before it is greeted
+  const other = createServer((socket) => socket.on('error', () => undefined).end('mine'));
+  await new Promise<void>((resolve) => other.listen(bench.path('a.sock'), resolve));
+  const again = await command(bench, 'reload', 'c.sock');
+  expect(await again.exited).not.toBe(0);
+  expect(again.transcript).toMatch(
+    /reloaded, but not all of it: can't listen for OpenVPN on .*another process listens/,
+  );
+  expect(
+    await pksigd.message('the socket has gone, and can not be bound anew: nobody can connect there'),
+  ).toMatchObject({ level: 'error', socket: bench.path('a.sock'), code: 'ERR_MANAGEMENT_IN_USE' });
+  expect(await textOf(connect({ path: bench.path('a.sock') }))).toBe('mine');
+  other.close();
+});
+
+test('without a file, SIGHUP binds a socket anew that had gone', async ({ bench }) => {
+  const place = ['--management', bench.path('a.sock'), 'unix', '--management-client'];
+  const pksigd = await bench.pksigd(['run', '--key', bench.recipe('p256.pem'), ...place]);
+  await pksigd.message('key ready');
+  rmSync(bench.path('a.sock'));
+  pksigd.kill('SIGHUP');
+  await pksigd.message('the socket had gone: it is bound anew');
+  (await FakeDaemon.open(bench.path('a.sock'))).close();
 });
 
 test('what contradicts itself changes nothing', async ({ bench }) => {

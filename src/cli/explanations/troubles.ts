@@ -34,6 +34,10 @@ export const TROUBLES: Readonly<Record<TroubleKind, readonly Cause[]>> = {
       why: 'With --management-client OpenVPN connects to pksigd, and has not.',
       cure: "Write 'management-client' into the .ovpn, with the same address, and start OpenVPN after pksigd.",
     },
+    {
+      why: "Somebody has removed pksigd's socket: a unit that stopped, with the same RuntimeDirectory=.",
+      cure: 'kill -HUP, or pksigd reload: the socket is bound anew.',
+    },
   ],
   'key-not-ready': [
     { why: 'The token is away.', cure: 'Put it in.' },

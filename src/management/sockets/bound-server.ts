@@ -35,12 +35,30 @@ export interface SocketAccess {
 /** Tells one file from all others, for as long as it exists. */
 type Identity = Pick<Stats, 'dev' | 'ino'>;
 
+/** Where a unix socket belongs, and for whom. */
+interface Place {
+  readonly address: ManagementAddress & { readonly kind: 'unix' };
+  /** The address's, whole. */
+  readonly path: string;
+  readonly access: SocketAccess;
+  readonly whom: string;
+}
+
+/** What became of a socket whose file had gone. */
+export interface Renewal {
+  readonly address: ManagementAddress;
+  /** Why it could not be bound anew, if so. */
+  readonly error?: unknown;
+}
+
 /** A server on a management address. A unix socket is reachable from when it has its owner and mode, and goes with it. */
 export class BoundServer extends Server {
-  /** Those that have a socket's file. */
-  static readonly #withFile = new Set<BoundServer>();
+  /** Those on unix sockets. */
+  static readonly #unix = new Set<BoundServer>();
   readonly isInherited = false;
-  #socketFile: (Identity & { readonly path: string }) | undefined;
+  #place: Place | undefined;
+  /** The socket that was put there. */
+  #file: Identity | undefined;
 
   private constructor(options: ServerOpts, onClient: (socket: Socket) => void) {
     super(options, onClient);
@@ -67,9 +85,7 @@ export class BoundServer extends Server {
       if (address.kind === 'unix') {
         const fault = socketPathFault(address.path);
         if (fault !== undefined) throw new Unusable(fault);
-        const path = resolve(address.path);
-        const stale = await findStale(address.path);
-        await server.#start(path, access, stale);
+        await server.#start({ address, path: resolve(address.path), access, whom }, await findStale(address.path));
       } else {
         const listening = settled(server);
         server.listen({ host: address.host, port: address.port, exclusive: true });
@@ -78,9 +94,49 @@ export class BoundServer extends Server {
       return server;
     } catch (error) {
       server.close();
-      const text = `can't listen for ${whom} on ${formatManagementAddress(address)}`;
-      throw new AgentError(listenCode(error), text, { hint: listenHint(error), cause: error });
+      throw failure(address, whom, error);
     }
+  }
+
+  /**
+   * Binds each unix socket anew whose file somebody has removed, or replaced by one that nothing listens on: nobody could
+   * connect any more. Connections stay. What another process listens on is left to it.
+   *
+   * @returns what became of those that had gone. Never rejects
+   */
+  static async renewGone(): Promise<Renewal[]> {
+    const renewals: Renewal[] = [];
+    for (const server of [...BoundServer.#unix]) {
+      const place = server.#place;
+      if (!place || server.#isThere(place)) continue;
+      const { address, whom } = place;
+      try {
+        if (await server.#renew(place)) renewals.push({ address });
+      } catch (error) {
+        renewals.push({ address, error: failure(address, whom, error) });
+      }
+    }
+    return renewals;
+  }
+
+  /** Whether the socket still has its file. Its number can't be another file's while the socket is bound. */
+  #isThere({ path }: Place): boolean {
+    try {
+      return this.#file !== undefined && isSame(this.#file, statOf(path));
+    } catch {
+      // that can't be seen at the moment
+      return true;
+    }
+  }
+
+  /** @returns whether it listens again: it may have been closed */
+  async #renew(place: Place): Promise<boolean> {
+    const stale = await findStale(place.address.path);
+    // those who connected while it was there are let in first
+    await new Promise(setImmediate);
+    if (this.#place !== place) return false;
+    await this.#start(place, stale);
+    return true;
   }
 
   /** The address with the port that the system picked, if 0 was asked for. */
@@ -97,25 +153,29 @@ export class BoundServer extends Server {
 
   /** Removes the files of all sockets, at once: for a process that ends without closing anything. */
   static removeFiles(): void {
-    for (const server of BoundServer.#withFile) server.#removeFile();
+    for (const server of BoundServer.#unix) server.#removeFile();
   }
 
   #removeFile(): void {
-    const ours = this.#socketFile;
-    this.#socketFile = undefined;
-    BoundServer.#withFile.delete(this);
-    if (ours !== undefined) removeOwn(ours);
+    const [place, file] = [this.#place, this.#file];
+    this.#place = this.#file = undefined;
+    BoundServer.#unix.delete(this);
+    if (place && file) removeOwn(place.path, file);
   }
 
   /**
-   * Binds in a private folder beside `path`, and puts the socket there when it has its owner and mode. All of it in one
+   * Binds in a private folder beside the path, and puts the socket there when it has its owner and mode. All of it in one
    * turn of the event loop: a process that is killed leaves nothing behind but by the rarest chance.
    */
-  #start(path: string, access: SocketAccess, stale: Stats | undefined): Promise<void> {
+  #start(at: Place, stale: Stats | undefined): Promise<void> {
+    const { path, access } = at;
     const folder = new PrivateFolder(dirname(path));
     try {
       // a name of its own: libuv removes whatever has the name that it bound when the server closes
       const place = folder.path(randomBytes(6).toString('hex'));
+      // the socket from before, whose file has gone
+      this.#file = undefined;
+      if (this.listening) super.close();
       const listening = settled(this);
       this.listen({ path: place });
       if (!this.listening) return listening;
@@ -125,8 +185,9 @@ export class BoundServer extends Server {
       chmodSync(place, access.mode);
       const { dev, ino } = lstatSync(place);
       publish(place, path, stale);
-      this.#socketFile = { path, dev, ino };
-      BoundServer.#withFile.add(this);
+      this.#place = at;
+      this.#file = { dev, ino };
+      BoundServer.#unix.add(this);
       return listening;
     } finally {
       folder.remove();
@@ -206,9 +267,9 @@ function removeStale(path: string): void {
 }
 
 /** Removes our socket. If it can't be removed any more, the next one who listens there replaces it. */
-function removeOwn(ours: Identity & { readonly path: string }): void {
+function removeOwn(path: string, ours: Identity): void {
   try {
-    if (isSame(ours, statOf(ours.path))) unlinkSync(ours.path);
+    if (isSame(ours, statOf(path))) unlinkSync(path);
   } catch {
     // the folder is gone, or the right to write to it
   }
@@ -261,6 +322,11 @@ class InUse extends Error {
 
 /** Until a person names another path, or removes a file that is another's. */
 class Unusable extends Error {}
+
+function failure(address: ManagementAddress, whom: string, error: unknown): AgentError {
+  const text = `can't listen for ${whom} on ${formatManagementAddress(address)}`;
+  return new AgentError(listenCode(error), text, { hint: listenHint(error), cause: error });
+}
 
 function listenCode(error: unknown): AgentErrorCode {
   if (error instanceof Unusable) return 'ERR_MANAGEMENT_ADDRESS';

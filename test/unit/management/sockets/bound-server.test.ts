@@ -11,13 +11,14 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { connect, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MAX_UNIX_PATH } from '../../../../src/management/sockets/address.ts';
 import { BoundServer } from '../../../../src/management/sockets/bound-server.ts';
+import { withResolvers } from '../../../../src/promises.ts';
 
 /** Whether the socket could be found under its own path when its mode was set. */
 const found: boolean[] = [];
@@ -53,6 +54,13 @@ async function listen(mode = 0o600, at = path): Promise<BoundServer> {
   const server = await BoundServer.listen({ kind: 'unix', path: at }, { mode }, {}, (socket) => socket.end(), 'a test');
   servers.push(server);
   return server;
+}
+
+/** Leaves a socket at `at`, as a process does that was killed. */
+async function leave(at: string): Promise<void> {
+  const server = await listen(0o600, `${at}.other`);
+  renameSync(`${at}.other`, at);
+  server.close();
 }
 
 function canConnect(): Promise<boolean> {
@@ -139,6 +147,87 @@ test('without an end, all files go that are still its own', async () => {
   writeFileSync(`${path}.other`, 'precious');
   for (const each of [server, other]) each.close();
   expect(existsSync(`${path}.other`)).toBe(true);
+});
+
+describe('a socket whose file has gone', () => {
+  const renewed = (): object => ({ address: { kind: 'unix', path } });
+
+  test.each<[string, () => unknown]>([
+    ['nothing is there', () => undefined],
+    ['a socket is there that nothing listens on', () => leave(path)],
+  ])('is bound anew where %s: with its mode, and what is connected stays', async (_, put) => {
+    const { promise: accepted, resolve: accept } = withResolvers<Socket>();
+    const server = await BoundServer.listen({ kind: 'unix', path }, { mode: 0o660 }, {}, accept, 'a test');
+    servers.push(server);
+    const [client, ours] = [connect(path), await accepted];
+    rmSync(path);
+    await put();
+    expect(await canConnect()).toBe(false);
+
+    expect(await BoundServer.renewGone()).toEqual([renewed()]);
+    expect(statSync(path).mode & 0o777).toBe(0o660);
+    expect(readdirSync(dirname(path))).toEqual(['m.sock']);
+    expect(await canConnect()).toBe(true);
+    ours.write('still here');
+    expect(String(await new Promise((resolve) => client.once('data', resolve)))).toBe('still here');
+    for (const each of [client, ours]) each.destroy();
+
+    expect(await BoundServer.renewGone()).toEqual([]);
+    server.close();
+    expect(readdirSync(dirname(path))).toEqual([]);
+    expect(await BoundServer.renewGone()).toEqual([]);
+  });
+
+  test('is left alone while it is there', async () => {
+    await listen();
+    const { ino } = statSync(path);
+    expect(await BoundServer.renewGone()).toEqual([]);
+    expect(statSync(path).ino).toBe(ino);
+  });
+
+  test('lets those in first who connected while it was there', async () => {
+    const server = await listen();
+    const client = connect(path);
+    const ended = new Promise((resolve, reject) => client.once('end', resolve).once('error', reject).resume());
+    rmSync(path);
+    expect(await BoundServer.renewGone()).toEqual([renewed()]);
+    await ended;
+    server.close();
+  });
+
+  test('does not take its path from somebody who listens there, and has it when that one has left', async () => {
+    await listen();
+    rmSync(path);
+    const other = createServer((socket) => socket.end());
+    await new Promise<void>((resolve) => other.listen(path, resolve));
+    const { ino } = statSync(path);
+    const [renewal] = await BoundServer.renewGone();
+    expect(renewal).toMatchObject({ ...renewed(), error: { code: 'ERR_MANAGEMENT_IN_USE' } });
+    expect(statSync(path).ino).toBe(ino);
+    await new Promise((resolve) => other.close(resolve));
+    expect(await BoundServer.renewGone()).toEqual([renewed()]);
+    expect(await canConnect()).toBe(true);
+  });
+
+  test('is tried again after its folder had gone, too', async () => {
+    const folder = dirname(path);
+    await listen();
+    rmSync(folder, { recursive: true });
+    const [renewal] = await BoundServer.renewGone();
+    expect(renewal).toMatchObject({ error: { code: 'ERR_MANAGEMENT_LISTEN', hint: 'there is no such folder' } });
+    mkdirSync(folder);
+    expect(await BoundServer.renewGone()).toEqual([renewed()]);
+    expect(await canConnect()).toBe(true);
+  });
+
+  test('is not bound anew when it was closed meanwhile', async () => {
+    const server = await listen();
+    rmSync(path);
+    const renewing = BoundServer.renewGone();
+    server.close();
+    expect(await renewing).toEqual([]);
+    expect(readdirSync(dirname(path))).toEqual([]);
+  });
 });
 
 test('a path as long as the system allows', async () => {
