@@ -17,6 +17,10 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
         cure: 'pksigd COMMAND --help lists them; man pksigd-COMMAND says more.',
       },
       { why: 'Nothing says which key of a token is meant.', reason: 'no-key' },
+      {
+        why: 'The words behind management-external-cert in the .ovpn, which choose a certificate, can not be read.',
+        cure: 'The message says which; docs/CERTIFICATES.md lists them.',
+      },
       { why: 'Every user could connect where a daemon is to.', reason: 'open-listener' },
       { why: "The .ovpn has OpenVPN ask for the token's key, or names none.", reason: 'no-key' },
       { why: 'enrol has no name for the certificate.', reason: 'no-subject' },
