@@ -227,10 +227,10 @@ export class LogFiles {
     for (const entry of this.#front) add(entry, false);
     for (const [index, item] of items.entries()) {
       const entry = item.make();
-      // one that is a checkpoint itself, the agent's end even, needs none behind it
-      add(entry, index === items.length - 1 && (!isCheckpointDue || entry.type === 'checkpoint'));
+      add(entry, index === items.length - 1 && !isCheckpointDue);
       item.seq = head.seq;
     }
+    // behind one that is a checkpoint itself, the agent's end even, none is needed
     if (isCheckpointDue && checkpoint !== head) add({ type: 'checkpoint', reason: 'interval' }, true);
     this.#isUnknown = true;
     this.#isUnsynced = true;

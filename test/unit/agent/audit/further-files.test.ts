@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, renameSync, truncateSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { LogHandle } from '../../../../src/agent/audit/log-file.ts';
 import { put } from './forger.ts';
@@ -182,4 +182,31 @@ test('a further file that can not be opened is opened with the next entry', asyn
   expect(bed.entries([bed.path])[0]).toMatchObject({ type: 'continue', reason: 'rotated', file: 2 });
   expect(bed.types([bed.path])).toEqual(['continue', 'lost', 'outcome', 'end']);
   expect((await bed.verify()).faults).toEqual([]);
+});
+
+test.each([
+  [
+    'moved',
+    (path: string) => {
+      renameSync(path, `${path}.1`);
+    },
+    { reason: 'moved', after: null },
+  ],
+  [
+    'deleted',
+    (path: string) => {
+      rmSync(path);
+    },
+    { reason: 'deleted', after: null },
+  ],
+  ['rotated', () => undefined, { reason: 'rotated', after: 'audit.jsonl.000001' }],
+] as const)('a file behind one that is %s while the agent writes says so first', async (what, disturb, said) => {
+  const bed = new LogBed();
+  if (what === 'rotated') bed.settings = { ...bed.settings, rotateSize: 1 };
+  const log = await bed.open();
+  disturb(bed.path);
+  bed.clock.pass(1);
+  await log.write(signed('office'), AWAITED).done;
+  expect(bed.entries([bed.path])[0]).toMatchObject({ type: 'continue', ...said, aside: null, file: 2 });
+  await log.close();
 });

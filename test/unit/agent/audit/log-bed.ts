@@ -35,6 +35,8 @@ type Dirty = { readonly start: number; readonly end: number }[];
 export class Disk {
   /** Bytes that there is room for. */
   room: number = Number.POSITIVE_INFINITY;
+  /** Bytes that one write takes at most. */
+  most: number = Number.POSITIVE_INFINITY;
   writes = 0;
   syncs = 0;
   /** What a sync waits for, or fails with. */
@@ -71,7 +73,7 @@ export class Disk {
       },
       write: (async (bytes: Buffer, offset: number, length: number, position: number | null) => {
         this.writes += 1;
-        const fits = Math.min(length, this.room);
+        const fits = Math.min(length, this.room, this.most);
         if (fits <= 0) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
         this.room -= fits;
         const start = position ?? (await file.stat()).size;

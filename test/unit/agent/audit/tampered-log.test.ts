@@ -129,6 +129,7 @@ describe('a log that is changed in place while the agent runs', () => {
     await one(bed, log);
     await log.close();
     expect(alarms(bed)).toEqual(['changed', 'replaced']);
+    expect(bed.events).toContainEqual({ type: 'audit-disturbed', file: bed.path, change: 'changed' });
     expect((await faultsOf(bed)).length).toBeGreaterThan(0);
   });
 

@@ -1,5 +1,5 @@
 // What one write to an audit log has, and what is left of one that failed.
-import { appendFileSync, truncateSync } from 'node:fs';
+import { appendFileSync, rmSync, truncateSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { WrittenEntry } from '../../../../src/audit/line.ts';
 import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
@@ -83,6 +83,29 @@ test('a start that waits for room stands behind the word that the file was trunc
   expect(bed.events).toContainEqual({ type: 'audit-disturbed', file: bed.path, change: 'truncated' });
   expect(bed.types()).toEqual(['continue', 'start', 'lost', 'outcome', 'end']);
   expect(bed.entries()[0]).toMatchObject({ type: 'continue', reason: 'truncated', file: 2, seq: 7, after: null });
+});
+
+test('a start that waits for room stands behind the word that the file was deleted', async () => {
+  const bed = new LogBed();
+  await (await written(bed)).close();
+  bed.disk.room = 20;
+  const log = await bed.open();
+  rmSync(bed.path);
+  bed.disk.room = Number.POSITIVE_INFINITY;
+  bed.clock.pass(1);
+  await log.write(signed('office'), AWAITED).done;
+  await log.close();
+  expect(bed.types([bed.path])).toEqual(['continue', 'start', 'lost', 'outcome', 'end']);
+});
+
+test('an entry that the system takes piece by piece is written whole', async () => {
+  const bed = new LogBed();
+  const log = await bed.open();
+  bed.disk.most = 100;
+  await log.write(signed('office'), AWAITED).done;
+  await log.close();
+  expect(bed.types()).toEqual(['start', 'start', 'outcome', 'end']);
+  expect((await bed.verify()).faults).toEqual([]);
 });
 
 test('one that waits for the disk has it synced, also among others that do not', async () => {
