@@ -55,6 +55,7 @@ export interface Renewal {
 export class BoundServer extends Server {
   /** Those on unix sockets. */
   static readonly #unix = new Set<BoundServer>();
+  static #renewing: Promise<unknown> = Promise.resolve();
   readonly isInherited = false;
   #place: Place | undefined;
   /** The socket that was put there. */
@@ -105,6 +106,13 @@ export class BoundServer extends Server {
    * @returns what became of those that had gone. Never rejects
    */
   static async renewGone(): Promise<Renewal[]> {
+    // one after the other: to a second one a socket that the first one binds would be another process's
+    const renewing = BoundServer.#renewing.then(async () => await BoundServer.#renewAll());
+    BoundServer.#renewing = renewing;
+    return await renewing;
+  }
+
+  static async #renewAll(): Promise<Renewal[]> {
     const renewals: Renewal[] = [];
     for (const server of [...BoundServer.#unix]) {
       const place = server.#place;

@@ -195,6 +195,15 @@ describe('a socket whose file has gone', () => {
     server.close();
   });
 
+  test('is bound anew once, however many ask for it at once', async () => {
+    const server = await listen();
+    rmSync(path);
+    const all = await Promise.all(Array.from({ length: 3 }, () => BoundServer.renewGone()));
+    expect(all).toEqual([[renewed()], [], []]);
+    expect(await canConnect()).toBe(true);
+    server.close();
+  });
+
   test('does not take its path from somebody who listens there, and has it when that one has left', async () => {
     await listen();
     rmSync(path);
