@@ -2,6 +2,8 @@ import { inspect } from 'node:util';
 
 const REDACTED = '<redacted>';
 
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
+
 /**
  * A PIN, passphrase or management password. It prints as `<redacted>` wherever a value gets printed by mistake
  * (string conversion, JSON, util.inspect, and so pino). Held in a Buffer of its own that {@link Secret.destroy} zeroes.
@@ -22,6 +24,11 @@ export class Secret {
   /** The bytes themselves, not a copy: don't keep them, don't change them. */
   get bytes(): Buffer {
     return this.#bytes;
+  }
+
+  /** Whether an editor wrote a byte order mark before it (UTF-8), which no one who checks the secret expects. */
+  get hasByteOrderMark(): boolean {
+    return this.#bytes.indexOf(BYTE_ORDER_MARK) === 0;
   }
 
   /** The secret as text. A JavaScript string can't be zeroed: only for APIs that take nothing else. */

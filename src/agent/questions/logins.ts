@@ -27,7 +27,6 @@ type Failed = Extract<PasswordNotification, { form: 'failed' }>;
 const LOOK_AGAIN = 10_000;
 /** Milliseconds in which a server's challenge can be answered. */
 const CHALLENGE_LIFE = 300_000;
-const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 /** Usernames and passwords for one connection, and what became of those that were sent. */
 export class Logins {
@@ -195,7 +194,7 @@ function checkText(kind: 'username' | 'password', secret: Secret | undefined, wh
 
 /** A server counts what an editor wrote before the first line as a part of it. */
 function checkBeginning(kind: 'username' | 'password', secret: Secret | undefined, what: string): void {
-  if (secret?.bytes.indexOf(BYTE_ORDER_MARK) !== 0) return;
+  if (secret?.hasByteOrderMark !== true) return;
   throw new AgentError('ERR_ANSWER', `the ${kind} of ${what} begins with a byte order mark`, {
     hint: 'an editor wrote it: save the file as UTF-8 without one; it was not sent',
   });

@@ -15,8 +15,6 @@ import { processMemory } from './refused-pins.ts';
 import { pinState, type PinTries } from './pin-state.ts';
 import { tokenName } from './token-name.ts';
 
-const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
-
 /** How to come by a PIN, and how careful to be with it. */
 export interface PinOptions {
   /**
@@ -337,7 +335,7 @@ export class Pin {
         hint: 'write it in UTF-8; it was not tried',
       });
     }
-    if (secret.bytes.indexOf(BYTE_ORDER_MARK) === 0) {
+    if (secret.hasByteOrderMark) {
       throw new AgentError('ERR_PIN_INCORRECT', `the PIN for token '${label}' begins with a byte order mark`, {
         hint: 'an editor wrote it: save the file as UTF-8 without one; it was not tried',
       });
