@@ -134,6 +134,7 @@ async function runPrompt(client: ManagementClient, io: ManagementCommandIo, prin
     } else {
       const { line, body } = block ?? { line: typed, body: undefined };
       block = undefined;
+      // once the connection is gone, what else is typed has nowhere to go
       unanswered ??= await send(client, line, body, io.stderr, print);
     }
     if (terminal) lines.prompt();

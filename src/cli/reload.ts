@@ -75,8 +75,8 @@ async function reload(
     const details = error instanceof AgentError ? error.details : [];
     for (const text of details) emit({ type: 'configuration-fault', text });
     // who asked for it reads this alone
-    const first = details.slice(0, 1).map((text) => `: ${text}`);
-    emit({ type: 'reload-failed', code: errorCode(error), error: [errorText(error), ...first].join('') });
+    const text = [errorText(error), ...details.slice(0, 1)].join(': ');
+    emit({ type: 'reload-failed', code: errorCode(error), error: text });
     return present;
   }
 }
