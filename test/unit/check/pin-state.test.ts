@@ -24,7 +24,7 @@ async function stateOf(token: TokenInfo, around: Around = {}): Promise<{ hasChan
   const { report, lines } = reported();
   const { askSecret = () => Promise.resolve(new Secret('1234')), memory, useFinalPinTry } = around;
   const pkcs11 = { ...(memory && { refusedPins: { check: memory } }), useFinalPinTry } as unknown as Pkcs11Options;
-  const opening = openingOf({ askSecret, pkcs11, deadline: 1_000 });
+  const opening = openingOf({ askSecret, pkcs11, deadline: 60_000 });
   return { hasChance: await checkPinState(token, undefined, { opening, report }), lines };
 }
 

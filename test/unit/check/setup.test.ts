@@ -28,7 +28,7 @@ async function linesOf(options: Partial<SetupOptions>): Promise<string[]> {
   const setup: SetupOptions = {
     keys: [at('one.pem')],
     askSecret: () => Promise.reject(new Error('asked')),
-    deadline: 1_000,
+    deadline: 60_000,
     login: false,
     management: undefined,
     managementWords: undefined,

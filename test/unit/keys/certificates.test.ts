@@ -35,7 +35,7 @@ afterAll(() => {
 const options = (name: string, more: Partial<KeyOptions> = {}): KeyOptions => ({
   keys: [at(name)],
   askSecret: () => Promise.reject(new Error('asked')),
-  deadline: 1_000,
+  deadline: 60_000,
   ...more,
 });
 const subjects = (certificates: readonly X509Certificate[]): string[] => certificates.map(({ subject }) => subject);

@@ -32,7 +32,7 @@ const options = (key: string, certificate?: string): KeyOptions => ({
     secrets.push(secret);
     return Promise.resolve(secret);
   },
-  deadline: 1_000,
+  deadline: 60_000,
 });
 const areZeroed = (): boolean[] => secrets.map(({ bytes }) => bytes.every((byte) => byte === 0));
 

@@ -28,7 +28,7 @@ afterAll(() => {
 });
 
 function optionsWith(keys: readonly string[], more: Partial<KeyOptions> = {}): KeyOptions {
-  return { keys, askSecret: () => Promise.reject(new Error('asked')), deadline: 1_000, ...more };
+  return { keys, askSecret: () => Promise.reject(new Error('asked')), deadline: 60_000, ...more };
 }
 
 describe('the backend of a KEY', () => {

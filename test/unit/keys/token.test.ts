@@ -35,7 +35,7 @@ function options(more: Partial<KeyOptions> = {}, pkcs11: Partial<Pkcs11Options> 
       asked.push(words.slice(0, 3));
       return Promise.resolve(new Secret('1234'));
     },
-    deadline: 1_000,
+    deadline: 60_000,
     ...more,
   };
 }
