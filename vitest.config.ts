@@ -1,4 +1,5 @@
-import { dirname } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 // the system's programs before those of this user, as a pyenv's python3 that takes a second to start
@@ -18,6 +19,22 @@ const usual = {
   maxWorkers: 4,
 };
 
+/** Folders whose files may share a process: its start, and what they import, would take longer than their tests. */
+const SHARING = [
+  ...['agent/audit', 'agent/policy', 'audit', 'certificates', 'check', 'cli', 'config', 'keyfile', 'keys', 'signing'],
+  ...['management/commands', 'management/notifications', 'management/wire', 'telemetry'],
+].map((room) => `test/unit/${room}`);
+/** But for files that put something in a module's or the clock's place, which others would find there, or change the process. */
+const ALONE = /\bvi\.(?:hoisted|mock|resetModules|spyOn|stub|useFakeTimers)|\bprocess\.(?:chdir|env|on|set|umask)/;
+
+const shared = SHARING.flatMap((folder) =>
+  readdirSync(join(import.meta.dirname, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join(folder, name)),
+).filter((path) => !ALONE.test(readFileSync(join(import.meta.dirname, path), 'utf8')));
+
+const unit = { setupFiles: ['test/support/cheap-hashes.mjs'], ...usual };
+
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
@@ -25,8 +42,16 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'unit',
           include: ['unit', 'property', 'fuzz', 'simulation'].map((room) => `test/${room}/**/*.test.ts`),
-          setupFiles: ['test/support/cheap-hashes.mjs'],
-          ...usual,
+          exclude: shared,
+          ...unit,
+        },
+      },
+      {
+        test: {
+          name: 'unit-shared',
+          include: shared,
+          isolate: false,
+          ...unit,
         },
       },
       {
