@@ -9,8 +9,9 @@ export type TokenCode =
 /** Tokens, their modules, programs. */
 export const TOKENS: Readonly<Record<TokenCode, Explanation>> = {
   ERR_URI: {
-    what: 'The pkcs11: URI is not as RFC 7512 has it. The message says what is wrong.',
+    what: 'The pkcs11: URI is not as RFC 7512 has it, or names no module. The message says what is wrong.',
     causes: [
+      { why: 'Neither it nor the configuration names a module.', reason: 'no-module' },
       {
         why: 'Unknown attributes, blanks and bare special characters are refused.',
         cure: 'Paste the URI that pksigd keys prints, in single quotes.',
@@ -65,7 +66,6 @@ export const TOKENS: Readonly<Record<TokenCode, Explanation>> = {
         why: 'Its package is not installed, or its path is mistyped.',
         cure: 'ls /usr/lib/*/pkcs11/ shows those of Debian; p11-kit list-modules those that have a name. OpenSC is opensc-pkcs11.so, YubiKeys have libykcs11.so, SoftHSM libsofthsm2.so, TPMs libtpm2_pkcs11.so.',
       },
-      { why: 'The URI names none.', reason: 'no-module' },
     ],
   },
   ERR_MODULE_LOAD: {

@@ -61,12 +61,13 @@ async function moduleByName(name: string): Promise<string> {
 /**
  * The file of the module that a URI names, or else the default one: an absolute path. A bare name would be looked for elsewhere by
  * the loader, and a module by two names be loaded twice.
- * @throws AgentError ERR_MODULE_NOT_FOUND
+ * @throws AgentError ERR_MODULE_NOT_FOUND, ERR_URI
  */
 export async function findModule(uri: Pkcs11Uri, defaultModule: string | undefined): Promise<string> {
   const named = uri.modulePath ?? (uri.moduleName === undefined ? defaultModule : await moduleByName(uri.moduleName));
   if (named === undefined) {
-    throw new AgentError('ERR_MODULE_NOT_FOUND', 'the pkcs11 URI names no module', {
+    // not one that may come: a supervisor would wait for nothing
+    throw new AgentError('ERR_URI', 'the pkcs11 URI names no module', {
       hint: 'add ?module-path=/path/to/module.so',
       reason: 'no-module',
     });

@@ -39,8 +39,8 @@ export const OF_TOKENS: readonly Mistake[] = [
     what: 'the URI names no module',
     command: token((uri) => uri.replace(/\?.*/, '')),
     says: /names no module/,
-    code: 'ERR_MODULE_NOT_FOUND',
-    exit: 3,
+    code: 'ERR_URI',
+    exit: 2,
     cure: /module-path=/,
   },
   {

@@ -31,3 +31,7 @@ test('one that is not there is told by its whole path', async () => {
     message: expect.stringContaining(text) as string,
   });
 });
+
+test('where none is named, there is none to wait for', async () => {
+  await expect(findModule({ token: 'x' }, undefined)).rejects.toMatchObject({ code: 'ERR_URI', reason: 'no-module' });
+});
