@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Breaks a room of src in all the small ways that Stryker knows, one at a time, and looks whether a test fails:
 //   npm run mutate -- ROOM [--fresh] [--only FILE]   a room of rooms.mjs, or FILE of it alone; what is known from the last time is
-//                                                    not tried again, unless --fresh
+//                                                    not tried again, unless --fresh. FILE may be several, {a,b}.ts
 //   npm run mutate -- ROOM --quick                   without its slow tests
 //   npm run mutate -- ROOM --known                   what its last run has found, without another
 //   npm run mutate -- --page                         writes the page anew and runs nothing
@@ -36,7 +36,10 @@ if (!values.page && !ROOMS[room]) {
 }
 
 /** coverage/ is left out by git and by all checks. */
-const workOf = (name) => `coverage/mutation/${[name, values.only ?? []].flat().join('-').replaceAll('/', '-')}`;
+const workOf = (name) => {
+  const tried = [name, values.only ?? []].flat().join('-');
+  return `coverage/mutation/${tried.replaceAll(/[^\w.]+/g, '-')}`;
+};
 
 function run(command, args, env = {}) {
   const { status } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env } });

@@ -131,5 +131,8 @@ export const ROOMS = {
     // a client that is never told anything waits for it: most mutants would take as long
     patience: 3_000,
   },
-  ...management('sockets', ...property('management/path-watch')),
+  'management/sockets': {
+    ...management('sockets', ...property('management/path-watch'))['management/sockets'],
+    patience: PATIENCE,
+  },
 };
