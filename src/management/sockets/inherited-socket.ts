@@ -51,14 +51,13 @@ export class InheritedSocket {
     const { fd, name } = descriptor;
     const row = readUnixRow(statusOf(descriptor).ino);
     if (row && !row.isListeningStream) throw unfit(descriptor);
-    const server = new Server({ allowHalfOpen: true });
+    const server = new Server();
     await new Promise<void>((done, reject) => {
       server.once('error', (cause) => {
         reject(unfit(descriptor, cause));
       });
       server.listen({ fd }, done);
     });
-    server.removeAllListeners('error');
     // accept(2) fails where descriptors are short: the next connection may do better
     server.on('error', () => undefined);
     const bound = server.address();
@@ -110,7 +109,6 @@ export class InheritedSocket {
     if (this.#taker) {
       this.#give(socket, this.#taker);
     } else if (this.#lets === 'go') {
-      socket.on('error', () => undefined);
       socket.destroy();
     } else {
       const [oldest] = this.#waiting;

@@ -15,7 +15,7 @@ let socket: InheritedSocket;
 
 beforeEach(async () => {
   path = join(mkdtempSync(join(tmpdir(), 'pksigd-inherited-')), 's.sock');
-  server = new Server({ allowHalfOpen: true }).listen(path);
+  server = new Server().listen(path);
   await once(server, 'listening');
   socket = new InheritedSocket(server, { kind: 'unix', path }, { fd: 3, name: 'office' });
 });
@@ -64,6 +64,26 @@ test('who waits in vain is turned away, and so is who comes then, until there is
   expect(await text(await client('a'))).toBe('taker: a');
 });
 
+test('who waited and was taken is not ended with those whom nobody takes', async () => {
+  const waiting = await client('');
+  socket.take(echo('taker'));
+  socket.untaken = 'go';
+  waiting.write('a');
+  expect(await text(waiting)).toBe('taker: a');
+});
+
+test('one that has said all, and waits for the answer, gets it', async () => {
+  const waiting = await client('a');
+  waiting.end();
+  socket.take({
+    options: { allowHalfOpen: true },
+    onClient: (its) => {
+      its.resume().once('end', () => its.end('answer'));
+    },
+  });
+  expect(await text(waiting)).toBe('answer');
+});
+
 test('one that went away meanwhile comes to nobody', async () => {
   const waiting = await client('');
   const ended = once(waiting, 'close');
@@ -84,6 +104,20 @@ test('of too many that wait the oldest goes', async () => {
   socket.take(echo('taker'));
   expect(await text(others[0] ?? first)).toBe('taker: 0');
   for (const other of others) other.destroy();
+});
+
+test('one that went away takes nobody’s place', async () => {
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const gone = connect(path);
+  const [its] = await accepted;
+  gone.destroy();
+  await once(its, 'close');
+  const waiting: Socket[] = [];
+  for (let number = 0; number < 65; number++) waiting.push(await client(`${number}`));
+  const taken: Socket[] = [];
+  socket.take({ options: {}, onClient: (each) => taken.push(each) });
+  expect(taken).toHaveLength(64);
+  for (const each of [...waiting, ...taken]) each.destroy();
 });
 
 test('is called by its descriptor, name and place', () => {
@@ -110,16 +144,16 @@ test('keeps the process alive while somebody serves it, and not otherwise', () =
 });
 
 test.each([
-  [{}, false, 0],
-  [{ allowHalfOpen: true, noDelay: true }, true, 1],
-])('gives a connection its taker’s options: %j', async (options, isHalfOpen, count) => {
+  [{}, false, []],
+  [{ allowHalfOpen: true, noDelay: true }, true, [[true]]],
+])('gives a connection its taker’s options: %j', async (options, isHalfOpen, delayed) => {
   const delays = vi.spyOn(Socket.prototype, 'setNoDelay');
   const taken = new Promise<Socket>((resolve) => {
     socket.take({ options, onClient: resolve });
   });
   const made = connect(path);
   const its = await taken;
-  expect([its.allowHalfOpen, delays.mock.calls.length]).toEqual([isHalfOpen, count]);
+  expect([its.allowHalfOpen, delays.mock.calls]).toEqual([isHalfOpen, delayed]);
   delays.mockRestore();
   made.destroy();
   its.destroy();
