@@ -3,8 +3,9 @@ import type * as FsPromises from 'node:fs/promises';
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { AgentError } from '../../../../src/errors.ts';
 import {
   approach,
   checkOwnerIsKnowable,
@@ -22,6 +23,9 @@ import { PRETENDED } from '../../../support/pretended-owners.ts';
 const SELF = process.geteuid?.() ?? 0;
 /** Somebody else, and nobody in particular: of a user namespace. */
 const [OTHER, GROUP, UNMAPPED] = [SELF + 1_000, SELF + 2_000, 65_534];
+/** A user of whom it can't be told at the moment whether they have a number of their own. */
+const UNTOLD = SELF + 3_000;
+const untold = new AgentError('ERR_MANAGEMENT_PEER', 'whether they have a number can’t be told');
 
 vi.mock('node:fs', async (importOriginal) => {
   const fs = await importOriginal<typeof Fs>();
@@ -35,7 +39,10 @@ vi.mock('node:fs/promises', async (importOriginal) => {
   return { ...fs, stat: unlessFailing(pretending(fs.stat)), lstat: unlessFailing(pretending(fs.lstat)) };
 });
 vi.mock('../../../../src/management/sockets/user-namespace.ts', () => ({
-  isUnmapped: (user: number) => user === UNMAPPED,
+  isUnmapped: (user: number) => {
+    if (user === UNTOLD) throw untold;
+    return user === UNMAPPED;
+  },
 }));
 
 afterEach(() => {
@@ -125,6 +132,17 @@ describe('a unix socket', () => {
     expect(await judged({ user: OTHER })).toEqual(['known', OTHER]);
   });
 
+  test('of this user is known, in folders of theirs and of root, whoever they are', async () => {
+    for (let at = folder; at !== dirname(at); at = dirname(at)) PRETENDED.set(dirname(at), { uid: 0 });
+    for (const at of [folder, path]) PRETENDED.set(at, { uid: OTHER });
+    expect(await judged({ self: OTHER })).toEqual(['known', OTHER]);
+  });
+
+  test('is not judged where it can’t be told who a user is', async () => {
+    PRETENDED.set(folder, { uid: UNTOLD });
+    await expect(judged({})).rejects.toBe(untold);
+  });
+
   test('of another user is refused', async () => {
     PRETENDED.set(path, { uid: OTHER });
     await expect(judged({})).rejects.toEqual(STRANGER);
@@ -187,6 +205,7 @@ describe('a unix socket', () => {
       () => FAILING.set(path, 'ENOENT'),
     ];
     for (const change of changes) {
+      PRETENDED.clear();
       const approached = await approach({ kind: 'unix', path }, { self: SELF });
       change();
       await expect(approached.arrived(new Socket())).rejects.toBeInstanceOf(ListenerChanged);
