@@ -67,6 +67,8 @@ function mutantsOf(name, isSlow) {
     concurrency: 1,
     timeoutMS: 10_000,
     timeoutFactor: 3,
+    // the first run, on a busy machine
+    dryRunTimeoutMinutes: 30,
     incremental: true,
     incrementalFile: `${work}/incremental.json`,
     reporters: ['json', 'progress-append-only'],
