@@ -42,7 +42,13 @@ interface About {
 
 /** What became of a request. For all but `signed` and `dropped` the daemon is to get an empty block. */
 export type Outcome =
-  | (About & { readonly outcome: 'signed'; readonly signature: Buffer; readonly mechanism: string })
+  | (About & {
+      readonly outcome: 'signed';
+      readonly signature: Buffer;
+      readonly mechanism: string;
+      /** Which of the key's copies signed, where it has several. */
+      readonly copy?: string | undefined;
+    })
   /** `refused`: the request itself can't be signed, its policy forbids it, or the agent is locked; nothing was sent to the key. `failed`: the key did not sign. */
   | (About & {
       readonly outcome: 'refused' | 'failed';
@@ -200,8 +206,9 @@ export async function answer(request: RawRequest, options: AnswerOptions): Promi
   try {
     for (const gate of gates) leave.push(gate.enter(endWith));
     await unlessAborted(run(job), job.signal);
-    const { bytes, mechanism } = need(job.signature);
-    return { ...about(), mechanism, outcome: 'signed', signature: bytes, durationMs: durationMs() };
+    const { bytes, mechanism, copy } = need(job.signature);
+    const by = { mechanism, ...(copy !== undefined && { copy }) };
+    return { ...about(), ...by, outcome: 'signed', signature: bytes, durationMs: durationMs() };
   } catch (error) {
     const outcome = noSignature(job, error);
     record?.ended(known(job), outcome);

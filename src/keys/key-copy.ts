@@ -9,7 +9,7 @@ export interface FailoverEvent {
   /** The copy, as its KEY was given. */
   readonly key: string;
   readonly error?: string;
-  /** Milliseconds for which it is passed over. */
+  /** Milliseconds for which it is passed over; absent where its token went away, until that is back. */
   readonly pause?: number;
 }
 
@@ -52,6 +52,8 @@ export class KeyCopy implements AsyncDisposable {
   #isLost = false;
   /** How often it failed in a row. */
   #failures = 0;
+  /** It was told of as failed, and not as working since. */
+  #isToldFailed = false;
   /** Milliseconds since 1970. */
   #pausedUntil = 0;
   #isClosed = false;
@@ -91,6 +93,8 @@ export class KeyCopy implements AsyncDisposable {
     const { availability } = signer;
     availability?.onLost(() => {
       this.#isLost = true;
+      // while it is away it is asked last, and would not be seen to fail
+      if (!this.#isClosed) this.#tellFailed({ error: 'its token is away' });
       void availability.ready().then(() => {
         this.#isLost = false;
         if (!this.#isClosed) this.#works();
@@ -108,7 +112,7 @@ export class KeyCopy implements AsyncDisposable {
     const pause = Math.min(FIRST_PAUSE * 2 ** this.#failures, LAST_PAUSE);
     this.#failures++;
     this.#pausedUntil = Date.now() + pause;
-    this.#owner.onEvent?.({ type: 'copy-failed', key: this.#source.key, error: errorText(error), pause });
+    this.#tellFailed({ error: errorText(error), pause });
     if (this.#signer || this.#opening) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
@@ -134,7 +138,8 @@ export class KeyCopy implements AsyncDisposable {
     try {
       const signer = await this.#open();
       // to its end, although another copy may have signed meanwhile: how it ends says whether this copy works
-      const signature = verifySignature(signer, request, await signer.sign(request, signal));
+      const raw = { ...(await signer.sign(request, signal)), copy: signer.name };
+      const signature = verifySignature(signer, request, raw);
       this.#works();
       return signature;
     } catch (error) {
@@ -172,8 +177,14 @@ export class KeyCopy implements AsyncDisposable {
     return signer;
   }
 
+  #tellFailed(why: Pick<FailoverEvent, 'error' | 'pause'>): void {
+    this.#isToldFailed = true;
+    this.#owner.onEvent?.({ type: 'copy-failed', key: this.#source.key, ...why });
+  }
+
   #works(): void {
-    if (this.#failures > 0) this.#owner.onEvent?.({ type: 'copy-works', key: this.#source.key });
+    if (this.#isToldFailed) this.#owner.onEvent?.({ type: 'copy-works', key: this.#source.key });
+    this.#isToldFailed = false;
     this.#failures = 0;
     this.#pausedUntil = 0;
   }

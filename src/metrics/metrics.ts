@@ -186,10 +186,14 @@ export class AgentMetrics {
     this.#gauge('pksigd_key_copies', 'Copies of the key.', ['key'], () =>
       mapped(keys, 'key', (key) => key.copies.length),
     );
-    this.#gauge('pksigd_key_copies_working', 'Copies of the key that did not fail last.', ['key'], () =>
-      mapped(keys, 'key', (key) =>
-        key.state === 'open' ? key.copies.filter((copy) => copies.get(copy)?.works !== false).length : 0,
-      ),
+    this.#gauge(
+      'pksigd_key_copies_working',
+      'Copies of the key that did not fail last and are not away.',
+      ['key'],
+      () =>
+        mapped(keys, 'key', (key) =>
+          key.state === 'open' ? key.copies.filter((copy) => copies.get(copy)?.works !== false).length : 0,
+        ),
     );
     this.#counter(
       'pksigd_failovers_total',

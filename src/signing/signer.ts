@@ -13,6 +13,8 @@ export interface RawSignature {
   readonly bytes: Buffer;
   /** The PKCS#11 mechanism, or the library that signed. */
   readonly mechanism: string;
+  /** The name of the copy that signed, where the key has several. */
+  readonly copy?: string | undefined;
 }
 
 /** Whether a key can sign now, for keys that may go away for a while: those in tokens. */
@@ -53,19 +55,22 @@ export interface Signer extends AsyncDisposable {
 export interface Signature {
   readonly bytes: Buffer;
   readonly mechanism: string;
+  readonly copy?: string | undefined;
 }
 
 /** A raw signature that its public key has verified. Only {@link verifySignature} makes them. */
 export class VerifiedSignature implements RawSignature {
   readonly bytes: Buffer;
   readonly mechanism: string;
+  readonly copy: string | undefined;
   readonly #request: SignatureRequest;
   readonly #publicKey: KeyObject;
 
-  private constructor({ bytes, mechanism }: RawSignature, request: SignatureRequest, publicKey: KeyObject) {
+  private constructor({ bytes, mechanism, copy }: RawSignature, request: SignatureRequest, publicKey: KeyObject) {
     // a copy: what was verified is what leaves
     this.bytes = Buffer.from(bytes);
     this.mechanism = mechanism;
+    this.copy = copy;
     this.#request = request;
     this.#publicKey = publicKey;
   }
@@ -133,6 +138,7 @@ export async function createSignature(
 }
 
 /** Encodes a verified signature as OpenVPN wants it. */
-export function encodeSignature({ scheme }: SignatureRequest, { bytes, mechanism }: VerifiedSignature): Signature {
-  return { bytes: scheme === 'ECDSA' ? encodeEcdsaDer(bytes) : bytes, mechanism };
+export function encodeSignature({ scheme }: SignatureRequest, signature: VerifiedSignature): Signature {
+  const { bytes, mechanism, copy } = signature;
+  return { bytes: scheme === 'ECDSA' ? encodeEcdsaDer(bytes) : bytes, mechanism, ...(copy !== undefined && { copy }) };
 }

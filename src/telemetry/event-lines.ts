@@ -23,8 +23,9 @@ function outcomeLine(outcome: Outcome, tunnel: string): Line {
   const about = { tunnel, ...(key !== undefined && { key }), ...(scheme !== undefined && { scheme }) };
   switch (outcome.outcome) {
     case 'signed': {
-      const { mechanism } = outcome;
-      return { level: 'info', fields: { ...about, mechanism, outcome: 'signed', durationMs }, text: 'signed' };
+      const { mechanism, copy } = outcome;
+      const by = { ...(copy !== undefined && { copy }), mechanism };
+      return { level: 'info', fields: { ...about, ...by, outcome: 'signed', durationMs }, text: 'signed' };
     }
     case 'dropped': {
       const text = 'dropped: nobody waits for it any more';

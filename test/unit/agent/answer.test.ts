@@ -56,6 +56,15 @@ describe('an answer', () => {
     });
   });
 
+  test('says which copy of the key signed', async () => {
+    const copies = {
+      ...WORKS,
+      sign: async (request: SignatureRequest) => ({ ...(await WORKS.sign(request)), copy: 'the second' }),
+    };
+    expect(await ask(Promise.resolve(copies)).outcome).toMatchObject({ key: 'a key', copy: 'the second' });
+    expect(await ask(Promise.resolve(WORKS)).outcome).not.toHaveProperty('copy');
+  });
+
   test('is refused where the request can not be signed: the key is not asked', async () => {
     const never = signer(() => Promise.reject(new Error('was asked')));
     const { outcome } = ask(Promise.resolve(never), { ...REQUEST, algorithmText: 'x'.repeat(1000) });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AgentError } from '../../../src/errors.ts';
 import { FailoverKey } from '../../../src/keys/failover-key.ts';
 import type { FailoverEvent } from '../../../src/keys/key-copy.ts';
-import type { Signer } from '../../../src/signing/signer.ts';
+import { encodeSignature, type Signer } from '../../../src/signing/signer.ts';
 import { CERTIFICATE } from './certificate.ts';
 import { FakeSigner, REQUEST } from './fake-signer.ts';
 
@@ -98,6 +98,34 @@ describe('the pause of a copy that fails', () => {
     expect(await signedBy(key)).toBe('first');
     expect(second.signatures).toBe(1);
   });
+});
+
+test('one whose token goes away counts as failed until it is back, although it is not asked meanwhile', async () => {
+  await using key = await open();
+  first.pull();
+  expect(events).toEqual([{ type: 'copy-failed', key: 'A', error: 'its token is away' }]);
+  expect(await signedBy(key)).toBe('second');
+  expect(events).toHaveLength(1);
+  first.putBack();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events.slice(1)).toEqual([{ type: 'copy-works', key: 'A' }]);
+  expect(await signedBy(key)).toBe('first');
+  expect(events).toHaveLength(2);
+});
+
+test('one that is closed tells nothing more of its token', async () => {
+  const key = await open();
+  await key[Symbol.asyncDispose]();
+  first.pull();
+  expect(events).toEqual([]);
+});
+
+test('a signature says which copy made it', async () => {
+  await using key = await open();
+  first.pull();
+  const signature = await key.sign(REQUEST);
+  expect(signature).toMatchObject({ copy: 'second' });
+  expect(encodeSignature(REQUEST, signature)).toMatchObject({ copy: 'second' });
 });
 
 test('a request that is wrong is not asked of the next copy, and is no failure of the first', async () => {

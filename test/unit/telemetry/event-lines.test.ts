@@ -3,7 +3,7 @@ import type { AgentEvent } from '../../../src/agent/events.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { logEvents } from '../../../src/telemetry/event-lines.ts';
 
-const SIGNED: AgentEvent = {
+const SIGNED: Extract<AgentEvent, { type: 'request-done' }> = {
   type: 'request-done',
   tunnel: 'a',
   outcome: { outcome: 'signed', key: 'k', scheme: 'ECDSA', mechanism: 'm', durationMs: 1, signature: Buffer.alloc(1) },
@@ -28,6 +28,16 @@ it('puts off the lines of signatures, with the time of the signature', async () 
   const [signed, connected] = lines.map(({ time }) => Date.parse(time));
   expect(signed).toBeLessThanOrEqual(after);
   expect(connected).toBeGreaterThan(after);
+});
+
+it('says which copy of a key signed', () => {
+  const lines: object[] = [];
+  const log = createLog({ level: 'info', pretty: false, write: (line) => lines.push(JSON.parse(line) as object) });
+  const emit = logEvents({ log, now: () => 0 });
+  emit({ ...SIGNED, outcome: { ...SIGNED.outcome, copy: 'k2' } as typeof SIGNED.outcome });
+  emit(SIGNED);
+  expect(lines).toMatchObject([{ key: 'k', copy: 'k2', msg: 'signed' }, { key: 'k' }]);
+  expect(lines[1]).not.toHaveProperty('copy');
 });
 
 it('leaves out what a failing token causes hundreds of times', () => {
