@@ -8,9 +8,9 @@ import { importCertificate } from '../enrol/import-certificate.ts';
 import { KEY_TYPES, USUAL_KEY_TYPE, type KeyTypeName } from '../enrol/key-types.ts';
 import { makeKey, withMissingParts, type MakingOptions } from '../enrol/make-key.ts';
 import { namesFor, requestPem } from '../enrol/make-request.ts';
-import { checkRequestFile, writeRequest } from '../enrol/output-files.ts';
+import { certificateBeside, checkRequestFile, writeRequest } from '../enrol/output-files.ts';
 import { AgentError } from '../errors.ts';
-import { backendOf, openingOf, type Opening } from '../keys/backends.ts';
+import { backendOf, FILE_BACKEND, openingOf, type Opening } from '../keys/backends.ts';
 import type { LogLevel } from '../log-level.ts';
 import { ownUser } from '../own-user.ts';
 import { keyKind, keyKindName, type KeyKind } from '../signing/public-key.ts';
@@ -65,14 +65,16 @@ interface Requested {
   readonly verdicts: readonly Verdict[];
 }
 
-/** The key's own certificate, for one that is there. */
+/** The certificate of a key that is there: the one given, with the key, or where `--import` keeps that of a file. */
 async function certificateOf(
   opening: Opening,
   signer: Signer,
-  given: string | undefined,
+  { key, cert: given }: EnrolFlags,
 ): Promise<X509Certificate | undefined> {
-  if (given === undefined) return signer.certificates[0];
-  return (await backendOf(given).readCertificates(given, opening))[0];
+  if (given !== undefined) return (await backendOf(given).readCertificates(given, opening))[0];
+  const [own] = signer.certificates;
+  if (own || backendOf(key) !== FILE_BACKEND) return own;
+  return await certificateBeside(key, signer.publicKey);
 }
 
 async function requestNew(
@@ -100,7 +102,7 @@ async function request(flags: EnrolFlags, options: MakingOptions): Promise<Reque
     return await requestNew(key, KEY_TYPES[keyType ?? USUAL_KEY_TYPE], names, options);
   }
   await using signer = await backendOf(key).openKey(key, opening);
-  const names = await namesFor(wanted, await certificateOf(opening, signer, flags.cert));
+  const names = await namesFor(wanted, await certificateOf(opening, signer, flags));
   const kind = keyKind(signer.publicKey);
   if (newKey === undefined) {
     const detail = `${signer.name}: ${keyKindName(kind)}, the one that is there`;

@@ -33,7 +33,8 @@ const HINTS: Readonly<Record<Reason, string | ((user: number | string) => string
   'pin-at-terminal': 'its PIN, if the token wants one, is asked for at the terminal: for a service give --pin-source',
   'no-login': 'give --login',
   'key-exists': 'name the new one otherwise; or give --renew to have a request for the one that is there',
-  'no-subject': 'give --subject, or --template with a certificate or request that has one',
+  'no-subject':
+    'give --subject, or --template with a certificate or request that has one; --renew takes --cert FILE, too',
   'no-authorities': 'give --ca FILE',
   'certificate-not-kept': 'give --cert FILE to keep it in a file',
   'no-login-nor-certificate': 'give --login, or --cert',

@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -60,6 +60,18 @@ export async function writeRequest(path: string, pem: Buffer): Promise<void> {
 /** Where the certificate of a key file lies, if nobody says: `alice.crt` beside `alice.key`. */
 export function certificatePathOf(keyPath: string): string {
   return `${keyPath.replace(/\.(?:key|pem|p8)$/i, '')}.crt`;
+}
+
+/** The certificate of a key that lies in the file that {@link certificatePathOf} names; undefined if none does. */
+export async function certificateBeside(keyPath: string, publicKey: KeyObject): Promise<X509Certificate | undefined> {
+  const path = certificatePathOf(keyPath);
+  const before = await contentOf(path).catch(() => undefined);
+  if (!before) return undefined;
+  try {
+    return certificatesIn(before, path).find((certificate) => certificate.publicKey.equals(publicKey));
+  } catch {
+    return undefined; // somebody's own file
+  }
 }
 
 /** The certificates in a file; none if it is not there. @throws AgentError ERR_OUTPUT_FILE if it is something else */

@@ -78,6 +78,12 @@ describe('enrol with a key in a file', () => {
     expect(await enrol(bench, '--key', key, '--import', old)).toMatchObject({ status: 0 });
 
     const certificate = bench.path('alice.crt');
+    const found = await enrol(bench, '--renew', '--key', key);
+    expect(found.status, found.stderr).toBe(0);
+    const request = await bench.write('found.csr', found.stdout);
+    expect((await openssl(['req', '-in', request, '-noout', '-subject'])).toString()).toContain(
+      'O = Example, CN = alice',
+    );
     const out = bench.path('next.csr');
     // written over: it is a request
     await writeFile(out, first.stdout);
@@ -95,6 +101,15 @@ describe('enrol with a key in a file', () => {
     const foreign = await enrol(bench, '--key', key, '--import', next, '--cert', bench.path('alice.key'));
     expect(foreign.status, 'a key is not written over').toBe(2);
     expect(createPrivateKey(await readFile(key)).type).toBe('private');
+  });
+
+  test('the certificate of another key that lies beside it is not renewed', async ({ bench }) => {
+    const key = bench.path('alice.key');
+    expect(await enrol(bench, '--key', key, '--subject', 'alice')).toMatchObject({ status: 0 });
+    await copyFile(bench.recipe('p256.crt'), bench.path('alice.crt'));
+    const renewed = await enrol(bench, '--renew', '--key', key);
+    expect(renewed).toMatchObject({ status: 2, stdout: '' });
+    expect(renewed.stderr).toContain('--renew takes --cert FILE, too');
   });
 
   test('with a passphrase it is encrypted, as openssl reads it', async ({ bench }) => {
