@@ -156,7 +156,7 @@ function withServingOptions(command: Command): Command {
       'let other management clients in behind pksigd, at this address: ADDRESS PORT|unix [PASSWORD-FILE]',
     )
     .addOption(
-      new Option('--relay-allow <rights>', 'what clients of the relay may do').choices(RELAY_RIGHTS).default('read'),
+      new Option('--relay-allow <rights>', 'what clients of the relay may do (default: read)').choices(RELAY_RIGHTS),
     )
     .option('--relay-mode <mode>', "mode of the relay's unix socket (default: 0600; with a group 0660)")
     .option('--relay-group <group>', "group of the relay's unix socket: a name or a number")

@@ -76,7 +76,7 @@ export interface AuditFlags {
 /** The options about other management clients. */
 export interface RelayFlags {
   readonly relay?: readonly string[] | undefined;
-  readonly relayAllow: RelayRights;
+  readonly relayAllow?: RelayRights | undefined;
   /** Octal digits. */
   readonly relayMode?: string | undefined;
   readonly relayGroup?: string | undefined;
@@ -232,10 +232,10 @@ function relayMode(text: string | undefined): number | undefined {
 }
 
 function relaySettings(flags: RelayFlags): RelaySettings | undefined {
-  const { relay, relayMode: mode, relayGroup: group, relayKeep } = flags;
+  const { relay, relayAllow, relayMode: mode, relayGroup: group, relayKeep } = flags;
   if (relay === undefined) {
-    if (mode !== undefined || group !== undefined || relayKeep !== undefined)
-      throw new AgentError('ERR_USAGE', '--relay-mode, --relay-group and --relay-keep are for --relay');
+    if ([relayAllow, mode, group, relayKeep].some((each) => each !== undefined))
+      throw new AgentError('ERR_USAGE', '--relay-allow, --relay-mode, --relay-group and --relay-keep are for --relay');
     return undefined;
   }
   const words = parseManagementWords(relay, '--relay');
@@ -245,7 +245,7 @@ function relaySettings(flags: RelayFlags): RelaySettings | undefined {
     throw new AgentError('ERR_USAGE', `--relay on ${formatManagementAddress(words.address)} needs a password`, {
       hint: 'name a password file behind the port, or use a unix socket or a loopback address',
     });
-  return { ...words, rights: flags.relayAllow, mode: relayMode(mode), group, keep: relayKeep ?? false };
+  return { ...words, rights: relayAllow ?? 'read', mode: relayMode(mode), group, keep: relayKeep ?? false };
 }
 
 /** Over TCP one daemon at a time: a second one could be anybody. A relay has one daemon. */

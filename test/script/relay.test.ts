@@ -13,6 +13,7 @@ describe('--relay', () => {
     [['--relay', 'relay.sock', 'unix', '--relay-group', 'no such group'], /there is no group/],
     [['--relay', '127.0.0.1', '7505', '--relay-mode', '0600'], /are for unix sockets/],
     [['--relay-keep'], /are for --relay/],
+    [['--relay-allow', 'all'], /are for --relay/],
     [['--relay', 'relay.sock', 'unix', '--relay-allow', 'some'], /--relay-allow/],
   ] as const)('%s is refused', async ([words, said], { bench }) => {
     const pksigd = await bench.pksigd([...RUN, '--key', bench.recipe('p256.pem'), ...words]);

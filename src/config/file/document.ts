@@ -111,7 +111,7 @@ export interface TunnelSection extends AnswerSection, TunnelPolicySection {
   readonly 'on-certificate-change': CertificateChangeAction;
   readonly heal: HealAction;
   readonly relay?: readonly string[] | undefined;
-  readonly 'relay-allow': RelayRights;
+  readonly 'relay-allow'?: RelayRights | undefined;
   readonly 'relay-mode'?: string | undefined;
   readonly 'relay-group'?: string | undefined;
   readonly 'relay-keep'?: boolean | undefined;

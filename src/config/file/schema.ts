@@ -258,10 +258,14 @@ const TUNNEL = v.pipe(
     ),
     'relay-allow': v.optional(
       setting(
-        { takes: RELAY_RIGHTS.join(', '), option: '--relay-allow', text: 'What clients of the relay may do.' },
+        {
+          takes: RELAY_RIGHTS.join(', '),
+          option: '--relay-allow',
+          without: 'read',
+          text: 'What clients of the relay may do.',
+        },
         v.picklist(RELAY_RIGHTS),
       ),
-      'read',
     ),
     'relay-mode': v.optional(
       setting(

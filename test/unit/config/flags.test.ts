@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { settingsOf, tokenSettings, type TunnelFlags } from '../../../src/config/flags.ts';
 
-const FLAGS: TunnelFlags = { key: ['k.pem'], deadline: 30_000, onTokenRemoval: 'none', relayAllow: 'read' };
+const FLAGS: TunnelFlags = { key: ['k.pem'], deadline: 30_000, onTokenRemoval: 'none' };
 const TCP = { management: ['127.0.0.1', '7505'] };
 
 let folder: string;
@@ -46,6 +46,7 @@ describe('options', () => {
     ['one word of an address', { management: ['127.0.0.1'] }],
     ['four words', { management: ['127.0.0.1', '7505', 'pw', 'x'] }],
     ["the relay's options without one", { ...TCP, relayKeep: true }],
+    ["the rights of a relay's clients without one", { ...TCP, relayAllow: 'all' as const }],
     ['a mode that is not octal', { ...TCP, relay: ['/run/r', 'unix'], relayMode: '0888' }],
     ['a mode for TCP', { ...TCP, relay: ['127.0.0.1', '1'], relayMode: '0660' }],
     ['one address twice', { ...TCP, relay: ['127.0.0.1', '7505'] }],

@@ -159,7 +159,7 @@ openvpn-config = "many/?.conf"
   test('by options: several, and patterns, are tunnels with one key; one of no use disturbs no other', async () => {
     const paths = ['a', 'b'].map((name) => write(`${name}.conf`, `management ${name}.sock unix`));
     write('c.conf', 'dev tun');
-    const flags = { key: ['k.pem'], deadline: 1, onTokenRemoval: 'none', relayAllow: 'read' } as const;
+    const flags = { key: ['k.pem'], deadline: 1, onTokenRemoval: 'none' } as const;
     const { tunnels, broken } = await settingsOf({ ...flags, openvpnConfig: [join(folder, '[a-c].conf'), ...paths] });
     expect(Object.keys(tunnels)).toEqual([join(folder, 'a.sock'), join(folder, 'b.sock')]);
     expect(Object.values(tunnels).map(({ key }) => key)).toEqual(['key', 'key']);

@@ -91,7 +91,7 @@ max-daemons = 2                           #! 15: max-daemons is for daemons that
 [tunnel.e]
 key = "office"
 management = "/run/e.sock unix"
-relay-keep = true                         #! 14: relay-mode, relay-group and relay-keep are for relay
+relay-keep = true                         #! 14: relay-allow, relay-mode, relay-group and relay-keep are for relay
 
 [tunnel.f]
 key = "office"
