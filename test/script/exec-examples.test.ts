@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
 import { test, type KeyName } from '../support/bench.ts';
 import { readChecked, unhurried } from '../support/check.ts';
-import { example, standIn } from '../support/exec-examples.ts';
+import { example, onlyPython, standIn } from '../support/exec-examples.ts';
 
 const DIGESTS = ['SHA1', 'SHA256', 'SHA384', 'SHA512'].join(', ');
 const both = (scheme: string, hashes: string): string[] =>
@@ -50,5 +50,23 @@ describe.concurrent('the programs of docs/examples/exec, each with a stand-in of
     const { code, of } = await readChecked(pksigd);
     expect([code, of('program')[0]?.code]).toEqual([1, 'ERR_EXEC_FAILED']);
     expect(pksigd.messages('the program says').length).toBeGreaterThan(0);
+  });
+
+  test.for(programs)('$program: what it calls is not there, which is told', async ({ program }, { bench }) => {
+    const text = `exec:${await example(bench, program)} any-key`;
+    const env = { PATH: await onlyPython(bench) };
+    const { code, of } = await readChecked(await bench.pksigd(['check', '--json', '--key', text], { env }));
+    expect([code, of('program')[0]?.code]).toEqual([1, 'ERR_EXEC_FAILED']);
+    expect(of('program')[0]?.detail).toContain(`can't run ${program}: No such file or directory`);
+  });
+
+  test.for([
+    ['a private key', 'p256.pem', /is no public key as ssh-add -L prints it/],
+    ['a file that is not there', 'none.pub', /can't read .*none\.pub: No such file or directory/],
+  ] as const)('ssh-agent: %s is told of', async ([, file, said], { bench }) => {
+    const text = `exec:${await example(bench, 'ssh-agent')} ${bench.recipe(file)}`;
+    const { code, of } = await readChecked(await bench.pksigd(['check', '--json', '--key', text]));
+    expect([code, of('program')[0]?.code]).toEqual([3, 'ERR_KEY_NOT_FOUND']);
+    expect(of('program')[0]?.detail).toMatch(said);
   });
 });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Bench } from './bench.ts';
@@ -35,6 +35,15 @@ export async function addToAgent(bench: Bench, key: string): Promise<string> {
   await run('ssh-add', ['-q', key], { env });
   const { stdout } = await run('ssh-add', ['-L'], { env });
   return await bench.write('agent.pub', stdout.trim().split('\n').at(-1) ?? '');
+}
+
+/** A $PATH on which the examples find Python 3 and nothing else. */
+export async function onlyPython(bench: Bench): Promise<string> {
+  const { stdout } = await run('/bin/sh', ['-c', 'command -v python3']);
+  const folder = bench.path('only-python');
+  await mkdir(folder, { recursive: true });
+  await symlink(stdout.trim(), join(folder, 'python3'));
+  return folder;
 }
 
 /** Puts a stand-in of a program where it is found first. @returns the $PATH for that */
