@@ -195,7 +195,8 @@ export async function auditVerify(given: readonly string[], flags: AuditVerifyFl
     if (faults.length === 0) print(lines.map((line) => `${printable(line)}\n`).join(''));
   }
   if (faults.length === 0) return;
-  throw new AgentError('ERR_AUDIT_CHAIN', `the audit log is not as it was written: ${faults.length} faults`, {
+  const many = faults.length === 1 ? 'a fault' : `${faults.length} faults`;
+  throw new AgentError('ERR_AUDIT_CHAIN', `the audit log is not as it was written: ${many}`, {
     details: flags.json === true ? [] : faults.map(placed),
   });
 }
