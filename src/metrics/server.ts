@@ -57,7 +57,8 @@ export class MetricsServer implements AsyncDisposable {
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#http = createServer((request, response) => {
-      void this.#respond(request, response);
+      // the first one of its connection: of a thousand in one read each would be an answer, made before anything else is done
+      if (this.#silent.delete(request.socket)) void this.#respond(request, response);
     });
   }
 
@@ -120,7 +121,6 @@ export class MetricsServer implements AsyncDisposable {
   }
 
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.#silent.delete(request.socket);
     const { status, type, body } = await this.#answer(request).catch(() => ({
       ...{ status: 500, type: TEXT, body: 'failed\n' },
     }));

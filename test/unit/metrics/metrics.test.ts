@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Outcome } from '../../../src/agent/answer.ts';
 import type { AgentEvent } from '../../../src/agent/events.ts';
 import type { ManagementAddress } from '../../../src/management/index.ts';
@@ -274,6 +274,20 @@ describe('what is served', () => {
     socket.write('a');
     clock.pass(0.1);
     await closed;
+  });
+
+  test('one request of a connection is answered, however many come with it', async () => {
+    const text = vi.spyOn(metrics, 'text');
+    const address = await onLoopback();
+    if (address.kind !== 'tcp') throw new TypeError('not TCP');
+    const socket = connect({ host: address.host, port: address.port });
+    let said = '';
+    socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000));
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(said.match(/HTTP\/1.1 200/g)).toHaveLength(1);
+    expect(said).toContain('pksigd_info');
+    expect(text).toHaveBeenCalledOnce();
   });
 
   test('what is no HTTP ends its connection only', async () => {
