@@ -66,7 +66,7 @@ const END_GRACE = 2_000;
 const OUTPUT_GRACE = 500;
 
 /** No core dump may hold a PIN, whoever started the agent. */
-const LAUNCHER = 'ulimit -c 0 2>/dev/null; exec "$0" "$@"';
+const LAUNCHER = 'ulimit -c 0 2>/dev/null; { echo 0 >/proc/self/coredump_filter; } 2>/dev/null; exec "$0" "$@"';
 
 /** One process of a program, in a process group of its own, which ends with it. */
 export class Program {

@@ -11,6 +11,11 @@ function limit(pid: number): string[] {
   return [soft, hard];
 }
 
+/** Which parts of its memory the kernel would put into one (core(5)): that of a dump that a program gets through a pipe. */
+function filter(pid: number): number {
+  return Number.parseInt(readFileSync(`/proc/${pid}/coredump_filter`, 'latin1'), 16);
+}
+
 test.for([
   ['the command', [MAIN]],
   ['Node by hand', [process.execPath, MAIN]],
@@ -24,5 +29,6 @@ test.for([
   const { pid } = pksigd;
   const [host = 0] = pksigd.children;
   expect({ agent: limit(pid), host: limit(host) }).toEqual({ agent: ['0', '0'], host: ['0', '0'] });
+  expect({ agent: filter(pid), host: filter(host) }).toEqual({ agent: 0, host: 0 });
   expect(await pksigd.stop()).toBe(0);
 });

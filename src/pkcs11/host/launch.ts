@@ -25,6 +25,7 @@ const REAL_TIME_SIGNALS = Array.from({ length: 31 }, (_, index) => 34 + index).j
  * hold a PIN, whoever started the agent.
  */
 const LAUNCHER = `ulimit -c 0 2>/dev/null
+{ echo 0 >/proc/self/coredump_filter; } 2>/dev/null
 command trap '' HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF ${REAL_TIME_SIGNALS} 2>/dev/null
 exec "$0" --inspect-port=0.0.0.1:65535 "$@"`;
 

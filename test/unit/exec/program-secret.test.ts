@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Programs } from '../../../src/exec/index.ts';
@@ -68,6 +68,14 @@ const saidBy = ({ events }: ProgramBench): string[] =>
   events.flatMap((event) => (event.type === 'output' ? [event.text] : []));
 
 describe.concurrent('the secret of a program', () => {
+  test('leaves nothing of its memory in a core dump, whoever gets that', async () => {
+    const { own, open } = setUp({ keep: true });
+    await using opened = await open('open sesame');
+    await signOnce(opened);
+    const pid = bench.notes(own)[0]?.replace('start ', '');
+    expect(Number.parseInt(readFileSync(`/proc/${pid}/coredump_filter`, 'latin1'), 16)).toBe(0);
+  });
+
   test.for([true, false])('is asked for once, and goes with each signature (keep %s)', async (keep) => {
     const { key, open, tries } = setUp({ keep });
     const asked: string[] = [];
