@@ -1,6 +1,7 @@
 import { constants, type Stats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SYSTEM_CLOCK } from './clock.ts';
 import { AgentError, errorText, type AgentErrorCode } from './errors.ts';
 import { withoutPinAttributes } from './secret.ts';
 
@@ -70,14 +71,15 @@ function kindOf(status: Stats): string {
 async function readAll(file: FileHandle, path: string, isPipe: boolean, limits: ReadLimits): Promise<Buffer> {
   const { maxBytes, pipeTimeout = PIPE_TIMEOUT } = limits;
   const chunks: Buffer[] = [];
-  const end = Date.now() + pipeTimeout;
+  const end = SYSTEM_CLOCK.now() + pipeTimeout;
   try {
     for (let length = 0; ; ) {
       const chunk = Buffer.alloc(Math.min(CHUNK, maxBytes + 1 - length));
       const bytesRead = await readSome(file, chunk);
       // a pipe is at its end only once somebody has written into it
       if (bytesRead === undefined || (bytesRead === 0 && isPipe && length === 0)) {
-        if (Date.now() > end) throw new Error(`nothing more came through the pipe ${path} in ${pipeTimeout / 1000} s`);
+        if (SYSTEM_CLOCK.now() > end)
+          throw new Error(`nothing more came through the pipe ${path} in ${pipeTimeout / 1000} s`);
         await sleep(PIPE_INTERVAL);
         continue;
       }

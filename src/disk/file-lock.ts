@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SYSTEM_CLOCK } from '../clock.ts';
 import { openPrivate } from './private-file.ts';
 import { errnoOf, stateError } from './state-error.ts';
 
@@ -83,11 +84,11 @@ async function holderAt(path: string, uid: number | undefined): Promise<number |
 }
 
 async function lockByOpening(path: string, { uid, onWaiting }: LockOptions): Promise<[FileHandle, boolean]> {
-  const started = Date.now();
+  const started = SYSTEM_CLOCK.now();
   for (let said = false, first = true; ; first = false) {
     const file = await openLocked(path, uid);
     if (file) return [file, !first];
-    const waited = Date.now() - started;
+    const waited = SYSTEM_CLOCK.now() - started;
     if (!said && waited > NOTICE) onWaiting?.(await holderAt(path, uid));
     said ||= waited > NOTICE;
     if (waited > PATIENCE) throw tooLong(path, await holderAt(path, uid));

@@ -1,5 +1,6 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SYSTEM_CLOCK } from '../clock.ts';
 import { AgentError, errorCode } from '../errors.ts';
 import { Listeners } from '../listeners.ts';
 import { unlessAborted } from '../promises.ts';
@@ -10,6 +11,8 @@ import { isRequestsFault, KeyCopy, tooLong, type FailoverEvent, type KeySource }
 export interface FailoverOptions {
   /** Milliseconds until the next copy is asked as well: looked at anew at each signature. */
   readonly patience: number;
+  /** Milliseconds, as a `Clock` has them. */
+  readonly now?: (() => number) | undefined;
   readonly onEvent?: ((event: FailoverEvent) => void) | undefined;
 }
 
@@ -38,18 +41,20 @@ export class FailoverKey implements Signer {
   readonly availability: Availability = { ready: () => this.#ready(), onLost: (listener) => this.#lost.add(listener) };
   readonly #copies: readonly KeyCopy[];
   readonly #options: FailoverOptions;
+  readonly #now: () => number;
   readonly #lost = new Listeners();
   readonly #there = new Listeners();
   #isClosed = false;
 
   private constructor(first: Signer, sources: readonly KeySource[], options: FailoverOptions) {
-    const { onEvent } = options;
+    const { onEvent, now = () => SYSTEM_CLOCK.now() } = options;
     this.name = first.name;
     this.publicKey = first.publicKey;
     this.certificates = first.certificates;
     this.#options = options;
+    this.#now = now;
     const owner = {
-      onEvent,
+      ...{ onEvent, now },
       check: (signer: Signer) => {
         this.#checkIsSame(signer);
       },
@@ -145,7 +150,7 @@ export class FailoverKey implements Signer {
 
   /** In the order to ask them. Those that are away or paused come last: when nothing else works, all are worth a try. */
   #byTurn(): KeyCopy[] {
-    const now = Date.now();
+    const now = this.#now();
     const turns = this.#copies.map((copy) => ({ copy, turn: copy.turn(now) }));
     // not by a difference: of Infinity and Infinity there is none
     return turns.sort((a, b) => (a.turn === b.turn ? 0 : a.turn < b.turn ? -1 : 1)).map(({ copy }) => copy);

@@ -23,6 +23,8 @@ export interface KeySource {
 /** The key that a copy belongs to. */
 export interface CopyOwner {
   readonly onEvent?: ((event: FailoverEvent) => void) | undefined;
+  /** Milliseconds, as a `Clock` has them: a pause is not to last for as long as the machine's time is set back. */
+  readonly now: () => number;
   /** A key was opened that may be another one. @throws to have it closed again */
   readonly check: (signer: Signer) => void;
   /** It can sign from now on: opened, or back. */
@@ -54,7 +56,7 @@ export class KeyCopy implements AsyncDisposable {
   #failures = 0;
   /** It was told of as failed, and not as working since. */
   #isToldFailed = false;
-  /** Milliseconds since 1970. */
+  /** As its owner's `now` has it. */
   #pausedUntil = 0;
   #isClosed = false;
 
@@ -68,7 +70,7 @@ export class KeyCopy implements AsyncDisposable {
     return this.#signer !== undefined && !this.#isLost;
   }
 
-  /** When to ask it, in milliseconds since 1970: now, after its pause, or last of all as it is away. */
+  /** When to ask it, as its owner's `now` has it: now, after its pause, or last of all as it is away. */
   turn(now: number): number {
     return this.#isLost ? Infinity : Math.max(this.#pausedUntil, now);
   }
@@ -111,7 +113,7 @@ export class KeyCopy implements AsyncDisposable {
     if (this.#isClosed) return;
     const pause = Math.min(FIRST_PAUSE * 2 ** this.#failures, LAST_PAUSE);
     this.#failures++;
-    this.#pausedUntil = Date.now() + pause;
+    this.#pausedUntil = this.#owner.now() + pause;
     this.#tellFailed({ error: errorText(error), pause });
     if (this.#signer || this.#opening) return;
     clearTimeout(this.#retry);

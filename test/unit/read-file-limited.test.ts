@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readOpenVpnConfig } from '../../src/config/openvpn-config.ts';
 import { readCertificateFile } from '../../src/keyfile/certificate-file.ts';
 import { FileKey } from '../../src/keyfile/key-file.ts';
@@ -30,6 +30,14 @@ test('reads what comes through a pipe', async () => {
   const writer = spawn('sh', ['-c', `(echo one; echo two) >'${at('said')}'`]);
   expect((await readFileLimited(at('said'), { ...limits, pipeTimeout: 60_000 })).toString()).toBe('one\ntwo\n');
   writer.kill();
+});
+
+test('waits no longer for a pipe where the machine’s time is set back', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  const reading = readFileLimited(at('silent'), limits);
+  vi.setSystemTime(Date.now() - 86_400_000);
+  await expect(reading).rejects.toThrow('nothing more came through the pipe');
+  vi.useRealTimers();
 });
 
 test.each([

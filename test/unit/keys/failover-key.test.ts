@@ -4,7 +4,7 @@ import { FailoverKey } from '../../../src/keys/failover-key.ts';
 import type { FailoverEvent } from '../../../src/keys/key-copy.ts';
 import { AgentError, type AgentErrorCode } from '../../../src/errors.ts';
 import type { Signer } from '../../../src/signing/signer.ts';
-import { FakeSigner, MESSAGE, PAIR, REQUEST } from './fake-signer.ts';
+import { fakedNow, FakeSigner, MESSAGE, PAIR, REQUEST } from './fake-signer.ts';
 
 const PATIENCE = 1_000;
 
@@ -33,7 +33,7 @@ describe('a key in two places', () => {
         { key: 'A', open: () => Promise.resolve(first) },
         { key: 'B', open: openSecond },
       ],
-      { patience: PATIENCE, onEvent },
+      { now: fakedNow, patience: PATIENCE, onEvent },
     );
   }
   const signedBy = async (key: FailoverKey): Promise<string> => (await key.sign(REQUEST)).mechanism;
@@ -115,7 +115,7 @@ describe('a key in two places', () => {
         { key: 'A', open: () => Promise.reject(new AgentError('ERR_TOKEN_ABSENT', 'gone')) },
         { key: 'B', open: () => Promise.reject(new AgentError('ERR_USAGE', 'two PIN sources')) },
       ],
-      { patience: PATIENCE },
+      { now: fakedNow, patience: PATIENCE },
     );
     await expect(opening).rejects.toMatchObject({ code: 'ERR_USAGE' });
   });
@@ -236,7 +236,7 @@ describe('a key in two places', () => {
   test("none opens: a PIN's trouble is said first; what the operator got wrong is not waited for", async () => {
     const source = (code: AgentErrorCode) => ({ key: code, open: () => Promise.reject(new AgentError(code, code)) });
     const opening = async (...codes: AgentErrorCode[]): Promise<FailoverKey> =>
-      await FailoverKey.open(codes.map(source), { patience: PATIENCE });
+      await FailoverKey.open(codes.map(source), { now: fakedNow, patience: PATIENCE });
     await expect(opening('ERR_TOKEN_ABSENT', 'ERR_PIN_LOCKED')).rejects.toMatchObject({ code: 'ERR_PIN_LOCKED' });
     await expect(opening('ERR_TOKEN_ABSENT', 'ERR_KEY_FILE')).rejects.toMatchObject({ code: 'ERR_TOKEN_ABSENT' });
     await expect(open(() => Promise.reject(new AgentError('ERR_USAGE', 'no')))).rejects.toMatchObject({

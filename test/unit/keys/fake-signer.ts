@@ -10,6 +10,8 @@ import type { SignatureRequest } from '../../../src/signing/request.ts';
 import type { Availability, RawSignature, Signer } from '../../../src/signing/signer.ts';
 
 export const PAIR: KeyPairKeyObjectResult = generateKeyPairSync('ed25519');
+/** What a `Clock` has for `now`, where timers are faked. */
+export const fakedNow = (): number => performance.now();
 export const MESSAGE: Buffer = Buffer.from('message');
 export const REQUEST: SignatureRequest = parseSignatureRequest(MESSAGE.toString('base64'), 'ED25519,data=message', {
   type: 'ED25519',

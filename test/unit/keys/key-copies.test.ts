@@ -5,7 +5,7 @@ import { FailoverKey } from '../../../src/keys/failover-key.ts';
 import type { FailoverEvent } from '../../../src/keys/key-copy.ts';
 import { encodeSignature, type Signer } from '../../../src/signing/signer.ts';
 import { CERTIFICATE } from './certificate.ts';
-import { FakeSigner, REQUEST } from './fake-signer.ts';
+import { fakedNow, FakeSigner, REQUEST } from './fake-signer.ts';
 
 const PATIENCE = 1_000;
 const gone = (): Promise<never> => Promise.reject(new AgentError('ERR_TOKEN_ABSENT', 'gone'));
@@ -31,7 +31,7 @@ async function open(openSecond: () => Promise<Signer> = () => Promise.resolve(se
       { key: 'A', open: () => Promise.resolve(first) },
       { key: 'B', open: openSecond },
     ],
-    { patience: PATIENCE, onEvent: (event) => void events.push(event) },
+    { now: fakedNow, patience: PATIENCE, onEvent: (event) => void events.push(event) },
   );
 }
 const signedBy = async (key: FailoverKey): Promise<string> => (await key.sign(REQUEST)).mechanism;
@@ -45,6 +45,16 @@ describe('the pause of a copy that fails', () => {
       ...[160_000, 300_000, 300_000, 300_000],
     ]);
     expect(events[0]).toEqual({ type: 'copy-failed', key: 'B', error: 'gone', pause: 5_000 });
+    expect(await signedBy(key)).toBe('first');
+  });
+
+  test('is no longer where the machine’s time is set back', async () => {
+    await using key = await open();
+    first.trouble = gone;
+    expect(await signedBy(key)).toBe('second');
+    first.trouble = undefined;
+    vi.setSystemTime(Date.now() - 86_400_000);
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(await signedBy(key)).toBe('first');
   });
 
@@ -161,7 +171,10 @@ test('what has no code is a failure of the copy, and the next one signs', async 
   expect(await signedBy(key)).toBe('second');
   expect(events).toMatchObject([{ type: 'copy-failed', key: 'A', error: 'a fault of ours' }]);
   const fault = new TypeError('another');
-  const none = FailoverKey.open([{ key: 'A', open: () => Promise.reject(fault) }], { patience: PATIENCE });
+  const none = FailoverKey.open([{ key: 'A', open: () => Promise.reject(fault) }], {
+    now: fakedNow,
+    patience: PATIENCE,
+  });
   await expect(none).rejects.toBe(fault);
 });
 
@@ -171,7 +184,7 @@ test('nobody needs to listen', async () => {
       { key: 'A', open: () => Promise.resolve(first) },
       { key: 'B', open: () => Promise.resolve(second) },
     ],
-    { patience: PATIENCE },
+    { now: fakedNow, patience: PATIENCE },
   );
   first.trouble = gone;
   expect(await signedBy(key)).toBe('second');
@@ -349,7 +362,7 @@ test('has the name of the first that opens', async () => {
       { key: 'A', open: gone },
       { key: 'B', open: () => Promise.resolve(second) },
     ],
-    { patience: PATIENCE },
+    { now: fakedNow, patience: PATIENCE },
   );
   expect(key.name).toBe('second');
   expect(key.publicKey).toBe(second.publicKey);
