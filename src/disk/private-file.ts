@@ -40,6 +40,11 @@ export async function openPrivate(
   }
 }
 
+/** Throws if a folder could not be synced for want of a descriptor: a file that is made in it then may not count. */
+export async function folderOpens(folder: string): Promise<void> {
+  await (await open(folder, O_RDONLY | O_DIRECTORY)).close();
+}
+
 /** A file's name is on the disk only when its folder is. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, O_RDONLY | O_DIRECTORY);

@@ -10,7 +10,7 @@ import {
   type StartEntry,
 } from '../../audit/entry.ts';
 import { formatLine } from '../../audit/line.ts';
-import { syncFolder } from '../../disk/private-file.ts';
+import { folderOpens, syncFolder } from '../../disk/private-file.ts';
 import { errnoOf } from '../../disk/state-error.ts';
 import { errorText } from '../../errors.ts';
 import { auditError } from './audit-error.ts';
@@ -426,6 +426,7 @@ export class LogFiles {
   async #rotate(): Promise<void> {
     const { path, emit, now } = this.#options;
     try {
+      await folderOpens(dirname(path));
       const name = await freeName(path, this.#number);
       await this.#leave();
       await rename(path, name);

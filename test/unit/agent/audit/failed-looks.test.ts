@@ -1,5 +1,5 @@
 import type * as FsPromises from 'node:fs/promises';
-import { renameSync, symlinkSync } from 'node:fs';
+import { existsSync, renameSync, symlinkSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
 import { FAILING } from '../../../support/failing-calls.ts';
 import { alarms, AWAITED, LogBed, signed, written } from './log-bed.ts';
@@ -43,6 +43,18 @@ test.each(['ENOENT', 'EACCES'])(
     expect(alarms(bed)).not.toEqual([]);
   },
 );
+
+test('a log goes on in its file while no descriptor is left for a further one', async () => {
+  const bed = new LogBed();
+  const log = await written(bed);
+  FAILING.set(bed.folder, 'EMFILE');
+  log.settings = { ...bed.settings, rotateAge: 0 };
+  for (const tunnel of ['one', 'two']) await log.write(signed(tunnel), AWAITED).done;
+  expect(existsSync(`${bed.path}.000001`)).toBe(false);
+  FAILING.clear();
+  await log.close();
+  expect((await bed.verify()).faults).toEqual([]);
+});
 
 test('nor is one of the path before, where the log is to be written elsewhere', async () => {
   const bed = new LogBed();
