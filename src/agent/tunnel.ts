@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type AgentErrorCode, errorCode, errorText } from '../errors.ts';
 import {
   type CloseReason,
@@ -110,6 +111,8 @@ export class Tunnel {
 
   async #listen(): Promise<void> {
     const { address, maxDaemons, signal, network, emit } = this.#options;
+    // what any number of daemons are asked at a time ends with it: Node would take more than ten for a leak
+    setMaxListeners(0, signal);
     const options = await this.#clientOptions();
     const forget = (): void => options.password?.destroy();
     // which daemons may want is of use as long as we listen
