@@ -16,6 +16,7 @@ import { commandLineHint, configurationHint } from './hints.ts';
 import { keyOf, migrationOf, socketFor, toMigrate } from './migration.ts';
 import { installedRelease } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
+import { checkPolicy } from './policy-check.ts';
 import { sightOf } from './policy-sight.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import { isLogPretty, stderrLog, type Logger } from './standard-streams.ts';
@@ -115,6 +116,7 @@ async function checkOptions(
     now: Date.now(),
     migration: old && migrationOf(old, named, repeated),
   };
+  await checkPolicy(key.policy, report);
   await (login ? keyring.waiting(key, '', () => checkSetup(setup, report)) : checkSetup(setup, report));
 }
 

@@ -3,6 +3,7 @@ import { Keyring } from '../agent/keyring.ts';
 import type { Surroundings } from '../agent/surroundings.ts';
 import { checkKey, checkTunnel, type KeyFindings } from '../check/setup.ts';
 import { failure, type Verdict } from '../check/verdict.ts';
+import { groupId } from '../config/account-id.ts';
 import { configCertificate } from '../config/config-certificate.ts';
 import { readConfiguration } from '../config/file/configuration.ts';
 import type { Settings, TunnelSettings } from '../config/settings.ts';
@@ -10,6 +11,7 @@ import { ownUser } from '../own-user.ts';
 import { checkAudit } from './audit-check.ts';
 import { installedReleaseOnce } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
+import { checkPolicy } from './policy-check.ts';
 import { sightOf } from './policy-sight.ts';
 import type { Verdicts } from './verdicts.ts';
 
@@ -57,6 +59,12 @@ async function verdictsOnTunnel(
   } catch (error) {
     report(failure('management', error));
   }
+  const group = tunnel.relay?.group;
+  if (group !== undefined) {
+    await groupId(group, '--relay-group').catch((error: unknown) => {
+      report(failure('relay', error));
+    });
+  }
   const isWell = openvpnConfig !== undefined && verdicts.every(({ outcome }) => outcome !== 'fail');
   return isWell ? verdicts.filter(({ what, outcome }) => what !== 'lines' || outcome !== 'ok') : verdicts;
 }
@@ -86,6 +94,7 @@ export async function checkConfiguration(
     };
     const work = (): Promise<KeyFindings> => checkKey({ ...keyring.options(key), login, now, keep }, report);
     found.set(name, await (login ? keyring.waiting(key, '', work) : work()));
+    await checkPolicy(key.policy, report);
   }
   for (const one of opened) await one[Symbol.asyncDispose]();
   if (settings.audit) await checkAudit(settings.audit, settings.tokens, verdicts.report);

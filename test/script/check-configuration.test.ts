@@ -53,6 +53,18 @@ describe('check --config', () => {
     expect(ofOwner(verdicts, { tunnel: 'listens' })).toEqual(['listen', 'lines']);
   });
 
+  test('tells of a policy and of a relay that run would refuse', async ({ bench }) => {
+    const text = [
+      keySection(bench, 'k', `require-server-ca = "none.pem"\n`),
+      '[tunnel.t]\nmanagement = "l.sock unix"\nmanagement-client = true\n',
+      'relay = "r.sock unix"\nrelay-group = "no such group"\n',
+    ].join('');
+    const { code, verdicts } = await check(bench, ...(await config(bench, text)));
+    expect(code).toBe(2);
+    expect(ofOwner(verdicts, { key: 'k' })).toContain('policy!');
+    expect(ofOwner(verdicts, { tunnel: 't' })).toContain('relay!');
+  });
+
   test('says for people whose each line is, and lines only where some are wanted', async ({ bench }) => {
     const server = await bench.server();
     const management = { address: bench.path('m.sock'), port: 'unix' };
