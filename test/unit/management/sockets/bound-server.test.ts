@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -183,6 +184,17 @@ describe('a socket whose file has gone', () => {
     const { ino } = statSync(path);
     expect(await BoundServer.renewGone()).toEqual([]);
     expect(statSync(path).ino).toBe(ino);
+  });
+
+  test('is taken to be there while that can’t be seen', async () => {
+    const folder = dirname(path);
+    await listen();
+    renameSync(folder, `${folder}.moved`);
+    symlinkSync(folder, folder);
+    expect(await BoundServer.renewGone()).toEqual([]);
+    rmSync(folder);
+    renameSync(`${folder}.moved`, folder);
+    expect(await canConnect()).toBe(true);
   });
 
   test('lets those in first who connected while it was there', async () => {
