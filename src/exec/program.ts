@@ -148,7 +148,8 @@ export class Program {
     });
     // what it said last has been read
     child.once('close', () => {
-      this.#die(how);
+      const rest = this.#takeLast();
+      this.#die(how + rest);
     });
     if (child.pid !== undefined) onEvent?.({ type: 'started', program, pid: child.pid });
     // the agent's own work keeps it alive, not its helpers
@@ -264,18 +265,21 @@ export class Program {
       if (!this.#isEnding) this.#refuse('says something that it was not asked');
       return;
     }
-    let reply: unknown;
-    try {
-      reply = JSON.parse(line);
-    } catch {
-      reply = undefined;
-    }
-    if (typeof reply !== 'object' || reply === null || Array.isArray(reply)) {
-      // not repeated: whatever it is, it may be a secret
-      this.#refuse('says a line that is no JSON object');
-      return;
-    }
-    this.#answer(reply as Reply);
+    const reply = replyIn(line);
+    // not repeated: whatever it is, it may be a secret
+    if (reply === undefined) this.#refuse('says a line that is no JSON object');
+    else this.#answer(reply);
+  }
+
+  /** Who prints and ends may forget the end of the line: a whole object is a reply. @returns what is to be said of half of one */
+  #takeLast(): string {
+    const text = Buffer.concat(this.#chunks).toString('utf8');
+    this.#chunks = [];
+    if (text.trim() === '' || this.#isDead()) return '';
+    const reply = replyIn(text);
+    if (reply === undefined) return ' in the middle of a line';
+    this.#answer(reply);
+    return '';
   }
 
   #answer(reply: Reply): void {
@@ -331,6 +335,16 @@ export class Program {
     // whoever had it end gave up what was under way
     const expected = this.#isEnding && error === undefined;
     if (pid !== undefined) onEvent?.({ type: 'ended', program: name, pid, reason, expected });
+  }
+}
+
+/** @returns undefined if a line is no JSON object */
+function replyIn(line: string): Reply | undefined {
+  try {
+    const reply: unknown = JSON.parse(line);
+    return typeof reply === 'object' && reply !== null && !Array.isArray(reply) ? (reply as Reply) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

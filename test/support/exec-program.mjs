@@ -89,6 +89,9 @@ const MISDEEDS = {
   silence: () => undefined,
   death: () => process.exit(7),
   'a long line': () => console.log('x'.repeat(1024 * 1024 + 100)),
+  'no end of line': (request) =>
+    process.stdout.write(JSON.stringify({ id: request.id, ...answer(request) }), () => process.exit(0)),
+  'half a line': (request) => process.stdout.write(`{"id":${request.id},"sig`, () => process.exit(0)),
   endless: () => process.stdout.write('x'.repeat(3_000_000)),
   stranger: (request) => console.log(JSON.stringify({ id: request.id + 100, ...answer(request) })),
   twice: (request) => {

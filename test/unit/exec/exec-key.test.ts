@@ -60,6 +60,21 @@ describe.concurrent('a key behind a program', () => {
     expect(messages).toBeGreaterThan(0);
   });
 
+  test.for(['hello', 'sign'])('its reply to %s need not end its line, where the program ends', async (at) => {
+    const options = { misdeed: 'no end of line', at };
+    await using key = await ExecKey.open(bench.key('ed25519', options), { programs: bench.programs() });
+    expect(await createSignature(key, messageOf(key))).toMatchObject({ mechanism: 'test' });
+  });
+
+  test('half a reply is none, and is said to be that', async () => {
+    const options = { misdeed: 'half a line', at: 'sign' };
+    await using key = await ExecKey.open(bench.key('ed25519', options), { programs: bench.programs() });
+    await expect(createSignature(key, messageOf(key))).rejects.toMatchObject({
+      code: 'ERR_EXEC_DIED',
+      message: expect.stringMatching(/ ended with status 0 in the middle of a line$/),
+    });
+  });
+
   test('a program that is kept is started once, another one once for each request', async () => {
     for (const [keep, starts] of [
       [true, 1],
