@@ -26,10 +26,10 @@ function corpusOf(target: Target): Buffer[] {
 }
 
 /** Of a corpus, those that come to code that none before them comes to, the shortest first; without the seeds. */
-async function smallest(target: Target, corpus: readonly Buffer[]): Promise<Buffer[]> {
+async function smallest(target: Target, corpus: readonly Buffer[], hangs: Hangs): Promise<Buffer[]> {
   const coverage = new Coverage(...target.places);
   const comesFurther = async (bytes: Buffer): Promise<boolean> => {
-    await target.read(bytes, random(1));
+    await read(target, bytes, random(1), hangs);
     return coverage.look();
   };
   for (const seed of target.seeds) await comesFurther(seed);
@@ -80,7 +80,9 @@ describe(`parsers, for ${PARSER_SECONDS} s together, seed ${SEED}`, () => {
     );
     if (!isToKeep) return;
     mkdirSync(CORPUS, { recursive: true });
-    const lines = (await smallest(target, [...corpus, ...found])).map((bytes) => `${bytes.toString('base64')}\n`);
+    const lines = (await smallest(target, [...corpus, ...found], hangs)).map(
+      (bytes) => `${bytes.toString('base64')}\n`,
+    );
     writeFileSync(corpusFile(target), lines.join(''));
   });
 });
