@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { Coverage } from '../support/coverage.ts';
+import { Coverage, type Reached } from '../support/coverage.ts';
 import { PARSER_SECONDS, random, SEED } from '../support/fuzz.ts';
 import { Hangs } from '../support/hangs.ts';
 import { mutated } from '../support/mutated.ts';
@@ -36,7 +37,6 @@ async function smallest(target: Target, corpus: readonly Buffer[], hangs: Hangs)
   const kept: Buffer[] = [];
   for (const bytes of corpus.toSorted((one, other) => one.length - other.length))
     if (await comesFurther(bytes)) kept.push(bytes);
-  coverage.stop();
   return kept;
 }
 
@@ -49,6 +49,28 @@ async function read(target: Target, bytes: Buffer, pick: (below: number) => numb
   }
 }
 
+/** The inputs of a batch by which it came to some code, each found by halves: asking what has run takes longer than they do. */
+async function comingTo(
+  code: Reached,
+  batch: readonly Buffer[],
+  missed: (code: Reached, inputs: readonly Buffer[]) => Promise<Reached>,
+): Promise<Buffer[]> {
+  const found: Buffer[] = [];
+  for (let left = code; left.size > 0; ) {
+    let rest = batch;
+    while (rest.length > 1) {
+      const half = rest.slice(0, rest.length / 2);
+      rest = isDeepStrictEqual(await missed(left, half), left) ? rest.slice(half.length) : half;
+    }
+    const then = await missed(left, rest);
+    // only what had come before it led there
+    if (isDeepStrictEqual(then, left)) break;
+    found.push(...rest);
+    left = then;
+  }
+  return found;
+}
+
 describe(`parsers, for ${PARSER_SECONDS} s together, seed ${SEED}`, () => {
   test.for(TARGETS)('$name', { timeout: MILLISECONDS + 300_000 }, async (target) => {
     const pick = random(SEED);
@@ -58,8 +80,12 @@ describe(`parsers, for ${PARSER_SECONDS} s together, seed ${SEED}`, () => {
     using hangs = new Hangs(`${target.name}, seed ${SEED}`);
     for (const bytes of corpus) await read(target, bytes, pick, hangs);
     coverage.look();
-    const [known, began] = [coverage.size, corpus.length];
+    const [known, began] = [coverage.percent, corpus.length];
     expect(known).toBeGreaterThan(0);
+    const missed = async (code: Reached, inputs: readonly Buffer[]): Promise<Reached> => {
+      for (const bytes of inputs) await read(target, bytes, random(1), hangs);
+      return coverage.missed(code);
+    };
     const found: Buffer[] = [];
     let [tried, taken] = [0, 0];
     const end = Date.now() + MILLISECONDS;
@@ -67,20 +93,20 @@ describe(`parsers, for ${PARSER_SECONDS} s together, seed ${SEED}`, () => {
       const batch = Array.from({ length: BATCH }, () => mutated(corpus, pick, words));
       for (const bytes of batch) if (await read(target, bytes, pick, hangs)) taken += 1;
       tried += batch.length;
-      if (!coverage.look()) continue;
+      const fresh = coverage.fresh();
+      if (fresh.size === 0) continue;
       // of all of the batch: what came next to new code is as good a start as what came there
       corpus.push(...batch.filter(() => pick(8) === 0));
-      if (isToKeep) found.push(...batch);
+      if (isToKeep) found.push(...(await comingTo(fresh, batch, missed)));
     } while (Date.now() < end);
-    coverage.stop();
     expect(taken).toBeGreaterThan(0);
     console.log(
       `${target.name}: ${tried} inputs, ${taken} taken; corpus ${began} + ${corpus.length - began}; ` +
-        `blocks of code ${known} + ${coverage.size - known}`,
+        `${known.toFixed(1)} % of the code ran with these, ${coverage.percent.toFixed(1)} % in the end`,
     );
     if (!isToKeep) return;
     mkdirSync(CORPUS, { recursive: true });
-    const lines = (await smallest(target, [...corpus, ...found], hangs)).map(
+    const lines = (await smallest(target, [...corpus.slice(0, began), ...found], hangs)).map(
       (bytes) => `${bytes.toString('base64')}\n`,
     );
     writeFileSync(corpusFile(target), lines.join(''));

@@ -118,7 +118,6 @@ describe('a transcript is read in time and memory that grow with its length', ()
         coverage.look();
         return coverage.steps;
       });
-      coverage.stop();
       expect(twice).toBeGreaterThanOrEqual(some + most / 4);
       expect(four - twice).toBeLessThanOrEqual(2.02 * (twice - some));
 
