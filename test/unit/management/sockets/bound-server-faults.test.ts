@@ -1,4 +1,5 @@
 import type * as Fs from 'node:fs';
+import type * as FsPromises from 'node:fs/promises';
 import { once } from 'node:events';
 import {
   mkdirSync,
@@ -25,6 +26,8 @@ let done: string[];
 /** Happens right before the socket gets its path. */
 let meanwhile: () => void;
 let isPrivate: boolean;
+/** The system shows a process its descriptors. */
+let hasProc: boolean;
 /** What comes of connecting to a socket that is there already. */
 let dialled: string | undefined;
 let onDial: () => void;
@@ -45,6 +48,7 @@ vi.mock('node:fs', async (importOriginal) => {
       fs.chmodSync(path, mode);
       meanwhile();
     },
+    existsSync: (path: string) => hasProc && fs.existsSync(path),
     fstatSync: (fd: number) => Object.assign(fs.fstatSync(fd), isPrivate ? {} : { mode: 0o40710 }),
     linkSync: (from: string, to: string) => {
       fail('link');
@@ -53,6 +57,16 @@ vi.mock('node:fs', async (importOriginal) => {
     unlinkSync: (path: string) => {
       fail('unlink');
       fs.unlinkSync(path);
+    },
+  };
+});
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const fs = await importOriginal<typeof FsPromises>();
+  return {
+    ...fs,
+    lstat: async (path: string) => {
+      fail('lstat');
+      return await fs.lstat(path);
     },
   };
 });
@@ -72,7 +86,7 @@ const servers: Server[] = [];
 beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'pksigd-bound-')), 'm.sock');
   [done, meanwhile, onDial] = [[], () => undefined, () => undefined];
-  [isPrivate, dialled] = [true, undefined];
+  [isPrivate, hasProc, dialled] = [true, true, undefined];
 });
 afterEach(() => {
   faults.clear();
@@ -226,6 +240,37 @@ describe('where nobody can listen', () => {
     await expect(listenAt({ kind: 'unix', path: long })).rejects.toMatchObject(WRONG);
   });
 
+  test('a path can’t be looked at', async () => {
+    faults.set('lstat', 'EIO');
+    await expect(listen()).rejects.toMatchObject({ ...FAILED, cause: { code: 'EIO' } });
+    expect(left()).toEqual([]);
+  });
+
+  test('the system has no socket left', async () => {
+    const bind = vi.spyOn(Server.prototype, 'listen').mockImplementationOnce(function (this: Server) {
+      process.nextTick(() => this.emit('error', Object.assign(new Error('EMFILE: listen'), { code: 'EMFILE' })));
+      return this;
+    });
+    await expect(listen()).rejects.toMatchObject({ ...FAILED, cause: { code: 'EMFILE' } });
+    expect(left()).toEqual([]);
+    bind.mockRestore();
+  });
+
+  test('a folder beside it has too long a path, on a system that can’t do without', async () => {
+    hasProc = false;
+    const long = join(
+      dirname(path),
+      'x'.repeat(MAX_UNIX_PATH - `${dirname(path)}//.pksigd-123456/123456789012`.length),
+    );
+    for (const each of [long, `${long}x`]) mkdirSync(each);
+    await listenAt({ kind: 'unix', path: join(long, 'm.sock') });
+    await expect(listenAt({ kind: 'unix', path: join(`${long}x`, 'm.sock') })).rejects.toMatchObject({
+      ...FAILED,
+      hint: expect.stringContaining('1 bytes too long'),
+    });
+    expect(readdirSync(`${long}x`)).toEqual([]);
+  });
+
   test('a folder is not there', async () => {
     const away = { kind: 'unix', path: join(dirname(path), 'no', 'm.sock') } as const;
     await expect(listenAt(away)).rejects.toMatchObject({ ...FAILED, cause: { code: 'ENOENT' } });
@@ -248,7 +293,42 @@ describe('a port', () => {
     await once(socket, 'close');
     await expect(listenAt(place)).rejects.toMatchObject(IN_USE);
     const unix = { kind: 'unix', path } as const;
-    expect((await listenAt(unix)).addressOf(unix)).toEqual(unix);
+    expect((await listenAt(unix)).addressOf(unix)).toStrictEqual(unix);
     expect(server.isInherited).toBe(false);
+    server.close();
+    expect(server.addressOf(ANY)).toStrictEqual(ANY);
+  });
+});
+
+describe('a socket whose file has gone', () => {
+  test('is not bound anew when it is closed while another in its place is looked at', async () => {
+    const server = await listen();
+    rmSync(path);
+    await leave();
+    const { ino } = statSync(path);
+    onDial = () => server.close();
+    expect(await BoundServer.renewGone()).toEqual([]);
+    expect([server.listening, statSync(path).ino]).toEqual([false, ino]);
+  });
+
+  test('is tried again after another came to its path at the very last', async () => {
+    await listen();
+    rmSync(path);
+    meanwhile = () => {
+      writeFileSync(path, 'another');
+    };
+    expect(await BoundServer.renewGone()).toMatchObject([{ error: IN_USE }]);
+    rmSync(path);
+    meanwhile = () => undefined;
+    expect(await BoundServer.renewGone()).toEqual([{ address: { kind: 'unix', path } }]);
+    expect(left()).toEqual(['m.sock']);
+  });
+
+  test('is listened for no more than once', async () => {
+    const server = await listen();
+    const before = server.listenerCount('error');
+    rmSync(path);
+    expect(await BoundServer.renewGone()).toHaveLength(1);
+    expect([server.listenerCount('error'), before]).toEqual([1, 1]);
   });
 });

@@ -251,11 +251,15 @@ describe('a socket whose file has gone', () => {
   });
 });
 
-test('a path as long as the system allows', async () => {
-  const long = join(dirname(path), 'x'.repeat(MAX_UNIX_PATH - dirname(path).length - 1));
-  expect(long).toHaveLength(MAX_UNIX_PATH);
-  if (existsSync('/proc/self/fd')) await listen(0o600, long);
-  else await expect(listen(0o600, long)).rejects.toMatchObject({ hint: expect.stringMatching(/bytes too long/) });
+test('a path as long as the system allows, for its name or for its folder', async () => {
+  const long = 'x'.repeat(MAX_UNIX_PATH - dirname(path).length - 1);
+  await listen(0o600, join(dirname(path), long));
+  const folder = join(dirname(path), long.slice(2));
+  mkdirSync(folder);
+  expect(join(folder, 'm')).toHaveLength(MAX_UNIX_PATH);
+  if (existsSync('/proc/self/fd')) await listen(0o600, join(folder, 'm'));
+  else
+    await expect(listen(0o600, join(folder, 'm'))).rejects.toMatchObject({ hint: expect.stringMatching(/too long/) });
 });
 
 // threads, in which mutants are tried, have no folder and no user of their own
