@@ -71,7 +71,7 @@ export class PathWatches {
     this.#floods.delete(path);
     try {
       const folder = new WatchedFolder(path, this.#watchFolder, this.#now, (isFlood) => {
-        if (this.#folders.get(path) === folder) this.#folders.delete(path);
+        this.#folders.delete(path);
         if (isFlood) this.#floods.set(path, this.#now() + FLOOD_PAUSE);
       });
       this.#folders.set(path, folder);

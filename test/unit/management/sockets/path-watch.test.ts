@@ -31,6 +31,15 @@ const counted: WatchFolder = (path, options, onEvent) => {
   return watcher;
 };
 
+/** What the system tells of folders, by their paths. */
+const events = new Map<string, (type: string, name: string | null) => void>();
+const told: WatchFolder = (path, options, onEvent) => {
+  // a watch keeps no process alive
+  expect(options).toStrictEqual({ persistent: false });
+  events.set(path, onEvent);
+  return counted(path, options, onEvent);
+};
+
 beforeEach(() => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'pksigd-watch-')));
   open = [];
@@ -262,6 +271,33 @@ describe('those who wait in one folder', () => {
   });
 });
 
+describe('what changed', () => {
+  test('is all of the way, where it is the root', async () => {
+    using waiting = new Waiter(join(folder, 'sock'), new PathWatches(told));
+    expect(waiting.watch.isWhole).toBe(false);
+    await waiting.watch.renew();
+    expect(open).toContain(folder);
+    events.get('/')?.('rename', null);
+    expect([open, waiting.times]).toEqual([[], 1]);
+    await waiting.hears();
+    expect(waiting.watch.isWhole).toBe(true);
+    await isHeard(waiting);
+  });
+
+  test('is no folder whose name begins alike', async () => {
+    for (const name of ['run', 'run2']) mkdirSync(join(folder, name));
+    symlinkSync('../run2/sock', join(folder, 'run/link'));
+    const some = new PathWatches(told);
+    using direct = new Waiter(join(folder, 'run2/sock'), some);
+    using linked = new Waiter(join(folder, 'run/link'), some);
+    for (const each of [direct, linked]) await each.watch.renew();
+    events.get(folder)?.('rename', 'run');
+    expect([linked.times, direct.times]).toEqual([1, 0]);
+    expect(open).toContain(join(folder, 'run2'));
+    expect(open).not.toContain(join(folder, 'run'));
+  });
+});
+
 describe('what is watched no more', () => {
   test('leaves nothing open, and is told nothing', async () => {
     for (let times = 0; times < 300; times += 1) {
@@ -331,22 +367,19 @@ describe('a folder that can not be watched', () => {
 
   test('for a while, since more happens in it than can be heard', async () => {
     let now = 0;
-    const events = new Map<string, (type: string, name: string | null) => void>();
-    const some = new PathWatches(
-      (path, options, onEvent) => {
-        events.set(path, onEvent);
-        return counted(path, options, onEvent);
-      },
-      () => now,
-    );
+    const some = new PathWatches(told, () => now);
     using waiting = new Waiter(join(folder, 'sock'), some);
     await waiting.watch.renew();
     for (let second = 0; second < 10; second += 1) {
       now += 1_000;
       for (let each = 0; each < 9_000; each += 1) events.get(folder)?.('change', `other${each}`);
     }
+    now += 1_000;
+    for (let each = 0; each < 10_000; each += 1) events.get(folder)?.('change', each % 2 === 0 ? 'a' : 'b');
     expect(waiting.times).toBe(0);
-    for (let each = 0; each < 15_000; each += 1) events.get(folder)?.('change', each % 2 === 0 ? 'a' : 'b');
+    // the one that is too many, and what comes of it is not heard any more
+    for (let each = 0; each < 5_000; each += 1) events.get(folder)?.('change', each % 2 === 0 ? 'a' : 'b');
+    expect(waiting.times).toBe(1);
     await waiting.hears();
     expect(waiting.watch.isWhole).toBe(false);
     expect(open).not.toContain(folder);
