@@ -8,8 +8,8 @@
 // Writes the figures of the room's files into figures.json, and of these and survivors.json docs/MUTATION.md. Fails where less than LEAST of a
 // room's mutants are seen, or one that is not has no explanation.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join, matchesGlob } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writePage } from './page.mjs';
 import { ROOMS } from './rooms.mjs';
@@ -45,6 +45,12 @@ function run(command, args, env = {}) {
   const { status } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env } });
   return status === 0;
 }
+
+/** Files that a run is of: those without a mutant, as of types alone, too. */
+const namesOf = (name) =>
+  ROOMS[name].folders
+    .flatMap((folder) => readdirSync(join(ROOT, 'src', folder)))
+    .filter((file) => matchesGlob(file, values.only ?? '*.ts'));
 
 /** Runs Stryker, with the slow tests or without. @returns the mutants, as they came out */
 function mutantsOf(name, isSlow) {
@@ -137,10 +143,7 @@ function passes() {
 for (const isSlow of values.page ? [] : passes()) {
   const mutants = mutantsOf(room, isSlow);
   const files = Object.fromEntries(
-    [...new Set(mutants.map(({ file }) => file))].map((file) => [
-      basename(file),
-      figuresOf(mutants.filter((mutant) => mutant.file === file)),
-    ]),
+    namesOf(room).map((name) => [name, figuresOf(mutants.filter(({ file }) => basename(file) === name))]),
   );
   if (values.only) {
     for (const { file, line, from, to } of Object.values(files).flatMap(({ survivors }) => survivors))

@@ -32,7 +32,7 @@ function sumsOf({ files, ...sums }) {
   };
 }
 
-/** Files of a room that no run has tried, by name. Those without a mutant, as of types alone, are in no figures. */
+/** Files of a room that no run has tried, by name. */
 function untried(room, { files }) {
   if (!files) return [];
   const all = ROOMS[room].folders.flatMap((folder) => readdirSync(join(SRC, folder)));
