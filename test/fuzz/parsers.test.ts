@@ -7,10 +7,11 @@ import { PARSER_SECONDS, random, SEED } from '../support/fuzz.ts';
 import { Hangs } from '../support/hangs.ts';
 import { mutated } from '../support/mutated.ts';
 import { BYTE_TARGETS } from './bytes.ts';
+import { LOG_TARGET } from './logs.ts';
 import type { Target } from './target.ts';
 import { TEXT_TARGETS } from './texts.ts';
 
-const TARGETS = [...TEXT_TARGETS, ...BYTE_TARGETS];
+const TARGETS = [...TEXT_TARGETS, ...BYTE_TARGETS, LOG_TARGET];
 const MILLISECONDS = (PARSER_SECONDS * 1000) / TARGETS.length;
 /** Inputs between two looks at the coverage, which take longer than they. */
 const BATCH = 512;
