@@ -128,7 +128,9 @@ export async function checkKey(
   for (const { what, certificate } of certificates) checkCertificate(what, certificate, publicKey, now, report);
   const hasSigner = keys.some(({ signer }) => signer);
   const isPinRefused = keys.some((key) => key.isPinRefused === true);
-  if (certificates.length === 0 && keys.length > 0) onNoCertificate({ hasSigner, isPinRefused });
+  // of one that was named the verdict is there already
+  const isNamed = options.certificate !== undefined || options.configCertificate !== undefined;
+  if (certificates.length === 0 && keys.length > 0 && !isNamed) onNoCertificate({ hasSigner, isPinRefused });
   return {
     publicKey,
     certificate: certificates[0]?.certificate,
@@ -220,7 +222,7 @@ export async function checkTunnel(options: TunnelSetup, findings: KeyFindings, r
   try {
     const own = configCertificate && (await configCertificate())[0];
     if (own) checkCertificate(what, (certificate = own), publicKey, now, report);
-    else if (!certificate && isThere)
+    else if (!certificate && isThere && options.certificate === undefined)
       reportNoCertificate({ hasSigner, login: login || isPinRefused, directives }, report);
   } catch (error) {
     report(failure(what, error));

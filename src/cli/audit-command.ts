@@ -232,8 +232,9 @@ export async function auditShow(given: readonly string[], flags: AuditShowFlags)
     if (flags.json === true) print(`${printableJson(JSON.stringify(entry))}\n`);
     else print(row(COLUMNS.map(([, , textOf]) => textOf(entry))));
   };
+  const files = await inOrder(given);
   if (flags.json !== true) print(row(COLUMNS.map(([name]) => name)));
-  for (const { path } of await inOrder(given)) {
+  for (const { path } of files) {
     for await (const line of linesOf(chunksOf(path))) {
       for (const entry of requests.take(line)) show(entry);
     }

@@ -16,7 +16,7 @@ import { commandLineHint, configurationHint } from './hints.ts';
 import { keyOf, migrationOf, socketFor, toMigrate } from './migration.ts';
 import { installedRelease } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
-import { checkPolicy } from './policy-check.ts';
+import { checkPolicy, checkRelay } from './named-check.ts';
 import { sightOf } from './policy-sight.ts';
 import { processSurroundings } from './process-surroundings.ts';
 import { isLogPretty, stderrLog, type Logger } from './standard-streams.ts';
@@ -94,6 +94,7 @@ async function checkOptions(
   try {
     const listen = flags.managementClient ?? config?.directives.has('management-client') ?? false;
     const tunnel = words && tunnelSettings(flags, words, listen);
+    await checkRelay(tunnel?.relay, surroundings, report);
     management = tunnel && {
       ...(await managementCheck(tunnel, config, surroundings)),
       mayComeLater: flags.management === undefined,

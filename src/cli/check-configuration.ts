@@ -3,15 +3,15 @@ import { Keyring } from '../agent/keyring.ts';
 import type { Surroundings } from '../agent/surroundings.ts';
 import { checkKey, checkTunnel, type KeyFindings } from '../check/setup.ts';
 import { failure, type Verdict } from '../check/verdict.ts';
-import { groupId } from '../config/account-id.ts';
 import { configCertificate } from '../config/config-certificate.ts';
+import { monitorFlags } from '../config/file/agent-flags.ts';
 import { readConfiguration } from '../config/file/configuration.ts';
 import type { Settings, TunnelSettings } from '../config/settings.ts';
 import { ownUser } from '../own-user.ts';
 import { checkAudit } from './audit-check.ts';
 import { installedReleaseOnce } from './installed-release.ts';
 import { directiveWords, managementCheck } from './management-check.ts';
-import { checkPolicy } from './policy-check.ts';
+import { checkMonitors, checkPolicy, checkRelay } from './named-check.ts';
 import { sightOf } from './policy-sight.ts';
 import type { Verdicts } from './verdicts.ts';
 
@@ -59,12 +59,7 @@ async function verdictsOnTunnel(
   } catch (error) {
     report(failure('management', error));
   }
-  const group = tunnel.relay?.group;
-  if (group !== undefined) {
-    await groupId(group, '--relay-group').catch((error: unknown) => {
-      report(failure('relay', error));
-    });
-  }
+  await checkRelay(tunnel.relay, surroundings, report);
   const isWell = openvpnConfig !== undefined && verdicts.every(({ outcome }) => outcome !== 'fail');
   return isWell ? verdicts.filter(({ what, outcome }) => what !== 'lines' || outcome !== 'ok') : verdicts;
 }
@@ -80,7 +75,7 @@ export async function checkConfiguration(
   surroundings: Surroundings,
   verdicts: Verdicts,
 ): Promise<void> {
-  const { settings } = await readConfiguration(path);
+  const { settings, document } = await readConfiguration(path);
   const now = Date.now();
   await using keyring = new Keyring(settings.tokens, surroundings);
   const found = new Map<string, KeyFindings>();
@@ -97,6 +92,7 @@ export async function checkConfiguration(
     await checkPolicy(key.policy, report);
   }
   for (const one of opened) await one[Symbol.asyncDispose]();
+  await checkMonitors(monitorFlags(document.agent), verdicts.report);
   if (settings.audit) await checkAudit(settings.audit, settings.tokens, verdicts.report);
   for (const { name, error } of settings.broken ?? [])
     verdicts.report({ ...failure('config', error), of: { tunnel: name } });

@@ -19,6 +19,8 @@ export interface Sources {
   keys(modules: readonly string[]): Promise<readonly Candidate[]>;
   /** What stands behind `management` in each configuration of OpenVPN; without paths, in those that lie where one looks. */
   managementAddresses(paths: readonly string[]): Promise<readonly (readonly string[])[]>;
+  /** What `explain` knows, without lines of a log. */
+  explained(): Promise<readonly Candidate[]>;
 }
 
 /** Where the cursor is. */
@@ -143,7 +145,8 @@ async function argumentsOf(
   sources: Sources,
 ): Promise<Completion> {
   const help = command.createHelp();
-  if (command.commands.length > 0 && positionals.length === 0) {
+  const isHelp = positionals.length === 1 && positionals[0] === 'help';
+  if (command.commands.length > 0 && (positionals.length === 0 || isHelp)) {
     const names = help.visibleCommands(command).map((each) => ({ text: each.name(), about: each.description() }));
     return { candidates: names, files: false };
   }
@@ -152,8 +155,10 @@ async function argumentsOf(
   if (!argument) return NOTHING;
   if (argument.argChoices)
     return { candidates: argument.argChoices.map((text) => ({ text, about: '' })), files: false };
-  const candidates = argument.name() === 'uri' ? await keyUris(word, given.get('--module'), sources) : [];
-  return { candidates, files: argument.name() === 'file' };
+  const name = argument.name();
+  if (name === 'what') return { candidates: await sources.explained(), files: false };
+  const candidates = name === 'uri' ? await keyUris(word, given.get('--module'), sources) : [];
+  return { candidates, files: name === 'file' };
 }
 
 /**

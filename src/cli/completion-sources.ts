@@ -27,6 +27,12 @@ export const SOURCES: Sources = {
     const keys = await keysWithoutLogin(modules, DEADLINE).catch(() => []);
     return keys.map(({ uri, label, kind }) => ({ text: uri, about: [kind, label].filter(Boolean).join(' ') }));
   },
+  explained: async () => {
+    // as a whole: the build makes a file of its own of it
+    const explanations = await import('./explanations/index.ts');
+    const words = explanations.ENTRIES.filter(({ kind }) => kind !== 'line of OpenVPN');
+    return words.map(({ name, what }) => ({ text: name, about: what }));
+  },
   managementAddresses: async (given) => {
     const paths = given.length > 0 ? given : await configurations();
     const found = paths.map(async (path) => await readOpenVpnConfig(path).catch(() => undefined));

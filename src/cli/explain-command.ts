@@ -16,8 +16,11 @@ export async function explainCommand(
       question.toUpperCase().replaceAll('-', '_'),
       ENTRIES.filter(({ kind }) => kind !== 'line of OpenVPN').map(({ name }) => name),
     );
+    const known = question.toUpperCase().startsWith('CKR_')
+      ? "it is the module's own word for what failed: see pksigd explain ERR_TOKEN_FAILED"
+      : 'pksigd explain lists what is';
     throw new AgentError('ERR_USAGE', `nothing is known of '${question}'`, {
-      hint: close === undefined ? 'pksigd explain lists what is' : `did you mean ${close}?`,
+      hint: close === undefined ? known : `did you mean ${close}?`,
     });
   }
   const resolved = found.map(({ causes, ...entry }) => ({

@@ -1,6 +1,5 @@
 import { groupId } from '../config/account-id.ts';
-import { parseManagementWords } from '../config/management-words.ts';
-import { AgentError } from '../errors.ts';
+import { parseMetricsWords } from '../config/management-words.ts';
 import { AgentMetrics } from '../metrics/metrics.ts';
 import { MetricsServer } from '../metrics/server.ts';
 import type { AgentState } from '../status/agent-state.ts';
@@ -28,9 +27,7 @@ export class ServedMetrics implements AsyncDisposable {
    * @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS, ERR_MANAGEMENT_IN_USE, ERR_MANAGEMENT_LISTEN
    */
   async serve(words: readonly string[], group: string | undefined): Promise<void> {
-    const { address, password } = parseManagementWords(words, '--metrics');
-    if (password !== undefined)
-      throw new AgentError('ERR_USAGE', '--metrics takes ADDRESS PORT or PATH unix, no password');
+    const address = parseMetricsWords(words);
     const id = group === undefined ? undefined : await groupId(group, '--metrics-group');
     const place = words.join(' ');
     if (this.#served?.place === place) await this.stop();

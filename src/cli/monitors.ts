@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Agent } from '../agent/agent.ts';
 import type { AgentEvent } from '../agent/events.ts';
-import { parseManagementWords } from '../config/management-words.ts';
+import { parseMetricsWords } from '../config/management-words.ts';
 import { checkMonitorFlags, type MonitorFlags } from '../config/monitor-flags.ts';
 import { placeOf } from '../config/tunnels.ts';
 import type { ControlServer } from '../control/server.ts';
@@ -25,7 +25,7 @@ function placeOfControl(path: string | undefined): string | undefined {
 }
 
 function placeOfMetrics({ metrics }: MetricsFlags): string | undefined {
-  return metrics && placeOf(parseManagementWords(metrics, '--metrics').address);
+  return metrics && placeOf(parseMetricsWords(metrics));
 }
 
 /**

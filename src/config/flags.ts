@@ -8,7 +8,7 @@ import { commandLine } from './command-line.ts';
 import { AGE_TAKES, ageOf, required, SIZE_TAKES, sizeOf } from './amounts.ts';
 import { filesOf, isPattern } from './file-pattern.ts';
 import { managementDirectives, readOpenVpnConfig } from './openvpn-config.ts';
-import { parseManagementWords } from './management-words.ts';
+import { parseManagementWords, parseMetricsWords } from './management-words.ts';
 import type { SchemeName } from '../signing/algorithm-text.ts';
 import type { HashName } from '../signing/hashes.ts';
 import {
@@ -333,7 +333,7 @@ const KEY = 'key';
 /** Keeps tunnels from where the agent itself listens. @throws AgentError ERR_USAGE, ERR_MANAGEMENT_ADDRESS */
 export function reserveOwn(tunnels: Tunnels, { control, metrics }: OwnPlaces): void {
   if (control !== undefined && control !== 'none') tunnels.reserve('control', { kind: 'unix', path: control });
-  if (metrics) tunnels.reserve('metrics', parseManagementWords(metrics, '--metrics').address);
+  if (metrics) tunnels.reserve('metrics', parseMetricsWords(metrics));
 }
 
 /** The tunnels of several .ovpn, called by their addresses. One that is of no use disturbs no other. */

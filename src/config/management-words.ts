@@ -18,3 +18,13 @@ export function parseManagementWords(words: readonly string[], option: string): 
     throw new AgentError('ERR_USAGE', `${option} takes ADDRESS PORT|unix [PASSWORD-FILE]`);
   return { address: parseManagementAddress(address, port), password };
 }
+
+/**
+ * Parses ADDRESS PORT, or PATH unix, of `--metrics`.
+ * @throws AgentError ERR_USAGE for another number of words, ERR_MANAGEMENT_ADDRESS
+ */
+export function parseMetricsWords([address, port, ...rest]: readonly string[]): ManagementAddress {
+  if (address === undefined || port === undefined || rest.length > 0)
+    throw new AgentError('ERR_USAGE', '--metrics takes ADDRESS PORT or PATH unix, no password');
+  return parseManagementAddress(address, port);
+}

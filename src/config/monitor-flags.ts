@@ -1,7 +1,7 @@
 import { AgentError } from '../errors.ts';
 import { isLocal, socketPathFault } from '../management/internal.ts';
 import { commandLine } from './command-line.ts';
-import { parseManagementWords } from './management-words.ts';
+import { parseMetricsWords } from './management-words.ts';
 
 /** Who may ask what the agent is doing, and how a person hears what is wanted of them. */
 export interface MonitorFlags {
@@ -27,7 +27,7 @@ export function checkMonitorFlags({ control, controlGroup, metrics, metricsGroup
     throw new AgentError('ERR_USAGE', '--metrics-group is for metrics on a unix socket', { hint: 'see --metrics' });
   const fault = control === undefined ? undefined : socketPathFault(control);
   if (fault !== undefined) throw new AgentError('ERR_MANAGEMENT_ADDRESS', `--control can't be used: ${fault}`);
-  if (metrics && !isLocal(parseManagementWords(metrics, '--metrics').address))
+  if (metrics && !isLocal(parseMetricsWords(metrics)))
     throw new AgentError('ERR_USAGE', '--metrics takes loopback addresses and unix sockets only', {
       hint: 'they name tunnels and tokens: put a proxy with TLS and a password before them',
     });

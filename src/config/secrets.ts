@@ -50,6 +50,11 @@ export async function managementPassword(
   return await readSecret(passwordSource(word, configuration), what, around, 'password');
 }
 
+/** Whether reading such a password disturbs nobody. */
+export function mayReadPasswordUnasked(word: string): boolean {
+  return !mayTrouble(passwordSource(word, undefined));
+}
+
 /** What a daemon is logged in with. */
 export interface Login {
   /** Undefined where a password alone is asked for. */

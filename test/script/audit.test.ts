@@ -88,6 +88,8 @@ describe.concurrent('an audit log', () => {
     const table = await bench.pksigd(['audit', 'show', '--since', '2026-01-01', '--tunnel', 'elsewhere', logOf(bench)]);
     await table.exited;
     expect(table.stdout).toEqual([expect.stringMatching(/^TIME +SEQ +OUTCOME /)]);
+    const none = await bench.pksigd(['audit', 'show', bench.path('none.jsonl')]);
+    expect({ code: await none.exited, stdout: none.stdout }).toEqual({ code: 2, stdout: [] });
 
     // with another key, and changed
     const other = spawnSync('openssl', ['genpkey', '-algorithm', 'ed25519'], { encoding: 'utf8' }).stdout;

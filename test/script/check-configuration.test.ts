@@ -55,14 +55,30 @@ describe('check --config', () => {
 
   test('tells of a policy and of a relay that run would refuse', async ({ bench }) => {
     const text = [
+      '[agent]\nmetrics = "m.sock unix"\nmetrics-group = "no such group"\n',
+      `control = "${bench.path('c.sock')}"\ncontrol-group = "no such group"\n`,
       keySection(bench, 'k', `require-server-ca = "none.pem"\n`),
       '[tunnel.t]\nmanagement = "l.sock unix"\nmanagement-client = true\n',
       'relay = "r.sock unix"\nrelay-group = "no such group"\n',
     ].join('');
     const { code, verdicts } = await check(bench, ...(await config(bench, text)));
-    expect(code).toBe(2);
+    // of the first one: a file that may come
+    expect(code).toBe(3);
     expect(ofOwner(verdicts, { key: 'k' })).toContain('policy!');
     expect(ofOwner(verdicts, { tunnel: 't' })).toContain('relay!');
+    expect(ofOwner(verdicts, undefined)).toEqual(['control!', 'metrics!']);
+  });
+
+  test('tells of a relay on the command line', async ({ bench }) => {
+    const tunnel = ['--management', bench.path('l.sock'), 'unix', '--management-client'];
+    const relay = ['--relay', bench.path('r.sock'), 'unix', bench.path('none'), '--relay-group', 'no such group'];
+    const { code, verdicts } = await check(bench, '--key', bench.recipe('p256.pem'), ...tunnel, ...relay);
+    expect(code).toBe(2);
+    const failed = verdicts.filter(({ outcome }) => outcome === 'fail').map((one) => [one.what, one.code]);
+    expect(failed).toEqual([
+      ['relay', 'ERR_USAGE'],
+      ['relay', 'ERR_MANAGEMENT_PASSWORD'],
+    ]);
   });
 
   test('says for people whose each line is, and lines only where some are wanted', async ({ bench }) => {

@@ -67,6 +67,8 @@ describe.concurrent.each(Object.keys(SHELLS) as (keyof typeof SHELLS)[])('%s com
     expect(await called(shell, 'pksigd sign --key keyf\t')).toBe('[sign][--key][keyfile.pem]');
     expect(await called(shell, 'pksigd sign --key=keyf\t')).toBe('[sign][--key=keyfile.pem]');
     expect(await called(shell, 'pksigd management --js\t')).toBe('[management][--json]');
+    expect(await called(shell, 'pksigd explain ERR_AUDIT_F\t')).toBe('[explain][ERR_AUDIT_FILE]');
+    expect(await called(shell, 'pksigd help expl\t')).toBe('[help][explain]');
   });
 
   test('what the .ovpn says of the management interface', async ({ bench }) => {

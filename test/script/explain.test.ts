@@ -65,6 +65,7 @@ describe.concurrent('explain', () => {
     expect((await explain(bench, 'the weather')).stderr).toBe(
       "pksigd: nothing is known of 'the weather': pksigd explain lists what is",
     );
+    expect((await explain(bench, 'CKR_NEXT_OTP')).stderr).toContain('see pksigd explain ERR_TOKEN_FAILED');
   });
 
   test('names options that there are', async ({ bench }) => {

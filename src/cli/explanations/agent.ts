@@ -39,7 +39,7 @@ export const AGENT: Readonly<Record<AgentCode, Explanation>> = {
     ],
   },
   ERR_CONFIG_NOT_FOUND: {
-    what: 'A configuration file is not there.',
+    what: 'A configuration file is not there, or a file of CAs that it names.',
     causes: [
       {
         why: 'Its path is mistyped, or a pattern fits nothing.',

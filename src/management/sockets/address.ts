@@ -58,7 +58,7 @@ export function formatManagementAddress(address: ManagementAddress): string {
 }
 
 function refused(address: string, port: string, why: string): AgentError {
-  return new AgentError('ERR_MANAGEMENT_ADDRESS', `management address "${address} ${port}" can't be used`, {
+  return new AgentError('ERR_MANAGEMENT_ADDRESS', `address "${address} ${port}" can't be used`, {
     hint: why,
   });
 }

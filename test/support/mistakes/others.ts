@@ -213,6 +213,22 @@ export const OF_OTHERS: readonly Mistake[] = [
     cure: /the first line of the password file/,
   },
   {
+    what: "a command of OpenVPN's without --",
+    command: (bench) => Promise.resolve(['management', ...NOWHERE(bench), 'signal', 'SIGUSR1']),
+    says: /'signal' stands where the file of the password is named/,
+    code: 'ERR_USAGE',
+    exit: 2,
+    cure: /-- signal SIGUSR1/,
+  },
+  {
+    what: 'metrics with a password',
+    command: (bench) => run(bench.recipe('p256.pem'), '--metrics', '127.0.0.1', '9187', 'password')(bench),
+    says: /--metrics takes ADDRESS PORT or PATH unix/,
+    code: 'ERR_USAGE',
+    exit: 2,
+    cure: /no password/,
+  },
+  {
     what: 'something else than OpenVPN is at the address',
     command: async (bench) => {
       await seat(bench, (say) => {

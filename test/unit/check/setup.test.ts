@@ -100,6 +100,8 @@ describe('the certificate', () => {
   test("that can't be read", async () => {
     const lines = await linesOf({ certificate: at('none.pem') });
     expect(lines[0]).toMatch(/^fail {2}certificate: can't read/);
+    // it was given
+    expect(lines.filter((line) => line.includes('none lies'))).toEqual([]);
   });
 });
 

@@ -208,7 +208,12 @@ describe('a server that is required', () => {
     const none = join(folder, 'none.pem');
     writeFileSync(none, 'no certificate');
     await expect(policy({ serverCa: none })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
-    await expect(policy({ serverCa: join(folder, 'not-there.pem') })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+    await expect(policy({ serverCa: folder })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+  });
+
+  test('a file that is not there may come', async () => {
+    const rejected = expect(policy({ serverCa: join(folder, 'not-there.pem') })).rejects;
+    await rejected.toMatchObject({ code: 'ERR_CONFIG_NOT_FOUND', message: expect.stringContaining('CA file') });
   });
 
   function transcriptOf(handshake: Handshake): Transcript {

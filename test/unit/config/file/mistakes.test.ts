@@ -77,7 +77,7 @@ key = "ofice"                             #! 7: there is no [key.ofice]: did you
 management = "127.0.0.1"                  #! 14: 'management' takes OpenVPN's words in one string: "ADDRESS PORT" or "SOCKET unix", and a password file if there is one
 
 [tunnel.b]                                #! 9: [tunnel.b] lacks 'key': there are several
-management = "127.0.0.1 99999"            #! 14: management address "127.0.0.1 99999" can't be used: the port must be 1 to 65535, or the word unix after a path
+management = "127.0.0.1 99999"            #! 14: address "127.0.0.1 99999" can't be used: the port must be 1 to 65535, or the word unix after a path
 
 [tunnel.c]                                #! 9: [tunnel.c] lacks 'openvpn-config' or 'management'
 key = "office"
