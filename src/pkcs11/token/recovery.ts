@@ -45,11 +45,34 @@ function placeOf(step: RecoveryStep | undefined): number {
 
 /**
  * What other tokens of a module would lose by `finalize and initialize the module` or a new host, which end their sessions:
- * - `alone`: none is open;
+ * - `alone`: none is open, or is to be;
  * - `idle`: those that are open are not in use, and come back without a person at a keypad;
  * - `in use`.
  */
 export type Neighbours = 'alone' | 'idle' | 'in use';
+
+/** Milliseconds between two times that requests for one token may end the sessions of others. */
+export const DISTURBANCE_PAUSE = 30_000;
+
+/** Whether a step ends the sessions of all tokens of the module. */
+export function endsAll(step: RecoveryStep): boolean {
+  return placeOf(step) >= placeOf('finalize and initialize the module');
+}
+
+/**
+ * Whether a request for one token may take a step that ends the sessions of its neighbours. Its own trouble must not become
+ * theirs: a daemon whose token is out may ask time and again.
+ * @param isPause whether that was done for this token a moment ago
+ */
+export function mayDisturb(step: RecoveryStep, error: unknown, neighbours: Neighbours, isPause: boolean): boolean {
+  if (neighbours === 'alone') return true;
+  // their sessions are gone too; or the PIN may still be under way in that process
+  if (errorCode(error) === 'ERR_MODULE_DIED' || error instanceof UnsettledLogin) return true;
+  // the module works: a new list of slots may help, more can't
+  if (errorCode(error) === 'ERR_TOKEN_ABSENT' && (neighbours === 'in use' || step === 'start a new module host'))
+    return false;
+  return !isPause;
+}
 
 interface PollRule {
   readonly step: RecoveryStep;
@@ -91,6 +114,8 @@ export async function takeStep(
   module: () => Promise<Module>,
   error?: unknown,
 ): Promise<void> {
+  // which one died is not known: the one that is there by now may be new, and others work in it
+  if (!open && step === 'start a new module host' && errorCode(error) === 'ERR_MODULE_DIED') return;
   try {
     const host = open?.host ?? (await module());
     switch (step) {

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts';
 import { AgentError, type AgentErrorCode, errorText } from '../../errors.ts';
 import { type Resolvers, withResolvers } from '../../promises.ts';
 import { onceMore, UnsettledLogin } from '../host/login-outcome.ts';
@@ -10,7 +11,18 @@ import type { Pkcs11Uri } from '../uri.ts';
 import type { SessionEvent } from './events.ts';
 import type { ExtraSessions } from './extra-sessions.ts';
 import { openSession, type OpenSession } from './open-session.ts';
-import { BRIEF, closeSession, laterStep, nextStep, takeStep, type RecoveryStep } from './recovery.ts';
+import {
+  BRIEF,
+  closeSession,
+  DISTURBANCE_PAUSE,
+  endsAll,
+  laterStep,
+  mayDisturb,
+  type Neighbours,
+  nextStep,
+  takeStep,
+  type RecoveryStep,
+} from './recovery.ts';
 import { findToken } from './token.ts';
 
 /** Whether the login is what keeps a session from being opened, of a token that is there: daemons are sent no signal for it. */
@@ -33,6 +45,9 @@ export interface TokenSessionOptions {
   readonly onEvent: (event: SessionEvent) => void;
   /** Take over what may be done in any session while this one is busy; they end whenever this one is lost. */
   readonly extras: ExtraSessions;
+  /** What other tokens of the module would lose by a recovery step for this one. */
+  readonly neighbours: () => Neighbours;
+  readonly clock: Clock;
 }
 
 /**
@@ -47,6 +62,8 @@ export class TokenSession {
   #opening: Promise<OpenSession> | undefined;
   /** What was tried last against an opening that failed, until one does not. */
   #climb: Climb | undefined;
+  /** When a request has last had the sessions of other tokens ended. */
+  #disturbedAt = Number.NEGATIVE_INFINITY;
   #running = 0;
   #absence: Absence | undefined;
   #absences = 0;
@@ -133,7 +150,7 @@ export class TokenSession {
       } catch (error) {
         if (at) {
           // what happens in a session that could be opened says nothing of the token
-          step = nextStep(step, error);
+          step = this.#nextStep(step, error);
           if (step === undefined) throw error;
           // unless another request has recovered in the meantime
           if (this.#open === at) await this.#recoverAloud(step, error);
@@ -150,9 +167,23 @@ export class TokenSession {
 
   /** After an opening that failed: the next step, or none and the token is lost. One for all who wait, however many. */
   #climbOn(opening: Climb['opening'], tried: RecoveryStep | undefined, error: unknown): Climb {
-    const step = nextStep(laterStep(tried, this.#climb?.step), error);
+    const step = this.#nextStep(laterStep(tried, this.#climb?.step), error);
     if (step === undefined) this.lose(error);
     return { opening, step, done: step && this.#recoverAloud(step, error) };
+  }
+
+  /** The next step that may help, unless other tokens would lose too much by it. */
+  #nextStep(tried: RecoveryStep | undefined, error: unknown): RecoveryStep | undefined {
+    const step = nextStep(tried, error);
+    if (step === undefined || !endsAll(step)) return step;
+    const { neighbours, clock } = this.#options;
+    const now = clock.now();
+    // the last two steps follow each other
+    const isPause = now - this.#disturbedAt < DISTURBANCE_PAUSE && !(tried !== undefined && endsAll(tried));
+    const beside = neighbours();
+    if (!mayDisturb(step, error, beside, isPause)) return undefined;
+    if (beside !== 'alone') this.#disturbedAt = now;
+    return step;
   }
 
   /**

@@ -156,6 +156,7 @@ export class Tokens implements AsyncDisposable {
     const { label } = info;
     const identity = identityOf(info);
     const clock = this.#clock;
+    const neighbours = (): Neighbours => this.#neighboursOf(session, modulePath);
     const extras = this.#extras.get(name) ?? new ExtraSessions({ modules: hosts, modulePath, identity, clock });
     this.#extras.set(name, extras);
     const users = new Set<TokenUser>();
@@ -165,6 +166,8 @@ export class Tokens implements AsyncDisposable {
       identity,
       label,
       extras,
+      neighbours,
+      clock,
       pin: () => {
         // any user's: they have one source
         const [user] = users;
@@ -179,7 +182,7 @@ export class Tokens implements AsyncDisposable {
         if (event.type !== 'token-state') for (const user of [...users]) user.tell(event);
       },
     });
-    const watch = new TokenWatch(session, clock, () => this.#neighboursOf(session, modulePath));
+    const watch = new TokenWatch(session, clock, neighbours);
     return { modulePath, label, session, watch, users };
   }
 
@@ -220,7 +223,8 @@ export class Tokens implements AsyncDisposable {
     const others = [...this.#used.values()]
       .filter((token) => token.modulePath === modulePath && token.session !== session)
       .map((token) => token.session)
-      .filter(({ isOpen, isBeingOpened }) => isOpen || isBeingOpened);
+      // one that lost its session by such a step is about to open it anew
+      .filter(({ isBeingOpened, isAway, isResting }) => isBeingOpened || !(isAway || isResting));
     if (others.length === 0) return 'alone';
     return others.some(({ isInUse, isBeingOpened, needsPerson }) => isInUse || isBeingOpened || needsPerson)
       ? 'in use'

@@ -6,7 +6,7 @@ import type { TokenUser } from '../../../../src/pkcs11/token/token-user.ts';
 import { Tokens } from '../../../../src/pkcs11/token/tokens.ts';
 import { Secret } from '../../../../src/secret.ts';
 import { FakeClock } from '../../agent/fake-clock.ts';
-import { FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
+import { ckr, FakeModules, fakeToken, FLAG, PATH, settle } from '../fake-modules.ts';
 
 const CARD = fakeToken('card', FLAG.LOGIN);
 const OTHER = fakeToken('other');
@@ -119,5 +119,59 @@ describe('beside one', () => {
     keepInUse(await open(OTHER, '/another'));
     await pull();
     expect(await poll(4)).toEqual(['1 reinitialize', '3 reinitialize']);
+  });
+});
+
+describe('requests for a token that fails', () => {
+  /** What its requests do to the module. */
+  async function request(user: TokenUser, times: number): Promise<string[]> {
+    modules.take();
+    for (let time = 0; time < times; time++) {
+      const sign = user.run(({ host, session }) =>
+        host.sign({ session, key: '', mechanism: { type: 0x1041 } }, Buffer.from('data')),
+      );
+      await expect(sign).rejects.toThrow();
+    }
+    return modules.take('mechanisms', 'openSession', 'closeSession', 'logout', 'login', 'sign');
+  }
+
+  /** A test's other tokens, and how its own fails: it goes away, or each of its signatures fails. */
+  const away = (): void => {
+    modules.tokens = modules.tokens.filter((token) => token !== CARD);
+    modules.fail('sign', ckr('CKR_OBJECT_HANDLE_INVALID', 'C_SignInit'));
+  };
+  const broken = (): void => {
+    modules.fail('sign', ckr('CKR_DEVICE_ERROR', 'C_Sign'));
+  };
+
+  test('end no session of one that is in use, where it is away', async () => {
+    const card = await open(CARD);
+    keepInUse(await open(OTHER));
+    away();
+    expect(new Set(await request(card, 5))).toEqual(new Set(['1 tokens']));
+    expect(events).toContain('card lost');
+  });
+
+  test('have the module look for its slots anew beside one that is not in use, where it is away, and not each time', async () => {
+    const card = await open(CARD);
+    const other = await open(OTHER);
+    away();
+    expect((await request(card, 5)).filter((call) => call !== '1 tokens')).toEqual(['1 reinitialize']);
+    modules.heal();
+    await other.run(() => Promise.resolve());
+    clock.pass(30);
+    expect(await request(card, 1)).toContain('1 reinitialize');
+  });
+
+  test('end the sessions of others now and then, where it is broken', async () => {
+    const card = await open(CARD);
+    keepInUse(await open(OTHER));
+    broken();
+    expect((await request(card, 5)).filter((call) => !call.endsWith(' tokens'))).toEqual(['1 reinitialize']);
+    expect((await modules.get(PATH)).number).toBe(2);
+    clock.pass(30);
+    // as many steps as there are
+    expect(await request(card, 1)).toContain('2 reinitialize');
+    expect((await modules.get(PATH)).number).toBe(3);
   });
 });

@@ -43,6 +43,8 @@ export function plugIn(flags = 0, pin: () => Pin = newPin): void {
     label: 'card',
     pin,
     extras,
+    neighbours: () => 'alone',
+    clock: SYSTEM_CLOCK,
     onEvent: (event) => {
       if (event.type === 'token-state') states.push(event.isLoggedIn);
       else events.push(event.type === 'recovering' ? event.step : event.type);

@@ -140,6 +140,12 @@ describe('a step', () => {
     expect(host.stopReason).toBeUndefined();
   });
 
+  test('against the end of a process ends no other', async () => {
+    const { modules, host } = await opened();
+    await takeStep('start a new module host', undefined, () => modules.get(PATH), DIED);
+    expect(host.isAlive).toBe(true);
+  });
+
   test('never fails', async () => {
     const { modules, host, session } = await opened();
     modules.fail('closeSession', DIED);
