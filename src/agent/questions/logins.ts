@@ -32,7 +32,7 @@ const CHALLENGE_LIFE = 300_000;
 export class Logins {
   readonly #tunnel: TunnelAnswers;
   readonly #emit: Emit<TunnelEvent>;
-  /** The last answer for each thing, until its server says what it thinks of it. */
+  /** The last answer for each thing, until its server says what it thinks of it, or the daemon wants another one. */
   readonly #sent = new Map<string, SentAnswer>();
   /** What the server wants to know at the next login. */
   #challenge: { readonly challenge: DynamicChallenge; readonly at: number } | undefined;
@@ -47,6 +47,8 @@ export class Logins {
   /** Undefined for what the settings have no password for. */
   plan(need: Need): Plan | undefined {
     const { name, staticChallenge } = need;
+    // a refusal behind this is of what it is given now, by whomever
+    this.#sent.delete(name);
     const known: Readonly<Record<string, LoginSettings | undefined>> = this.#tunnel.settings.logins;
     const login = Object.hasOwn(known, name) ? known[name] : undefined;
     if (login === undefined) return undefined;
@@ -83,6 +85,8 @@ export class Logins {
     // the server can't say at the moment, or a session of its own is over
     if (reason !== undefined && /^(?:TEMP|SESSION)\b/.test(reason)) return;
     this.#refuse(name, sent);
+    // a challenge is of the login that followed it
+    if (name === 'Auth') this.#challenge = undefined;
     const isSecret = reason?.includes('CRV1') === true;
     this.#emit({ type: 'login-refused', name, ...(reason !== undefined && !isSecret && { reason }) });
   }

@@ -5,7 +5,7 @@ import type { AnswerFlags } from '../../../../src/config/answers.ts';
 import { Relay } from '../../../../src/management/index.ts';
 import { ManagementUser } from '../../../support/management-user.ts';
 import { PATIENTLY } from '../daemon-bed.ts';
-import { answered, asked, folder, login, NEED, read, told, write } from './answers-bed.ts';
+import { answered, asked, CONNECTED, folder, login, NEED, read, REFUSED, told, write } from './answers-bed.ts';
 
 describe('other questions', () => {
   test.each<readonly [string, AnswerFlags, string]>([
@@ -92,6 +92,29 @@ describe('behind a relay', () => {
     await user.hear('MSG:x\r\n');
     expect(one.daemon.received).toBe('');
     user.close();
+  });
+
+  test.each([
+    ['let us in', CONNECTED],
+    ['asked for more', `>PASSWORD:Verification Failed: 'Auth' ['CRV1:R,E:s1:YWw=:Which colour?']\r\n`],
+  ])('what a client answers wrong, where the server had %s before, is of that client alone', async (_, said) => {
+    await using relay = await Relay.listen({ address: local, rights: 'operate' });
+    const one = await asked({ ...login2(), challengeCommand: 'echo red' }, { relay });
+    one.daemon.say(NEED);
+    await login(one, 'al', 'pw');
+    one.daemon.say(said);
+    const user = await ManagementUser.open(relay.address);
+    await user.hear('info\r\n');
+    one.daemon.say(NEED);
+    await user.hear(NEED);
+    user.say('username Auth joe\npassword Auth x\n');
+    await one.takes('username Auth joe');
+    await one.takes('password Auth x');
+    await user.hear('password entered, but not yet verified\r\n');
+    user.close();
+    await expect.poll(() => relay.hasClient('operate'), PATIENTLY).toBe(false);
+    one.daemon.say(`${REFUSED}${NEED}`);
+    await login(one, 'al', 'pw');
   });
 
   test.each(['read', 'operate'] as const)('%s: a client that says nothing, or may not', async (rights) => {
