@@ -106,6 +106,7 @@ const ROOMS = {
     'certificates',
     'audit',
     'agent/audit',
+    'agent/policy',
     'disk',
     'status',
     'control',
