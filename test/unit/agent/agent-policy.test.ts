@@ -257,5 +257,5 @@ describe("a reload takes a policy's file of CAs anew", () => {
 
 test('a key whose policy names a file that is not there is not opened', async () => {
   const { agent } = await open({ serverCa: join(folder, 'not-there.pem') });
-  await expect(agent.key('one')).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+  await expect(agent.key('one')).rejects.toMatchObject({ code: 'ERR_CONFIG_NOT_FOUND' });
 });
