@@ -5,7 +5,19 @@ import type { AnswerFlags } from '../../../../src/config/answers.ts';
 import { Relay } from '../../../../src/management/index.ts';
 import { ManagementUser } from '../../../support/management-user.ts';
 import { PATIENTLY } from '../daemon-bed.ts';
-import { answered, asked, CONNECTED, folder, login, NEED, read, REFUSED, told, write } from './answers-bed.ts';
+import {
+  type Asked,
+  answered,
+  asked,
+  CONNECTED,
+  folder,
+  login,
+  NEED,
+  read,
+  REFUSED,
+  told,
+  write,
+} from './answers-bed.ts';
 
 describe('other questions', () => {
   test.each<readonly [string, AnswerFlags, string]>([
@@ -76,17 +88,22 @@ describe('behind a relay', () => {
   const local = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
   const login2 = (): AnswerFlags => ({ authUserPass: write('login', 'al\npw\n') });
 
-  test('a client that may answer goes first', async () => {
-    await using relay = await Relay.listen({ address: local, rights: 'operate' });
-    const one = await asked(login2(), { relay });
-    const user = await ManagementUser.open(relay.address);
-    await user.hear('info\r\n');
+  /** The daemon asks, and the relay's client answers. */
+  const logsIn = async (one: Asked, user: ManagementUser): Promise<void> => {
     one.daemon.say(NEED);
     await user.hear(NEED);
     user.say('username Auth joe\npassword Auth x\n');
     await one.takes('username Auth joe');
     await one.takes('password Auth x');
     await user.hear('password entered, but not yet verified\r\n');
+  };
+
+  test('a client that may answer goes first', async () => {
+    await using relay = await Relay.listen({ address: local, rights: 'operate' });
+    const one = await asked(login2(), { relay });
+    const user = await ManagementUser.open(relay.address);
+    await user.hear('info\r\n');
+    await logsIn(one, user);
     one.clock.pass(60);
     one.daemon.say(">NEED-OK:Need 'a' confirmation MSG:x\r\n");
     await user.hear('MSG:x\r\n');
@@ -105,12 +122,7 @@ describe('behind a relay', () => {
     one.daemon.say(said);
     const user = await ManagementUser.open(relay.address);
     await user.hear('info\r\n');
-    one.daemon.say(NEED);
-    await user.hear(NEED);
-    user.say('username Auth joe\npassword Auth x\n');
-    await one.takes('username Auth joe');
-    await one.takes('password Auth x');
-    await user.hear('password entered, but not yet verified\r\n');
+    await logsIn(one, user);
     user.close();
     await expect.poll(() => relay.hasClient('operate'), PATIENTLY).toBe(false);
     one.daemon.say(`${REFUSED}${NEED}`);
