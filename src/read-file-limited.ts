@@ -11,6 +11,8 @@ export interface ReadLimits {
   readonly what: string;
   /** The code of every error. */
   readonly code: AgentErrorCode;
+  /** But of a file that is not there, and may come: see {@link mayCome}. */
+  readonly absent?: AgentErrorCode;
   readonly maxBytes: number;
   /** Looks at the open file's status before anything is read; throws to refuse it. */
   readonly inspect?: (status: Stats) => void;
@@ -29,22 +31,25 @@ const MAY_COME = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'EIO', 'ENXIO', 'ETIMED
 
 /** Whether what {@link readFileLimited} threw may pass by itself: the file is not there, and may come. */
 export function mayCome(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
-  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  return MAY_COME.has(code ?? '');
+  return error instanceof Error && MAY_COME.has(codeOf(error.cause));
+}
+
+function codeOf(cause: unknown): string {
+  return ((cause ?? {}) as NodeJS.ErrnoException).code ?? '';
 }
 
 /**
  * Reads a file that a user, a configuration or a URI named: a regular file, or a pipe (a shell's `<(…)`). Directories and
  * devices are refused, a file that is too long as well; a pipe has a deadline. The buffer is the caller's to zero.
- * @throws AgentError with the given code
+ * @throws AgentError with the given codes
  */
 export async function readFileLimited(path: string, limits: ReadLimits): Promise<Buffer> {
-  const { what, code } = limits;
+  const { what, code, absent = code } = limits;
   const refuse = (cause: unknown): never => {
     if (cause instanceof AgentError) throw cause;
     // a mistyped pkcs11: URI is taken for a file's name
-    throw new AgentError(code, `can't read ${what}: ${withoutPinAttributes(errorText(cause))}`, { cause });
+    const text = `can't read ${what}: ${withoutPinAttributes(errorText(cause))}`;
+    throw new AgentError(MAY_COME.has(codeOf(cause)) ? absent : code, text, { cause });
   };
   // a pipe that nobody writes to must not keep us: no open waits, no read does
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(refuse);

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { AgentError, errorText } from '../errors.ts';
-import { mayCome, readFileLimited } from '../read-file-limited.ts';
+import { AgentError } from '../errors.ts';
+import { readFileLimited } from '../read-file-limited.ts';
 import { readLines, type ConfigLine } from './openvpn-lines.ts';
 
 /** The management directives of an OpenVPN configuration, as --management takes them. */
@@ -150,12 +150,9 @@ function withoutPrefix(all: readonly string[]): { name: string; words: readonly 
 }
 
 async function readConfigFile(path: string): Promise<Buffer> {
-  const limits = { what: 'the OpenVPN configuration', code: 'ERR_CONFIG', maxBytes: MAX_BYTES } as const;
-  return await readFileLimited(path, limits).catch((error: unknown) => {
-    // as for a key: a folder may be mounted late
-    if (!mayCome(error)) throw error;
-    throw new AgentError('ERR_CONFIG_NOT_FOUND', errorText(error), { cause: error.cause });
-  });
+  // as for a key: a folder may be mounted late
+  const codes = { code: 'ERR_CONFIG', absent: 'ERR_CONFIG_NOT_FOUND' } as const;
+  return await readFileLimited(path, { what: 'the OpenVPN configuration', ...codes, maxBytes: MAX_BYTES });
 }
 
 /**

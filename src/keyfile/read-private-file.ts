@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { ownUser } from '../own-user.ts';
-import { AgentError, errorText } from '../errors.ts';
-import { mayCome, readFileLimited } from '../read-file-limited.ts';
+import { AgentError } from '../errors.ts';
+import { readFileLimited } from '../read-file-limited.ts';
 import { pemBlocks } from './pem.ts';
 
 /** A key file is a few KB; PKCS#12 with a long chain some tens. A disk image named by mistake is an error. */
@@ -59,11 +59,8 @@ export async function readPrivateFile(path: string, allowReadableByOthers: boole
   const inspect = (of: Stats): void => {
     status = of;
   };
-  const limits = { what: 'the key file', code: 'ERR_KEY_FILE', maxBytes: MAX_BYTES, inspect } as const;
-  const bytes = await readFileLimited(path, limits).catch((error: unknown) => {
-    if (!mayCome(error)) throw error;
-    throw new AgentError('ERR_KEY_NOT_FOUND', errorText(error), { cause: error.cause });
-  });
+  const codes = { code: 'ERR_KEY_FILE', absent: 'ERR_KEY_NOT_FOUND' } as const;
+  const bytes = await readFileLimited(path, { what: 'the key file', ...codes, maxBytes: MAX_BYTES, inspect });
   // before its mode: a certificate need not be hidden
   refusePublic(bytes, path);
   if (status && !allowReadableByOthers) refuseReadable(status, path);

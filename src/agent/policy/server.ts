@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { PolicySettings } from '../../config/settings.ts';
-import { AgentError, errorText } from '../../errors.ts';
-import { mayCome, readFileLimited } from '../../read-file-limited.ts';
+import { AgentError } from '../../errors.ts';
+import { readFileLimited } from '../../read-file-limited.ts';
 import { certificateOf } from '../../signing/tls/certificate.ts';
 import { chainFault } from '../../signing/tls/server-chain.ts';
 import { hasName, toldSubject } from '../../signing/tls/server-name.ts';
@@ -61,11 +61,8 @@ export class ServerRule {
 
 /** The certificates in a PEM file. */
 async function readAuthorities(path: string): Promise<X509Certificate[]> {
-  const limits = { what: 'CA file', code: 'ERR_CONFIG', maxBytes: MAX_CA_BYTES } as const;
-  const bytes = await readFileLimited(path, limits).catch((error: unknown) => {
-    if (!mayCome(error)) throw error;
-    throw new AgentError('ERR_CONFIG_NOT_FOUND', errorText(error), { cause: error.cause });
-  });
+  const codes = { code: 'ERR_CONFIG', absent: 'ERR_CONFIG_NOT_FOUND' } as const;
+  const bytes = await readFileLimited(path, { what: 'CA file', ...codes, maxBytes: MAX_CA_BYTES });
   try {
     const found = (bytes.toString('latin1').match(PEM) ?? []).map((pem) => new X509Certificate(pem));
     if (found.length > 0) return found;
